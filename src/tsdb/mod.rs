@@ -1,4 +1,19 @@
-//! The storage engine, synchronous throughout: no async runtime, no HTTP, no gRPC and no protobuf library inside.
+//! Storage engine. Synchronous throughout: it uses no async runtime and no HTTP, gRPC or protobuf
+//! library.
+//!
+//! | module | contents |
+//! |--------|----------|
+//! | [`block`] | immutable blocks |
+//! | [`chunk`] | chunk codecs, and files of head chunks and block chunks |
+//! | [`compact`] | compaction and selection for retention |
+//! | [`db`] | database of one data directory |
+//! | [`encoding`] | encoding of integers, bits and checksums |
+//! | [`fs`] | file system access |
+//! | [`head`] | head: recent samples in memory |
+//! | [`index`] | index of a block |
+//! | [`query`] | sources of a query and their merge |
+//! | [`tombstones`] | deleted time ranges of series |
+//! | [`wal`] | write-ahead log and write-behind log |
 
 pub mod block;
 pub mod chunk;

@@ -1,35 +1,35 @@
-//! What planning knows of a block: the part of its `meta.json` on which decisions rest. Pure values, no files.
+//! Summary of a block for compaction planning: the relevant part of its `meta.json`. Pure.
 
 use crate::tsdb::block::meta::BlockMeta;
 use crate::tsdb::block::ulid::BlockUlid;
 
-/// A block, as [`super::plan`] and [`super::lineage`] see it.
+/// Summary of a block for [`super::plan`] and [`super::lineage`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockSummary {
-    /// Its name.
+    /// ULID of the block.
     pub ulid: BlockUlid,
-    /// Time from which it may have samples, ms.
+    /// Minimum time, ms, inclusive.
     pub mint: i64,
-    /// Time before which its samples end, ms; not included.
+    /// Maximum time, ms, exclusive.
     pub maxt: i64,
-    /// How many merges lie behind it, counted from 1 for a block of the head.
+    /// Number of merges behind the block plus 1; 1 for a head block.
     pub level: u32,
-    /// Number of its series.
+    /// Number of series.
     pub series: u64,
-    /// Number of its tombstones (intervals, over all series).
+    /// Number of tombstones: intervals over all series.
     pub tombstones: u64,
-    /// A merge of it has failed: it is not merged by level again.
+    /// Whether a compaction failed with this block. It is not compacted by level again.
     pub failed: bool,
-    /// It is to be removed, so nothing is planned with it.
+    /// Whether the block is to be removed. It is not planned.
     pub deletable: bool,
-    /// The words by which compactions tell each other what to mind.
+    /// Hints for later compactions.
     pub hints: CompactionHints,
-    /// The blocks of the head that went into it.
+    /// Head blocks whose samples the block contains.
     pub sources: Vec<BlockUlid>,
 }
 
 impl BlockSummary {
-    /// Those of the block with this `meta.json`.
+    /// Summarizes the block with this `meta.json`.
     #[must_use]
     pub fn from_meta(meta: &BlockMeta) -> Self {
         Self {
@@ -46,21 +46,23 @@ impl BlockSummary {
         }
     }
 
-    /// Whether the head's times up to the block's end are all in blocks: not where it holds late samples or some series only.
+    /// Returns `true` if all samples that the head accepted in the block's range are in blocks.
+    /// `false`
+    /// for blocks of out-of-order samples or of selected series.
     #[must_use]
     pub fn covers_head(&self) -> bool {
         self.hints == CompactionHints::default()
     }
 }
 
-/// The hints of a block, by their meaning. Words that are not known are dropped in a merge, as Prometheus drops them.
+/// Hints of a block. A compaction drops unknown hints, as in Prometheus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompactionHints {
-    /// Made of late samples only: it says nothing of the times that the head may still take.
+    /// The block has only out-of-order samples. The head may still accept samples in its range.
     pub out_of_order: bool,
-    /// Made of series that ended early, with the rest of their time still in the head.
+    /// The block has only series that became stale. The head has the other series of its range.
     pub stale_series: bool,
-    /// Made of chosen series, with the rest of their time still in the head.
+    /// The block has only selected series. The head has the other series of its range.
     pub selected_series: bool,
 }
 
@@ -69,21 +71,21 @@ const SELECTED_SERIES: &str = "from-selected-series";
 const STALE_SERIES: &str = "from-stale-series";
 
 impl CompactionHints {
-    /// Reads the words of `meta.json`.
+    /// Parses the hints in `meta.json`.
     pub fn from_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut own = Self::default();
+        let mut hints = Self::default();
         for word in words {
             match word {
-                OUT_OF_ORDER => own.out_of_order = true,
-                SELECTED_SERIES => own.selected_series = true,
-                STALE_SERIES => own.stale_series = true,
+                OUT_OF_ORDER => hints.out_of_order = true,
+                SELECTED_SERIES => hints.selected_series = true,
+                STALE_SERIES => hints.stale_series = true,
                 _ => {}
             }
         }
-        own
+        hints
     }
 
-    /// The words for `meta.json`, sorted.
+    /// Hints for `meta.json`, sorted.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
         let words = [
             (self.out_of_order, OUT_OF_ORDER),
@@ -99,7 +101,7 @@ mod tests {
     use super::CompactionHints;
 
     #[test]
-    fn hints_are_written_sorted_and_unknown_ones_dropped() {
+    fn hints_are_sorted_and_unknown_ones_dropped() {
         let hints = CompactionHints::from_words([
             "from-stale-series",
             "from-elsewhere",

@@ -1,4 +1,4 @@
-//! Merging blocks, and writing one anew: what a plan asks for, done.
+//! Execution of compaction plans: merges blocks, or rewrites one.
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
@@ -14,61 +14,65 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Where the outcome goes, and how.
+/// Destination and encoding of a compaction.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactionOutput<'a> {
-    /// The data directory.
+    /// Data directory.
     pub dir: &'a Path,
-    /// The name of the new block.
+    /// ULID of the new block.
     pub ulid: BlockUlid,
-    /// How floats of chunks that overlap are encoded anew.
+    /// Encoding for re-encoded floats of overlapping chunks.
     pub floats: FloatEncoding,
 }
 
-/// Why blocks were not merged. They are as they were.
+/// Error of a compaction. The source blocks are unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum CompactError {
-    /// There were no blocks.
+    /// The list of blocks is empty.
     #[error("no block to merge")]
     NoBlocks,
-    /// Anything else.
+    /// The new block was not written.
     #[error(transparent)]
     Write(#[from] WriteBlockError),
 }
 
-/// Writes the block that holds what `blocks` hold, given in the order of their times. `false` where nothing is left of them, so that
-/// there is no new block and the old ones can go.
+/// Merges `blocks`, sorted by `mint`, into a new block. Returns `false` if no sample is left: then
+/// there
+/// is no new block, and the old ones can be removed.
 ///
 /// # Errors
-/// [`CompactError`].
+/// [`CompactError`] if there are no blocks or the new one was not written.
 pub fn merge_blocks(
     target: CompactionOutput<'_>,
     blocks: &[Arc<Block>],
-    watch: &WriteObserver<'_>,
+    observer: &WriteObserver<'_>,
 ) -> Result<bool, CompactError> {
-    let facts: Vec<BlockSummary> =
+    let summaries: Vec<BlockSummary> =
         blocks.iter().map(|block| BlockSummary::from_meta(&block.meta())).collect();
-    let lineage = Lineage::for_merge(&facts).ok_or(CompactError::NoBlocks)?;
-    write_merged(target, &lineage, blocks, watch)
+    let lineage = Lineage::for_merge(&summaries).ok_or(CompactError::NoBlocks)?;
+    write_merged(target, &lineage, blocks, observer)
 }
 
-/// Writes a block anew without what is deleted of it, on demand; else as [`merge_blocks`].
+/// Rewrites a block without its deleted samples, for an admin operation. Returns the same as
+/// [`merge_blocks`].
 ///
 /// # Errors
-/// [`CompactError`].
+/// [`CompactError`] if the new block was not written.
 pub fn rewrite_block(
     target: CompactionOutput<'_>,
     block: &Arc<Block>,
-    watch: &WriteObserver<'_>,
+    observer: &WriteObserver<'_>,
 ) -> Result<bool, CompactError> {
     let lineage = Lineage::for_rewrite(target.ulid, &BlockSummary::from_meta(&block.meta()));
-    write_merged(target, &lineage, std::slice::from_ref(block), watch)
+    write_merged(target, &lineage, std::slice::from_ref(block), observer)
 }
 
-/// Notes in blocks of which nothing is left that they can go, so that also a start after a crash removes them all.
+/// Marks empty blocks in their `meta.json` as deletable, so that the next startup removes all of
+/// them
+/// even after a crash.
 ///
 /// # Errors
-/// [`BlockError`] of the first that can't be changed.
+/// [`BlockError`] of the first block that cannot be changed.
 pub fn mark_deletable(blocks: &[Arc<Block>]) -> Result<(), BlockError> {
     blocks.iter().try_for_each(|block| block.mark_deletable())
 }
@@ -77,11 +81,11 @@ fn write_merged(
     target: CompactionOutput<'_>,
     lineage: &Lineage,
     blocks: &[Arc<Block>],
-    watch: &WriteObserver<'_>,
+    observer: &WriteObserver<'_>,
 ) -> Result<bool, CompactError> {
-    let plan = BlockSpec { dir: target.dir, ulid: target.ulid, lineage, floats: target.floats };
+    let spec = BlockSpec { dir: target.dir, ulid: target.ulid, lineage, floats: target.floats };
     let sources = blocks.iter().map(|block| merge_source(block)).collect();
-    Ok(write_block(plan, sources, watch)?.is_some())
+    Ok(write_block(spec, sources, observer)?.is_some())
 }
 
 fn merge_source(block: &Block) -> MergeSource<'_> {

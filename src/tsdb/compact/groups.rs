@@ -1,11 +1,16 @@
-//! Runs of blocks: those that overlap in time, and those that lie in one aligned range. Pure.
+//! Groups of blocks: those that overlap, and those in one aligned range. Pure.
 //!
-//! Blocks are given in the order of their `mint`. A block covers `[mint, maxt)`: two that touch do not overlap. The rules
-//! are those of `tsdb/compact.go` of Prometheus.
+//! Blocks are given in the order of their `mint`. A block covers `[mint, maxt)`, so adjacent blocks
+//! do
+//! not overlap.
+//!
+//! Source: `tsdb/compact.go` of Prometheus.
 
 use crate::tsdb::compact::block_summary::BlockSummary;
 
-/// The runs of blocks in which each begins before one ahead of it has ended, oldest first. A run has two blocks or more.
+/// Returns groups of two or more blocks, oldest first, in which each block begins before an earlier
+/// one
+/// ends.
 #[must_use]
 pub fn overlapping<'a>(blocks: &[&'a BlockSummary]) -> Vec<Vec<&'a BlockSummary>> {
     let mut runs: Vec<Vec<&BlockSummary>> = Vec::new();
@@ -21,8 +26,8 @@ pub fn overlapping<'a>(blocks: &[&'a BlockSummary]) -> Vec<Vec<&'a BlockSummary>
     runs
 }
 
-/// The blocks that lie within one range of `length` ms, counted from time 0, a group for each range. Blocks that fit into
-/// none, because they are longer or reach across a border, are left out.
+/// Returns groups of blocks within the same aligned range of `length` ms. Blocks that are longer or
+/// cross a boundary are skipped.
 #[must_use]
 pub fn aligned<'a>(blocks: &[&'a BlockSummary], length: i64) -> Vec<Vec<&'a BlockSummary>> {
     let mut groups: Vec<Vec<&BlockSummary>> = Vec::new();
@@ -43,7 +48,7 @@ pub fn aligned<'a>(blocks: &[&'a BlockSummary], length: i64) -> Vec<Vec<&'a Bloc
     groups
 }
 
-/// Where the range of `length` that `t` lies in ends. Wider than a time: the last range of all ends behind every time.
+/// End of the aligned range of `length` that contains `t`. It exceeds `i64` for the last range.
 fn end_of_range(t: i64, length: i64) -> i128 {
     let length = i128::from(length.max(1));
     i128::from(t).div_euclid(length) * length + length
@@ -74,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_grouped_by_aligned_ranges_also_before_time_0() {
+    fn blocks_are_grouped_by_range_before_and_after_0() {
         assert_eq!(aligned_times(&[(0, 60)], 60), [[(0, 60)]]);
         assert_eq!(
             aligned_times(&[(0, 10), (9, 15), (30, 60)], 60),
@@ -95,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_that_reach_across_a_border_or_are_too_long_belong_to_no_group() {
+    fn blocks_across_a_boundary_are_in_no_group() {
         assert_eq!(aligned_times(&[(50, 70), (70, 80)], 60), [[(70, 80)]]);
         assert_eq!(
             aligned_times(&[(0, 144), (144, 216), (216, 288)], 72),
@@ -105,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_overlapping_blocks_are_found_and_touching_is_no_overlap() {
+    fn adjacent_blocks_do_not_overlap() {
         let runs =
             |ranges: &[Range]| times(overlapping(&blocks(ranges).iter().collect::<Vec<_>>()));
         assert!(
@@ -122,13 +127,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn groups_never_leave_their_range(ranges in proptest::collection::vec((-200i64..200, 1i64..90), 0..12), length in 1i64..100) {
-            let mut ranges: Vec<Range> = ranges.iter().map(|&(mint, span)| (mint, mint + span)).collect();
+        fn groups_stay_within_their_range(
+            ranges in proptest::collection::vec((-200i64..200, 1i64..90), 0..12),
+            length in 1i64..100,
+        ) {
+            let with_end = |&(mint, span): &(i64, i64)| (mint, mint + span);
+            let mut ranges: Vec<Range> = ranges.iter().map(with_end).collect();
             ranges.sort_unstable();
             let groups = aligned_times(&ranges, length);
             for group in &groups {
                 let start = group[0].0.div_euclid(length) * length;
-                prop_assert!(group.iter().all(|&(mint, maxt)| start <= mint && maxt <= start + length));
+                let is_within = |&(mint, maxt): &Range| start <= mint && maxt <= start + length;
+                prop_assert!(group.iter().all(is_within));
             }
             let fits = |&&(mint, maxt): &&Range| maxt <= mint.div_euclid(length) * length + length;
             prop_assert_eq!(groups.into_iter().flatten().collect::<Vec<_>>(),

@@ -1,37 +1,39 @@
-//! What a new block says of its descent: level, sources, parents, hints. Pure; the rules are those of `tsdb/compact.go` of
-//! Prometheus, and its `meta.json` carries the outcome.
+//! Lineage of a new block: level, sources, parents and hints in its `meta.json`. Pure.
+//!
+//! Source: `tsdb/compact.go` of Prometheus.
 
 use crate::tsdb::block::meta::{BlockDesc, Compaction};
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::block_summary::{BlockSummary, CompactionHints};
 use std::collections::BTreeSet;
 
-/// The part of a block's `meta.json` that tells where it comes from.
+/// Lineage of a block, for its `meta.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
-    /// Time from which the block may have samples, ms.
+    /// Minimum time, ms, inclusive.
     pub mint: i64,
-    /// Time before which its samples end, ms; not included.
+    /// Maximum time, ms, exclusive.
     pub maxt: i64,
-    /// How many merges lie behind it, counted from 1 for a block of the head.
+    /// Number of merges behind the block plus 1; 1 for a head block.
     pub level: u32,
-    /// The blocks of the head that went into it, rising, each once.
+    /// Head blocks whose samples the block contains, ascending, without duplicates.
     pub sources: Vec<BlockUlid>,
-    /// The blocks that it stands for.
+    /// Blocks that the block replaces.
     pub parents: Vec<BlockDesc>,
-    /// What later compactions are to mind.
+    /// Hints for later compactions.
     pub hints: CompactionHints,
 }
 
 impl Lineage {
-    /// That of a block made of the head: `[mint, maxt)`, in ms.
+    /// Returns the lineage of a head block with the range `[mint, maxt)`, ms.
     #[must_use]
     pub fn for_head(ulid: BlockUlid, mint: i64, maxt: i64, hints: CompactionHints) -> Self {
         Self { mint, maxt, level: 1, sources: vec![ulid], parents: Vec::new(), hints }
     }
 
-    /// That of a block that was written anew to be rid of its tombstones, on demand: it begins as a block of the head does.
-    /// (Where the plan has a block written anew, that is a merge of one.)
+    /// Returns the lineage of a block that an admin operation rewrote to clean its tombstones. Like
+    /// a head
+    /// block, it has level 1 and itself as source. (A planned rewrite is a merge of one block.)
     #[must_use]
     pub fn for_rewrite(ulid: BlockUlid, block: &BlockSummary) -> Self {
         let parents = vec![desc(block)];
@@ -45,7 +47,7 @@ impl Lineage {
         }
     }
 
-    /// As it stands in `meta.json`.
+    /// Returns the part of `meta.json` for this lineage.
     #[must_use]
     pub fn compaction(&self) -> Compaction {
         Compaction {
@@ -57,10 +59,13 @@ impl Lineage {
         }
     }
 
-    /// That of the block merged from these; `None` where there are none.
+    /// Returns the lineage of the merge of `blocks`; `None` if there are none.
     ///
-    /// It is of late samples only where all are. The hints of a part of the series stay if any has them: the plan never mixes
-    /// those, and where it did, dropping the hint would lose what the log still has to give.
+    /// The result has the out-of-order hint only if all blocks have it. It has a hint of selected
+    /// or stale
+    /// series if any block has it: without the hint, the next startup would not replay other series
+    /// of
+    /// the range from the WAL. Plans never mix such blocks.
     #[must_use]
     pub fn for_merge(blocks: &[BlockSummary]) -> Option<Self> {
         let sources: BTreeSet<BlockUlid> =
@@ -92,7 +97,7 @@ mod tests {
     use crate::tsdb::compact::plan::tests::{block, ulid};
 
     #[test]
-    fn a_merged_block_spans_its_parents_and_names_every_source_once() {
+    fn merge_spans_parents_and_lists_each_source_once() {
         let parents = [
             BlockSummary { level: 2, sources: vec![ulid(10), ulid(1)], ..block(100, 1000, 2000) },
             BlockSummary { sources: Vec::new(), ..block(200, 200, 500) },
@@ -119,32 +124,33 @@ mod tests {
     }
 
     #[test]
-    fn only_late_samples_stay_so_if_all_are_and_parts_stay_parts_if_any_is() {
-        let with = |hints| BlockSummary { hints, ..block(1, 0, 10) };
-        let plain = with(CompactionHints::default());
-        let late = with(CompactionHints { out_of_order: true, ..CompactionHints::default() });
-        let stale = with(CompactionHints { stale_series: true, ..CompactionHints::default() });
-        let stale_and_late = with(CompactionHints {
+    fn merge_keeps_out_of_order_if_all_and_partial_if_any() {
+        let with_hints = |hints| BlockSummary { hints, ..block(1, 0, 10) };
+        let plain = with_hints(CompactionHints::default());
+        let ooo = with_hints(CompactionHints { out_of_order: true, ..CompactionHints::default() });
+        let stale =
+            with_hints(CompactionHints { stale_series: true, ..CompactionHints::default() });
+        let stale_and_ooo = with_hints(CompactionHints {
             stale_series: true,
             out_of_order: true,
             ..CompactionHints::default()
         });
         let selected =
-            with(CompactionHints { selected_series: true, ..CompactionHints::default() });
+            with_hints(CompactionHints { selected_series: true, ..CompactionHints::default() });
         let hints = |blocks: &[&BlockSummary]| {
             Lineage::for_merge(&blocks.iter().copied().cloned().collect::<Vec<_>>()).unwrap().hints
         };
-        assert_eq!(hints(&[&late, &late]), late.hints);
-        assert_eq!(hints(&[&late, &plain]), plain.hints);
+        assert_eq!(hints(&[&ooo, &ooo]), ooo.hints);
+        assert_eq!(hints(&[&ooo, &plain]), plain.hints);
         assert_eq!(hints(&[&stale, &plain]), stale.hints);
-        assert_eq!(hints(&[&stale, &late]), stale.hints);
-        assert_eq!(hints(&[&stale_and_late]), stale_and_late.hints);
-        assert_eq!(hints(&[&stale_and_late, &late]), stale_and_late.hints);
+        assert_eq!(hints(&[&stale, &ooo]), stale.hints);
+        assert_eq!(hints(&[&stale_and_ooo]), stale_and_ooo.hints);
+        assert_eq!(hints(&[&stale_and_ooo, &ooo]), stale_and_ooo.hints);
         assert_eq!(hints(&[&selected, &selected]), selected.hints);
     }
 
     #[test]
-    fn blocks_of_the_head_and_rewritten_ones_begin_at_level_1_as_their_own_source() {
+    fn head_and_rewritten_blocks_have_level_1() {
         let head = Lineage::for_head(ulid(7), 0, 20, CompactionHints::default());
         assert_eq!((head.level, head.sources, head.parents), (1, vec![ulid(7)], vec![]));
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };

@@ -1,17 +1,17 @@
-//! Blocks become larger blocks, and old ones go: what to do (pure functions of facts), and doing it.
+//! Compaction: planning (pure functions of block summaries) and execution; selection for retention.
 //!
-//! | file            | what                                                                       |
-//! |-----------------|----------------------------------------------------------------------------|
-//! | [`block_summary`]       | what planning knows of a block                                             |
-//! | [`ranges`]      | the lengths of time that blocks grow through                               |
-//! | [`plan`]        | which blocks to merge next, pure                                           |
-//! | [`groups`]      | runs of blocks: those that overlap, those of one aligned range             |
-//! | [`retention`]   | which blocks are too old or too many, pure                                 |
-//! | [`lineage`]     | what a merged block says of its descent, pure                              |
-//! | [`merge`]       | several sources as one stream of series, chunks taken over or encoded anew |
-//! | [`mod@write`]   | that stream as a new block                                                 |
-//! | [`execute`]      | blocks merged, or written anew                                             |
-//! | [`stats`]       | counters of what was written                                               |
+//! | module | contents |
+//! |--------|----------|
+//! | [`block_summary`] | summary of a block for planning |
+//! | [`ranges`] | block ranges |
+//! | [`plan`] | selection of the blocks to compact next, pure |
+//! | [`groups`] | groups of blocks: overlapping, or in one aligned range, pure |
+//! | [`retention`] | selection of expired blocks, pure |
+//! | [`lineage`] | level, sources, parents and hints of a new block, pure |
+//! | [`merge`] | several sources as one stream of series, with copied or re-encoded chunks |
+//! | [`mod@write`] | writing of a block from sources |
+//! | [`execute`] | execution of compaction plans |
+//! | [`stats`] | counters of written data |
 
 pub mod block_summary;
 pub mod execute;

@@ -1,22 +1,26 @@
-//! The lengths of time through which blocks grow: the head's range, three times that, nine times, … Pure.
+//! Block ranges: time spans to which blocks grow. Pure.
 //!
-//! As Prometheus has it (`tsdb/db.go`, `cmd/prometheus/main.go`): each range is three times the one before, ten at most, none
-//! longer than the longest block allowed. That is what the user says, else the smaller of a tenth of the retention
-//! time and 31 days; it is never less than the shortest block.
+//! The first range is that of the head. Each further one is three times as long, with at most ten
+//! in
+//! total and none above the maximum block range. The default maximum is the smaller of a tenth of
+//! the
+//! retention time and 31 days, but at least the first range.
+//!
+//! Source: `tsdb/db.go` and `cmd/prometheus/main.go` of Prometheus.
 
-/// A range is this many times the one before it.
+/// Ratio of consecutive ranges.
 const STEP: i64 = 3;
-/// There are at most so many.
+/// Maximum number of ranges.
 const MAX_LEVELS: usize = 10;
-/// No block spans more unless the user says so: 31 days, in ms.
+/// Maximum block range unless configured: 31 days, in ms.
 const MAX_DEFAULT_RANGE: i64 = 31 * 24 * 60 * 60 * 1000;
 
-/// Lengths of blocks in ms, rising; at least one, all above 0.
+/// Block ranges in ms, ascending. At least one, all positive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockRanges(Vec<i64>);
 
 impl BlockRanges {
-    /// The ranges from the shortest block to the longest, both in ms. Lengths below 1 count as 1.
+    /// Returns the ranges from `shortest` to at most `longest`, ms. Values below 1 count as 1.
     #[must_use]
     pub fn exponential(shortest: i64, longest: i64) -> Self {
         let shortest = shortest.max(1);
@@ -25,26 +29,27 @@ impl BlockRanges {
         Self(rest.take_while(|range| *range <= longest.max(shortest)).collect())
     }
 
-    /// The length above which no block grows by level, ms.
+    /// Longest range, ms. Level compaction creates no longer block.
     #[cfg(test)]
     #[must_use]
     pub fn longest(&self) -> i64 {
         self.0.last().copied().unwrap_or(1)
     }
 
-    /// The lengths to grow to, rising; the head's own is not among them.
+    /// Ranges for level compaction, ascending. The first range, that of the head, is excluded.
     pub fn levels(&self) -> impl Iterator<Item = i64> {
         self.0.iter().skip(1).copied()
     }
 
-    /// The length from which a block is large enough to be written anew for its tombstones alone, ms.
+    /// Minimum time span of a block that is rewritten because of its tombstones alone, ms.
     #[must_use]
     pub fn min_rewrite_range(&self) -> i64 {
         self.0.get(self.0.len() / 2).copied().unwrap_or(1)
     }
 }
 
-/// How long the longest block may be, ms, where the user does not say: by the retention time in ms, `None` or 0 for no end.
+/// Returns the default maximum block range, ms, for a retention time in ms. `None` and 0 mean
+/// unlimited retention.
 #[must_use]
 pub fn default_max_block_range(retention: Option<i64>) -> i64 {
     match retention {
@@ -61,7 +66,7 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     #[test]
-    fn fifteen_days_of_retention_give_blocks_of_2_6_and_18_hours() {
+    fn retention_of_15_days_limits_ranges_to_18_hours() {
         let ranges =
             BlockRanges::exponential(2 * HOUR, default_max_block_range(Some(15 * 24 * HOUR)));
         assert_eq!(ranges, BlockRanges(vec![2 * HOUR, 6 * HOUR, 18 * HOUR]));
@@ -70,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_end_of_retention_blocks_grow_to_31_days_at_most() {
+    fn unlimited_retention_limits_ranges_to_31_days() {
         for retention in [None, Some(0), Some(100 * 365 * 24 * HOUR)] {
             let ranges = BlockRanges::exponential(2 * HOUR, default_max_block_range(retention));
             assert_eq!(
@@ -81,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longest_block_below_the_shortest_leaves_one_range() {
+    fn longest_below_shortest_leaves_one_range() {
         assert_eq!(
             BlockRanges::exponential(2 * HOUR, default_max_block_range(Some(HOUR))),
             BlockRanges(vec![2 * HOUR])
@@ -93,10 +98,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranges_rise_threefold_within_their_bounds(shortest in any::<i64>(), longest in any::<i64>()) {
+        fn ranges_triple_within_bounds(shortest in any::<i64>(), longest in any::<i64>()) {
             let BlockRanges(ranges) = BlockRanges::exponential(shortest, longest);
             prop_assert!(!ranges.is_empty() && ranges.len() <= 10 && ranges[0] == shortest.max(1));
-            prop_assert!(ranges.windows(2).all(|pair| pair[1] == pair[0] * 3 && pair[1] <= longest));
+            let is_next = |pair: &[i64]| pair[1] == pair[0] * 3 && pair[1] <= longest;
+            prop_assert!(ranges.windows(2).all(is_next));
         }
     }
 }

@@ -1,82 +1,95 @@
-//! Which blocks are too old, or too many for the space: a pure function of their times and sizes.
+//! Retention: selects blocks that are too old or exceed the size limit. A pure function of their
+//! times
+//! and sizes.
 //!
-//! The comparisons are those of `tsdb/db.go` of Prometheus. Blocks are looked at from the newest end (`maxt`) back:
+//! Blocks are examined by descending maximum time:
+//! - **Time**: a block expires if its maximum time is at least the retention time before the newest
+//!   one, and so do all older blocks. The newest *block* counts, not the clock, so a directory that
+//!   is
+//!   opened after a year loses nothing. Unlike in Prometheus, out-of-order blocks and partial
+//!   blocks do
+//!   not count as the newest: they can end hours after all other data.
+//! - **Size**: WAL, WBL, head chunks and temporary files count first, then block by block. The
+//!   first
+//!   block with which the sum exceeds the limit expires, even if it is the newest, and so do all
+//!   older
+//!   ones.
 //!
-//! - **Time**: the first block that ends at least the retention time before the newest one goes, and all behind it. The newest
-//!   *block* counts, not the clock: a directory that is opened after a year loses nothing by that. Blocks of late samples, or of some series,
-//!   do not count as the newest, other than in Prometheus: they can end hours after everything that is stored.
-//! - **Size**: log, late log, head chunks and scratch first, then block by block; the first with which the sum is above the limit
-//!   goes, and all behind it, be it the newest.
+//! Source: `tsdb/db.go` of Prometheus.
 
 use crate::tsdb::block::ulid::BlockUlid;
 
-/// What retention knows of a block.
+/// Block as seen by retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionCandidate {
-    /// Its name.
+    /// ULID of the block.
     pub ulid: BlockUlid,
-    /// Time before which its samples end, ms; not included.
+    /// Maximum time, ms, exclusive.
     pub maxt: i64,
-    /// What it takes of the disk, bytes.
+    /// Size on disk, bytes.
     pub bytes: u64,
-    /// Whether the head's times up to its end are all in blocks; see [`crate::tsdb::compact::block_summary::BlockSummary::covers_head`].
+    /// Whether the block is complete;
+    /// see [`crate::tsdb::compact::block_summary::BlockSummary::covers_head`].
     pub is_whole_head: bool,
 }
 
-/// How much may be kept.
+/// Retention limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RetentionPolicy {
-    /// For how long, ms; `None` or 0 without end.
+    /// Retention time, ms; `None` or 0 means unlimited.
     pub time: Option<i64>,
-    /// In how many bytes; `None` or 0 without limit.
+    /// Maximum total size, bytes; `None` or 0 means unlimited.
     pub bytes: Option<u64>,
-    /// In how much of the file system, per cent of its size; wins over `bytes`. `None` or 0 without limit.
+    /// Maximum total size in percent of the file system; overrides `bytes`. `None` or 0 means that
+    /// `bytes` applies.
     pub percentage: Option<f64>,
 }
 
-/// What else takes space, and how much there is.
+/// Space used by other files, and size of the file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskUsage {
-    /// What log, late log, head chunks and half-done compactions take, bytes.
+    /// Size of WAL, WBL, head chunks and temporary files, bytes.
     pub non_block_bytes: u64,
-    /// Size of the file system, bytes, where it is known.
+    /// Size of the file system, bytes; `None` if unknown.
     pub file_system: Option<u64>,
 }
 
-/// A block that goes.
+/// Block to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpiredBlock {
-    /// Its name.
+    /// ULID of the block.
     pub ulid: BlockUlid,
-    /// Why.
+    /// Limit that the block exceeds.
     pub cause: ExpiryReason,
 }
 
-/// Why a block goes.
+/// Limit that a block exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpiryReason {
-    /// It ends too long before the newest one.
+    /// The retention time. Wins if the block exceeds both limits.
     Time,
-    /// It is young enough, but there is no room for it.
+    /// The maximum size.
     Size,
 }
 
 impl RetentionPolicy {
-    /// The limit in bytes, if any. A percentage of a file system whose size is not known falls back to the bytes.
+    /// Returns the size limit in bytes, if any. If the size of the file system is unknown, `bytes`
+    /// applies
+    /// instead of the percentage.
     #[must_use]
     pub fn limit(&self, space: DiskUsage) -> Option<u64> {
-        let of_disk = match (self.percentage, space.file_system) {
+        let bytes = match (self.percentage, space.file_system) {
             (Some(percentage), Some(size)) if percentage > 0.0 && size > 0 => {
-                // Prometheus multiplies before it divides, and cuts the fraction off.
+                // As in Prometheus: multiplied before the division, and rounded down.
                 Some((size as f64 * percentage / 100.0) as u64)
             }
             _ => self.bytes,
         };
-        of_disk.filter(|limit| *limit > 0)
+        bytes.filter(|limit| *limit > 0)
     }
 }
 
-/// The blocks that go, newest first. The order of `blocks` has no meaning.
+/// Returns the blocks to delete, newest first. The order of `blocks` does not matter.
 #[must_use]
 pub fn expired_blocks(
     blocks: &[RetentionCandidate],
@@ -87,9 +100,9 @@ pub fn expired_blocks(
     blocks.sort_by(|a, b| b.maxt.cmp(&a.maxt).then(b.ulid.cmp(&a.ulid)));
     let old = first_too_old(&blocks, policy);
     let over = first_over(&blocks, policy, space);
-    let cause = |at: usize| if at >= old { ExpiryReason::Time } else { ExpiryReason::Size };
-    let going = blocks.iter().enumerate().skip(old.min(over));
-    going.map(|(at, block)| ExpiredBlock { ulid: block.ulid, cause: cause(at) }).collect()
+    let cause = |index: usize| if index >= old { ExpiryReason::Time } else { ExpiryReason::Size };
+    let expired = blocks.iter().enumerate().skip(old.min(over));
+    expired.map(|(index, block)| ExpiredBlock { ulid: block.ulid, cause: cause(index) }).collect()
 }
 
 fn first_too_old(blocks: &[RetentionCandidate], policy: &RetentionPolicy) -> usize {
@@ -133,11 +146,11 @@ mod tests {
         maxt_and_bytes.iter().zip(1..).map(block).collect()
     }
 
-    fn number(name: BlockUlid) -> u128 {
-        (0..50).find(|&n| BlockUlid::from_parts(0, n) == name).unwrap()
+    fn number(ulid: BlockUlid) -> u128 {
+        (0..50).find(|&n| BlockUlid::from_parts(0, n) == ulid).unwrap()
     }
 
-    fn gone(
+    fn expired(
         blocks: &[RetentionCandidate],
         policy: RetentionPolicy,
         space: DiskUsage,
@@ -149,62 +162,61 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_ends_the_retention_time_before_the_newest_goes_and_all_behind_it() {
+    fn block_older_than_retention_time_and_all_older_expire() {
         let blocks = blocks(&[(100, 1), (60, 1), (61, 1), (10, 1)]);
         let time = |time| RetentionPolicy { time, ..RetentionPolicy::default() };
         assert_eq!(
-            gone(&blocks, time(Some(40)), DiskUsage::default()),
+            expired(&blocks, time(Some(40)), DiskUsage::default()),
             [(2, ExpiryReason::Time), (4, ExpiryReason::Time)]
         );
-        assert_eq!(gone(&blocks, time(Some(91)), DiskUsage::default()), []);
-        assert_eq!(gone(&blocks, time(Some(0)), DiskUsage::default()), []);
-        assert_eq!(gone(&blocks, time(None), DiskUsage::default()), []);
-        assert_eq!(gone(&blocks[..1], time(Some(1)), DiskUsage::default()), []);
-        assert_eq!(gone(&[], time(Some(1)), DiskUsage::default()), []);
+        assert_eq!(expired(&blocks, time(Some(91)), DiskUsage::default()), []);
+        assert_eq!(expired(&blocks, time(Some(0)), DiskUsage::default()), []);
+        assert_eq!(expired(&blocks, time(None), DiskUsage::default()), []);
+        assert_eq!(expired(&blocks[..1], time(Some(1)), DiskUsage::default()), []);
+        assert_eq!(expired(&[], time(Some(1)), DiskUsage::default()), []);
     }
 
     #[test]
-    fn a_block_of_late_samples_that_ends_later_makes_no_other_one_old() {
+    fn out_of_order_block_does_not_count_as_newest() {
         let mut blocks = blocks(&[(100, 1), (61, 1), (120, 1), (60, 1)]);
         blocks[2].is_whole_head = false;
         let policy = RetentionPolicy { time: Some(40), ..RetentionPolicy::default() };
-        assert_eq!(gone(&blocks, policy, DiskUsage::default()), [(4, ExpiryReason::Time)]);
+        assert_eq!(expired(&blocks, policy, DiskUsage::default()), [(4, ExpiryReason::Time)]);
         blocks.iter_mut().for_each(|block| block.is_whole_head = false);
         assert_eq!(
-            gone(&blocks, policy, DiskUsage::default()),
+            expired(&blocks, policy, DiskUsage::default()),
             [(2, ExpiryReason::Time), (4, ExpiryReason::Time)]
         );
     }
 
     #[test]
-    fn the_first_block_above_the_limit_goes_and_all_behind_it_even_small_ones() {
+    fn first_block_above_size_limit_and_all_older_expire() {
         let blocks = blocks(&[(10, 5), (20, 50), (30, 20)]);
         let bytes = |bytes| RetentionPolicy { bytes, ..RetentionPolicy::default() };
-        let beside =
-            |beside_blocks| DiskUsage { non_block_bytes: beside_blocks, file_system: None };
-        assert_eq!(gone(&blocks, bytes(Some(75)), beside(0)), []);
-        assert_eq!(gone(&blocks, bytes(Some(74)), beside(0)), [(1, ExpiryReason::Size)]);
-        assert_eq!(gone(&blocks, bytes(Some(80)), beside(6)), [(1, ExpiryReason::Size)]);
+        let other = |non_block_bytes| DiskUsage { non_block_bytes, file_system: None };
+        assert_eq!(expired(&blocks, bytes(Some(75)), other(0)), []);
+        assert_eq!(expired(&blocks, bytes(Some(74)), other(0)), [(1, ExpiryReason::Size)]);
+        assert_eq!(expired(&blocks, bytes(Some(80)), other(6)), [(1, ExpiryReason::Size)]);
         assert_eq!(
-            gone(&blocks, bytes(Some(60)), beside(0)),
+            expired(&blocks, bytes(Some(60)), other(0)),
             [(2, ExpiryReason::Size), (1, ExpiryReason::Size)]
         );
-        assert_eq!(gone(&blocks, bytes(Some(60)), beside(50)).len(), 3);
-        assert_eq!(gone(&blocks, bytes(Some(0)), beside(50)), []);
+        assert_eq!(expired(&blocks, bytes(Some(60)), other(50)).len(), 3);
+        assert_eq!(expired(&blocks, bytes(Some(0)), other(50)), []);
     }
 
     #[test]
-    fn a_percentage_of_the_disk_wins_over_bytes_where_the_disk_is_known() {
+    fn percentage_overrides_bytes_if_disk_size_is_known() {
         let blocks = blocks(&[(10, 30), (20, 30), (30, 30)]);
         let policy = RetentionPolicy { time: Some(20), bytes: Some(30), percentage: Some(33.4) };
         let disk = |file_system| DiskUsage { non_block_bytes: 0, file_system };
-        assert_eq!(gone(&blocks, policy, disk(Some(200))), [(1, ExpiryReason::Time)]);
+        assert_eq!(expired(&blocks, policy, disk(Some(200))), [(1, ExpiryReason::Time)]);
         assert_eq!(
-            gone(&blocks, policy, disk(None)),
+            expired(&blocks, policy, disk(None)),
             [(2, ExpiryReason::Size), (1, ExpiryReason::Time)]
         );
         assert_eq!(
-            gone(&blocks, policy, disk(Some(0))),
+            expired(&blocks, policy, disk(Some(0))),
             [(2, ExpiryReason::Size), (1, ExpiryReason::Time)]
         );
         let none = RetentionPolicy { percentage: Some(0.0), ..policy };
@@ -213,26 +225,32 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_stays_fits_and_is_newer_than_what_goes(
+        fn kept_blocks_fit_and_are_newer_than_expired_ones(
             stored in proptest::collection::vec((any::<i64>(), 0u64..100), 0..12),
             time in 0i64.., bytes in 0u64..600, non_block_bytes in 0u64..100,
         ) {
             let stored = blocks(&stored);
             let policy = RetentionPolicy { time: Some(time), bytes: Some(bytes), percentage: None };
-            let going = expired_blocks(&stored, &policy, DiskUsage { non_block_bytes, file_system: None });
-            let goes = |block: &&RetentionCandidate| going.iter().any(|gone| gone.ulid == block.ulid);
-            let (lost, kept): (Vec<&RetentionCandidate>, Vec<&RetentionCandidate>) = stored.iter().partition(goes);
-            prop_assert_eq!(lost.len(), going.len());
+            let usage = DiskUsage { non_block_bytes, file_system: None };
+            let expired = expired_blocks(&stored, &policy, usage);
+            let is_expired =
+                |block: &&RetentionCandidate| expired.iter().any(|expired| expired.ulid == block.ulid);
+            let (lost, kept): (Vec<&RetentionCandidate>, Vec<&RetentionCandidate>) =
+                stored.iter().partition(is_expired);
+            prop_assert_eq!(lost.len(), expired.len());
             let newest = stored.iter().map(|block| block.maxt).max().unwrap_or(0);
             let age = |block: &RetentionCandidate| i128::from(newest) - i128::from(block.maxt);
             prop_assert!(kept.iter().all(|kept| lost.iter().all(|lost| lost.maxt <= kept.maxt)));
             prop_assert!(time == 0 || kept.iter().all(|block| age(block) < i128::from(time)));
-            prop_assert!(bytes == 0 || kept.is_empty() || kept.iter().map(|block| block.bytes).sum::<u64>() + non_block_bytes <= bytes);
-            for gone in &going {
-                let block = stored.iter().find(|block| block.ulid == gone.ulid).unwrap();
-                prop_assert_eq!(gone.cause == ExpiryReason::Time, time > 0 && age(block) >= i128::from(time));
-                let newer: u64 = stored.iter().filter(|other| other.maxt >= block.maxt).map(|block| block.bytes).sum();
-                prop_assert!(gone.cause == ExpiryReason::Time || (bytes > 0 && newer + non_block_bytes > bytes));
+            let kept_bytes = kept.iter().map(|block| block.bytes).sum::<u64>() + non_block_bytes;
+            prop_assert!(bytes == 0 || kept.is_empty() || kept_bytes <= bytes);
+            for ExpiredBlock { ulid, cause } in &expired {
+                let block = stored.iter().find(|block| block.ulid == *ulid).unwrap();
+                let is_too_old = time > 0 && age(block) >= i128::from(time);
+                prop_assert_eq!(*cause == ExpiryReason::Time, is_too_old);
+                let newer = stored.iter().filter(|other| other.maxt >= block.maxt);
+                let used = newer.map(|block| block.bytes).sum::<u64>() + non_block_bytes;
+                prop_assert!(*cause == ExpiryReason::Time || (bytes > 0 && used > bytes));
             }
         }
     }

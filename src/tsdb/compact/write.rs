@@ -1,8 +1,10 @@
-//! Carrying a merge out: sources become a new block in the data directory.
+//! Writing of a block: merges sources into a new block in the data directory.
 //!
-//! One series at a time is held, and what the index needs of all of them; so memory does not grow with the samples. The new block has
-//! its name only once it is whole and on the disk; whatever goes wrong before, or the wish to stop, leaves nothing behind.
-//! Blocking; no lock.
+//! Memory: one series at a time and the data for the index, so it does not grow with the samples.
+//! The
+//! block gets its name only when it is complete and durable. An error or a cancellation leaves
+//! nothing
+//! behind. Blocking; takes no locks.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::chunk_segments::format::num_samples;
@@ -21,83 +23,83 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// A block to be.
+/// Specification of a new block.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockSpec<'a> {
-    /// The data directory.
+    /// Data directory.
     pub dir: &'a Path,
-    /// Its name.
+    /// ULID of the block.
     pub ulid: BlockUlid,
-    /// Its times and descent. What lies outside its times is left out.
+    /// Range and lineage. Samples outside the range are dropped.
     pub lineage: &'a Lineage,
-    /// How floats of chunks that overlap are encoded anew.
+    /// Encoding for re-encoded floats of overlapping chunks.
     pub floats: FloatEncoding,
 }
 
-/// One of the sources of a block.
+/// Source of a block.
 pub struct MergeSource<'a> {
-    /// Its series.
+    /// Series of the source.
     pub series: &'a dyn BlockSource,
-    /// The strings of their labels, rising; others among them do no harm.
+    /// Strings of their labels, ascending. It may contain others.
     pub symbols: SymbolIter<'a>,
 }
 
-/// Who watches a block being written.
+/// Observer of the writing of a block.
 pub struct WriteObserver<'a> {
-    /// Is told how much was written.
+    /// Counters of written data.
     pub stats: &'a CompactStats,
-    /// Set where the process ends: the writing then stops soon.
+    /// Set to cancel the writing.
     pub cancel: &'a AtomicBool,
-    /// Is shown every chunk of the new block.
+    /// Called with every chunk of the block.
     pub on_chunk: &'a dyn Fn(&Chunk),
 }
 
-/// Why there is no new block. Nothing of it is left behind.
+/// Error of writing a block. Nothing of the block is left.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteBlockError {
-    /// The sources can't be merged.
+    /// The sources cannot be merged.
     #[error(transparent)]
     Merge(#[from] MergeError),
-    /// A source can't be read.
+    /// A source cannot be read.
     #[error(transparent)]
     Source(#[from] QueryError),
-    /// It can't be written.
+    /// The block cannot be written.
     #[error(transparent)]
     Write(#[from] BlockError),
-    /// It was to stop.
-    #[error("stopped")]
+    /// The writing was cancelled.
+    #[error("cancelled")]
     Cancelled,
 }
 
-/// Writes the block that holds what the sources hold; where two have a sample at the same time, the later one's. `None` where there is
-/// no sample in its times: then no block is written.
+/// Writes a block with the samples of `sources`. A later source wins at the same timestamp. Returns
+/// `None`, without a block, if there is no sample in the range.
 ///
 /// # Errors
-/// [`WriteBlockError`].
+/// [`WriteBlockError`] if a source cannot be read, the block cannot be written, or it is cancelled.
 pub fn write_block(
-    plan: BlockSpec<'_>,
+    spec: BlockSpec<'_>,
     sources: Vec<MergeSource<'_>>,
-    watch: &WriteObserver<'_>,
+    observer: &WriteObserver<'_>,
 ) -> Result<Option<BlockMeta>, WriteBlockError> {
     let started = Instant::now();
-    let written = write(plan, sources, watch);
-    watch.stats.add_time(started.elapsed());
+    let written = write(spec, sources, observer);
+    observer.stats.add_time(started.elapsed());
     written
 }
 
 fn write(
-    plan: BlockSpec<'_>,
+    spec: BlockSpec<'_>,
     sources: Vec<MergeSource<'_>>,
-    watch: &WriteObserver<'_>,
+    observer: &WriteObserver<'_>,
 ) -> Result<Option<BlockMeta>, WriteBlockError> {
-    let Some(last) = plan.lineage.maxt.checked_sub(1) else { return Ok(None) };
-    let range = TimeRange::new(plan.lineage.mint, last);
+    let Some(last) = spec.lineage.maxt.checked_sub(1) else { return Ok(None) };
+    let range = TimeRange::new(spec.lineage.mint, last);
     let (series, symbols): (Vec<_>, Vec<_>) =
         sources.into_iter().map(|source| (source.series, source.symbols)).unzip();
-    let mut merge = SeriesMerger::new(MergeInput { sources: series, range, floats: plan.floats })?;
+    let mut merge = SeriesMerger::new(MergeInput { sources: series, range, floats: spec.floats })?;
     let Some(first) = merge.next().transpose()? else { return Ok(None) };
-    let mut writer = BlockWriter::create(plan.dir, plan.ulid)?;
-    let go_on = || !watch.cancel.load(Ordering::Relaxed);
+    let mut writer = BlockWriter::create(spec.dir, spec.ulid)?;
+    let go_on = || !observer.cancel.load(Ordering::Relaxed);
     let check = || if go_on() { Ok(()) } else { Err(WriteBlockError::Cancelled) };
     for symbol in MergedSymbols::new(symbols)? {
         check()?;
@@ -108,7 +110,7 @@ fn write(
         let series = series?;
         fail_point::hit("compact.write");
         writer.add_series(&series.labels, &series.chunks)?;
-        watch.record_series(&series);
+        observer.record_series(&series);
     }
     let lineage = plan.lineage;
     let block = NewBlockMeta {

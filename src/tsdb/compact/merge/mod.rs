@@ -1,16 +1,18 @@
-//! Several sources as one: their series in order, each with chunks that do not overlap and have nothing deleted in them.
+//! Merge of several sources into one stream of series, with chunks that neither overlap nor have
+//! deleted samples.
 //!
-//! | file          | what                                                        |
-//! |---------------|-------------------------------------------------------------|
-//! | [`mod@runs`]  | which chunks can be taken over as they are, pure            |
-//! | [`mod@reencode`] | the others' points as new chunks                            |
-//! | [`symbols`]   | the strings of several sources as one sorted list           |
+//! | module | contents |
+//! |--------|----------|
+//! | [`mod@runs`] | chunks to copy and ranges to re-encode, pure |
+//! | [`mod@reencode`] | re-encoding of the other samples |
+//! | [`symbols`] | merge of the strings of the sources |
 //!
-//! A chunk that stands alone is handed on byte for byte, whatever its encoding; one that several sources have alike, once.
-//! Where chunks overlap, or a deletion or the end of the range touches one, the points are encoded anew. Of points at
-//! the same time the one of the later source stands, as for queries. A series of which nothing is left is left out.
-//!
-//! Lazy: of each source one series is held. No lock, and nothing is written here.
+//! A chunk that overlaps no other is copied byte for byte, whatever its encoding. Equal chunks of
+//! several sources are copied once. Samples are re-encoded if chunks overlap, or if a tombstone or
+//! the
+//! end of the range cuts a chunk. At the same timestamp the later source wins, as in queries.
+//! Series
+//! without remaining samples are dropped. Lazy: one series per source is held. No locks, no writes.
 
 pub mod reencode;
 pub mod runs;
@@ -26,39 +28,39 @@ use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::select::{SeriesSet, select};
 use crate::tsdb::query::source::{BlockSource, ChunkSeries, QueryError};
 
-/// What is merged, and how.
+/// Input of a merge.
 #[derive(Clone)]
 pub struct MergeInput<'a> {
-    /// The sources; of points at the same time the later source's stands.
+    /// Sources. At the same timestamp the later one wins.
     pub sources: Vec<&'a dyn BlockSource>,
-    /// The times that are wanted, both ends included.
+    /// Time range to merge, inclusive.
     pub range: TimeRange,
-    /// How floats of chunks that overlap are encoded anew.
+    /// Encoding for re-encoded floats of overlapping chunks.
     pub floats: FloatEncoding,
 }
 
-/// Why sources can't be merged.
+/// Error of a merge.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
-    /// A source can't be read.
+    /// A source cannot be read.
     #[error(transparent)]
     Source(#[from] QueryError),
-    /// The condition that all series satisfy could not be made.
-    #[error("can't select all series: {0}")]
+    /// The matcher that selects all series cannot be created.
+    #[error("cannot select all series: {0}")]
     Matcher(#[from] MatcherError),
 }
 
-/// Series of several sources, merged; made by [`SeriesMerger::new`]. After an error it ends.
+/// Merged series of several sources. Ends after an error.
 pub struct SeriesMerger<'a> {
     input: MergeInput<'a>,
     series: Option<SeriesSet<'a>>,
 }
 
 impl<'a> SeriesMerger<'a> {
-    /// Begins with the first series.
+    /// Creates the merge and selects the series of all sources.
     ///
     /// # Errors
-    /// [`MergeError`] where a source can't be read.
+    /// [`MergeError`] if a source cannot be read.
     pub fn new(input: MergeInput<'a>) -> Result<Self, MergeError> {
         let every = Matcher::new(MatchType::Regex, "__name__", ".*")?;
         let series = select(&input.sources, &[every], input.range)?;

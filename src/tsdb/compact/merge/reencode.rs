@@ -1,5 +1,6 @@
-//! Points of chunks that can't be taken over as they are, as new chunks. Where start times are known the encoding is one that has a
-//! place for them.
+//! Re-encoding of samples whose chunks cannot be copied. Chunks with start timestamps get an
+//! encoding
+//! that keeps them.
 
 use crate::tsdb::chunk::reencode::{
     MAX_SAMPLES, ReencodeOptions, ReencodedChunk, Reencoder, StPolicy,
@@ -8,25 +9,25 @@ use crate::tsdb::compact::merge::runs::ReencodeRange;
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::{Chunk, ChunkData, QueryError};
 
-/// Encodes points of `series` anew, behind the chunks that are there.
+/// Re-encodes the samples of `series` in a range and appends the chunks.
 ///
 /// # Errors
-/// [`QueryError`] where a chunk is damaged: nothing is lost on the way.
+/// [`QueryError`] if a chunk is corrupted. No sample is dropped silently.
 pub fn reencode(
     series: &MergedSeries,
     run: ReencodeRange,
     chunks: &mut Vec<Chunk>,
 ) -> Result<(), QueryError> {
-    let rules = ReencodeOptions {
+    let options = ReencodeOptions {
         encodings: run.encodings,
         starts: StPolicy::Preserve,
         max_samples: MAX_SAMPLES,
     };
-    let mut recoder = Reencoder::new(rules);
-    for point in series.samples(run.times) {
-        chunks.extend(recoder.push(&point?).map(into_chunk));
+    let mut reencoder = Reencoder::new(options);
+    for sample in series.samples(run.times) {
+        chunks.extend(reencoder.push(&sample?).map(into_chunk));
     }
-    chunks.extend(recoder.finish().map(into_chunk));
+    chunks.extend(reencoder.finish().map(into_chunk));
     Ok(())
 }
 

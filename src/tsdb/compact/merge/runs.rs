@@ -1,6 +1,8 @@
-//! Which chunks of a series can be taken over as they are, and which are to be encoded anew. Pure.
+//! Runs of a series: chunks to copy, and ranges to re-encode. Pure.
 //!
-//! Neighbours that are all encoded anew, into the same encodings, become one run, so that its chunks are full.
+//! Adjacent ranges that are re-encoded into the same encodings become one run, so that the new
+//! chunks
+//! are full.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
@@ -9,25 +11,27 @@ use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::merged_series::groups::OverlapGroup;
 use crate::tsdb::query::source::Chunk;
 
-/// A part of a series.
+/// Part of a series.
 #[derive(Debug)]
 pub enum MergeRun {
-    /// One chunk, to be taken over.
+    /// A chunk to copy.
     CopyChunk(Chunk),
-    /// Points to be encoded anew.
+    /// Samples to re-encode.
     Reencode(ReencodeRange),
 }
 
-/// Points that are to be encoded anew.
+/// Range of samples to re-encode.
 #[derive(Clone, Copy, Debug)]
 pub struct ReencodeRange {
-    /// The times, both ends included, that hold these points and no chunk of another run.
+    /// Time range of the samples, inclusive. No chunk of another run overlaps it.
     pub times: TimeRange,
-    /// Into what, where no start times are known; where some are, into what has a place for them.
+    /// Encodings of the new chunks. With start timestamps, their variants that keep these are used.
     pub encodings: EncodingPolicy,
 }
 
-/// The runs of a series within `range`, in the order of time; `overlapping` is the encoding of floats that overlap.
+/// Returns the runs of a series within `range`, in time order. `overlapping` is the encoding for
+/// floats
+/// of overlapping chunks.
 #[must_use]
 pub fn runs(series: &MergedSeries, range: TimeRange, overlapping: FloatEncoding) -> Vec<MergeRun> {
     let mut runs: Vec<MergeRun> = Vec::new();

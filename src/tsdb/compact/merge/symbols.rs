@@ -1,44 +1,47 @@
-//! The strings of several sources as one list, sorted and each once, as an index wants them before its first series.
+//! Merge of the strings of several sources into one sorted list without duplicates, as an index
+//! needs
+//! it before its first series.
 //!
-//! Strings of series that a merge leaves out stay in: that a string is listed says nothing about labels, which come from the
-//! postings. Lazy: of each source one string is held.
+//! Strings of dropped series are kept. This is harmless, because label names and values come from
+//! the
+//! postings. Lazy: one string per source is held.
 
 use crate::tsdb::query::source::QueryError;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// The strings of a source, rising.
+/// Strings of a source, ascending.
 pub type SymbolIter<'a> = Box<dyn Iterator<Item = Result<Cow<'a, str>, QueryError>> + 'a>;
 
-/// The strings of several sources; made by [`MergedSymbols::new`]. After an error it ends.
+/// Merged strings of several sources. Ends after an error.
 pub struct MergedSymbols<'a> {
-    /// The next string of each source, with the source's number.
+    /// Next string and index of each source.
     next_symbols: BinaryHeap<Reverse<(Cow<'a, str>, usize)>>,
     rest: Vec<SymbolIter<'a>>,
 }
 
 impl<'a> MergedSymbols<'a> {
-    /// Takes the first string of every source.
+    /// Creates the merge and reads the first string of each source.
     ///
     /// # Errors
-    /// [`QueryError`] where a source can't be read.
+    /// [`QueryError`] if a source cannot be read.
     pub fn new(sources: Vec<SymbolIter<'a>>) -> Result<Self, QueryError> {
-        let mut own =
+        let mut merged =
             Self { next_symbols: BinaryHeap::with_capacity(sources.len()), rest: sources };
-        for source in 0..own.rest.len() {
-            own.refill(source, None)?;
+        for source in 0..merged.rest.len() {
+            merged.refill(source, None)?;
         }
-        Ok(own)
+        Ok(merged)
     }
 
-    /// Takes the next string of a source, which must stand behind `last`.
+    /// Reads the next string of a source, which must be greater than `last`.
     fn refill(&mut self, source: usize, last: Option<&str>) -> Result<(), QueryError> {
         let Some(next) = self.rest.get_mut(source).and_then(Iterator::next).transpose()? else {
             return Ok(());
         };
         if last.is_some_and(|last| *next <= *last) {
-            return Err(QueryError::Corrupted(format!("string {next:?} stands behind {last:?}")));
+            return Err(QueryError::Corrupted(format!("symbol {next:?} follows {last:?}")));
         }
         self.next_symbols.push(Reverse((next, source)));
         Ok(())
@@ -79,26 +82,33 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn source(strings: &[String]) -> SymbolIter<'_> {
-        Box::new(strings.iter().map(|one| Ok(Cow::Borrowed(one.as_str()))))
+        Box::new(strings.iter().map(|string| Ok(Cow::Borrowed(string.as_str()))))
     }
 
     #[test]
-    fn strings_that_do_not_rise_are_an_error_that_ends_the_list() {
+    fn unsorted_strings_are_an_error_that_ends_the_list() {
         let (good, bad) = (["a", "c"].map(str::to_owned), ["a", "b", "b"].map(str::to_owned));
         let mut merged = MergedSymbols::new(vec![source(&good), source(&bad)]).unwrap();
         assert_eq!(merged.next().unwrap().unwrap(), "a");
-        let QueryError::Corrupted(what) = merged.next().unwrap().unwrap_err();
-        assert!(what.contains(r#""b""#), "{what}");
+        let QueryError::Corrupted(message) = merged.next().unwrap().unwrap_err();
+        assert!(message.contains(r#""b""#), "{message}");
         assert!(merged.next().is_none());
         assert_eq!(MergedSymbols::new(Vec::new()).unwrap().count(), 0);
     }
 
     proptest! {
         #[test]
-        fn all_strings_of_all_sources_come_once_and_rising(sources in proptest::collection::vec(proptest::collection::btree_set("[a-cé]{0,3}", 0..12), 0..5)) {
-            let lists: Vec<Vec<String>> = sources.iter().map(|set| set.iter().cloned().collect()).collect();
-            let merged = MergedSymbols::new(lists.iter().map(|list| source(list)).collect()).unwrap();
-            let merged: Vec<String> = merged.map(|one| one.unwrap().into_owned()).collect();
+        fn merged_strings_are_sorted_and_unique(
+            sources in proptest::collection::vec(
+                proptest::collection::btree_set("[a-cé]{0,3}", 0..12),
+                0..5,
+            ),
+        ) {
+            let lists: Vec<Vec<String>> =
+                sources.iter().map(|set| set.iter().cloned().collect()).collect();
+            let symbols = lists.iter().map(|list| source(list)).collect();
+            let merged = MergedSymbols::new(symbols).unwrap();
+            let merged: Vec<String> = merged.map(|symbol| symbol.unwrap().into_owned()).collect();
             let expected: BTreeSet<String> = sources.into_iter().flatten().collect();
             prop_assert_eq!(merged, expected.into_iter().collect::<Vec<_>>());
         }

@@ -1,4 +1,4 @@
-//! Merging against a plain model, point by point, and the cases that a model does not see.
+//! Merging compared with a simple model, sample by sample, and examples beyond the model.
 
 use super::{MergeError, MergeInput, SeriesMerger};
 use crate::model::float_sample::FloatSample;
@@ -40,7 +40,7 @@ fn decoded(chunk: &Chunk) -> Vec<FloatSample> {
     FloatIter::new(encoding, chunk.data.bytes()).map(|sample| sample.unwrap()).collect()
 }
 
-/// XOR2 with this start time.
+/// XOR2 chunk with one start timestamp.
 fn xor2_chunk(samples: &[FloatSample], start: i64) -> Chunk {
     let mut encoded = Xor2Chunk::default();
     samples.iter().for_each(|sample| encoded.append_with_st(start, sample.t, sample.v));
@@ -56,7 +56,7 @@ fn deleted(chunk: Chunk, mint: i64, maxt: i64) -> Chunk {
     Chunk { deleted_intervals: Some(Arc::new(deleted)), ..chunk }
 }
 
-/// A chunk that can't be decoded.
+/// Chunk that cannot be decoded.
 fn opaque(mint: i64, maxt: i64) -> Chunk {
     Chunk {
         mint,
@@ -68,7 +68,7 @@ fn opaque(mint: i64, maxt: i64) -> Chunk {
 }
 
 #[test]
-fn a_chunk_that_stands_alone_is_handed_on_as_it_is_also_one_that_cannot_be_decoded() {
+fn chunk_without_overlap_is_copied_even_if_undecodable() {
     let newer = Chunk {
         encoding: ChunkEncoding::Xor2,
         data: ChunkData::new([0, 3, 9]),
@@ -87,7 +87,7 @@ fn a_chunk_that_stands_alone_is_handed_on_as_it_is_also_one_that_cannot_be_decod
 }
 
 #[test]
-fn equal_chunks_of_several_sources_come_once_as_they_are() {
+fn equal_chunks_of_several_sources_are_copied_once() {
     let long = chunk(&run(0..200, 2.5));
     let shared = [
         source(vec![long.clone()]),
@@ -103,7 +103,7 @@ fn equal_chunks_of_several_sources_come_once_as_they_are() {
 }
 
 #[test]
-fn what_overlaps_is_encoded_anew_in_full_chunks_and_the_later_source_stands() {
+fn overlaps_are_reencoded_and_later_source_wins() {
     let merged = merge(
         &[
             source(vec![chunk(&run((0..300).step_by(2), 1.0))]),
@@ -121,7 +121,7 @@ fn what_overlaps_is_encoded_anew_in_full_chunks_and_the_later_source_stands() {
 }
 
 #[test]
-fn what_the_range_or_a_deletion_cuts_is_encoded_anew_and_a_series_without_a_sample_left_out() {
+fn cut_chunks_are_reencoded_and_empty_series_dropped() {
     let whole = vec![
         chunk(&run(0..10, 1.0)),
         deleted(chunk(&run(10..20, 1.0)), 12, 15),
@@ -140,7 +140,7 @@ fn what_the_range_or_a_deletion_cuts_is_encoded_anew_and_a_series_without_a_samp
 }
 
 #[test]
-fn a_damaged_chunk_that_is_to_be_encoded_anew_is_an_error_that_names_the_series() {
+fn reencoding_corrupted_chunk_fails_and_names_series() {
     let float = || chunk(&run(0..10, 1.0));
     let overlapping = [source(vec![float()]), source(vec![opaque(9, 20)])];
     let touched = [source(vec![float()]), source(vec![deleted(opaque(10, 20), 12, 13)])];
@@ -152,7 +152,7 @@ fn a_damaged_chunk_that_is_to_be_encoded_anew_is_an_error_that_names_the_series(
     }
 }
 
-/// A counter histogram that has counted `count` observations in each of two buckets.
+/// Counter histogram with `count` observations in each of two buckets.
 fn counter(t: i64, count: u64) -> Sample {
     Sample::new(
         t,
@@ -175,8 +175,8 @@ fn gauge(t: i64) -> Sample {
     )
 }
 
-/// Times and encodings of the merged chunks, and all points.
-fn merged_points(
+/// Time ranges and encodings of the merged chunks, and all samples.
+fn merged_samples(
     sources: &[FixedSource],
     range: TimeRange,
 ) -> (Vec<(i64, i64, ChunkEncoding)>, Vec<Sample>) {
@@ -186,14 +186,14 @@ fn merged_points(
 }
 
 #[test]
-fn histograms_that_overlap_are_encoded_anew_and_cut_where_the_counter_was_reset_and_at_120() {
-    // Counts rise to 149, begin again at 1, and rise again; two sources have every second one each.
+fn reencoded_histograms_are_cut_at_reset_and_at_120_samples() {
+    // Counts rise to 149, restart at 1 and rise again. Each of two sources has every second sample.
     let all: Vec<Sample> = (0..300).map(|t| counter(t, t as u64 % 150 + 1)).collect();
     let half = |odd: i64| {
         let own: Vec<Sample> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
         source(chunks(&own, PLAIN, 60))
     };
-    let (shape, points) = merged_points(&[half(0), half(1)], TimeRange::ALL);
+    let (shape, points) = merged_samples(&[half(0), half(1)], TimeRange::ALL);
     let times: Vec<(i64, i64)> = shape.iter().map(|(mint, maxt, _)| (*mint, *maxt)).collect();
     assert_eq!(times, [(0, 119), (120, 149), (150, 269), (270, 299)]);
     assert!(shape.iter().all(|(_, _, encoding)| *encoding == ChunkEncoding::Histogram));
@@ -201,7 +201,7 @@ fn histograms_that_overlap_are_encoded_anew_and_cut_where_the_counter_was_reset_
 }
 
 #[test]
-fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
+fn reencoded_chunk_is_cut_at_change_of_value_type() {
     let float = |t: i64| Sample::new(t, SampleValue::Float(0.5));
     let floats = |t: i64| match counter(t, 7).value {
         SampleValue::Histogram(histogram) => {
@@ -227,7 +227,7 @@ fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
             .collect(),
     );
     let (shape, points) =
-        merged_points(&[overlapping, source(chunks(&all, PLAIN, 120))], TimeRange::new(1, 9));
+        merged_samples(&[overlapping, source(chunks(&all, PLAIN, 120))], TimeRange::new(1, 9));
     use ChunkEncoding::{FloatHistogram, Histogram, Xor};
     assert_eq!(
         shape,
@@ -244,14 +244,14 @@ fn where_the_kind_changes_in_what_is_encoded_anew_a_chunk_ends() {
 }
 
 #[test]
-fn what_a_deletion_leaves_of_histograms_keeps_its_encoding_also_without_start_times() {
+fn partly_deleted_histograms_keep_their_encoding() {
     let all: Vec<Sample> = (0..20)
         .map(|t| Sample { start_timestamp: if t == 3 { 1 } else { 0 }, ..counter(t, t as u64) })
         .collect();
     let with_place = chunks(&all, WITH_STARTS, 120);
     assert_eq!(with_place.len(), 1);
     let touched = with_place.into_iter().map(|chunk| deleted(chunk, 2, 4)).collect();
-    let (shape, points) = merged_points(&[source(touched)], TimeRange::ALL);
+    let (shape, points) = merged_samples(&[source(touched)], TimeRange::ALL);
     assert_eq!(shape, [(0, 19, ChunkEncoding::HistogramSt)]);
     assert_same(
         &points,
@@ -260,7 +260,7 @@ fn what_a_deletion_leaves_of_histograms_keeps_its_encoding_also_without_start_ti
 }
 
 #[test]
-fn start_times_of_histograms_that_overlap_are_kept() {
+fn overlapping_histograms_keep_start_timestamps() {
     let all: Vec<Sample> = (0..20)
         .map(|t| Sample { start_timestamp: if t >= 10 { 5 } else { 0 }, ..counter(t, t as u64) })
         .collect();
@@ -268,18 +268,18 @@ fn start_times_of_histograms_that_overlap_are_kept() {
         let own: Vec<Sample> = all.iter().filter(|point| point.t % 2 == odd).cloned().collect();
         source(chunks(&own, WITH_STARTS, 120))
     };
-    let (shape, points) = merged_points(&[half(0), half(1)], TimeRange::ALL);
+    let (shape, points) = merged_samples(&[half(0), half(1)], TimeRange::ALL);
     assert_eq!(shape, [(0, 9, ChunkEncoding::Histogram), (10, 19, ChunkEncoding::HistogramSt)]);
     assert_same(&points, &all);
 }
 
 #[test]
-fn a_gauge_stays_one_and_its_falling_counts_make_no_new_chunk() {
+fn gauge_histogram_is_not_cut_at_falling_counts() {
     let all: Vec<Sample> = (0..50).map(gauge).collect();
     let whole = chunks(&all, PLAIN, 120);
     assert_eq!(whole.len(), 1);
     let touched = whole.into_iter().map(|chunk| deleted(chunk, 7, 7)).collect();
-    let (shape, points) = merged_points(&[source(touched)], TimeRange::new(2, 100));
+    let (shape, points) = merged_samples(&[source(touched)], TimeRange::new(2, 100));
     assert_eq!(shape, [(2, 49, ChunkEncoding::Histogram)]);
     assert_same(
         &points,
@@ -288,7 +288,7 @@ fn a_gauge_stays_one_and_its_falling_counts_make_no_new_chunk() {
 }
 
 #[test]
-fn what_is_encoded_anew_is_xor2_where_that_is_wanted_or_start_times_are_known() {
+fn reencoded_floats_are_xor2_if_configured_or_with_st() {
     let encodings = |chunks: Vec<Chunk>, floats| {
         let (one, other) = (source(chunks), source(vec![chunk(&run(5..7, 2.0))]));
         let sources: Vec<&dyn BlockSource> = vec![&one, &other];
@@ -313,7 +313,7 @@ fn what_is_encoded_anew_is_xor2_where_that_is_wanted_or_start_times_are_known() 
 }
 
 #[test]
-fn after_an_error_nothing_comes() {
+fn merge_ends_after_error() {
     let torn = Chunk { data: ChunkData::new([0, 9]), ..chunk(&run(0..10, 1.0)) };
     let mut sources = source(vec![torn]);
     sources.0.insert(labels("y"), vec![chunk(&run(0..5, 1.0))]);
@@ -327,8 +327,8 @@ fn after_an_error_nothing_comes() {
     assert!(merge.next().is_none());
 }
 
-/// Chunks of points of every kind, apart from each other; some with a deletion.
-fn any_chunks() -> impl Strategy<Value = Vec<Chunk>> {
+/// Chunks of samples of every type that do not overlap, some with a tombstone.
+fn arb_chunks() -> impl Strategy<Value = Vec<Chunk>> {
     let holes = proptest::collection::vec((0usize..20, any::<bool>()), 0..3);
     (arb_samples(), 1u16..200, any::<bool>(), holes).prop_map(
         |(points, most, has_starts, holes)| {
@@ -346,14 +346,14 @@ fn any_chunks() -> impl Strategy<Value = Vec<Chunk>> {
     )
 }
 
-fn any_source() -> impl Strategy<Value = FixedSource> {
-    proptest::collection::btree_map("[ab]", any_chunks(), 0..3).prop_map(|series| {
+fn arb_source() -> impl Strategy<Value = FixedSource> {
+    proptest::collection::btree_map("[ab]", arb_chunks(), 0..3).prop_map(|series| {
         let series = series.into_iter().filter(|(_, chunks)| !chunks.is_empty());
         FixedSource(series.map(|(name, chunks)| (labels(&name), chunks)).collect())
     })
 }
 
-/// What the sources hold, the later over the earlier.
+/// Samples of the sources. A later source wins at the same timestamp.
 fn model(sources: &[FixedSource], range: TimeRange) -> Model {
     let mut model = Model::new();
     for (labels, chunks) in sources.iter().flat_map(|source| &source.0) {
@@ -373,10 +373,10 @@ fn model(sources: &[FixedSource], range: TimeRange) -> Model {
 
 proptest! {
     #[test]
-    fn a_merge_holds_what_its_sources_hold(
-        mut sources in proptest::collection::vec(any_source(), 1..4), twice in 0usize..6, from in -30i64..300, length in 0i64..900,
+    fn merge_has_all_samples_of_its_sources(
+        mut sources in proptest::collection::vec(arb_source(), 1..4), twice in 0usize..6, from in -30i64..300, length in 0i64..900,
     ) {
-        // A source that is there twice, as when a crash left both.
+        // A duplicate source, as after a crash.
         if let Some(again) = sources.get(twice).cloned() {
             sources.push(again);
         }
@@ -386,7 +386,7 @@ proptest! {
         let stored: Vec<&Chunk> = sources.iter().flat_map(|source| source.0.values().flatten()).collect();
         let mut found: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
         for series in &merged {
-            prop_assert!(series.chunks.is_sorted_by(|a, b| a.maxt < b.mint), "they overlap");
+            prop_assert!(series.chunks.is_sorted_by(|a, b| a.maxt < b.mint), "chunks overlap");
             for chunk in &series.chunks {
                 let points = any_points::decoded(chunk);
                 let is_old = stored.iter().any(|old| old.data.bytes() == chunk.data.bytes());

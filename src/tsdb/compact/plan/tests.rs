@@ -1,4 +1,4 @@
-//! Planning: cases of the field, then what must hold for any blocks.
+//! Compaction planning: examples, then properties of plans for arbitrary blocks.
 
 use super::{CompactionPlan, CompactionReason, PlanExclusions, plan};
 use crate::tsdb::block::ulid::BlockUlid;
@@ -12,12 +12,12 @@ pub(in crate::tsdb::compact) fn ulid(n: u128) -> BlockUlid {
     BlockUlid::from_parts(0, n)
 }
 
-/// The number that a name was made of.
-fn number(name: BlockUlid) -> u128 {
-    (0..2000).find(|&n| ulid(n) == name).unwrap()
+/// Number from which [`ulid`] made a ULID.
+fn number(block: BlockUlid) -> u128 {
+    (0..2000).find(|&n| ulid(n) == block).unwrap()
 }
 
-/// A block of the head that covers `[mint, maxt)`.
+/// Head block with the range `[mint, maxt)`.
 pub(in crate::tsdb::compact) fn block(n: u128, mint: i64, maxt: i64) -> BlockSummary {
     BlockSummary {
         ulid: ulid(n),
@@ -38,7 +38,7 @@ fn blocks(ranges: &[(i64, i64)]) -> Vec<BlockSummary> {
     ranges.iter().zip(1..).map(|(&(mint, maxt), n)| block(n, mint, maxt)).collect()
 }
 
-/// 20, 60, 180, 540, 1620.
+/// Block ranges 20, 60, 180, 540 and 1620.
 fn ranges() -> BlockRanges {
     BlockRanges::exponential(20, 1620)
 }
@@ -49,7 +49,7 @@ fn planned(blocks: &[BlockSummary]) -> Vec<u128> {
 }
 
 #[test]
-fn a_range_is_merged_once_a_block_behind_it_is_there() {
+fn range_is_compacted_once_a_later_block_exists() {
     assert!(planned(&[]).is_empty());
     assert!(planned(&blocks(&[(0, 20)])).is_empty());
     assert!(planned(&blocks(&[(0, 20), (20, 40), (40, 60)])).is_empty());
@@ -58,7 +58,7 @@ fn a_range_is_merged_once_a_block_behind_it_is_there() {
 }
 
 #[test]
-fn a_gap_in_a_range_does_not_hold_it_back_forever() {
+fn range_with_gap_is_compacted() {
     assert!(planned(&blocks(&[(0, 20), (20, 40), (60, 80)])).is_empty());
     assert_eq!(planned(&blocks(&[(0, 20), (20, 40), (60, 80), (80, 100)])), [1, 2]);
     assert_eq!(
@@ -68,12 +68,12 @@ fn a_gap_in_a_range_does_not_hold_it_back_forever() {
 }
 
 #[test]
-fn the_newest_block_is_that_of_the_latest_time_not_of_the_latest_name() {
+fn newest_block_is_determined_by_time_not_by_ulid() {
     assert_eq!(planned(&blocks(&[(0, 360), (540, 560), (360, 420), (420, 540)])), [3, 4]);
 }
 
 #[test]
-fn overlapping_blocks_come_first_the_newest_included() {
+fn overlaps_come_first_and_include_newest_block() {
     assert_eq!(planned(&blocks(&[(0, 20), (19, 40), (40, 60)])), [1, 2]);
     assert_eq!(planned(&blocks(&[(0, 20), (20, 40), (30, 50)])), [2, 3]);
     assert_eq!(planned(&blocks(&[(0, 20), (10, 40), (30, 50)])), [1, 2, 3]);
@@ -91,7 +91,7 @@ fn overlapping_blocks_come_first_the_newest_included() {
 }
 
 #[test]
-fn a_range_with_a_failed_block_is_passed_over() {
+fn range_with_failed_block_is_skipped() {
     let cases: [&[(i64, i64)]; 3] = [
         &[(0, 20), (20, 40), (40, 60), (60, 80)],
         &[(0, 20), (20, 40), (60, 80), (80, 100)],
@@ -106,31 +106,31 @@ fn a_range_with_a_failed_block_is_passed_over() {
 }
 
 #[test]
-fn large_blocks_with_many_tombstones_are_written_anew() {
+fn long_block_with_many_tombstones_is_rewritten() {
     let deleted = |n, mint, maxt, tombstones, series| BlockSummary {
         tombstones,
         series,
         ..block(n, mint, maxt)
     };
-    assert!(planned(&[deleted(1, 0, 540, 3, 10)]).is_empty(), "it is the newest");
+    assert!(planned(&[deleted(1, 0, 540, 3, 10)]).is_empty(), "newest block");
     assert_eq!(planned(&[deleted(1, 0, 540, 3, 10), block(2, 540, 560)]), [1]);
-    assert!(planned(&[deleted(1, 0, 540, 5, 99), block(2, 540, 560)]).is_empty(), "5 % exactly");
-    assert!(planned(&[deleted(1, 0, 60, 3, 10), block(2, 60, 80)]).is_empty(), "too small");
+    assert!(planned(&[deleted(1, 0, 540, 5, 99), block(2, 540, 560)]).is_empty(), "exactly 5 %");
+    assert!(planned(&[deleted(1, 0, 60, 3, 10), block(2, 60, 80)]).is_empty(), "too short");
     assert_eq!(
         planned(&[deleted(1, 0, 60, 10, 10), block(2, 60, 80)]),
         [1],
-        "small, and all of it deleted"
+        "short and completely deleted"
     );
-    assert!(planned(&[deleted(1, 0, 540, 0, 0), block(2, 540, 560)]).is_empty(), "nothing deleted");
+    assert!(planned(&[deleted(1, 0, 540, 0, 0), block(2, 540, 560)]).is_empty(), "no tombstones");
     let small_between =
         [deleted(1, 0, 540, 9, 10), deleted(2, 540, 600, 1, 10), block(3, 600, 620)];
-    assert!(planned(&small_between).is_empty(), "a small block ends the search");
+    assert!(planned(&small_between).is_empty(), "a short block ends the search");
     let both = [deleted(1, 0, 540, 9, 10), deleted(2, 540, 1080, 9, 10), block(3, 1080, 1100)];
     assert_eq!(planned(&both), [2], "newest first");
 }
 
 #[test]
-fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
+fn partial_blocks_are_merged_only_within_their_scope() {
     let stale = |n, mint, maxt| {
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
         BlockSummary { hints, ..block(n, mint, maxt) }
@@ -165,10 +165,10 @@ fn blocks_of_a_part_of_the_series_are_merged_among_their_like_only() {
 }
 
 #[test]
-fn blocks_that_are_left_alone_or_to_be_deleted_are_passed_over_with_what_goes_with_them() {
-    let without = |blocks: &[BlockSummary], left_alone: &[u128]| {
+fn groups_with_excluded_or_deletable_blocks_are_skipped() {
+    let without = |blocks: &[BlockSummary], backed_off: &[u128]| {
         let exclusions = PlanExclusions {
-            backed_off: left_alone.iter().map(|&n| ulid(n)).collect(),
+            backed_off: backed_off.iter().map(|&n| ulid(n)).collect(),
             awaiting_upload: BTreeSet::new(),
         };
         plan(blocks, &ranges(), &exclusions)
@@ -192,7 +192,7 @@ fn blocks_that_are_left_alone_or_to_be_deleted_are_passed_over_with_what_goes_wi
 }
 
 #[test]
-fn blocks_count_up_to_the_first_that_waits_to_be_uploaded() {
+fn blocks_from_first_awaiting_upload_are_excluded() {
     let blocks = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80), (80, 100)]);
     let with = |waiting: &[u128]| {
         let exclusions = PlanExclusions {
@@ -205,28 +205,28 @@ fn blocks_count_up_to_the_first_that_waits_to_be_uploaded() {
 }
 
 #[test]
-fn with_a_single_range_only_overlaps_are_merged() {
+fn single_range_allows_only_overlap_compactions() {
     let single = BlockRanges::exponential(20, 20);
     let apart = blocks(&[(0, 20), (20, 40), (40, 60), (60, 80)]);
     assert_eq!(plan(&apart, &single, &PlanExclusions::default()), None);
     assert!(plan(&blocks(&[(0, 20), (10, 20)]), &single, &PlanExclusions::default()).is_some());
 }
 
-fn any_hints() -> impl Strategy<Value = CompactionHints> {
+fn arb_hints() -> impl Strategy<Value = CompactionHints> {
     let late = CompactionHints { out_of_order: true, ..CompactionHints::default() };
     let stale = CompactionHints { stale_series: true, ..CompactionHints::default() };
     let selected = CompactionHints { selected_series: true, ..CompactionHints::default() };
     prop_oneof![6 => Just(CompactionHints::default()), 1 => Just(late), 1 => Just(stale), 1 => Just(selected)]
 }
 
-fn any_block() -> impl Strategy<Value = BlockSummary> {
+fn arb_block() -> impl Strategy<Value = BlockSummary> {
     let times = prop_oneof![
         4 => (-30i64..90).prop_map(|n| (20 * n, 20)),
         2 => (-10i64..30).prop_map(|n| (60 * n, 60)),
         1 => (-600i64..1800, 1i64..700),
         1 => prop_oneof![Just((i64::MIN, 10)), Just((i64::MAX - 10, 10)), Just((i64::MIN, i64::MAX))],
     ];
-    (times, any_hints(), 0u64..20, 0u64..4, 0..10, 0..20).prop_map(
+    (times, arb_hints(), 0u64..20, 0u64..4, 0..10, 0..20).prop_map(
         |((mint, span), hints, series, tombstones, f, d)| {
             let facts = block(0, mint, mint.saturating_add(span));
             BlockSummary { hints, series, tombstones, failed: f == 0, deletable: d == 0, ..facts }
@@ -234,15 +234,15 @@ fn any_block() -> impl Strategy<Value = BlockSummary> {
     )
 }
 
-fn any_blocks() -> impl Strategy<Value = Vec<BlockSummary>> {
-    proptest::collection::vec(any_block(), 0..24).prop_map(|mut blocks| {
+fn arb_blocks() -> impl Strategy<Value = Vec<BlockSummary>> {
+    proptest::collection::vec(arb_block(), 0..24).prop_map(|mut blocks| {
         blocks.iter_mut().zip(1..).for_each(|(block, n)| block.ulid = ulid(n));
         blocks
     })
 }
 
-/// The blocks after a merge: what it writes is new, and has no tombstones.
-fn carry_out(blocks: &mut Vec<BlockSummary>, plan: &CompactionPlan, name: u128) {
+/// Replaces the blocks of a plan by a new one without tombstones.
+fn execute(blocks: &mut Vec<BlockSummary>, plan: &CompactionPlan, name: u128) {
     let (merged, mut left): (Vec<_>, Vec<_>) =
         blocks.drain(..).partition(|block| plan.blocks.contains(&block.ulid));
     let lineage = Lineage::for_merge(&merged).unwrap();
@@ -260,13 +260,13 @@ fn carry_out(blocks: &mut Vec<BlockSummary>, plan: &CompactionPlan, name: u128) 
 
 proptest! {
     #[test]
-    fn plans_come_to_an_end_with_no_overlap_left(mut blocks in any_blocks()) {
-        let most = 2 * blocks.len();
+    fn plans_end_without_overlapping_blocks(mut blocks in arb_blocks()) {
+        let max_steps = 2 * blocks.len();
         let mut steps = 0;
         while let Some(plan) = plan(&blocks, &ranges(), &PlanExclusions::default()) {
             steps += 1;
-            prop_assert!(steps <= most, "no end");
-            carry_out(&mut blocks, &plan, 1000 + steps as u128);
+            prop_assert!(steps <= max_steps, "planning does not end");
+            execute(&mut blocks, &plan, 1000 + steps as u128);
         }
         let mut whole: Vec<_> = blocks.iter().filter(|block| !block.deletable && !block.hints.stale_series && !block.hints.selected_series).collect();
         whole.sort_by_key(|block| block.mint);
@@ -274,14 +274,14 @@ proptest! {
     }
 
     #[test]
-    fn a_plan_is_a_run_of_blocks_of_one_class(blocks in any_blocks()) {
+    fn plan_is_consecutive_within_one_scope(blocks in arb_blocks()) {
         let Some(plan) = plan(&blocks, &ranges(), &PlanExclusions::default()) else { return Ok(()) };
         let chosen: Vec<_> = plan.blocks.iter().map(|ulid| blocks.iter().find(|block| block.ulid == *ulid).unwrap()).collect();
         prop_assert!(chosen.is_sorted_by_key(|block| block.mint) && chosen.iter().all(|block| !block.deletable));
         let class = |block: &BlockSummary| (block.hints.stale_series, block.hints.selected_series);
         prop_assert!(chosen.iter().all(|block| class(block) == class(chosen[0])));
         let (mint, maxt) = (chosen[0].mint, chosen.iter().map(|block| block.maxt).max().unwrap());
-        // Whatever else of the class lies within the run is part of it.
+        // The plan has all blocks of the scope in its range.
         let like = |block: &&BlockSummary| class(block) == class(chosen[0]) && !block.deletable;
         let within = blocks.iter().filter(like).filter(|block| mint <= block.mint && block.maxt <= maxt && block.mint < maxt);
         prop_assert_eq!(within.count(), chosen.len());
@@ -291,7 +291,7 @@ proptest! {
             CompactionReason::Level => {
                 prop_assert!(chosen.len() > 1 && chosen.iter().all(|block| !block.failed && block.mint < newest));
                 prop_assert!(i128::from(maxt) - i128::from(mint) <= i128::from(ranges().longest()));
-                prop_assert!(chosen.windows(2).all(|pair| pair[0].maxt <= pair[1].mint), "overlaps come first");
+                prop_assert!(chosen.windows(2).all(|pair| pair[0].maxt <= pair[1].mint), "overlaps must come first");
             }
             CompactionReason::Tombstones => {
                 prop_assert!(chosen.len() == 1 && chosen[0].tombstones > 0 && chosen[0].mint < newest);
@@ -300,8 +300,8 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_the_blocks_and_what_is_excluded_do_not_show(blocks in any_blocks(), left_alone in proptest::collection::btree_set(1u128..25, 0..6)) {
-        let exclusions = PlanExclusions { backed_off: left_alone.into_iter().map(ulid).collect(), awaiting_upload: BTreeSet::new() };
+    fn order_of_blocks_does_not_matter_and_excluded_are_absent(blocks in arb_blocks(), backed_off in proptest::collection::btree_set(1u128..25, 0..6)) {
+        let exclusions = PlanExclusions { backed_off: backed_off.into_iter().map(ulid).collect(), awaiting_upload: BTreeSet::new() };
         let planned = plan(&blocks, &ranges(), &exclusions);
         let reversed: Vec<_> = blocks.iter().rev().cloned().collect();
         prop_assert_eq!(&planned, &plan(&reversed, &ranges(), &exclusions));

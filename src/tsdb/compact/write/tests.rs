@@ -1,4 +1,4 @@
-//! Blocks written from sources and from blocks, read back.
+//! Blocks that are written from sources or merged from blocks, and read back.
 
 use super::{BlockSpec, MergeSource, WriteBlockError, WriteObserver, write_block};
 use crate::model::float_sample::FloatSample;
@@ -29,14 +29,14 @@ pub(crate) fn ulid(n: u128) -> BlockUlid {
     BlockUlid::from_parts(0, n)
 }
 
-/// A source with one series for each name, which has a sample of the value `v` at each of `times`.
+/// Source with one series per name, which has a sample with the value `v` at each of `times`.
 pub(crate) fn source(names: &[&str], times: std::ops::Range<i64>, v: f64) -> FixedSource {
     let samples: Vec<FloatSample> = times.map(|t| FloatSample::new(t, v)).collect();
     let chunks: Vec<Chunk> = samples.chunks(100).map(chunk).collect();
     FixedSource(names.iter().map(|name| (labels(name), chunks.clone())).collect())
 }
 
-/// Writes a block of a source as one of the head is written; `[mint, maxt)`.
+/// Writes a block with the range `[mint, maxt)`, as head compaction does.
 pub(crate) fn write_head_block(
     dir: &Path,
     n: u128,
@@ -67,7 +67,7 @@ fn write_with(
     Ok(write_block(plan, vec![MergeSource { series: from, symbols }], &watch)?.is_some())
 }
 
-/// All samples of some blocks, the later over the earlier.
+/// All samples of `blocks`. A later block wins at the same timestamp.
 pub(crate) fn samples(blocks: &[Arc<Block>]) -> BTreeMap<Labels, Vec<FloatSample>> {
     let sources: Vec<&dyn BlockSource> =
         blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
@@ -87,7 +87,7 @@ pub(crate) fn target(dir: &Path, n: u128) -> CompactionOutput<'_> {
     CompactionOutput { dir, ulid: ulid(n), floats: FloatEncoding::Xor }
 }
 
-/// Merges blocks while nobody watches.
+/// Merges blocks without observing it.
 pub(crate) fn merge_quietly(
     dir: &Path,
     n: u128,
@@ -111,7 +111,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_merged_block_has_the_samples_of_all_and_names_its_parents() {
+fn merged_block_has_all_samples_and_names_its_parents() {
     let dir = tempfile::tempdir().unwrap();
     let blocks = [
         write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap(),
@@ -136,7 +136,7 @@ fn a_merged_block_has_the_samples_of_all_and_names_its_parents() {
     let symbols = Block::open(&dir.path().join(ulid(3).to_string())).unwrap();
     let symbols: Vec<String> = symbols.symbols().map(|symbol| symbol.unwrap().to_owned()).collect();
     assert!(
-        ["a", "x", "y", "z"].iter().all(|one| symbols.contains(&(*one).to_owned())),
+        ["a", "x", "y", "z"].iter().all(|name| symbols.contains(&(*name).to_owned())),
         "{symbols:?}"
     );
     let counted = [&stats.series, &stats.samples, &stats.chunks]
@@ -145,7 +145,7 @@ fn a_merged_block_has_the_samples_of_all_and_names_its_parents() {
 }
 
 #[test]
-fn what_lies_outside_the_times_of_the_block_is_left_out() {
+fn samples_outside_block_range_are_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let block = write_head_block(dir.path(), 1, (50, 120), &source(&["x"], 0..300, 1.0)).unwrap();
     let times: Vec<i64> = samples(&[block])[&labels("x")].iter().map(|sample| sample.t).collect();
@@ -153,7 +153,7 @@ fn what_lies_outside_the_times_of_the_block_is_left_out() {
 }
 
 #[test]
-fn where_nothing_is_left_there_is_no_block_and_no_leftover() {
+fn empty_result_writes_no_block_and_leaves_no_files() {
     let dir = tempfile::tempdir().unwrap();
     assert!(write_head_block(dir.path(), 1, (500, 600), &source(&["x"], 0..300, 1.0)).is_none());
     assert!(
@@ -165,7 +165,7 @@ fn where_nothing_is_left_there_is_no_block_and_no_leftover() {
 }
 
 #[test]
-fn a_wish_to_stop_ends_the_writing_and_leaves_nothing() {
+fn cancelled_write_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let lineage = Lineage::for_head(ulid(1), 0, 300, CompactionHints::default());
     let stopped =
@@ -175,7 +175,7 @@ fn a_wish_to_stop_ends_the_writing_and_leaves_nothing() {
 }
 
 #[test]
-fn blocks_of_which_one_is_damaged_are_not_merged_and_nothing_is_written() {
+fn merge_with_corrupted_block_fails_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let histogram = Chunk {
         mint: 50,
@@ -192,13 +192,13 @@ fn blocks_of_which_one_is_damaged_are_not_merged_and_nothing_is_written() {
     let error = merge_quietly(dir.path(), 3, &blocks).unwrap_err();
     assert!(error.to_string().contains(&labels("x").to_string()), "{error}");
     assert_eq!(names(dir.path()), [ulid(1).to_string(), ulid(2).to_string()]);
-    // Alone it goes through as it is, and is found by who looks into it.
+    // Alone, the chunk is copied unread. A reader then finds the corruption.
     assert!(merge_quietly(dir.path(), 4, &blocks[1..]).unwrap());
     assert!(Block::open(&dir.path().join(ulid(4).to_string())).unwrap().verify().is_err());
 }
 
 #[test]
-fn histograms_of_blocks_that_overlap_are_merged_and_counted() {
+fn overlapping_histograms_are_merged_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let point = |t: i64| {
         let histogram =
@@ -230,7 +230,7 @@ fn histograms_of_blocks_that_overlap_are_merged_and_counted() {
 }
 
 #[test]
-fn a_block_that_is_written_anew_begins_at_level_1_with_its_old_self_as_parent() {
+fn rewritten_block_has_level_1_and_old_block_as_parent() {
     let dir = tempfile::tempdir().unwrap();
     let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
     let watch = WriteObserver {
@@ -247,7 +247,7 @@ fn a_block_that_is_written_anew_begins_at_level_1_with_its_old_self_as_parent() 
 }
 
 #[test]
-fn what_is_deleted_of_a_block_is_gone_from_what_is_made_of_it_and_all_of_it_if_nothing_is_left() {
+fn deleted_samples_are_dropped_by_merge_and_rewrite() {
     let dir = tempfile::tempdir().unwrap();
     let old = write_head_block(dir.path(), 1, (0, 300), &source(&["x", "y"], 0..300, 1.0)).unwrap();
     let other =
@@ -262,7 +262,7 @@ fn what_is_deleted_of_a_block_is_gone_from_what_is_made_of_it_and_all_of_it_if_n
     assert_eq!(
         times,
         (0..40).chain(250..400).collect::<Vec<_>>(),
-        "the other block's samples stay"
+        "samples of the other block remain"
     );
     assert!(merge_quietly(dir.path(), 3, &blocks).unwrap());
     let merged = Arc::new(Block::open(&dir.path().join(ulid(3).to_string())).unwrap());
@@ -270,7 +270,7 @@ fn what_is_deleted_of_a_block_is_gone_from_what_is_made_of_it_and_all_of_it_if_n
         (samples(std::slice::from_ref(&merged)), merged.meta().stats.num_tombstones),
         (left, 0)
     );
-    assert_eq!(merged.label_values("a").unwrap(), ["x"], "a deleted name leaves the lists");
+    assert_eq!(merged.label_values("a").unwrap(), ["x"], "values of deleted series are not listed");
     assert_eq!(old.delete(&only("x"), TimeRange::ALL).unwrap(), 1);
     assert!(!merge_quietly(dir.path(), 4, &[old]).unwrap());
     assert_eq!(names(dir.path()).len(), 3);

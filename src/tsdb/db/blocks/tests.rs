@@ -1,4 +1,4 @@
-//! Directories as starts, crashes and other programs leave them.
+//! Data directories after startups, crashes and changes by other programs.
 
 use super::load::LoadReport;
 use super::{BlockSet, dir};
@@ -45,12 +45,12 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 /// Makes the index of a block unreadable.
-fn damage(dir: &Path, n: u128) {
+fn corrupt_index(dir: &Path, n: u128) {
     fs::write(dir.join(ulid(n).to_string()).join("index"), "no index").unwrap();
 }
 
 #[test]
-fn a_start_serves_the_blocks_by_their_times_and_clears_what_was_not_finished() {
+fn load_sorts_blocks_and_removes_leftovers() {
     let dir = tempfile::tempdir().unwrap();
     for (n, mint) in [(1, 200), (2, 0), (3, 100)] {
         make(dir.path(), n, mint, mint + 100);
@@ -62,7 +62,7 @@ fn a_start_serves_the_blocks_by_their_times_and_clears_what_was_not_finished() {
     assert_eq!(set.load().unwrap(), LoadReport { served: 3, ..LoadReport::default() });
     assert_eq!(numbers(&set), [2, 3, 1]);
     assert_eq!(names(dir.path()), [1, 2, 3].map(|n| ulid(n).to_string()));
-    assert_eq!(set.overlapping(TimeRange::new(100, 199)).len(), 1, "the end is not included");
+    assert_eq!(set.overlapping(TimeRange::new(100, 199)).len(), 1, "the end is exclusive");
     assert_eq!(set.overlapping(TimeRange::new(99, 200)).len(), 3);
     assert!(set.overlapping(TimeRange::new(150, 120)).is_empty());
     assert_eq!(
@@ -76,7 +76,7 @@ fn a_start_serves_the_blocks_by_their_times_and_clears_what_was_not_finished() {
 }
 
 #[test]
-fn every_step_of_a_merge_leaves_a_directory_with_the_same_data() {
+fn every_step_of_a_compaction_keeps_all_samples() {
     for crash_after in 0..7 {
         let dir = tempfile::tempdir().unwrap();
         let parents = [make(dir.path(), 1, 0, 150), make(dir.path(), 2, 100, 200)];
@@ -84,14 +84,14 @@ fn every_step_of_a_merge_leaves_a_directory_with_the_same_data() {
         let before = set(dir.path());
         before.load().unwrap();
         let before = data(&before);
-        let half_written = dir.path().join(format!("{}.tmp-for-creation", ulid(4)));
-        fs::create_dir(&half_written).unwrap();
-        fs::write(half_written.join("index"), "half").unwrap();
+        let unfinished = dir.path().join(format!("{}.tmp-for-creation", ulid(4)));
+        fs::create_dir(&unfinished).unwrap();
+        fs::write(unfinished.join("index"), "half").unwrap();
         let mut steps = vec![];
         let parent_files = |n: u128| dir.path().join(format!("{}.tmp-for-deletion/index", ulid(n)));
         let path = dir.path();
         steps.push(Box::new(|| {
-            fs::remove_dir_all(&half_written).unwrap();
+            fs::remove_dir_all(&unfinished).unwrap();
             assert!(merge_quietly(path, 4, &parents).unwrap());
         }) as Box<dyn Fn()>);
         for n in [1, 2] {
@@ -106,14 +106,14 @@ fn every_step_of_a_merge_leaves_a_directory_with_the_same_data() {
         let after = set(path);
         after.load().unwrap();
         assert_eq!(data(&after), before, "after {crash_after} steps");
-        let left: &[u128] = if crash_after == 0 { &[1, 2, 3] } else { &[4, 3] };
-        assert_eq!(numbers(&after), left, "after {crash_after} steps");
-        assert_eq!(names(path).len(), left.len(), "after {crash_after} steps");
+        let remaining: &[u128] = if crash_after == 0 { &[1, 2, 3] } else { &[4, 3] };
+        assert_eq!(numbers(&after), remaining, "after {crash_after} steps");
+        assert_eq!(names(path).len(), remaining.len(), "after {crash_after} steps");
     }
 }
 
 #[test]
-fn a_merged_block_takes_the_place_of_its_parents_and_readers_go_on() {
+fn child_replaces_parents_and_readers_keep_them() {
     let dir = tempfile::tempdir().unwrap();
     let parents = [make(dir.path(), 1, 0, 150), make(dir.path(), 2, 100, 200)];
     let set = set(dir.path());
@@ -128,7 +128,7 @@ fn a_merged_block_takes_the_place_of_its_parents_and_readers_go_on() {
 }
 
 #[test]
-fn blocks_of_which_nothing_is_left_go_now_or_at_the_next_start() {
+fn empty_blocks_are_removed_now_or_at_startup() {
     let dir = tempfile::tempdir().unwrap();
     let empty = [make(dir.path(), 1, 0, 100), make(dir.path(), 2, 100, 200)];
     make(dir.path(), 3, 200, 300);
@@ -141,12 +141,12 @@ fn blocks_of_which_nothing_is_left_go_now_or_at_the_next_start() {
 }
 
 #[test]
-fn a_damaged_block_is_set_aside_and_the_rest_serves() {
+fn corrupted_block_is_quarantined_and_others_load() {
     let dir = tempfile::tempdir().unwrap();
     for n in [1, 2, 3] {
         make(dir.path(), n, 100 * n as i64, 100 * n as i64 + 100);
     }
-    damage(dir.path(), 2);
+    corrupt_index(dir.path(), 2);
     let set = set(dir.path());
     let report = set.load().unwrap();
     assert_eq!(report, LoadReport { served: 2, corrupt: vec![ulid(2)], ..LoadReport::default() });
@@ -154,23 +154,23 @@ fn a_damaged_block_is_set_aside_and_the_rest_serves() {
     let kept = dir.path().join("quarantine").join(format!("block-{}", ulid(2)));
     assert_eq!(fs::read_to_string(kept.join("index")).unwrap(), "no index");
     assert_eq!(set.reload().unwrap(), LoadReport { served: 2, ..LoadReport::default() });
-    let path = set.quarantine(ulid(3), "found by a check").unwrap();
+    let path = set.quarantine(ulid(3), "found by verification").unwrap();
     assert!(path.join("meta.json").exists());
     assert_eq!((numbers(&set), set.quarantined_total()), (vec![1], 2));
     fs::create_dir(dir.path().join(ulid(7).to_string())).unwrap();
     assert_eq!(
         super::tests::set(dir.path()).load().unwrap().corrupt,
         [ulid(7)],
-        "a folder without meta.json"
+        "directory without meta.json"
     );
 }
 
 #[test]
-fn a_damaged_block_that_a_readable_one_was_made_of_is_removed() {
+fn corrupted_parent_of_readable_block_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let parents = [make(dir.path(), 1, 0, 100), make(dir.path(), 2, 100, 200)];
     assert!(merge_quietly(dir.path(), 3, &parents).unwrap());
-    damage(dir.path(), 1);
+    corrupt_index(dir.path(), 1);
     let set = set(dir.path());
     let report = set.load().unwrap();
     assert_eq!(
@@ -181,18 +181,18 @@ fn a_damaged_block_that_a_readable_one_was_made_of_is_removed() {
 }
 
 #[test]
-fn parents_stay_where_the_block_made_of_them_is_damaged() {
+fn parents_of_corrupted_child_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let parents = [make(dir.path(), 1, 0, 100), make(dir.path(), 2, 100, 200)];
     assert!(merge_quietly(dir.path(), 3, &parents).unwrap());
-    damage(dir.path(), 3);
+    corrupt_index(dir.path(), 3);
     let set = set(dir.path());
     assert_eq!(set.load().unwrap().corrupt, [ulid(3)]);
     assert_eq!((numbers(&set), data(&set)), (vec![1, 2], samples(&parents)));
 }
 
 #[test]
-fn a_look_at_the_directory_finds_what_others_put_there_and_touches_no_work_under_way() {
+fn reload_finds_new_blocks_and_keeps_unfinished_ones() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), 1, 0, 100);
     let set = set(dir.path());
@@ -200,21 +200,21 @@ fn a_look_at_the_directory_finds_what_others_put_there_and_touches_no_work_under
     let first = Arc::clone(&set.list()[0]);
     make(dir.path(), 2, 100, 200);
     make(dir.path(), 3, 200, 300);
-    damage(dir.path(), 3);
-    let under_way = dir.path().join(format!("{}.tmp-for-creation", ulid(4)));
-    fs::create_dir(&under_way).unwrap();
+    corrupt_index(dir.path(), 3);
+    let unfinished = dir.path().join(format!("{}.tmp-for-creation", ulid(4)));
+    fs::create_dir(&unfinished).unwrap();
     let report = set.reload().unwrap();
     assert_eq!(report, LoadReport { served: 2, corrupt: vec![ulid(3)], ..LoadReport::default() });
     assert_eq!((numbers(&set), set.quarantined_total()), (vec![1, 2], 0));
-    assert!(Arc::ptr_eq(&first, &set.list()[0]), "what is open stays open");
-    assert!(under_way.exists() && dir.path().join(ulid(3).to_string()).exists());
+    assert!(Arc::ptr_eq(&first, &set.list()[0]), "open blocks stay open");
+    assert!(unfinished.exists() && dir.path().join(ulid(3).to_string()).exists());
     fs::remove_dir_all(dir.path().join(ulid(1).to_string())).unwrap();
     assert_eq!(set.reload().unwrap().served, 1);
     assert_eq!(numbers(&set), [2]);
 }
 
 #[test]
-fn expired_blocks_go_and_a_block_added_twice_is_shown_once() {
+fn removed_block_is_deleted_and_added_block_is_listed_once() {
     let dir = tempfile::tempdir().unwrap();
     let set = set(dir.path());
     let block = make(dir.path(), 1, 0, 100);
@@ -227,7 +227,7 @@ fn expired_blocks_go_and_a_block_added_twice_is_shown_once() {
 }
 
 #[test]
-fn blocks_of_a_part_of_the_head_say_nothing_of_how_far_the_head_is_in_blocks() {
+fn partial_blocks_do_not_count_for_in_order_max_time() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), 1, 0, 100);
     let stale = make(dir.path(), 2, 100, 200);
@@ -241,12 +241,12 @@ fn blocks_of_a_part_of_the_head_say_nothing_of_how_far_the_head_is_in_blocks() {
 }
 
 #[test]
-fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
+fn executed_plans_keep_all_samples_and_survive_restart() {
     let dir = tempfile::tempdir().unwrap();
     let set = set(dir.path());
     let every = Matcher::new(MatchType::Equal, "a", "y").unwrap();
     for (n, mint) in (1..).zip((0..1500).step_by(100)) {
-        // Some reach into the next range, some have deletions, one is all deleted.
+        // Some overlap the next range, some have tombstones, one is deleted completely.
         let block = make(dir.path(), n, mint, mint + if n % 5 == 0 { 130 } else { 100 });
         if n % 3 == 0 {
             block.delete(std::slice::from_ref(&every), TimeRange::new(mint, mint + 40)).unwrap();
@@ -259,19 +259,19 @@ fn plans_that_are_carried_out_change_no_sample_and_survive_a_restart() {
         set.add(block);
     }
     let (ranges, before) = (BlockRanges::exponential(100, 900), data(&set));
-    let mut name = 20;
+    let mut number = 20;
     while let Some(plan) = plan(&set.summaries(), &ranges, &PlanExclusions::default()) {
         let blocks = set.get_all(&plan.blocks);
         assert_eq!(blocks.len(), plan.blocks.len());
-        let child = if merge_quietly(dir.path(), name, &blocks).unwrap() {
-            Some(Arc::new(Block::open(&dir::block_dir(dir.path(), ulid(name))).unwrap()))
+        let child = if merge_quietly(dir.path(), number, &blocks).unwrap() {
+            Some(Arc::new(Block::open(&dir::block_dir(dir.path(), ulid(number))).unwrap()))
         } else {
             mark_deletable(&blocks).unwrap();
             None
         };
         set.replace(&plan.blocks, child).unwrap();
         assert_eq!(data(&set), before, "{plan:?}");
-        name += 1;
+        number += 1;
     }
     assert!((21..30).contains(&name) && set.list().len() < 6, "{name} {}", set.list().len());
     let again = super::tests::set(dir.path());
