@@ -14,7 +14,7 @@ pub struct BlockSummary {
     pub maxt: i64,
     /// Number of merges behind the block plus 1; 1 for a head block.
     pub level: u32,
-    /// Number of series.
+    /// Number of series in the block.
     pub series: u64,
     /// Number of tombstones: intervals over all series.
     pub tombstones: u64,
@@ -47,8 +47,7 @@ impl BlockSummary {
     }
 
     /// Returns `true` if all samples that the head accepted in the block's range are in blocks.
-    /// `false`
-    /// for blocks of out-of-order samples or of selected series.
+    /// `false` for blocks of out-of-order samples or of selected series.
     #[must_use]
     pub fn covers_head(&self) -> bool {
         self.hints == CompactionHints::default()

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// Destination and encoding of a compaction.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactionOutput<'a> {
-    /// Data directory.
+    /// Data directory of the database.
     pub dir: &'a Path,
     /// ULID of the new block.
     pub ulid: BlockUlid,
@@ -37,8 +37,7 @@ pub enum CompactError {
 }
 
 /// Merges `blocks`, sorted by `mint`, into a new block. Returns `false` if no sample is left: then
-/// there
-/// is no new block, and the old ones can be removed.
+/// there is no new block, and the old ones can be removed.
 ///
 /// # Errors
 /// [`CompactError`] if there are no blocks or the new one was not written.
@@ -68,8 +67,7 @@ pub fn rewrite_block(
 }
 
 /// Marks empty blocks in their `meta.json` as deletable, so that the next startup removes all of
-/// them
-/// even after a crash.
+/// them even after a crash.
 ///
 /// # Errors
 /// [`BlockError`] of the first block that cannot be changed.

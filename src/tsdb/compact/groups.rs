@@ -1,16 +1,14 @@
 //! Groups of blocks: those that overlap, and those in one aligned range. Pure.
 //!
 //! Blocks are given in the order of their `mint`. A block covers `[mint, maxt)`, so adjacent blocks
-//! do
-//! not overlap.
+//! do not overlap.
 //!
 //! Source: `tsdb/compact.go` of Prometheus.
 
 use crate::tsdb::compact::block_summary::BlockSummary;
 
 /// Returns groups of two or more blocks, oldest first, in which each block begins before an earlier
-/// one
-/// ends.
+/// one ends.
 #[must_use]
 pub fn overlapping<'a>(blocks: &[&'a BlockSummary]) -> Vec<Vec<&'a BlockSummary>> {
     let mut runs: Vec<Vec<&BlockSummary>> = Vec::new();

@@ -32,8 +32,8 @@ impl Lineage {
     }
 
     /// Returns the lineage of a block that an admin operation rewrote to clean its tombstones. Like
-    /// a head
-    /// block, it has level 1 and itself as source. (A planned rewrite is a merge of one block.)
+    /// a head block, it has level 1 and itself as source. (A planned rewrite is a merge of one
+    /// block.)
     #[must_use]
     pub fn for_rewrite(ulid: BlockUlid, block: &BlockSummary) -> Self {
         let parents = vec![desc(block)];
@@ -62,10 +62,8 @@ impl Lineage {
     /// Returns the lineage of the merge of `blocks`; `None` if there are none.
     ///
     /// The result has the out-of-order hint only if all blocks have it. It has a hint of selected
-    /// or stale
-    /// series if any block has it: without the hint, the next startup would not replay other series
-    /// of
-    /// the range from the WAL. Plans never mix such blocks.
+    /// or stale series if any block has it: without the hint, the next startup would not replay
+    /// other series of the range from the WAL. Plans never mix such blocks.
     #[must_use]
     pub fn for_merge(blocks: &[BlockSummary]) -> Option<Self> {
         let sources: BTreeSet<BlockUlid> =

@@ -7,19 +7,15 @@
 //!    Ordinary blocks come first. Out-of-order blocks are ordinary.
 //! 2. **Overlap.** The oldest group of overlapping blocks, including the newest block.
 //! 3. **Level.** Without the newest block, so that it can be backed up first. Blocks within one
-//!    aligned
-//!    range are merged, shortest range and oldest first, once they fill it or a later block exists.
-//!    Ranges with a failed block are skipped.
+//!    aligned range are merged, shortest range and oldest first, once they fill it or a later block
+//!    exists. Ranges with a failed block are skipped.
 //! 4. **Tombstones.** From the newest long block back, the first one with tombstones for more than
-//!    5 %
-//!    of its series is rewritten. The search ends at the first block that is not long; it is
-//!    rewritten
-//!    if it has at least as many tombstones as series.
+//!    5 % of its series is rewritten. The search ends at the first block that is not long; it is
+//!    rewritten if it has at least as many tombstones as series.
 //!
 //! Groups with a backed-off block are skipped (not in Prometheus). Only blocks before the first
-//! one, by
-//! ULID, that waits for its upload are planned, as with `--storage.tsdb.delay-compact-file.path` of
-//! Prometheus.
+//! one, by ULID, that waits for its upload are planned, as with
+//! `--storage.tsdb.delay-compact-file.path` of Prometheus.
 //!
 //! Source: `tsdb/compact.go` of Prometheus.
 
@@ -41,7 +37,7 @@ pub struct CompactionPlan {
 /// Rule of a planned compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompactionReason {
-    /// The blocks overlap.
+    /// The blocks overlap in time.
     Overlap,
     /// The blocks are within one aligned range.
     Level,

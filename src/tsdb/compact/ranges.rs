@@ -1,10 +1,8 @@
 //! Block ranges: time spans to which blocks grow. Pure.
 //!
 //! The first range is that of the head. Each further one is three times as long, with at most ten
-//! in
-//! total and none above the maximum block range. The default maximum is the smaller of a tenth of
-//! the
-//! retention time and 31 days, but at least the first range.
+//! in total and none above the maximum block range. The default maximum is the smaller of a tenth
+//! of the retention time and 31 days, but at least the first range.
 //!
 //! Source: `tsdb/db.go` and `cmd/prometheus/main.go` of Prometheus.
 

@@ -1,19 +1,14 @@
 //! Retention: selects blocks that are too old or exceed the size limit. A pure function of their
-//! times
-//! and sizes.
+//! times and sizes.
 //!
 //! Blocks are examined by descending maximum time:
 //! - **Time**: a block expires if its maximum time is at least the retention time before the newest
 //!   one, and so do all older blocks. The newest *block* counts, not the clock, so a directory that
-//!   is
-//!   opened after a year loses nothing. Unlike in Prometheus, out-of-order blocks and partial
-//!   blocks do
-//!   not count as the newest: they can end hours after all other data.
+//!   is opened after a year loses nothing. Unlike in Prometheus, out-of-order blocks and partial
+//!   blocks do not count as the newest: they can end hours after all other data.
 //! - **Size**: WAL, WBL, head chunks and temporary files count first, then block by block. The
-//!   first
-//!   block with which the sum exceeds the limit expires, even if it is the newest, and so do all
-//!   older
-//!   ones.
+//!   first block with which the sum exceeds the limit expires, even if it is the newest, and so do
+//!   all older ones.
 //!
 //! Source: `tsdb/db.go` of Prometheus.
 
@@ -28,12 +23,12 @@ pub struct RetentionCandidate {
     pub maxt: i64,
     /// Size on disk, bytes.
     pub bytes: u64,
-    /// Whether the block is complete;
-    /// see [`crate::tsdb::compact::block_summary::BlockSummary::covers_head`].
+    /// Whether the block is complete; see
+    /// [`crate::tsdb::compact::block_summary::BlockSummary::covers_head`].
     pub is_whole_head: bool,
 }
 
-/// Retention limits.
+/// Limits of a retention run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RetentionPolicy {
     /// Retention time, ms; `None` or 0 means unlimited.
@@ -54,7 +49,7 @@ pub struct DiskUsage {
     pub file_system: Option<u64>,
 }
 
-/// Block to delete.
+/// Block that exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpiredBlock {
     /// ULID of the block.
@@ -68,14 +63,13 @@ pub struct ExpiredBlock {
 pub enum ExpiryReason {
     /// The retention time. Wins if the block exceeds both limits.
     Time,
-    /// The maximum size.
+    /// The maximum total size.
     Size,
 }
 
 impl RetentionPolicy {
     /// Returns the size limit in bytes, if any. If the size of the file system is unknown, `bytes`
-    /// applies
-    /// instead of the percentage.
+    /// applies instead of the percentage.
     #[must_use]
     pub fn limit(&self, space: DiskUsage) -> Option<u64> {
         let bytes = match (self.percentage, space.file_system) {
@@ -233,8 +227,9 @@ mod tests {
             let policy = RetentionPolicy { time: Some(time), bytes: Some(bytes), percentage: None };
             let usage = DiskUsage { non_block_bytes, file_system: None };
             let expired = expired_blocks(&stored, &policy, usage);
-            let is_expired =
-                |block: &&RetentionCandidate| expired.iter().any(|expired| expired.ulid == block.ulid);
+            let is_expired = |block: &&RetentionCandidate| {
+                expired.iter().any(|expired| expired.ulid == block.ulid)
+            };
             let (lost, kept): (Vec<&RetentionCandidate>, Vec<&RetentionCandidate>) =
                 stored.iter().partition(is_expired);
             prop_assert_eq!(lost.len(), expired.len());

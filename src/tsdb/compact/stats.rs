@@ -7,15 +7,15 @@ use std::time::Duration;
 /// discarded later.
 #[derive(Debug, Default)]
 pub struct CompactStats {
-    /// Number of series.
+    /// Number of series written.
     pub series: AtomicU64,
-    /// Number of chunks.
+    /// Number of chunks written.
     pub chunks: AtomicU64,
     /// Number of samples in these chunks.
     pub samples: AtomicU64,
     /// Size of these chunks, bytes.
     pub bytes: AtomicU64,
-    /// Total duration, µs.
+    /// Total duration of writing, µs.
     pub micros: AtomicU64,
 }
 

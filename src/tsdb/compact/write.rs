@@ -1,10 +1,8 @@
 //! Writing of a block: merges sources into a new block in the data directory.
 //!
 //! Memory: one series at a time and the data for the index, so it does not grow with the samples.
-//! The
-//! block gets its name only when it is complete and durable. An error or a cancellation leaves
-//! nothing
-//! behind. Blocking; takes no locks.
+//! The block gets its name only when it is complete and durable. An error or a cancellation leaves
+//! nothing behind. Blocking; takes no locks.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::chunk_segments::format::num_samples;
@@ -26,7 +24,7 @@ use std::time::Instant;
 /// Specification of a new block.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockSpec<'a> {
-    /// Data directory.
+    /// Data directory of the database.
     pub dir: &'a Path,
     /// ULID of the block.
     pub ulid: BlockUlid,

@@ -34,8 +34,7 @@ impl Db {
     /// `selectors`.
     ///
     /// When it returns, the samples are deleted for readers and after a restart. A compaction frees
-    /// their
-    /// space.
+    /// their space.
     ///
     /// # Errors
     /// [`MaintenanceError`]. A part may have been deleted then; a retry is safe.
@@ -69,8 +68,7 @@ impl Db {
     }
 
     /// Takes the maintenance lock for an admin operation. Fails once the database is closed,
-    /// because
-    /// another process may own the directory then.
+    /// because another process may own the directory then.
     pub(super) fn lock_for_admin<'e>(
         &self,
         engine: &'e Engine,
@@ -109,8 +107,7 @@ impl Db {
     ///
     /// # Errors
     /// [`MaintenanceError`] of the first block that failed. Other blocks were still rewritten,
-    /// except
-    /// during a shutdown.
+    /// except during a shutdown.
     pub fn clean_tombstones(&self) -> Result<(), MaintenanceError> {
         let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
         let started = Instant::now();
@@ -201,22 +198,20 @@ impl Db {
         Ok(())
     }
 
-    /// Current settings.
+    /// Settings that apply at present.
     #[must_use]
     pub fn settings(&self) -> Settings {
         *self.settings.read()
     }
 
     /// Returns `true` while the default retention deletes nothing, because the server clock is
-    /// behind the
-    /// newest data.
+    /// behind the newest data.
     pub fn retention_waits_for_clock(&self, now_ms: i64) -> bool {
         self.retention_hold.waits_for_clock(self.settings().retention.origin, now_ms)
     }
 
     /// Returns `true` if retention deletes nothing, because the directory had older data at startup
-    /// and
-    /// no retention is configured.
+    /// and no retention is configured.
     #[must_use]
     pub fn retention_is_held(&self) -> bool {
         self.retention_hold.is_active(self.settings().retention.origin)

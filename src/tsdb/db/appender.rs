@@ -16,16 +16,14 @@ use crate::tsdb::wal::write_log::LogHealth;
 /// Appends the samples of one request; see [`crate::tsdb::head::append`] for which are accepted.
 ///
 /// Appended samples reach the WAL without a commit as well. Only [`Appender::commit`] reports
-/// whether
-/// they did.
+/// whether they did.
 #[derive(Debug)]
 pub struct Appender<'a> {
     engine: &'a Engine,
     notifier: &'a Notifier,
     inner: HeadAppender<'a>,
     /// Samples of the current series that are older than the head accepts. `too_old_rejection`
-    /// applies to
-    /// all of them.
+    /// applies to all of them.
     too_old_samples: Vec<Sample>,
     too_old_rejection: SampleRejection,
     block_duplicates: BlockDuplicates<'a>,
@@ -68,8 +66,7 @@ impl<'a> Appender<'a> {
     }
 
     /// Appends to the series with these label bytes. Returns `false`, without an effect, if it does
-    /// not
-    /// exist.
+    /// not exist.
     pub fn append_existing(
         &mut self,
         label_bytes: &[u8],
@@ -132,8 +129,7 @@ impl<'a> Appender<'a> {
     }
 
     /// Sets the metadata of the series that was appended to last. Does nothing without such a
-    /// series or
-    /// if the metadata is unchanged.
+    /// series or if the metadata is unchanged.
     pub fn set_last_series_metadata(&mut self, metadata: MetadataRef<'_>) {
         self.inner.set_last_series_metadata(metadata);
     }

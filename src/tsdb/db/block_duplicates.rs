@@ -3,8 +3,7 @@
 //! A retry of a stored request is never an error, even if its samples are in a block by then. The
 //! head detects duplicates of its own samples. This module reads the others from the blocks, chunk
 //! by chunk and without a lock. The number of lookups per request is limited: samples beyond it,
-//! and
-//! samples of unreadable blocks, are rejected as too old.
+//! and samples of unreadable blocks, are rejected as too old.
 
 use crate::model::labels::Labels;
 use crate::model::sample::{Sample, SampleValue};
@@ -68,8 +67,7 @@ impl<'a> BlockDuplicates<'a> {
 }
 
 /// Returns `true` if `sent` equals `stored`. A stale marker arrives as a float, but is stored with
-/// the
-/// type of the histograms before it.
+/// the type of the histograms before it.
 fn is_duplicate(stored: &SampleValue, sent: &SampleValue) -> bool {
     stored.is_equivalent(sent) || stored.is_stale() && sent.is_stale()
 }

@@ -3,8 +3,7 @@
 //!
 //! Normally there are none, because the WAL keeps every sample that no block contains. If the WAL
 //! lost a part as well, the report names series, time range and number of samples. A series that
-//! the
-//! WAL does not name is reported by its reference alone.
+//! the WAL does not name is reported by its reference alone.
 //!
 //! Not reported:
 //! - in-order samples before the maximum time of the blocks

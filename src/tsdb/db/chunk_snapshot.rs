@@ -1,6 +1,5 @@
 //! Chunk snapshot: written at a clean shutdown if enabled, and loaded at startup instead of
-//! replaying
-//! the WAL.
+//! replaying the WAL.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
@@ -73,8 +72,7 @@ impl Db {
     }
 
     /// Restores the metadata of a head that was loaded from a snapshot. Snapshots have no metadata,
-    /// so it
-    /// is read from the WAL. Senders send missing metadata again.
+    /// so it is read from the WAL. Senders send missing metadata again.
     fn restore_metadata(&self, head: &Head) {
         let started = Instant::now();
         let restored = match wal_files(&self.options.dir.join("wal")) {
@@ -91,8 +89,7 @@ impl Db {
     }
 
     /// Loads a snapshot into the empty `head`. Returns `false` if that failed; the head must then
-    /// be
-    /// discarded.
+    /// be discarded.
     pub(super) fn load_chunk_snapshot(
         &self,
         snapshot: &ChunkSnapshot,
@@ -146,8 +143,7 @@ fn wal_end(dir: &Path) -> Result<Option<WalOffset>, Box<dyn Error>> {
 }
 
 /// Returns `true` if the WAL ends at `upto`: its segment has exactly this length, and later
-/// segments
-/// are empty.
+/// segments are empty.
 fn ends_at(dir: &Path, upto: WalOffset) -> Result<bool, Box<dyn Error>> {
     let mut has_segment = false;
     for segment in list_segments(dir)? {

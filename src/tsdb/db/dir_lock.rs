@@ -2,11 +2,9 @@
 //! shutdown removes.
 //!
 //! Prometheus may run without its lock file (as in Debian by default). So startup also checks
-//! whether
-//! another process has WAL files open for writing, as far as `/proc` shows this to the user.
-//! Processes that only read them, such as a backup, are ignored, because segments are never
-//! modified
-//! in place.
+//! whether another process has WAL files open for writing, as far as `/proc` shows this to the
+//! user. Processes that only read them, such as a backup, are ignored, because segments are never
+//! modified in place.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;

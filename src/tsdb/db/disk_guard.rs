@@ -57,7 +57,7 @@ impl DiskReserve {
 /// State of the free space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SpaceState {
-    /// Writes are accepted.
+    /// Enough space is free: writes are accepted.
     Enough,
     /// Less than the reserve is free, or not yet 1.25 times as much again.
     Low,
@@ -136,8 +136,7 @@ impl DiskGuard {
     }
 
     /// Probes the file system of `dir` if the last probe is at least a second old. Returns the
-    /// reason
-    /// why writes are rejected, if they are.
+    /// reason why writes are rejected, if they are.
     pub fn check(&self, disk: &dyn Disk, dir: &Path, now: Instant) -> Option<String> {
         if let Some(mut probe) = self.probe.try_lock()
             && probe.last.is_none_or(|last| now.saturating_duration_since(last) >= PROBE_INTERVAL)
@@ -172,8 +171,7 @@ impl DiskGuard {
     }
 
     /// Takes the total number of head chunk writes that failed for lack of space. A higher number
-    /// than
-    /// before counts as a failed write.
+    /// than before counts as a failed write.
     pub fn report_chunk_write_failures(&self, failures: u64, now: Instant) {
         if failures > self.chunk_failures.fetch_max(failures, Ordering::Relaxed) {
             self.report_write_error("write head chunks", &io::ErrorKind::StorageFull.into(), now);

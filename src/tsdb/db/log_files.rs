@@ -17,8 +17,7 @@ pub enum LogFilesError {
     #[error(transparent)]
     Segments(#[from] SegmentError),
     /// The checkpoint is missing, empty or unreadable. Without it the WAL has samples of series
-    /// that it
-    /// does not name.
+    /// that it does not name.
     #[error(transparent)]
     Checkpoint(#[from] CheckPresentError),
 }
@@ -30,8 +29,7 @@ pub(super) struct LogFiles {
     /// Number of files of the checkpoint.
     pub(super) checkpoint_files: usize,
     /// The checkpoint, if its only file has no records and it was not given up. It counts as lost
-    /// if
-    /// replay finds entries of series that the WAL does not name.
+    /// if replay finds entries of series that the WAL does not name.
     pub(super) blank: Option<Checkpoint>,
 }
 
@@ -65,8 +63,7 @@ impl LogFiles {
     }
 
     /// Checks a checkpoint without records, after replay. `unknown_entries` is the number of
-    /// entries
-    /// whose series the WAL does not name.
+    /// entries whose series the WAL does not name.
     ///
     /// # Errors
     /// [`LogFilesError`] if there are such entries.

@@ -1,6 +1,5 @@
 //! Database of one data directory: startup, appends, queries, maintenance and shutdown. The only
-//! part
-//! of the engine that the rest of the program uses directly.
+//! part of the engine that the rest of the program uses directly.
 //!
 //! | module | contents |
 //! |--------|----------|
@@ -30,8 +29,7 @@
 //! | [`error`] | error of admin operations |
 //!
 //! A [`Db`] is shared by all threads. [`Db::open`] only locks the directory, so that status pages
-//! are
-//! available at once. [`Db::replay`] makes it ready. All functions block; none needs an async
+//! are available at once. [`Db::replay`] makes it ready. All functions block; none needs an async
 //! runtime.
 
 pub mod admin;
@@ -99,7 +97,7 @@ pub struct Db {
     closing: AtomicBool,
     notifier: Notifier,
     panic_watch: PanicWatch,
-    /// Released by [`Db::close`].
+    /// Held until [`Db::close`] releases it.
     lock: Mutex<Option<DirLock>>,
 }
 
@@ -156,8 +154,7 @@ impl Db {
     }
 
     /// Probes the free space if the last probe is at least a second old. Returns the reason why
-    /// writes
-    /// are rejected, if they are.
+    /// writes are rejected, if they are.
     pub fn check_disk(&self) -> Option<String> {
         let now = Instant::now();
         if let Some(engine) = self.engine.get() {
@@ -244,9 +241,8 @@ impl Db {
     }
 
     /// Cancels maintenance and admin operations at their next step, and starts no new ones.
-    /// Cancelled
-    /// work leaves nothing incomplete and starts again after the next startup. Appends and reads go
-    /// on.
+    /// Cancelled work leaves nothing incomplete and starts again after the next startup. Appends
+    /// and reads go on.
     pub fn cancel_maintenance(&self) {
         self.stopping.store(true, Ordering::Release);
         if let Some(engine) = self.engine.get() {
@@ -275,8 +271,7 @@ impl Db {
             engine.wbl.get().map_or(Ok(()), Wal::close)?;
             match synced {
                 // A chunk snapshot needs the m-mapped chunks: if they are lost, it would hide that
-                // only the
-                // WAL has their samples.
+                // only the WAL has their samples.
                 Ok(()) => self.snapshot_head(engine),
                 Err(error) => {
                     tracing::warn!(%error, "cannot sync head chunks, the WAL has their samples");

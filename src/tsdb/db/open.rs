@@ -3,8 +3,8 @@
 //! # Order
 //! 1. Lock the directory ([`Db::open`]). The steps below are [`Db::replay`].
 //! 2. Load the blocks and verify the newest one. The head begins where they end.
-//! 3. Recover the head from a chunk snapshot, or from `chunks_head/`, checkpoint and WAL, then
-//!    from the WBL. A corrupted WAL is repaired.
+//! 3. Recover the head from a chunk snapshot, or from `chunks_head/`, checkpoint and WAL, then from
+//!    the WBL. A corrupted WAL is repaired.
 //! 4. Start a new WAL segment and publish the engine.
 
 use crate::model::refs::SeriesRef;
@@ -60,7 +60,7 @@ const MAX_STARTUP_VERIFY_BYTES: u64 = 64 << 20;
 /// Maximum number of series with lost samples that are logged individually.
 const LOGGED_LOST_SERIES: usize = 100;
 
-/// Error of [`Db::open`].
+/// Error of opening a data directory.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process uses the directory.
@@ -76,7 +76,7 @@ pub enum OpenError {
     },
 }
 
-/// Error of [`Db::replay`].
+/// Error of making a database ready.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The blocks cannot be listed or read.
@@ -357,8 +357,7 @@ impl Db {
             &self.progress,
         );
         // Before the repair changes a file. After corruption, a chunk may be orphaned only because
-        // the
-        // record of its series was not reached, so orphaned chunks do not count then.
+        // the record of its series was not reached, so orphaned chunks do not count then.
         let orphaned_chunks = if damage.is_none() { report.orphaned_chunks } else { 0 };
         files.check_blank(report.unknown_refs + orphaned_chunks)?;
         let damage = match damage {
@@ -419,8 +418,7 @@ struct Quarantined {
 
 impl Quarantined {
     /// Finds the samples that nothing else contains, logs the first series, and writes the list of
-    /// all
-    /// series next to the quarantined files.
+    /// all series next to the quarantined files.
     fn report_lost(self, holders: &Holders<'_>) -> Vec<LostSeries> {
         let lost = holders.find_lost(&self.chunks).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot compare quarantined chunk files with stored samples");
@@ -467,7 +465,7 @@ struct RecoveredHead {
 struct WalRecovery {
     report: ReplayReport,
     repaired: Option<RepairReport>,
-    /// Aliases of series.
+    /// Aliases of series that the replay found.
     aliases: HashMap<SeriesRef, SeriesRef>,
 }
 

@@ -39,8 +39,7 @@ pub struct DbOptions {
     /// Treatment of the head at a clean shutdown.
     pub shutdown_mode: ShutdownMode,
     /// Record version of the WAL: whether records keep start timestamps. That requires XOR2 for
-    /// float
-    /// chunks.
+    /// float chunks.
     pub record_version: RecordVersion,
     /// Whether new histogram chunks have a field for start timestamps.
     pub histogram_st_mode: HistogramStMode,

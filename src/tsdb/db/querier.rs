@@ -1,8 +1,7 @@
 //! Queries: one consistent view of head and blocks.
 //!
 //! A querier pins what it reads. It holds no lock, delays no compaction, and can still read data
-//! that
-//! is removed during the query.
+//! that is removed during the query.
 //!
 //! # Ordering
 //! Blocks are pinned before series are selected in the head. If the head was truncated in between,
@@ -73,8 +72,7 @@ impl<'a> Querier<'a> {
     }
 
     /// Returns the sorted label names of the series that satisfy every matcher; without matchers,
-    /// of
-    /// all series.
+    /// of all series.
     ///
     /// As in Prometheus, the head and every block that overlaps `range` count completely, including
     /// samples outside `range` and deleted series that are not cleaned up.
@@ -95,7 +93,7 @@ impl<'a> Querier<'a> {
     /// Returns the sorted values of a label, of the same series as [`Self::label_names`].
     ///
     /// # Errors
-    /// See [`Self::label_names`].
+    /// Same as for [`Self::label_names`].
     pub fn label_values(
         &self,
         name: &str,
@@ -111,7 +109,7 @@ impl<'a> Querier<'a> {
     /// Adds the names of [`Self::label_names`] to a collector that other sources share.
     ///
     /// # Errors
-    /// See [`Self::label_names`].
+    /// Same as for [`Self::label_names`].
     pub fn offer_label_names(
         &self,
         matchers: &[Matcher],
@@ -124,7 +122,7 @@ impl<'a> Querier<'a> {
     /// Adds the values of [`Self::label_values`] to a collector that other sources share.
     ///
     /// # Errors
-    /// See [`Self::label_names`].
+    /// Same as for [`Self::label_names`].
     pub fn offer_label_values(
         &self,
         name: &str,

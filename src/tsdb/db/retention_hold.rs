@@ -13,8 +13,7 @@ use crate::tsdb::db::settings::{DEFAULT_RETENTION_MS, RetentionOrigin};
 use parking_lot::Mutex;
 
 /// Minimum leeway, ms. Retention runs periodically, so blocks that are only this much too old are
-/// not
-/// older data.
+/// not older data.
 const TOLERANCE_MS: i64 = 24 * 3_600_000;
 
 /// Returns `true` if retention must delete nothing: it is not configured, and a block is older than
@@ -64,8 +63,7 @@ impl Default for State {
 
 impl RetentionHold {
     /// Records the maximum times of the blocks and of all data. Call it once per startup, before
-    /// anything
-    /// is deleted. `now_ms` is the clock.
+    /// anything is deleted. `now_ms` is the clock.
     pub fn record_startup(
         &self,
         max_times: impl IntoIterator<Item = i64>,

@@ -1,6 +1,5 @@
 //! Snapshot of the whole database below `snapshots/`: hard links to the files of the blocks, and
-//! the
-//! head as further blocks.
+//! the head as further blocks.
 //!
 //! ```text
 //! snapshots/20251105T000000Z-3f7a92c41b08d65e/            complete, returned by `Db::snapshot`
@@ -30,8 +29,7 @@ const TEMPORARY_SUFFIX: &str = ".tmp";
 
 impl Db {
     /// Creates a snapshot below `snapshots/` and returns the name of its directory, which begins
-    /// with
-    /// `now_ms`.
+    /// with `now_ms`.
     ///
     /// # Errors
     /// [`MaintenanceError`]. Nothing of the snapshot is left then, unless its removal fails as
@@ -159,8 +157,7 @@ fn snapshot_name(now_ms: i64, source: RandomSource) -> std::io::Result<String> {
 fn compact_utc(seconds: i64) -> String {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Years are counted from March, so that the leap day is the last day. 400 years have 146,097
-    // days.
-    // Day 0 is 0000-03-01.
+    // days. Day 0 is 0000-03-01.
     let day = days + 719_468;
     let (era, day_of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
     let year_of_era =

@@ -58,9 +58,9 @@ pub struct DbStats {
     pub compactions_triggered: AtomicU64,
     /// Block compactions that were skipped for lack of disk space.
     pub compactions_skipped: AtomicU64,
-    /// Completed compactions.
+    /// Completed compactions of head and blocks.
     pub compactions: AtomicU64,
-    /// Compactions that failed.
+    /// Compactions of head or blocks that failed.
     pub compactions_failed: AtomicU64,
     /// Compactions of overlapping blocks.
     pub vertical_compactions: AtomicU64,
@@ -91,7 +91,7 @@ pub struct DbStats {
     pub blocks_min_time: AtomicI64,
     /// Reloads of the block directories.
     pub reloads: AtomicU64,
-    /// Reloads that failed.
+    /// Reloads of the block directories that failed.
     pub reload_failures: AtomicU64,
 
     /// Blocks that were deleted because of their age.
@@ -108,17 +108,17 @@ pub struct DbStats {
     /// Durations of stale-series compactions, s.
     pub stale_compactions: AtomicHistogram,
 
-    /// Completed head truncations.
+    /// Completed truncations of the head.
     pub head_truncations: AtomicU64,
     /// Head truncations that failed.
     pub head_truncations_failed: AtomicU64,
     /// Garbage collections of the head.
     pub head_gcs: DurationStats,
-    /// WAL truncations.
+    /// Truncations of the WAL, with their durations.
     pub wal_truncations: DurationStats,
     /// Checkpoints that were written or failed.
     pub checkpoints: AtomicU64,
-    /// Checkpoints that failed.
+    /// Checkpoints that could not be written.
     pub checkpoints_failed: AtomicU64,
     /// Deletions of old checkpoints.
     pub checkpoint_deletions: AtomicU64,
@@ -187,13 +187,13 @@ impl DurationStats {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Number of runs.
+    /// Number of observed runs.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Total duration, s.
+    /// Total duration of all runs, s.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.nanos.load(Ordering::Relaxed) as f64 / 1e9
@@ -218,7 +218,7 @@ impl AtomicHistogram {
         Self { bounds, counts, sum: AtomicU64::new(0f64.to_bits()) }
     }
 
-    /// Counts an observation.
+    /// Counts an observation of `value`.
     pub fn observe(&self, value: f64) {
         let bucket =
             self.bounds.iter().position(|bound| value <= *bound).unwrap_or(self.bounds.len());

@@ -2,9 +2,8 @@
 //!
 //! Thanos Sidecar writes it as JSON: `{"version":1,"uploaded":["01M8…", …]}`. Its path is set by
 //! `--storage.tsdb.delay-compact-file.path`. Level-1 blocks are compacted only once they are
-//! listed.
-//! As in Prometheus, an unreadable file delays nothing: blocks must not accumulate after the
-//! uploader is gone.
+//! listed. As in Prometheus, an unreadable file delays nothing: blocks must not accumulate after
+//! the uploader is gone.
 
 use serde::Deserialize;
 use std::collections::HashSet;

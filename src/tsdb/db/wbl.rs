@@ -93,7 +93,7 @@ pub(super) struct WblReplayInput<'a> {
     pub(super) head: &'a Head,
     /// Out-of-order chunks in `chunks_head/`.
     pub(super) chunks: &'a [HeadChunkMeta],
-    /// Aliases of series.
+    /// Aliases of series that the WAL replay found.
     pub(super) aliases: HashMap<SeriesRef, SeriesRef>,
 }
 

@@ -9,10 +9,9 @@
 //!
 //! A chunk that overlaps no other is copied byte for byte, whatever its encoding. Equal chunks of
 //! several sources are copied once. Samples are re-encoded if chunks overlap, or if a tombstone or
-//! the
-//! end of the range cuts a chunk. At the same timestamp the later source wins, as in queries.
-//! Series
-//! without remaining samples are dropped. Lazy: one series per source is held. No locks, no writes.
+//! the end of the range cuts a chunk. At the same timestamp the later source wins, as in queries.
+//! Series without remaining samples are dropped. Lazy: one series per source is held. No locks, no
+//! writes.
 
 pub mod reencode;
 pub mod runs;

@@ -1,6 +1,5 @@
 //! Re-encoding of samples whose chunks cannot be copied. Chunks with start timestamps get an
-//! encoding
-//! that keeps them.
+//! encoding that keeps them.
 
 use crate::tsdb::chunk::reencode::{
     MAX_SAMPLES, ReencodeOptions, ReencodedChunk, Reencoder, StPolicy,

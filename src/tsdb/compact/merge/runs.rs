@@ -1,8 +1,7 @@
 //! Runs of a series: chunks to copy, and ranges to re-encode. Pure.
 //!
 //! Adjacent ranges that are re-encoded into the same encodings become one run, so that the new
-//! chunks
-//! are full.
+//! chunks are full.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
@@ -16,7 +15,7 @@ use crate::tsdb::query::source::Chunk;
 pub enum MergeRun {
     /// A chunk to copy.
     CopyChunk(Chunk),
-    /// Samples to re-encode.
+    /// Samples that must be re-encoded.
     Reencode(ReencodeRange),
 }
 
@@ -30,8 +29,7 @@ pub struct ReencodeRange {
 }
 
 /// Returns the runs of a series within `range`, in time order. `overlapping` is the encoding for
-/// floats
-/// of overlapping chunks.
+/// floats of overlapping chunks.
 #[must_use]
 pub fn runs(series: &MergedSeries, range: TimeRange, overlapping: FloatEncoding) -> Vec<MergeRun> {
     let mut runs: Vec<MergeRun> = Vec::new();

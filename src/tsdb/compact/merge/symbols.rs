@@ -1,10 +1,8 @@
 //! Merge of the strings of several sources into one sorted list without duplicates, as an index
-//! needs
-//! it before its first series.
+//! needs it before its first series.
 //!
 //! Strings of dropped series are kept. This is harmless, because label names and values come from
-//! the
-//! postings. Lazy: one string per source is held.
+//! the postings. Lazy: one string per source is held.
 
 use crate::tsdb::query::source::QueryError;
 use std::borrow::Cow;

@@ -374,7 +374,10 @@ fn model(sources: &[FixedSource], range: TimeRange) -> Model {
 proptest! {
     #[test]
     fn merge_has_all_samples_of_its_sources(
-        mut sources in proptest::collection::vec(arb_source(), 1..4), twice in 0usize..6, from in -30i64..300, length in 0i64..900,
+        mut sources in proptest::collection::vec(arb_source(), 1..4),
+        twice in 0usize..6,
+        from in -30i64..300,
+        length in 0i64..900,
     ) {
         // A duplicate source, as after a crash.
         if let Some(again) = sources.get(twice).cloned() {
@@ -383,16 +386,18 @@ proptest! {
         let range = TimeRange::new(from, from + length);
         let merged = merge(&sources, range).unwrap();
         prop_assert!(merged.is_sorted_by(|a, b| a.labels < b.labels));
-        let stored: Vec<&Chunk> = sources.iter().flat_map(|source| source.0.values().flatten()).collect();
+        let stored: Vec<&Chunk> =
+            sources.iter().flat_map(|source| source.0.values().flatten()).collect();
         let mut found: BTreeMap<Labels, Vec<Sample>> = BTreeMap::new();
         for series in &merged {
             prop_assert!(series.chunks.is_sorted_by(|a, b| a.maxt < b.mint), "chunks overlap");
             for chunk in &series.chunks {
                 let points = any_points::decoded(chunk);
                 let is_old = stored.iter().any(|old| old.data.bytes() == chunk.data.bytes());
-                prop_assert!(chunk.deleted_intervals.is_none() && (is_old || points.len() <= usize::from(MAX_SAMPLES)));
-                prop_assert_eq!(points.first().map(|one| one.t), Some(chunk.mint));
-                prop_assert_eq!(points.last().map(|one| one.t), Some(chunk.maxt));
+                prop_assert!(chunk.deleted_intervals.is_none());
+                prop_assert!(is_old || points.len() <= usize::from(MAX_SAMPLES));
+                prop_assert_eq!(points.first().map(|sample| sample.t), Some(chunk.mint));
+                prop_assert_eq!(points.last().map(|sample| sample.t), Some(chunk.maxt));
                 found.entry(series.labels.clone()).or_default().extend(points);
             }
         }

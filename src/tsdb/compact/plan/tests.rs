@@ -213,10 +213,15 @@ fn single_range_allows_only_overlap_compactions() {
 }
 
 fn arb_hints() -> impl Strategy<Value = CompactionHints> {
-    let late = CompactionHints { out_of_order: true, ..CompactionHints::default() };
+    let ooo = CompactionHints { out_of_order: true, ..CompactionHints::default() };
     let stale = CompactionHints { stale_series: true, ..CompactionHints::default() };
     let selected = CompactionHints { selected_series: true, ..CompactionHints::default() };
-    prop_oneof![6 => Just(CompactionHints::default()), 1 => Just(late), 1 => Just(stale), 1 => Just(selected)]
+    prop_oneof![
+        6 => Just(CompactionHints::default()),
+        1 => Just(ooo),
+        1 => Just(stale),
+        1 => Just(selected),
+    ]
 }
 
 fn arb_block() -> impl Strategy<Value = BlockSummary> {
@@ -224,7 +229,11 @@ fn arb_block() -> impl Strategy<Value = BlockSummary> {
         4 => (-30i64..90).prop_map(|n| (20 * n, 20)),
         2 => (-10i64..30).prop_map(|n| (60 * n, 60)),
         1 => (-600i64..1800, 1i64..700),
-        1 => prop_oneof![Just((i64::MIN, 10)), Just((i64::MAX - 10, 10)), Just((i64::MIN, i64::MAX))],
+        1 => prop_oneof![
+            Just((i64::MIN, 10)),
+            Just((i64::MAX - 10, 10)),
+            Just((i64::MIN, i64::MAX)),
+        ],
     ];
     (times, arb_hints(), 0u64..20, 0u64..4, 0..10, 0..20).prop_map(
         |((mint, span), hints, series, tombstones, f, d)| {
@@ -242,20 +251,20 @@ fn arb_blocks() -> impl Strategy<Value = Vec<BlockSummary>> {
 }
 
 /// Replaces the blocks of a plan by a new one without tombstones.
-fn execute(blocks: &mut Vec<BlockSummary>, plan: &CompactionPlan, name: u128) {
-    let (merged, mut left): (Vec<_>, Vec<_>) =
+fn execute(blocks: &mut Vec<BlockSummary>, plan: &CompactionPlan, number: u128) {
+    let (merged, mut remaining): (Vec<_>, Vec<_>) =
         blocks.drain(..).partition(|block| plan.blocks.contains(&block.ulid));
     let lineage = Lineage::for_merge(&merged).unwrap();
-    let facts = block(name, lineage.mint, lineage.maxt);
+    let facts = block(number, lineage.mint, lineage.maxt);
     let series = merged.iter().map(|block| block.series).max().unwrap();
-    left.push(BlockSummary {
+    remaining.push(BlockSummary {
         level: lineage.level,
         hints: lineage.hints,
         sources: lineage.sources,
         series,
         ..facts
     });
-    *blocks = left;
+    *blocks = remaining;
 }
 
 proptest! {
@@ -268,43 +277,63 @@ proptest! {
             prop_assert!(steps <= max_steps, "planning does not end");
             execute(&mut blocks, &plan, 1000 + steps as u128);
         }
-        let mut whole: Vec<_> = blocks.iter().filter(|block| !block.deletable && !block.hints.stale_series && !block.hints.selected_series).collect();
-        whole.sort_by_key(|block| block.mint);
-        prop_assert!(whole.windows(2).all(|pair| pair[0].maxt <= pair[1].mint));
+        let is_complete = |block: &&BlockSummary| {
+            !block.deletable && !block.hints.stale_series && !block.hints.selected_series
+        };
+        let mut complete: Vec<_> = blocks.iter().filter(is_complete).collect();
+        complete.sort_by_key(|block| block.mint);
+        prop_assert!(complete.windows(2).all(|pair| pair[0].maxt <= pair[1].mint));
     }
 
     #[test]
     fn plan_is_consecutive_within_one_scope(blocks in arb_blocks()) {
-        let Some(plan) = plan(&blocks, &ranges(), &PlanExclusions::default()) else { return Ok(()) };
-        let chosen: Vec<_> = plan.blocks.iter().map(|ulid| blocks.iter().find(|block| block.ulid == *ulid).unwrap()).collect();
-        prop_assert!(chosen.is_sorted_by_key(|block| block.mint) && chosen.iter().all(|block| !block.deletable));
-        let class = |block: &BlockSummary| (block.hints.stale_series, block.hints.selected_series);
-        prop_assert!(chosen.iter().all(|block| class(block) == class(chosen[0])));
-        let (mint, maxt) = (chosen[0].mint, chosen.iter().map(|block| block.maxt).max().unwrap());
+        let plan = plan(&blocks, &ranges(), &PlanExclusions::default());
+        let Some(plan) = plan else { return Ok(()) };
+        let find = |ulid: &BlockUlid| blocks.iter().find(|block| block.ulid == *ulid).unwrap();
+        let planned: Vec<_> = plan.blocks.iter().map(find).collect();
+        prop_assert!(planned.is_sorted_by_key(|block| block.mint));
+        prop_assert!(planned.iter().all(|block| !block.deletable));
+        let scope = |block: &BlockSummary| (block.hints.stale_series, block.hints.selected_series);
+        prop_assert!(planned.iter().all(|block| scope(block) == scope(planned[0])));
+        let (mint, maxt) = (planned[0].mint, planned.iter().map(|block| block.maxt).max().unwrap());
         // The plan has all blocks of the scope in its range.
-        let like = |block: &&BlockSummary| class(block) == class(chosen[0]) && !block.deletable;
-        let within = blocks.iter().filter(like).filter(|block| mint <= block.mint && block.maxt <= maxt && block.mint < maxt);
-        prop_assert_eq!(within.count(), chosen.len());
-        let newest = blocks.iter().filter(like).map(|block| block.mint).max().unwrap();
+        let is_in_scope =
+            |block: &&BlockSummary| scope(block) == scope(planned[0]) && !block.deletable;
+        let is_in_range = |block: &&BlockSummary| {
+            mint <= block.mint && block.maxt <= maxt && block.mint < maxt
+        };
+        let within = blocks.iter().filter(is_in_scope).filter(is_in_range);
+        prop_assert_eq!(within.count(), planned.len());
+        let newest = blocks.iter().filter(is_in_scope).map(|block| block.mint).max().unwrap();
         match plan.reason {
-            CompactionReason::Overlap => prop_assert!(chosen.len() > 1),
+            CompactionReason::Overlap => prop_assert!(planned.len() > 1),
             CompactionReason::Level => {
-                prop_assert!(chosen.len() > 1 && chosen.iter().all(|block| !block.failed && block.mint < newest));
+                prop_assert!(planned.len() > 1);
+                prop_assert!(planned.iter().all(|block| !block.failed && block.mint < newest));
                 prop_assert!(i128::from(maxt) - i128::from(mint) <= i128::from(ranges().longest()));
-                prop_assert!(chosen.windows(2).all(|pair| pair[0].maxt <= pair[1].mint), "overlaps must come first");
+                let are_disjoint = planned.windows(2).all(|pair| pair[0].maxt <= pair[1].mint);
+                prop_assert!(are_disjoint, "overlaps must come first");
             }
             CompactionReason::Tombstones => {
-                prop_assert!(chosen.len() == 1 && chosen[0].tombstones > 0 && chosen[0].mint < newest);
+                prop_assert!(planned.len() == 1);
+                prop_assert!(planned[0].tombstones > 0 && planned[0].mint < newest);
             }
         }
     }
 
     #[test]
-    fn order_of_blocks_does_not_matter_and_excluded_are_absent(blocks in arb_blocks(), backed_off in proptest::collection::btree_set(1u128..25, 0..6)) {
-        let exclusions = PlanExclusions { backed_off: backed_off.into_iter().map(ulid).collect(), awaiting_upload: BTreeSet::new() };
+    fn order_of_blocks_does_not_matter_and_excluded_are_absent(
+        blocks in arb_blocks(),
+        backed_off in proptest::collection::btree_set(1u128..25, 0..6),
+    ) {
+        let exclusions = PlanExclusions {
+            backed_off: backed_off.into_iter().map(ulid).collect(),
+            awaiting_upload: BTreeSet::new(),
+        };
         let planned = plan(&blocks, &ranges(), &exclusions);
         let reversed: Vec<_> = blocks.iter().rev().cloned().collect();
         prop_assert_eq!(&planned, &plan(&reversed, &ranges(), &exclusions));
-        prop_assert!(planned.is_none_or(|plan| plan.blocks.iter().all(|block| !exclusions.backed_off.contains(block))));
+        let is_allowed = |block: &BlockUlid| !exclusions.backed_off.contains(block);
+        prop_assert!(planned.is_none_or(|plan| plan.blocks.iter().all(is_allowed)));
     }
 }

@@ -10,8 +10,7 @@
 //!
 //! The names are those of Prometheus (`tsdb/db.go`), which cleans up at startup as well. The rename
 //! deletes a block in one step; the next startup removes files that a crash left afterwards. No
-//! locks:
-//! one thread at a time changes the blocks of a directory.
+//! locks: one thread at a time changes the blocks of a directory.
 
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::fs::disk::Disk;
@@ -31,13 +30,13 @@ const CHUNK_SNAPSHOT: &str = "chunk_snapshot.";
 /// Contents of a data directory, as far as blocks are concerned.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DirListing {
-    /// Blocks, sorted.
+    /// ULIDs of the blocks, ascending.
     pub blocks: Vec<BlockUlid>,
     /// Paths of unfinished and deleted directories, sorted.
     pub leftovers: Vec<PathBuf>,
     /// Paths of directories named by a ULID with lower-case letters, sorted. Prometheus 3 serves
-    /// such a
-    /// block under the ULID in its `meta.json`, but can neither delete nor replace the directory.
+    /// such a block under the ULID in its `meta.json`, but can neither delete nor replace the
+    /// directory.
     pub misnamed: Vec<PathBuf>,
 }
 
@@ -95,8 +94,7 @@ pub fn block_dir(dir: &Path, ulid: BlockUlid) -> PathBuf {
 }
 
 /// Removes a block from the disk. It is renamed first, durably, so that no crash leaves a part of
-/// it
-/// under its name. A missing block is not an error.
+/// it under its name. A missing block is not an error.
 ///
 /// # Errors
 /// [`FileError`] of the failed step. After the rename the block counts as deleted.

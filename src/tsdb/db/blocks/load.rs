@@ -3,9 +3,8 @@
 //! 1. Remove leftovers. Only at startup: later they may be in use.
 //! 2. Open every block directory.
 //! 3. Remove superseded blocks, and blocks that a compaction found empty. A corrupted block is
-//!    removed
-//!    if it is a parent of a readable one. Otherwise it is quarantined at startup, and ignored by a
-//!    reload, because another program may still be copying it.
+//!    removed if it is a parent of a readable one. Otherwise it is quarantined at startup, and
+//!    ignored by a reload, because another program may still be copying it.
 
 use super::superseded::{parents, superseded};
 use super::{BlockSet, dir, sort};

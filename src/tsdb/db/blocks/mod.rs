@@ -7,13 +7,11 @@
 //! | [`load`] | loading and reloading of a directory |
 //!
 //! Readers take [`BlockSet::list`] and keep the blocks that they need. A removed block stays
-//! readable
-//! for them: its files are unlinked but still mapped.
+//! readable for them: its files are unlinked but still mapped.
 //!
 //! # Locking
 //! A change of the set holds `changing` from its first to its last step on disk. The lock of the
-//! list
-//! is held only while the list is replaced, never during disk access.
+//! list is held only while the list is replaced, never during disk access.
 //!
 //! # Ordering
 //! At any instant, the directory loads to the same samples as the list, before or after the current
@@ -125,8 +123,7 @@ impl BlockSet {
     }
 
     /// End of the range that blocks contain completely, ms, exclusive; `None` if there is none.
-    /// Blocks of
-    /// out-of-order samples or of selected series do not count.
+    /// Blocks of out-of-order samples or of selected series do not count.
     #[must_use]
     pub fn in_order_max_time(&self) -> Option<i64> {
         self.newest_in_order().map(|block| block.meta().max_time)
@@ -144,8 +141,7 @@ impl BlockSet {
     /// Returns `true` if [`Self::in_order_max_time`] would decrease without these blocks.
     ///
     /// Then the next startup would replay their samples from the WAL, including deleted ones. So an
-    /// empty
-    /// block stays until a later one exists.
+    /// empty block stays until a later one exists.
     #[must_use]
     pub fn determine_head_min_time(&self, blocks: &[BlockUlid]) -> bool {
         let others = self
@@ -172,8 +168,7 @@ impl BlockSet {
     ///
     /// # Errors
     /// [`FileError`] if a parent cannot be removed. It is not in the list any more, and the next
-    /// startup
-    /// removes it.
+    /// startup removes it.
     pub fn replace(
         &self,
         parents: &[BlockUlid],

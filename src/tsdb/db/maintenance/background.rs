@@ -2,8 +2,7 @@
 //!
 //! A run that panics is a bug. The next one follows after a pause, because without maintenance the
 //! head grows until memory is exhausted. [`super::panic_watch`] reports several panics in a row to
-//! the
-//! health endpoint.
+//! the health endpoint.
 
 use crate::tsdb::db::Db;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,14 +17,12 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 impl Db {
     /// Runs maintenance until [`Db::cancel_maintenance`] or [`Db::close`]. Blocks the calling
-    /// thread.
-    /// `now_ms` returns the current time, ms since the epoch.
+    /// thread. `now_ms` returns the current time, ms since the epoch.
     pub fn run_maintenance_loop(&self, now_ms: impl Fn() -> i64) {
         let mut pause = Duration::ZERO;
         while !self.is_stopping() {
             // A panic releases all locks (parking_lot does not poison them), and the next run
-            // checks
-            // everything again.
+            // checks everything again.
             let run = || if self.is_ready() { self.run_maintenance_once(now_ms()) } else { Ok(()) };
             let is_done = match catch_unwind(AssertUnwindSafe(run)) {
                 Ok(done) => {

@@ -95,8 +95,7 @@ impl MaintenanceRun<'_> {
     }
 
     /// Returns the space that a compaction of `blocks` may need, bytes, if less than this and the
-    /// reserve
-    /// is free. Returns `None` if enough is free or the free space is unknown.
+    /// reserve is free. Returns `None` if enough is free or the free space is unknown.
     fn space_shortfall(&self, blocks: &[Arc<Block>]) -> Option<u64> {
         let needed = blocks.iter().map(|block| block.size_bytes()).sum::<u64>();
         let space = self.db.options.disk.space(&self.db.options.dir).ok()?;

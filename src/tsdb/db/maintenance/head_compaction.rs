@@ -1,6 +1,5 @@
 //! Head compaction: writes the oldest block range of the head to a block, once the head spans one
-//! and
-//! a half ranges. For the order of the steps see [`crate::tsdb::head::truncation`].
+//! and a half ranges. For the order of the steps see [`crate::tsdb::head::truncation`].
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::ulid::BlockUlid;
@@ -89,8 +88,7 @@ impl MaintenanceRun<'_> {
     }
 
     /// Writes a block of the head and opens it for queries. Returns its ULID, or `None` if there
-    /// were no
-    /// samples for it.
+    /// were no samples for it.
     pub(super) fn write_head_block<'s>(
         &self,
         lineage: impl FnOnce(BlockUlid) -> Lineage,

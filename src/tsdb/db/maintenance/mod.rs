@@ -18,14 +18,12 @@
 //! # Ordering
 //! A run ([`Db::run_maintenance_once`]) does what is due, the most urgent first: head, out-of-order
 //! samples, WAL, stale series, retention, blocks. No request waits for it: writes and reads take
-//! none
-//! of its locks.
+//! none of its locks.
 //!
 //! # Failure
 //! After each step, a restart after a crash finds every sample once, in blocks or in the WAL.
-//! Failed
-//! steps are retried in a later run. A failure with blocks delays neither head nor WAL. A head that
-//! cannot be written to a block keeps its WAL.
+//! Failed steps are retried in a later run. A failure with blocks delays neither head nor WAL. A
+//! head that cannot be written to a block keeps its WAL.
 //!
 //! # Cancellation
 //! [`Db::cancel_maintenance`] takes effect between steps, and within long ones: per series and
@@ -66,7 +64,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// One maintenance run.
+/// A maintenance run. It holds the maintenance lock.
 pub(super) struct MaintenanceRun<'a> {
     db: &'a Db,
     engine: &'a Engine,
@@ -76,8 +74,7 @@ pub(super) struct MaintenanceRun<'a> {
 
 impl Db {
     /// Does what is due now. Waits for other work on blocks. `now_ms` is the current time: blocks
-    /// are
-    /// named by it, and it decides about backoff and retention.
+    /// are named by it, and it decides about backoff and retention.
     ///
     /// # Errors
     /// [`MaintenanceError`] of the first step that failed. The other steps were done.

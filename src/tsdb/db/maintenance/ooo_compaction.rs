@@ -112,8 +112,7 @@ impl MaintenanceRun<'_> {
     }
 
     /// Removes WBL segments before `next`, whose samples blocks contain. Segments that cannot be
-    /// removed
-    /// are replayed at the next startup and removed by a later truncation.
+    /// removed are replayed at the next startup and removed by a later truncation.
     fn truncate_wbl(&self, next: Option<u32>) {
         let last = next.and_then(|next| next.checked_sub(1));
         if let (Some(wbl), Some(last)) = (self.engine.wbl.get(), last) {

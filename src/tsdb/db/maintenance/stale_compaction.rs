@@ -2,8 +2,7 @@
 //! `from-stale-series`, one per block range, and removes the series from the head.
 //!
 //! Disabled unless `stale_series_compaction_threshold` is set. A Prometheus that is older than the
-//! hint
-//! would assume that such a block contains the whole head before its maximum time.
+//! hint would assume that such a block contains the whole head before its maximum time.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -25,14 +24,13 @@ const SOON_MS: i64 = 10 * 60_000;
 /// Selected series of the head.
 struct SelectedSeries<'a> {
     head: &'a Head,
-    /// Sorted by labels.
+    /// Stale series, sorted by labels.
     series: &'a [StaleSeries],
 }
 
 impl SelectedSeries<'_> {
     /// Returns the aligned ranges of `width` ms that a chunk overlaps, oldest first. A gap between
-    /// chunks
-    /// costs nothing, however long it is.
+    /// chunks costs nothing, however long it is.
     fn ranges(&self, width: i64) -> Result<Vec<TimeRange>, QueryError> {
         let mut ranges = BTreeMap::new();
         for series in self.select(&[], TimeRange::ALL)? {

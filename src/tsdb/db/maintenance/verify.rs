@@ -1,12 +1,9 @@
 //! Verification: reads one block per run completely, so that corruption is found before a query
-//! needs
-//! the data.
+//! needs the data.
 //!
 //! It runs when nothing else is due, the newest block first, and verifies each block once per
-//! process.
-//! An admin operation, a shutdown or a due head compaction cancels it; the block is verified later.
-//! A
-//! corrupted block stays open: only reads of the corrupted data fail.
+//! process. An admin operation, a shutdown or a due head compaction cancels it; the block is
+//! verified later. A corrupted block stays open: only reads of the corrupted data fail.
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
