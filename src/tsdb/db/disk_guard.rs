@@ -59,7 +59,7 @@ impl DiskReserve {
 pub enum SpaceState {
     /// Enough space is free: writes are accepted.
     Enough,
-    /// Less than the reserve is free, or not yet 1.25 times as much again.
+    /// Less than the reserve is free, or was and less than 1.25 times the reserve is free now.
     Low,
     /// A write failed for lack of space.
     Full {
