@@ -110,7 +110,7 @@ fn write(
         writer.add_series(&series.labels, &series.chunks)?;
         observer.record_series(&series);
     }
-    let lineage = plan.lineage;
+    let lineage = spec.lineage;
     let block = NewBlockMeta {
         min_time: lineage.mint,
         max_time: lineage.maxt,

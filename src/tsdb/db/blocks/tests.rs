@@ -273,7 +273,7 @@ fn executed_plans_keep_all_samples_and_survive_restart() {
         assert_eq!(data(&set), before, "{plan:?}");
         number += 1;
     }
-    assert!((21..30).contains(&name) && set.list().len() < 6, "{name} {}", set.list().len());
+    assert!((21..30).contains(&number) && set.list().len() < 6, "{number} {}", set.list().len());
     let again = super::tests::set(dir.path());
     assert_eq!(
         again.load().unwrap(),
