@@ -1,4 +1,5 @@
-//! Compiles the `.proto` files (with protox, so nobody needs protoc) and notes the commit for `narthex --version`.
+//! Compiles the `.proto` files with protox, which needs no `protoc`, and sets the commit for
+//! `narthex --version`.
 
 use prost::Message;
 use std::path::Path;
@@ -17,13 +18,13 @@ const PROTOS: [&str; 10] = [
     "thanos/metadata.proto",
 ];
 
-/// Made in the build's output folder: the modules of all packages, and the descriptors for gRPC reflection.
+/// Generated in `OUT_DIR`: the modules of all packages, and the descriptors for gRPC reflection.
 const MODULES: &str = "messages.rs";
 const DESCRIPTORS: &str = "descriptors.bin";
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     compile_protos()?;
-    note_commit();
+    set_commit();
     Ok(())
 }
 
@@ -36,12 +37,12 @@ fn compile_protos() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Sets `NARTHEX_COMMIT` to the commit that is checked out, or to `unknown` where there is no git or no repository
-/// (a source archive). `NARTHEX_COMMIT` in the build's environment goes before both.
-fn note_commit() {
+/// Sets `NARTHEX_COMMIT` to the commit that is checked out, or to `unknown` without git or
+/// repository (a source archive). `NARTHEX_COMMIT` in the environment of the build has priority.
+fn set_commit() {
     println!("cargo::rerun-if-env-changed=NARTHEX_COMMIT");
     let commit = std::env::var("NARTHEX_COMMIT").ok().or_else(|| {
-        // HEAD's log grows with every commit and checkout, also in a linked worktree.
+        // The reflog of HEAD grows with every commit and checkout, also in a linked worktree.
         for file in ["HEAD", "logs/HEAD"] {
             if let Some(path) = git(&["rev-parse", "--git-path", file])
                 && Path::new(&path).exists()
@@ -54,7 +55,7 @@ fn note_commit() {
     println!("cargo::rustc-env=NARTHEX_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
 }
 
-/// What a git command prints, or `None` if it fails.
+/// Returns the trimmed output of a git command, or `None` if it fails or prints nothing.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();

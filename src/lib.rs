@@ -1,4 +1,4 @@
-//! narthex: a storage backend for Prometheus's remote write and remote read.
+//! Storage backend for Prometheus's remote write and remote read.
 
 pub mod app;
 pub mod config;

@@ -1,4 +1,4 @@
-//! The narthex binary: reads the command line and hands over to [`narthex::app`].
+//! Binary `narthex`: parses the command line and runs [`narthex::app`].
 
 use narthex::app::serve;
 use narthex::config::flags::Command;
@@ -7,17 +7,17 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let sifted = match prometheus_flags::split_args(std::env::args_os()) {
-        Ok(sifted) => sifted,
+    let split = match prometheus_flags::split_args(std::env::args_os()) {
+        Ok(split) => split,
         Err(error) => {
-            // The exit code says it, too, if nobody reads this.
+            // A failed write is ignored: the exit code reports the error, too.
             let _ = writeln!(std::io::stderr(), "error: {error}");
-            // The exit code of a wrong command line.
+            // Exit code of an invalid command line, as clap has it.
             return ExitCode::from(2);
         }
     };
-    let cli = flag_values::parse(sifted.narthex_args).unwrap_or_else(|error| error.exit());
+    let cli = flag_values::parse(split.narthex_args).unwrap_or_else(|error| error.exit());
     match cli.command {
-        Command::Serve(flags) => serve::run(&flags, &sifted.ignored),
+        Command::Serve(flags) => serve::run(&flags, &split.ignored),
     }
 }

@@ -1,4 +1,5 @@
-//! What `narthex serve` prints when it is ready: where it is, what to paste into `prometheus.yml`, and what holds.
+//! Banner of `narthex serve`: addresses, settings for `prometheus.yml`, and the effective storage
+//! options.
 
 use crate::config::flags::{ServeFlags, VERSION, WalSyncFlag};
 use crate::config::units;
@@ -8,21 +9,21 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-/// What holds in this run.
+/// Effective values that flags alone do not determine.
 pub(crate) struct BannerInfo<'a> {
-    /// Those that were bound.
+    /// Bound addresses, with their ports.
     pub(crate) addresses: &'a [SocketAddr],
     pub(crate) directory: &'a Path,
-    /// What is kept, in words.
+    /// Description by [`describe_retention`] or [`describe_held_retention`].
     pub(crate) retention: &'a str,
-    /// How late a sample may be, ms; 0 for not at all.
+    /// Out-of-order window, ms; 0 = none.
     pub(crate) out_of_order_window_ms: i64,
 }
 
-/// The text.
-pub(crate) fn render(flags: &ServeFlags, holds: &BannerInfo<'_>) -> String {
-    let BannerInfo { addresses, directory, retention, .. } = holds;
-    let window = describe_window(holds.out_of_order_window_ms);
+/// Returns the banner text.
+pub(crate) fn render(flags: &ServeFlags, info: &BannerInfo<'_>) -> String {
+    let BannerInfo { addresses, directory, retention, .. } = info;
+    let window = describe_window(info.out_of_order_window_ms);
     let mut text = format!("\nnarthex {VERSION} is ready\n\n");
     for address in *addresses {
         let place = client_address(*address);
@@ -32,7 +33,7 @@ pub(crate) fn render(flags: &ServeFlags, holds: &BannerInfo<'_>) -> String {
                remote read    http://{place}/api/v1/read\n  \
                gRPC           {place} (narthex.v1, Thanos's services, health, reflection)\n  \
                metrics        http://{place}/metrics\n  \
-               a look inside  curl -g 'http://{place}/api/v1/export?match[]=up'\n\n"
+               check samples  curl -g 'http://{place}/api/v1/export?match[]=up'\n\n"
         );
     }
     if let Some(address) = addresses.first() {
@@ -46,15 +47,15 @@ pub(crate) fn render(flags: &ServeFlags, holds: &BannerInfo<'_>) -> String {
     }
     let sync = match flags.storage.wal_sync {
         WalSyncFlag::Os => {
-            "os: a power cut may cost what the operating system has not written yet".to_owned()
+            "os: a power failure can lose what the kernel has not written yet".to_owned()
         }
         WalSyncFlag::Interval => {
             format!(
-                "interval: a power cut may cost the last {}",
+                "interval: a power failure can lose the last {}",
                 units::format_duration(flags.storage.wal_sync_interval)
             )
         }
-        WalSyncFlag::Always => "always: a power cut costs nothing that was acknowledged".to_owned(),
+        WalSyncFlag::Always => "always: a power failure loses no acknowledged samples".to_owned(),
     };
     let listening: Vec<String> = addresses.iter().map(|address| describe(*address)).collect();
     let _ = write!(
@@ -63,15 +64,16 @@ pub(crate) fn render(flags: &ServeFlags, holds: &BannerInfo<'_>) -> String {
            directory      {}\n  \
            retention      {retention}\n  \
            out of order   {window}\n  \
-           log sync       {sync}\n  \
-           access         no authentication, no TLS: whoever reaches the port can read and write\n\n",
+           WAL sync       {sync}\n  \
+           access         no authentication, no TLS: \
+           anyone who reaches the port can read and write\n\n",
         listening.join(", "),
         directory.display()
     );
     text
 }
 
-/// What a bound address accepts. IPV6_V6ONLY is cleared on the unspecified address of IPv6.
+/// Describes a bound address. IPV6_V6ONLY is off for the unspecified IPv6 address.
 fn describe(address: SocketAddr) -> String {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => format!("{address}: every address, IPv4 only"),
@@ -80,26 +82,26 @@ fn describe(address: SocketAddr) -> String {
     }
 }
 
-/// How late samples may be.
+/// Describes the out-of-order window, in ms.
 fn describe_window(window_ms: i64) -> String {
     match u64::try_from(window_ms) {
-        Ok(0) | Err(_) => "samples older than their series' newest are refused".to_owned(),
+        Ok(0) | Err(_) => "out-of-order samples are rejected".to_owned(),
         Ok(window) => format!(
-            "samples are taken up to {} late",
+            "samples up to {} late are accepted",
             units::format_duration(Duration::from_millis(window))
         ),
     }
 }
 
-/// What is kept.
+/// Describes the limits of the retention.
 pub(crate) fn describe_retention(retention: &RetentionSettings) -> String {
     let mut limits = Vec::new();
     if retention.time_ms > 0 {
-        let chosen = match retention.origin {
+        let origin = match retention.origin {
             RetentionOrigin::Default => " (the default)",
             RetentionOrigin::Configured => "",
         };
-        limits.push(format!("{}{chosen}", format_retention_time(retention)));
+        limits.push(format!("{}{origin}", format_retention_time(retention)));
     }
     if retention.percentage > 0.0 {
         limits.push(format!("{}% of the disk", retention.percentage));
@@ -109,11 +111,12 @@ pub(crate) fn describe_retention(retention: &RetentionSettings) -> String {
     if limits.is_empty() { "no limit: nothing is deleted".to_owned() } else { limits.join(", ") }
 }
 
-/// What is kept while retention waits for the operator's word.
+/// Describes the default retention while it deletes nothing.
 pub(crate) fn describe_held_retention(retention: &RetentionSettings) -> String {
     format!(
-        "everything, for now: the directory has data older than the default of {}, which deletes nothing until\n                 \
-         you set --storage.tsdb.retention.time (or storage.tsdb.retention in the configuration file)",
+        "held: the directory has data older than the default of {}; nothing is \
+         deleted\n                 until you set --storage.tsdb.retention.time (or \
+         storage.tsdb.retention in the configuration file)",
         format_retention_time(retention)
     )
 }
@@ -122,7 +125,7 @@ fn format_retention_time(retention: &RetentionSettings) -> String {
     units::format_duration(Duration::from_millis(retention.time_ms.unsigned_abs()))
 }
 
-/// An address that a client on this machine can use.
+/// Returns the address for a client on this machine.
 fn client_address(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("localhost:{}", address.port())
@@ -140,7 +143,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_retention_is_said_in_words() {
+    fn retention_is_described() {
         let of = |time_ms, bytes, percentage, origin| {
             describe_retention(&RetentionSettings { time_ms, bytes, percentage, origin })
         };
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_banner_names_urls_directory_sync_and_the_absence_of_auth() {
+    fn banner_names_urls_directory_sync_and_access() {
         let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
         let text = {
             let addresses =
@@ -173,11 +176,12 @@ mod tests {
             "http://localhost:9201/api/v1/write",
             "http://[::1]:7/api/v1/read",
             "\nremote_write:\n  - url: http://localhost:9201/api/v1/write\nremote_read:\n",
-            "listening on   [::]:9201: every address, IPv4 and IPv6, [::1]:7, 0.0.0.0:8: every address, IPv4 only\n",
+            "listening on   [::]:9201: every address, IPv4 and IPv6, [::1]:7, \
+             0.0.0.0:8: every address, IPv4 only\n",
             "directory      /data\n",
             "retention      15d\n",
-            "out of order   samples are taken up to 2h late\n",
-            "interval: a power cut may cost the last 1s",
+            "out of order   samples up to 2h late are accepted\n",
+            "interval: a power failure can lose the last 1s",
             "no authentication",
         ] {
             assert!(text.contains(part), "{part} in {text}");

@@ -1,7 +1,7 @@
-//! Reading the configuration file again, told by SIGHUP or by a request, while everything goes on.
+//! Reload of the configuration file, on SIGHUP or on request.
 //!
-//! A file that is wrong changes nothing and is reported: in the log, by the metrics and to who asked. One reload at a time, on a
-//! blocking thread.
+//! An invalid file changes nothing. The error is logged, counted in the metrics and returned to the
+//! requester. Reloads run one at a time, on a blocking thread.
 
 use crate::config::file;
 use crate::config::file::{ConfigFile, LoadConfigError};
@@ -24,36 +24,35 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
-/// Why a configuration is not used.
+/// Error of applying a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyConfigError {
-    /// The file can't be read or says something that can't be.
+    /// The file cannot be read or is invalid.
     #[error(transparent)]
     File(#[from] LoadConfigError),
-    /// A share of a disk whose size can't be told.
-    #[error(
-        "storage.tsdb.retention.percentage can't be used: the size of the file system of {path} can't be told: {why}"
-    )]
+    /// `storage.tsdb.retention.percentage` is set, but the size of the file system is unknown.
+    #[error("cannot apply storage.tsdb.retention.percentage: no file system size of {path}: {why}")]
     Percentage {
-        /// The data directory.
+        /// Path of the data directory.
         path: PathBuf,
-        /// Why not.
+        /// Error of the system call.
         why: io::Error,
     },
-    /// Start timestamps are to be kept in chunks that have no place for them.
+    /// `st-storage` is enabled, but XOR chunks cannot store start timestamps.
     #[error(
-        "storage.tsdb.chunk_encoding.floats must be xor2 with --enable-feature=st-storage: xor has no place for start timestamps"
+        "storage.tsdb.chunk_encoding.floats must be xor2 with --enable-feature=st-storage: \
+         xor cannot store start timestamps"
     )]
     StartsInXor,
-    /// Labels that can't be.
-    #[error("global.external_labels can't be used: {0}")]
+    /// `global.external_labels` is not a valid label set.
+    #[error("global.external_labels is invalid: {0}")]
     ExternalLabels(#[from] BuildLabelsError),
-    /// The database does not take it.
-    #[error("the configuration can't be applied: {0}")]
+    /// The database rejected the settings.
+    #[error("cannot apply configuration: {0}")]
     Apply(#[from] MaintenanceError),
 }
 
-/// The metrics that Prometheus has of its configuration.
+/// Prometheus's metrics of the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct ReloadMetrics {
     successful: Gauge,
@@ -61,7 +60,7 @@ pub(crate) struct ReloadMetrics {
 }
 
 impl ReloadMetrics {
-    /// Registers them; the configuration of the start has been read by then.
+    /// Registers the metrics as after a success: the configuration of the start is loaded.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             successful: registry.gauge(
@@ -84,53 +83,53 @@ impl ReloadMetrics {
     }
 }
 
-/// Reloads the configuration.
+/// Reloads the configuration file and applies it to database and handlers.
 #[derive(Debug)]
 pub(crate) struct Reloader {
     pub(crate) flags: Arc<ServeFlags>,
     pub(crate) db: Arc<Db>,
     pub(crate) metrics: ReloadMetrics,
     pub(crate) configuration: Arc<Configuration>,
-    /// That of the start, which a file falls back to that names none.
+    /// Float encoding of the start, used if the file sets none.
     pub(crate) startup_encoding: FloatEncoding,
 }
 
 impl Reloader {
-    /// Reloads whenever somebody asks, or the process gets `hangup`.
-    pub(crate) async fn run(self, mut asked: mpsc::Receiver<ReloadRequest>, mut hangup: Signal) {
+    /// Reloads on each request and on each `hangup`. Returns when both channels are closed.
+    pub(crate) async fn run(self, mut requests: mpsc::Receiver<ReloadRequest>, mut hangup: Signal) {
         let reloader = Arc::new(self);
         loop {
-            let asker = tokio::select! {
+            let requester = tokio::select! {
                 Some(()) = hangup.recv() => None,
-                Some(asker) = asked.recv() => Some(asker),
+                Some(requester) = requests.recv() => Some(requester),
                 else => return,
             };
-            let working = tokio::task::spawn_blocking({
+            let task = tokio::task::spawn_blocking({
                 let reloader = reloader.clone();
                 move || reloader.reload()
             });
-            let outcome = working.await.unwrap_or_else(|error| Err(error.to_string()));
-            if let Some(asker) = asker {
-                // Who asked may have gone.
-                let _ = asker.send(outcome);
+            let outcome = task.await.unwrap_or_else(|error| Err(error.to_string()));
+            if let Some(requester) = requester {
+                // A send error is ignored: the requester has disconnected.
+                let _ = requester.send(outcome);
             }
         }
     }
 
     fn reload(&self) -> Result<(), String> {
-        let done = self.try_reload();
-        match &done {
+        let result = self.try_reload();
+        match &result {
             Ok(()) => {
                 self.metrics.succeeded();
-                tracing::info!(settings = ?self.db.settings(), "the configuration was reloaded");
+                tracing::info!(settings = ?self.db.settings(), "reloaded configuration");
             }
             Err(error) => {
                 self.metrics.successful.set(0);
                 self.configuration.mark_reload_failed();
-                tracing::error!(%error, "the configuration was not reloaded: the old one holds");
+                tracing::error!(%error, "configuration reload failed, keeping the previous one");
             }
         }
-        done.map_err(|error| error.to_string())
+        result.map_err(|error| error.to_string())
     }
 
     fn try_reload(&self) -> Result<(), ApplyConfigError> {
@@ -145,19 +144,19 @@ impl Reloader {
     }
 }
 
-/// What handlers need of the file; warns of variables that it names and that are not there.
+/// Returns the part of the file that handlers use. Warns of unset or empty environment variables.
 pub(crate) fn load_labels(file: &ConfigFile) -> Result<LoadedConfig, ApplyConfigError> {
     for name in &file.empty_variables {
-        tracing::warn!(name, "an external label names a variable of the environment that is empty");
+        tracing::warn!(name, "environment variable of an external label is empty");
     }
-    let shown_labels = file.external_labels.clone();
+    let display_labels = file.external_labels.clone();
     let external_labels = ExternalLabels::new(
-        shown_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+        display_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
     )?;
-    Ok(LoadedConfig { display_labels: shown_labels, external_labels })
+    Ok(LoadedConfig { display_labels, external_labels })
 }
 
-/// Whether settings can hold on this machine; warns of what is meant otherwise than it looks.
+/// Checks that the settings can apply on this machine. Warns of a retention size without effect.
 pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ApplyConfigError> {
     if db.options().record_version == RecordVersion::V2
         && settings.float_encoding == FloatEncoding::Xor
@@ -170,13 +169,13 @@ pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ApplyConfigError
     }
     if retention.bytes > 0 {
         tracing::warn!(
-            "storage.tsdb.retention.size means nothing beside storage.tsdb.retention.percentage"
+            "storage.tsdb.retention.percentage is set, ignoring storage.tsdb.retention.size"
         );
     }
     let path = &db.options().dir;
-    let known = db.options().disk.space(path).and_then(|space| match space.total {
-        0 => Err(io::Error::other("it says that it has no bytes")),
+    let size_check = db.options().disk.space(path).and_then(|space| match space.total {
+        0 => Err(io::Error::other("file system reports a size of 0")),
         _ => Ok(()),
     });
-    known.map_err(|why| ApplyConfigError::Percentage { path: path.clone(), why })
+    size_check.map_err(|why| ApplyConfigError::Percentage { path: path.clone(), why })
 }

@@ -1,8 +1,10 @@
-//! `narthex serve`: bind, lock, listen, replay, say that it is ready, wait for the signal (or `/-/quit`), drain, close.
+//! Life cycle of `narthex serve`: bind, lock, listen, replay, serve, drain, close.
 //!
-//! The sockets are bound before anything else is touched, so that a port in use costs nothing. The listener answers
-//! health and progress while the log is replayed on a blocking thread. A first SIGTERM or SIGINT drains; a second one ends the
-//! process where it stands, which costs nothing that was acknowledged.
+//! # Ordering
+//! 1. Sockets are bound before the data directory is opened: a port in use changes nothing on disk.
+//! 2. The listener answers health checks while the WAL is replayed on a blocking thread.
+//! 3. The first SIGTERM, SIGINT or `/-/quit` drains requests, then closes the database.
+//! 4. The second one ends the process at once. Acknowledged samples are in the WAL.
 
 use crate::app::banner::BannerInfo;
 use crate::app::reload::{ApplyConfigError, Reloader};
@@ -32,93 +34,93 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 
-/// Why the server could not run to an orderly end.
+/// Error of a run that did not shut down cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// An address can't be listened on.
-    #[error("can't listen on --web.listen-address={address}: {source}")]
+    /// A listen address cannot be listeners.
+    #[error("cannot listen on --web.listen-address={address}: {source}")]
     Bind {
-        /// As it was given.
+        /// Value of the flag `--web.listen-address`.
         address: String,
-        /// What the system said.
+        /// Error of the system call.
         source: std::io::Error,
     },
-    /// The runtime or the signal handlers could not be set up.
-    #[error("can't start: {0}")]
+    /// The runtime or a signal handler cannot be set up, or a thread cannot be spawned.
+    #[error("cannot start server: {0}")]
     System(#[from] std::io::Error),
-    /// The configuration can't be used.
+    /// The configuration file is invalid or cannot be applied.
     #[error(transparent)]
     Config(#[from] ApplyConfigError),
-    /// The data directory can't be used.
-    #[error("can't open --storage.tsdb.path: {0}")]
+    /// The data directory cannot be opened.
+    #[error("cannot open --storage.tsdb.path: {0}")]
     Open(#[from] OpenError),
-    /// What is in the data directory can't be used.
-    #[error("can't replay --storage.tsdb.path: {0}")]
+    /// The data directory cannot be replayed.
+    #[error("cannot replay --storage.tsdb.path: {0}")]
     Replay(#[from] ReplayError),
-    /// A thread of our own broke.
-    #[error("a task of the server broke: {0}")]
+    /// A task of the server panicked.
+    #[error("a task of the server panicked: {0}")]
     TaskPanicked(#[from] JoinError),
-    /// The last bytes could not be written.
-    #[error("can't close the database: {0}")]
+    /// The WAL cannot be written or synced.
+    #[error("cannot close database: {0}")]
     Close(#[from] WalError),
-    /// A second signal came before everything was done.
-    #[error("stopped by a second signal before everything was done")]
+    /// A second signal arrived during the shutdown.
+    #[error("shutdown interrupted by a second signal")]
     SecondSignal,
 }
 
-/// Runs the server until it is told to stop; the exit code is 0 only after an orderly end.
-pub fn run(flags: &ServeFlags, meaningless: &[&str]) -> ExitCode {
-    // Before the first line is written: it may reach a limit of its file's size.
+/// Runs the server until a signal or a request stops it.
+///
+/// The exit code is 0 only after a clean shutdown. `ignored_flags` are flags of Prometheus without
+/// effect; they are logged.
+pub fn run(flags: &ServeFlags, ignored_flags: &[&str]) -> ExitCode {
+    // Before the first log line: a write beyond a file size limit raises SIGXFSZ.
     let runtime = runtime(flags).and_then(|runtime| {
         let entered = runtime.enter();
         survive_signals()?;
         drop(entered);
         Ok(runtime)
     });
-    // Dropped last, when all lines are logged.
+    // Dropped last, so that all log lines are flushed.
     let _logging = match logging::start(&flags.log) {
         Ok(logging) => logging,
         Err(error) => {
-            // The exit code says it, too, if nobody reads this.
+            // A failed write is ignored: the exit code reports the error, too.
             let _ = writeln!(std::io::stderr(), "error: cannot start the log: {error}");
             return ExitCode::FAILURE;
         }
     };
-    if !meaningless.is_empty() {
-        let given: Vec<String> = meaningless.iter().map(|flag| format!("--{flag}")).collect();
-        tracing::warn!(
-            flags = given.join(" "),
-            "flags of Prometheus that mean nothing here are ignored"
-        );
+    if !ignored_flags.is_empty() {
+        let given: Vec<String> = ignored_flags.iter().map(|flag| format!("--{flag}")).collect();
+        tracing::warn!(flags = given.join(" "), "ignored flags of Prometheus without effect");
     }
     if let Err(error) = arm_fail_points() {
-        tracing::error!(%error, "narthex ends");
+        tracing::error!(%error, "narthex failed");
         return ExitCode::FAILURE;
     }
     let served = runtime.map_err(ServeError::System).and_then(|runtime| {
         let served = runtime.block_on(serve(flags));
-        // Not waited for: a replay that was interrupted, or requests that took longer than the time to drain.
+        // Does not wait for an abandoned replay or for requests that exceed the shutdown timeout.
         runtime.shutdown_background();
         served
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "narthex ends");
+            tracing::error!(%error, "narthex failed");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Arms the fail points that a test asks for in the environment.
+/// Arms the fail points in the environment variable [`fail_point::ENV_VAR`].
 fn arm_fail_points() -> Result<(), ArmError> {
     match std::env::var(fail_point::ENV_VAR) {
         Ok(text) if !text.is_empty() => {
             fail_point::arm_from_spec(&text)?;
             tracing::warn!(
                 points = text,
-                "fail points are armed by {}: this process is for tests only",
-                fail_point::ENV_VAR
+                variable = fail_point::ENV_VAR,
+                "armed fail points, this process is for tests only"
             );
             Ok(())
         }
@@ -131,8 +133,9 @@ fn runtime(flags: &ServeFlags) -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(threads).build()
 }
 
-/// Keeps signals from ending the process that do not mean "stop", as in Prometheus. A write beyond
-/// a limit of a file's size is an error (EFBIG) after that.
+/// Handles the signals that do not stop the process, as in Prometheus.
+///
+/// With a handler for SIGXFSZ, a write beyond a file size limit is an error (EFBIG).
 fn survive_signals() -> std::io::Result<()> {
     let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     let kinds = [
@@ -141,12 +144,12 @@ fn survive_signals() -> std::io::Result<()> {
         SignalKind::alarm(),
         file_too_large,
     ];
-    // The handler remains when the stream of signals is dropped.
+    // Dropping the stream does not remove the handler.
     kinds.into_iter().try_for_each(|kind| signal(kind).map(drop))
 }
 
 async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
-    tracing::info!(version = VERSION, "narthex starts");
+    tracing::info!(version = VERSION, "starting narthex");
     let file = flags
         .config_file
         .as_deref()
@@ -187,7 +190,7 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     };
     let (stop, stopped) = watch::channel(false);
     let listening = tokio::spawn(listener.run(stopped));
-    tracing::info!(addresses = ?addresses, "listening; the log is replayed now");
+    tracing::info!(addresses = ?addresses, "listening, replaying WAL");
 
     let replaying = tokio::task::spawn_blocking({
         let db = db.clone();
@@ -201,7 +204,7 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
             print_banner(flags, &addresses, &db);
             stops.next().await;
         }
-        () = stops.next() => tracing::warn!("told to stop during the replay, which is given up"),
+        () = stops.next() => tracing::warn!("shutdown requested, abandoning replay"),
     }
 
     tokio::select! {
@@ -210,72 +213,70 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     }
 }
 
-/// Starts the thread that compacts; it ends when the database is closed.
+/// Starts the maintenance thread, which ends when the database is closed.
 fn spawn_maintenance(db: &Arc<Db>) -> std::io::Result<()> {
     let db = db.clone();
     let thread = std::thread::Builder::new().name("maintenance".to_owned());
     thread.spawn(move || db.run_maintenance_loop(now_ms)).map(drop)
 }
 
-/// Drains and closes.
+/// Drains requests and closes the database.
 async fn shut_down(
     context: SharedState,
     stop: watch::Sender<bool>,
     listening: JoinHandle<DrainOutcome>,
 ) -> Result<(), ServeError> {
-    tracing::info!("told to stop: no new requests, those under way are finished");
-    // Now, and not after the requests: what an operator ordered may be one of them.
+    tracing::info!("shutting down, draining requests");
+    // Before draining: an in-flight admin request must not delay the shutdown.
     context.db.cancel_maintenance();
     context.lifecycle.advance(Phase::Draining);
-    // The receiver is the listener, which may have ended.
+    // A send error is ignored: the listener has ended already.
     let _ = stop.send(true);
     if listening.await? == DrainOutcome::TimedOut {
-        tracing::warn!(
-            "some requests were not finished within --web.shutdown-timeout and are cut off"
-        );
+        tracing::warn!("shutdown timeout exceeded (--web.shutdown-timeout), aborting requests");
     }
     tokio::task::spawn_blocking(move || context.db.close()).await??;
-    tracing::info!("narthex has ended in order");
+    tracing::info!("narthex stopped");
     Ok(())
 }
 
-/// Says on standard output that the server is ready, and how to use it.
+/// Prints the banner to standard output: the server is ready.
 fn print_banner(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
     let directory =
         std::path::absolute(&flags.storage.path).unwrap_or_else(|_| flags.storage.path.clone());
     let retention = db.settings().retention;
     let retention = if db.retention_is_held() {
         tracing::warn!(
-            "the directory has data older than the default retention: nothing is deleted until a retention is set, by flag or in the configuration file"
+            "default retention is held: data directory has older data, set a retention to apply it"
         );
         banner::describe_held_retention(&retention)
     } else {
         banner::describe_retention(&retention)
     };
     let out_of_order_window_ms = db.settings().out_of_order_window_ms;
-    let holds = BannerInfo {
+    let info = BannerInfo {
         addresses,
         directory: &directory,
         retention: &retention,
         out_of_order_window_ms,
     };
-    logging::print(&banner::render(flags, &holds));
-    tracing::info!("ready for requests");
+    logging::print(&banner::render(flags, &info));
+    tracing::info!("server is ready");
 }
 
-/// Binds every address that was asked for.
+/// Binds every address of `--web.listen-address`.
 async fn bind(flags: &WebFlags) -> Result<Vec<TcpListener>, ServeError> {
-    let mut bound = Vec::new();
+    let mut listeners = Vec::new();
     for address in &flags.listen_address {
-        let socket = sockets::bind(address).await;
-        bound.push(
-            socket.map_err(|source| ServeError::Bind { address: address.to_string(), source })?,
+        let listener = sockets::bind(address).await;
+        listeners.push(
+            listener.map_err(|source| ServeError::Bind { address: address.to_string(), source })?,
         );
     }
-    Ok(bound)
+    Ok(listeners)
 }
 
-/// The signals that mean "stop".
+/// Signals that stop the process.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -297,7 +298,7 @@ impl Signals {
     }
 }
 
-/// Everything that means "stop": a signal, or a request.
+/// Sources of a stop: signals and `/-/quit`.
 struct StopSignals {
     signals: Signals,
     quit: mpsc::Receiver<()>,

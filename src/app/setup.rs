@@ -1,4 +1,4 @@
-//! From flags to parts: the database's options and what the handlers share.
+//! Database options and shared state of the handlers, from flags.
 
 use crate::app::engine_metrics;
 use crate::app::engine_metrics::ReplayMetrics;
@@ -40,21 +40,22 @@ use crate::tsdb::wal::write_log::SyncMode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a write may wait for its turn; a sender gives up after 30 s by default.
+/// Maximum time a write waits for a permit. Senders time out after 30 s by default.
 const WRITE_MAX_WAIT: Duration = Duration::from_secs(10);
-/// How many reads may wait for each that is answered, and for how long.
+/// Number of waiting reads per concurrent read, and their maximum wait.
 const WAITING_READS_PER_SLOT: usize = 4;
 const READ_MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// How many orders of the admin API may wait for the one that is carried out, and for how long: a clean-up may take its time.
+/// Number of waiting admin operations, and their maximum wait: cleaning tombstones can take
+/// minutes.
 const MAX_WAITING_ADMIN: usize = 8;
 const ADMIN_MAX_WAIT: Duration = Duration::from_secs(600);
-/// Blocking threads for what takes but a moment or is done once: encoding the metrics, the replay, the close.
+/// Blocking threads for short or single tasks: metrics, replay, close.
 const OTHER_BLOCKING_THREADS: usize = 16;
-/// Blocking threads where a limit is so high, or reads have none, that there is no telling how many are needed.
+/// Maximum number of blocking threads, if limits are very high or reads are unlimited.
 const MAX_BLOCKING_THREADS: usize = 1 << 15;
 
-/// What the database is opened with.
+/// Returns the options for [`Db::open`].
 pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions {
     DbOptions {
         wal_compression: match flags.effective_wal_compression() {
@@ -70,7 +71,7 @@ pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions 
         },
         chunk_range_ms: millis(flags.min_block_duration),
         max_series: limit(flags.max_active_series),
-        // 0 is what Prometheus takes for "not given".
+        // As in Prometheus, 0 means "not set".
         max_block_range_ms: flags.max_block_duration.map(millis).filter(|range| *range > 0),
         uploads_file: flags.delay_compact_file.clone().filter(|path| !path.as_os_str().is_empty()),
         shutdown_mode: if flags.features.contains(&Feature::MemorySnapshotOnShutdown) {
@@ -96,7 +97,7 @@ pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions 
     }
 }
 
-/// Write requests that are stored at once.
+/// Returns the number of concurrent write requests.
 pub(crate) fn write_concurrency(flags: &WriteFlags) -> usize {
     match flags.concurrent_limit {
         0 => 16.max(4 * processors()),
@@ -104,18 +105,19 @@ pub(crate) fn write_concurrency(flags: &WriteFlags) -> usize {
     }
 }
 
-/// Exports that are made at once; they go at the pace of their clients, so that they have places of their own.
+/// Returns the number of concurrent exports. They have their own limit because slow clients delay
+/// them.
 fn export_concurrency(flags: &ReadFlags) -> usize {
     usize::try_from(flags.export_concurrent_limit).unwrap_or(usize::MAX)
 }
 
-/// Maximum number of look-ups of labels, series, metadata and exemplars at once.
-fn lists_at_once(flags: &ReadFlags) -> usize {
+/// Returns the number of concurrent look-ups of labels, series, metadata and exemplars.
+fn list_concurrency(flags: &ReadFlags) -> usize {
     usize::try_from(flags.list_concurrent_limit).unwrap_or(usize::MAX)
 }
 
-/// Maximum number of write streams of one client: by default half of all, so that another client
-/// always gets one.
+/// Returns the number of write streams of one client. The default is half of all, so that another
+/// client always gets one.
 fn streams_per_client(flags: &GrpcFlags) -> usize {
     match (flags.max_streams_per_client, flags.max_streams) {
         (0, all) => limit(all.div_ceil(2)),
@@ -127,33 +129,34 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Blocking threads for all that may want one at once, so that a write which is let in never waits for one.
+/// Returns the number of blocking threads: one for every concurrent task, so that an admitted write
+/// never waits for a thread.
 pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
     write_concurrency(&flags.write)
         .saturating_add(limit(flags.read.concurrent_limit))
         .saturating_add(processors())
         .saturating_add(export_concurrency(&flags.read))
-        .saturating_add(lists_at_once(&flags.read))
+        .saturating_add(list_concurrency(&flags.read))
         .saturating_add(OTHER_BLOCKING_THREADS)
         .min(MAX_BLOCKING_THREADS)
 }
 
-/// The parts of a server.
+/// Parts of a server that [`build`] creates.
 #[derive(Debug)]
 pub(crate) struct ServerParts {
-    /// What requests order.
+    /// Reloads and stops that requests ask for.
     pub(crate) orders: ControlReceiver,
-    /// What is shown of reloads.
+    /// Metrics for the [`Reloader`](crate::app::reload::Reloader).
     pub(crate) reload: ReloadMetrics,
-    /// What all handlers share.
+    /// State that all handlers share.
     pub(crate) context: SharedState,
-    /// What the listener counts.
+    /// Metrics for the listener.
     pub(crate) connections: ConnectionMetrics,
-    /// What a replay leaves to be shown.
+    /// Metrics that the replay sets when it ends.
     pub(crate) replay: ReplayMetrics,
 }
 
-/// Makes the parts.
+/// Builds the parts and registers all metrics.
 pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> ServerParts {
     let mut registry = Registry::new();
     let lifecycle = Arc::new(Lifecycle::starting());
@@ -162,13 +165,13 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
     let ready = lifecycle.clone();
     registry.gauge_fn(
         "prometheus_ready",
-        "Whether startup was completed and requests are answered.",
+        "Whether startup was completed and the server is ready for normal operation.",
         move || f64::from(u8::from(ready.phase() == Phase::Ready)),
     );
     registry.register_collector(ProcessCollector);
     registry.counter_fn(
         "narthex_log_lines_dropped_total",
-        "Log lines that were not written: standard error is closed, full, or not read fast enough.",
+        "Total number of log lines dropped: standard error is closed, full or read too slowly.",
         || logging::dropped_lines() as f64,
     );
     registry.info(
@@ -180,16 +183,20 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
         ],
     );
     let connections = ConnectionMetrics::register(&mut registry);
-    // A budget for each, so that readers who take much or take it slowly never keep a write out.
+    // Separate budgets, so that large or slow reads never block writes.
     let half = flags.web.max_bytes_in_flight.as_usize() / 2;
-    let (bodies, answers) = (ByteBudget::new(half), ByteBudget::new(half));
-    bodies.register(&mut registry, "narthex_request_bytes_in_flight", "request bodies");
-    answers.register(&mut registry, "narthex_response_bytes_in_flight", "answers to remote reads");
-    let reads_at_once = limit(flags.read.concurrent_limit);
+    let (requests, responses) = (ByteBudget::new(half), ByteBudget::new(half));
+    requests.register(&mut registry, "narthex_request_bytes_in_flight", "request bodies");
+    responses.register(
+        &mut registry,
+        "narthex_response_bytes_in_flight",
+        "responses to remote reads",
+    );
+    let read_limit = limit(flags.read.concurrent_limit);
     let export_queue =
         QueueLimits { max_waiting: export_concurrency(&flags.read), max_wait: READ_MAX_WAIT };
     let read_queue = QueueLimits {
-        max_waiting: reads_at_once.saturating_mul(WAITING_READS_PER_SLOT),
+        max_waiting: read_limit.saturating_mul(WAITING_READS_PER_SLOT),
         max_wait: READ_MAX_WAIT,
     };
     let write_queue = QueueLimits {
@@ -206,17 +213,17 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
         QueueLimits { max_waiting: 0, max_wait: Duration::ZERO },
     );
     let admin_gate = ConcurrencyLimiter::new(1, admin_queue);
-    admin_gate.register(&mut registry, "narthex_admin_requests", "Orders of the admin API");
+    admin_gate.register(&mut registry, "narthex_admin_requests", "Admin operations");
     let write_gate = ConcurrencyLimiter::new(write_concurrency(&flags.write), write_queue);
     write_gate.register(&mut registry, "narthex_write_requests", "Write requests");
-    let read_gate = ConcurrencyLimiter::new(reads_at_once, read_queue);
+    let read_gate = ConcurrencyLimiter::new(read_limit, read_queue);
     read_gate.register(&mut registry, "narthex_read_requests", "Reads");
-    let lists_at_once = lists_at_once(&flags.read);
+    let list_limit = list_concurrency(&flags.read);
     let list_queue = QueueLimits {
-        max_waiting: lists_at_once.saturating_mul(WAITING_READS_PER_SLOT),
+        max_waiting: list_limit.saturating_mul(WAITING_READS_PER_SLOT),
         max_wait: READ_MAX_WAIT,
     };
-    let list_gate = ConcurrencyLimiter::new(lists_at_once, list_queue);
+    let list_gate = ConcurrencyLimiter::new(list_limit, list_queue);
     list_gate.register(
         &mut registry,
         "narthex_list_requests",
@@ -263,9 +270,9 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
         body_limits: BodyLimits {
             size: flags.write.max_body_size.as_usize(),
             time: flags.web.read_timeout,
-            budget: bodies,
+            budget: requests,
         },
-        answer_limits: ResponseLimits { time: flags.web.read_timeout, budget: answers },
+        answer_limits: ResponseLimits { time: flags.web.read_timeout, budget: responses },
         http_metrics: HttpMetrics::register(&mut registry),
         registry,
     };
@@ -293,7 +300,7 @@ fn access(is_on: bool) -> ApiAccess {
     if is_on { ApiAccess::On } else { ApiAccess::Off }
 }
 
-/// A limit of which 0 means that there is none.
+/// Converts a limit: 0 means unlimited.
 fn limit(flag: u64) -> usize {
     match flag {
         0 => usize::MAX,
@@ -319,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_blocking_thread_for_every_write_while_reads_and_exports_hold_theirs() {
+    fn blocking_threads_suffice_for_all_permits() {
         assert!(blocking_threads(&flags("200")) > 50 + 200 + 4 + 10);
         assert!((50..1 << 16).contains(&blocking_threads(&flags("0"))));
     }

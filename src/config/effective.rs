@@ -1,6 +1,7 @@
-//! The configuration as it holds, as `/api/v1/status/config` shows it: YAML in Prometheus's form, defaults and variables put in.
+//! Effective configuration for `/api/v1/status/config`: YAML in Prometheus's format, with defaults
+//! and expanded variables.
 //!
-//! What it says reads back as the same configuration. Pure.
+//! The YAML parses as the same configuration.
 
 use crate::config::units;
 use crate::config::units::ByteSize;
@@ -56,10 +57,10 @@ struct YamlExemplars {
     max_exemplars: usize,
 }
 
-/// The text.
+/// Formats external labels and settings as a configuration file.
 ///
 /// # Errors
-/// None that is known of: all of it can be written as YAML.
+/// None in practice: every value has a representation in YAML.
 pub fn to_yaml(
     external_labels: &BTreeMap<String, String>,
     settings: &Settings,
@@ -104,30 +105,33 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn what_holds_is_shown_and_reads_back() {
+    fn effective_yaml_parses_to_same_settings() {
         let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
         for text in [
             "",
             "global: {external_labels: {cluster: a, n: '1', empty: '', odd: \"a: b\\n#\"}}",
-            "storage: {tsdb: {out_of_order_time_window: 90m, stale_series_compaction_threshold: 0.25, chunk_encoding: {floats: xor2}}}",
-            "storage: {tsdb: {retention: {time: 36h, size: 1536MB}}, exemplars: {max_exemplars: 0}}",
+            "storage: {tsdb: {out_of_order_time_window: 90m, \
+             stale_series_compaction_threshold: 0.25, chunk_encoding: {floats: xor2}}}",
+            "storage: {tsdb: {retention: {time: 36h, size: 1536MB}}, \
+             exemplars: {max_exemplars: 0}}",
             "storage: {tsdb: {retention: {percentage: 80}}}",
         ] {
             let file = file::parse_for_tests(text);
             let settings = at_start(&flags.storage, &file);
-            let shown = to_yaml(&file.external_labels, &settings).unwrap();
-            let again = file::parse_for_tests(&shown);
-            let mut settings_again = at_start(&flags.storage, &again);
-            // A retention that is written down is chosen.
-            settings_again.retention.origin = settings.retention.origin;
-            assert_eq!(settings_again, settings, "{shown}");
-            assert_eq!(again.external_labels, file.external_labels, "{shown}");
+            let yaml = to_yaml(&file.external_labels, &settings).unwrap();
+            let reparsed = file::parse_for_tests(&yaml);
+            let mut reparsed_settings = at_start(&flags.storage, &reparsed);
+            // The YAML contains the retention, which makes it a configured one.
+            reparsed_settings.retention.origin = settings.retention.origin;
+            assert_eq!(reparsed_settings, settings, "{yaml}");
+            assert_eq!(reparsed.external_labels, file.external_labels, "{yaml}");
         }
         let file = file::parse_for_tests("global: {external_labels: {cluster: a}}");
         assert_eq!(
             to_yaml(&file.external_labels, &at_start(&flags.storage, &file)).unwrap(),
-            "global:\n  external_labels:\n    cluster: a\nstorage:\n  tsdb:\n    out_of_order_time_window: 2h\n    \
-             chunk_encoding:\n      floats: xor\n    retention:\n      time: 15d\n  exemplars:\n    max_exemplars: 100000\n"
+            "global:\n  external_labels:\n    cluster: a\nstorage:\n  tsdb:\n    \
+             out_of_order_time_window: 2h\n    chunk_encoding:\n      floats: xor\n    \
+             retention:\n      time: 15d\n  exemplars:\n    max_exemplars: 100000\n"
         );
     }
 }

@@ -1,25 +1,30 @@
-//! `${NAME}` in the values of external labels, as Prometheus has it: `$NAME` and `${NAME}` are variables of the environment, `$$` is a dollar.
+//! Expansion of environment variables in external labels: `$NAME` and `${NAME}` are variables, `$$`
+//! is a dollar.
 //!
-//! Source: Go's `os.Expand`, whose rules these are: names are letters, digits and `_`, or one of the signs that a shell gives a meaning; a dollar
-//! before anything else stands for itself; braces that are empty or not closed vanish. Pure.
+//! # Rules
+//! - A name consists of letters, digits and `_`, or is one of the special characters of a shell.
+//! - A dollar before any other character is literal.
+//! - Empty and unclosed braces are removed.
+//!
+//! Source: Go's `os.Expand`.
 
-/// A text with its variables put in.
+/// String with expanded variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpandedText {
-    /// The text.
+    /// The string, with values in place of variables.
     pub text: String,
-    /// Variables that it names and that are empty or not set.
+    /// Variables in the string that are unset or empty, in order of occurrence.
     pub unset_variables: Vec<String>,
 }
 
-/// Puts the values of `variable` in the place of their names.
+/// Replaces every variable in `text` with the value that `variable` returns for its name.
 pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> ExpandedText {
     let mut expanded =
         ExpandedText { text: String::with_capacity(text.len()), unset_variables: Vec::new() };
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
         expanded.text.push_str(before);
-        let VariableRef { name, len } = reference(after);
+        let VariableRef { name, len } = parse_variable_ref(after);
         match name {
             "" if len == 0 => expanded.text.push('$'),
             "" => {}
@@ -35,16 +40,16 @@ pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Expanded
     expanded
 }
 
-/// What stands behind a dollar.
+/// Variable name after a dollar.
 struct VariableRef<'a> {
-    /// Empty where it is none.
+    /// Empty if no variable follows the dollar.
     name: &'a str,
-    /// Its bytes, braces included.
+    /// Length after the dollar, braces included, bytes.
     len: usize,
 }
 
-fn reference(after: &str) -> VariableRef<'_> {
-    let is_sign =
+fn parse_variable_ref(after: &str) -> VariableRef<'_> {
+    let is_special =
         |b: &u8| matches!(b, b'*' | b'#' | b'$' | b'@' | b'!' | b'?' | b'-' | b'0'..=b'9');
     if let Some(braced) = after.strip_prefix('{') {
         return match braced.find('}') {
@@ -53,7 +58,7 @@ fn reference(after: &str) -> VariableRef<'_> {
         };
     }
     let len = match after.as_bytes().first() {
-        Some(first) if is_sign(first) => 1,
+        Some(first) if is_special(first) => 1,
         _ => after.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count(),
     };
     VariableRef { name: &after[..len], len }
@@ -64,7 +69,7 @@ mod tests {
     use super::expand;
 
     #[test]
-    fn variables_are_put_in_as_go_does_it() {
+    fn variables_are_expanded_like_go() {
         let variable = |name: &str| match name {
             "A" | "a b" => Some("x".to_owned()),
             "LONG_1" => Some("$A".to_owned()),

@@ -1,9 +1,9 @@
-//! The configuration file: Prometheus's YAML, read strictly.
+//! Configuration file in Prometheus's YAML, parsed strictly.
 //!
-//! So far `global.external_labels` and the section `storage` are known: of `storage.tsdb` the `retention`, `out_of_order_time_window`, `stale_series_compaction_threshold`
-//! and `chunk_encoding`, and `storage.exemplars`. Values of external labels
-//! may name variables of the environment, see [`crate::config::expand`]. Any other section, and any field that is not known, is an error
-//! that names it: a setting is never ignored.
+//! Supported: `global.external_labels`, `storage.exemplars`, and of `storage.tsdb` the keys
+//! `retention`, `out_of_order_time_window`, `stale_series_compaction_threshold` and
+//! `chunk_encoding`. Any other section or key is an error that names it: no setting is ignored.
+//! Values of external labels may contain environment variables ([`crate::config::expand`]).
 
 use crate::config::expand::expand;
 use crate::config::units;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Sections of Prometheus's configuration, to tell "not yet" from "no such thing".
+/// Sections of Prometheus's configuration file. They get another error than unknown names.
 const PROMETHEUS_SECTIONS: [&str; 11] = [
     "global",
     "runtime",
@@ -29,7 +29,7 @@ const PROMETHEUS_SECTIONS: [&str; 11] = [
     "remote_read",
 ];
 
-/// Keys of Prometheus's section `global` that mean nothing here yet.
+/// Keys of Prometheus's section `global` that narthex does not support.
 const PROMETHEUS_GLOBALS: [&str; 20] = [
     "scrape_interval",
     "scrape_timeout",
@@ -53,70 +53,70 @@ const PROMETHEUS_GLOBALS: [&str; 20] = [
     "extra_scrape_metrics",
 ];
 
-/// What the file says.
+/// Contents of the configuration file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ConfigFile {
-    /// The section `storage.tsdb`.
+    /// Section `storage.tsdb`, or its defaults.
     pub tsdb: TsdbSection,
-    /// `storage.exemplars.max_exemplars`: how many exemplars are kept, where it is named; 0 for none.
+    /// `storage.exemplars.max_exemplars`; `None` if not set, 0 = no exemplars.
     pub max_exemplars: Option<usize>,
-    /// `global.external_labels`, variables put in; a value may be empty.
+    /// `global.external_labels` with expanded variables; a value may be empty.
     pub external_labels: BTreeMap<String, String>,
-    /// Variables of the environment that these name and that are empty or not set.
+    /// Environment variables in the external labels that are unset or empty.
     pub empty_variables: Vec<String>,
 }
 
-/// What the file says of the database.
+/// Contents of the section `storage.tsdb`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TsdbSection {
-    /// Where it is there, it replaces the flags as a whole.
+    /// Replaces both retention flags if present.
     pub retention: Option<RetentionSection>,
-    /// Share of stale series, 0 to 1; 0 for never.
+    /// Ratio of stale series that triggers their compaction, 0 to 1; 0 = disabled.
     pub stale_series_threshold: f64,
-    /// Where it is named.
+    /// `None` if the file does not set it.
     pub float_encoding: Option<FloatEncoding>,
-    /// How late a sample may be, where it is named; zero for not at all.
+    /// Maximum age of a sample behind the newest one; zero = none, `None` if not set.
     pub out_of_order_window: Option<Duration>,
 }
 
-/// What the file says of the retention; 0 is no limit.
+/// Section `storage.tsdb.retention`. Zero means unlimited.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RetentionSection {
-    /// How long samples are kept.
+    /// Maximum age of samples.
     pub time: Duration,
-    /// How large the directory may become.
+    /// Maximum size of the data directory.
     pub size: ByteSize,
-    /// The same as a percentage of the file system, 0 to 100.
+    /// Maximum size of the data directory in percent of the file system, 0 to 100.
     pub percentage: f64,
 }
 
-/// Why a configuration file can't be used.
+/// Error of loading the configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadConfigError {
-    /// It can't be read.
-    #[error("can't read configuration file {path}: {source}")]
+    /// The file cannot be read.
+    #[error("cannot read configuration file {path}: {source}")]
     Read {
-        /// The file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of reading the file.
         source: std::io::Error,
     },
-    /// It says something that is not understood.
+    /// The file is not valid YAML, or has an unknown key or an invalid value.
     #[error("{path}{}: {message}", line.map(|line| format!(":{line}")).unwrap_or_default())]
     Invalid {
-        /// The file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// Line, from 1, where it is known.
+        /// Line number from 1, if known.
         line: Option<usize>,
-        /// What is wrong.
+        /// Key and the reason why it is invalid.
         message: String,
     },
 }
 
-/// Reads a configuration file.
+/// Reads and parses a configuration file.
 ///
 /// # Errors
-/// [`LoadConfigError`] names the file and, where it can, the line.
+/// [`LoadConfigError`] names the file and, if known, the line.
 pub fn load(path: &Path) -> Result<ConfigFile, LoadConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
@@ -125,7 +125,7 @@ pub fn load(path: &Path) -> Result<ConfigFile, LoadConfigError> {
     })
 }
 
-/// Something wrong in the text.
+/// [`LoadConfigError::Invalid`] without the path.
 #[derive(Debug, PartialEq)]
 struct ConfigProblem {
     line: Option<usize>,
@@ -169,7 +169,7 @@ struct RawRetention {
     percentage: Option<f64>,
 }
 
-/// Text that looks like a number is still text to Prometheus.
+/// Value that Prometheus parses as a string even if YAML parses it as a number.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum StringOrNumber {
@@ -215,7 +215,7 @@ fn parse(
             return Err(field_problem(
                 text,
                 "global.external_labels",
-                "can't be: \"\" is not a valid label name",
+                "is invalid: \"\" is not a valid label name",
             ));
         }
         let expanded = expand(&value, variable);
@@ -226,14 +226,15 @@ fn parse(
         config.tsdb =
             storage.tsdb.map(|tsdb| tsdb_section(text, tsdb)).transpose()?.unwrap_or_default();
         let max_exemplars = storage.exemplars.and_then(|section| section.max_exemplars);
-        // As in Prometheus, less than none is none.
+        // As in Prometheus, a negative number is 0.
         config.max_exemplars =
             max_exemplars.map(|max| usize::try_from(max.max(0)).unwrap_or(usize::MAX));
     }
     Ok(config)
 }
 
-/// The bounds are Prometheus's, and a share of stale series that can't be is refused besides.
+/// Converts the section with Prometheus's limits. In addition, a stale series threshold outside 0
+/// to 1 is an error.
 fn tsdb_section(text: &str, section: RawTsdb) -> Result<TsdbSection, ConfigProblem> {
     let threshold = section.stale_series_compaction_threshold.unwrap_or(0.0);
     if !(0.0..=1.0).contains(&threshold) {
@@ -247,11 +248,7 @@ fn tsdb_section(text: &str, section: RawTsdb) -> Result<TsdbSection, ConfigProbl
         "xor2" => Some(FloatEncoding::Xor2),
         other => {
             let field = "storage.tsdb.chunk_encoding.floats";
-            return Err(field_problem(
-                text,
-                field,
-                &format!("is either xor or xor2, or left out; it is {other:?}"),
-            ));
+            return Err(field_problem(text, field, &format!("must be xor or xor2, not {other:?}")));
         }
     };
     let out_of_order_window =
@@ -260,7 +257,7 @@ fn tsdb_section(text: &str, section: RawTsdb) -> Result<TsdbSection, ConfigProbl
                 field_problem(
                     text,
                     "storage.tsdb.out_of_order_time_window",
-                    &format!("can't be: {error}"),
+                    &format!("is invalid: {error}"),
                 )
             })?),
             None => None,
@@ -281,15 +278,15 @@ fn retention_section(text: &str, section: RawRetention) -> Result<RetentionSecti
     };
     let time = match section.time.map(StringOrNumber::into_string) {
         Some(time) => units::parse_duration(&time)
-            .map_err(|error| wrong("time", &format!("can't be: {error}")))?,
+            .map_err(|error| wrong("time", &format!("is invalid: {error}")))?,
         None => Duration::ZERO,
     };
     let size = match section.size.map(StringOrNumber::into_string) {
         Some(size) if size.starts_with('-') => {
-            return Err(wrong("size", &format!("can't be less than 0; it is {size}")));
+            return Err(wrong("size", &format!("must be at least 0, not {size}")));
         }
         Some(size) => units::parse_bytes_with_unit(&size)
-            .map_err(|error| wrong("size", &format!("can't be: {error}")))?,
+            .map_err(|error| wrong("size", &format!("is invalid: {error}")))?,
         None => ByteSize(0),
     };
     let percentage = section.percentage.unwrap_or(0.0);
@@ -304,13 +301,14 @@ fn field_problem(text: &str, field: &str, why: &str) -> ConfigProblem {
     ConfigProblem { line: line_of(text, name), message: format!("{field} {why}") }
 }
 
-/// The file of a text that is right, for the tests of others.
+/// Parses a valid configuration file for tests of other modules.
 #[cfg(test)]
 pub(crate) fn parse_for_tests(text: &str) -> ConfigFile {
     parse(text, &|_| None).unwrap_or_else(|problem| panic!("{problem:?} in {text}"))
 }
 
-/// A top-level name other than `global` and `storage`, or one in `global` that is not built yet.
+/// Returns an error for a top-level name other than `global` and `storage`, or for an unsupported
+/// key of `global`.
 fn unknown_section(text: &str) -> Result<Option<ConfigProblem>, ConfigProblem> {
     let value: serde_yaml_ng::Value =
         serde_yaml_ng::from_str(text).map_err(|error| yaml_problem(&error))?;
@@ -328,13 +326,13 @@ fn unknown_section(text: &str) -> Result<Option<ConfigProblem>, ConfigProblem> {
     let global = names.find(|name| PROMETHEUS_GLOBALS.contains(name));
     if let (None, Some(name)) = (&unknown, global) {
         let message =
-            format!("global.{name} is not supported by this version of narthex; leave it out");
+            format!("global.{name} is not supported by this version of narthex; remove it");
         return Ok(Some(ConfigProblem { line: line_of(text, name), message }));
     }
     Ok(unknown.map(|name| ConfigProblem {
         line: line_of(text, &name),
         message: if PROMETHEUS_SECTIONS.contains(&name.as_str()) {
-            format!("section {name} is not supported by this version of narthex; leave it out")
+            format!("section {name} is not supported by this version of narthex; remove it")
         } else {
             format!("unknown section {name}")
         },
@@ -346,7 +344,7 @@ fn yaml_problem(error: &serde_yaml_ng::Error) -> ConfigProblem {
     ConfigProblem { line, message: error.to_string() }
 }
 
-/// The line on which a field is first named.
+/// Returns the line number of the first occurrence of a key.
 fn line_of(text: &str, name: &str) -> Option<usize> {
     text.lines()
         .position(|line| {
@@ -373,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_sets_nothing_is_fine() {
+    fn empty_file_is_accepted() {
         for text in [
             "",
             "# nothing\n",
@@ -386,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_yet_is_named_with_its_line() {
+    fn unsupported_section_is_named_with_line() {
         let section = problem("storage:\nscrape_configs: []\n");
         assert_eq!(section.line, Some(2));
         assert!(section.message.contains("section scrape_configs is not supported"), "{section:?}");
@@ -397,9 +395,10 @@ mod tests {
     }
 
     #[test]
-    fn external_labels_are_texts_with_variables_put_in() {
+    fn external_labels_are_strings_with_variables() {
         let file = parse(
-            "global:\n  external_labels:\n    host: ${HOST}-x\n    gone: $NO\n    one: 1.10\n    yes: true\n    a.b: '~'\n",
+            "global:\n  external_labels:\n    host: ${HOST}-x\n    gone: $NO\n    one: 1.10\n    \
+             yes: true\n    a.b: '~'\n",
         )
         .unwrap();
         let labels: Vec<_> = file
@@ -417,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn external_labels_that_can_not_be_are_refused() {
+    fn invalid_external_labels_are_rejected() {
         let nameless = problem("global:\n  external_labels:\n    '': x\n");
         assert_eq!(nameless.line, Some(2));
         assert!(nameless.message.starts_with("global.external_labels"), "{nameless:?}");
@@ -429,9 +428,11 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_of_the_database_are_read() {
-        let text = "storage:\n  tsdb:\n    out_of_order_time_window: 90m\n    stale_series_compaction_threshold: 0.25\n    chunk_encoding:\n      floats: xor2\n    \
-                    retention:\n      time: 30d\n      size: 1.5GB\n      percentage: 80\n";
+    fn tsdb_section_is_parsed() {
+        let text = "storage:\n  tsdb:\n    out_of_order_time_window: 90m\n    \
+                    stale_series_compaction_threshold: 0.25\n    chunk_encoding:\n      \
+                    floats: xor2\n    retention:\n      time: 30d\n      size: 1.5GB\n      \
+                    percentage: 80\n";
         let retention = RetentionSection {
             time: Duration::from_secs(30 * 86_400),
             size: ByteSize(3 << 29),
@@ -453,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_exemplars_is_read_and_less_than_none_is_none() {
+    fn negative_max_exemplars_is_zero() {
         let max = |section: &str| {
             parse(&format!("storage: {{exemplars: {section}}}")).unwrap().max_exemplars
         };
@@ -465,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_can_not_be_are_named_with_their_line() {
+    fn invalid_settings_are_named_with_line() {
         for (section, field) in [
             ("retention: {size: -1GB}", "storage.tsdb.retention.size"),
             ("retention: {size: 1024}", "storage.tsdb.retention.size"),
@@ -494,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_refused_with_its_line() {
+    fn unknown_keys_are_rejected_with_line() {
         assert_eq!(problem("storge: {}\n").message, "unknown section storge");
         let field = problem("storage:\n  tsdb:\n    out_of_order_window: 30m\n");
         assert_eq!(field.line, Some(3));

@@ -1,7 +1,8 @@
-//! The flags as `/api/v1/status/flags` shows them: every flag with the value that holds, written as Prometheus writes it.
+//! Parser of the command line that records the value of every flag.
 //!
-//! Durations are `2h` or `1d12h`, sizes `512MiB`, switches `true` or `false`. A flag without a value and without a default is an empty text, `0s` or `0B`.
-//! Pure.
+//! `/api/v1/status/flags` shows the values as Prometheus writes them: durations as `2h` or `1d12h`,
+//! sizes as `512MiB`, switches as `true` or `false`. A flag without value and default is an empty
+//! string, `0s` or `0B`.
 
 use crate::config::flags::{Cli, Command, ServeFlags};
 use crate::config::units;
@@ -13,16 +14,16 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// What a negative form of a switch begins with.
+/// Prefix of the negative form of a switch.
 const NO: &str = "no-";
 
-/// Every flag, without dashes, and its value.
+/// Value of every flag, by name without dashes.
 pub type FlagValues = BTreeMap<String, String>;
 
-/// Reads a command line; the flags of `serve` know how they are shown then.
+/// Parses a command line and fills [`ServeFlags::flag_values`].
 ///
 /// # Errors
-/// What is wrong with it, or that it asks for help.
+/// The error of clap, which is also returned for `--help` and `--version`.
 pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches_from(line)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
@@ -35,7 +36,7 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
 
 fn display_values(matches: &ArgMatches) -> FlagValues {
     let command = ServeFlags::augment_args(clap::Command::new("serve"));
-    let mut shown = FlagValues::new();
+    let mut values = FlagValues::new();
     for arg in command.get_arguments() {
         let Some(name) = arg.get_long().filter(|name| !name.starts_with(NO)) else { continue };
         let id = arg.get_id().as_str();
@@ -50,9 +51,9 @@ fn display_values(matches: &ArgMatches) -> FlagValues {
             let raw: Vec<String> = raw.collect();
             format_values(arg.get_value_parser(), &raw)
         };
-        shown.insert(name.to_owned(), value);
+        values.insert(name.to_owned(), value);
     }
-    // A negative form has no meaning of its own.
+    // A negative form is not listed; it sets the value of the positive first.
     let negated = command.get_arguments().filter_map(|arg| {
         let name = arg.get_long()?.strip_prefix(NO)?;
         let is_given =
@@ -60,26 +61,26 @@ fn display_values(matches: &ArgMatches) -> FlagValues {
         (is_given && matches.get_flag(arg.get_id().as_str())).then(|| name.to_owned())
     });
     for name in negated {
-        shown.insert(name, "false".to_owned());
+        values.insert(name, "false".to_owned());
     }
-    shown
+    values
 }
 
-/// The values as they are shown; what does not read as its kind is shown as it was given.
+/// Formats values by the type of the parser. A value that does not parse is returned unchanged.
 fn format_values(parser: &ValueParser, raw: &[String]) -> String {
-    let kind = parser.type_id();
-    let one = raw.first().map_or("0", String::as_str);
-    let normal = if kind == std::any::TypeId::of::<Duration>() {
-        units::parse_duration(one).ok().map(units::format_prometheus_duration)
-    } else if kind == std::any::TypeId::of::<ByteSize>() {
-        units::parse_bytes(one)
-            .or_else(|_| units::parse_bytes_with_unit(one))
+    let value_type = parser.type_id();
+    let first = raw.first().map_or("0", String::as_str);
+    let formatted = if value_type == std::any::TypeId::of::<Duration>() {
+        units::parse_duration(first).ok().map(units::format_prometheus_duration)
+    } else if value_type == std::any::TypeId::of::<ByteSize>() {
+        units::parse_bytes(first)
+            .or_else(|_| units::parse_bytes_with_unit(first))
             .ok()
             .map(units::format_prometheus_bytes)
     } else {
         None
     };
-    normal.unwrap_or_else(|| raw.join(","))
+    formatted.unwrap_or_else(|| raw.join(","))
 }
 
 #[cfg(test)]
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_shown_as_prometheus_shows_them() {
+    fn default_values_are_formatted_like_prometheus() {
         let flags = display_values(&[]);
         for (name, value) in [
             ("storage.tsdb.path", "./data"),
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_is_shown() {
+    fn given_values_are_formatted() {
         let flags = display_values(&[
             "--storage.tsdb.retention.time=360h",
             "--storage.tsdb.retention.size=1.5GB",

@@ -1,7 +1,19 @@
-//! What the operator chose: the command line and the configuration file, in Prometheus's names and syntax.
+//! Command line and configuration file, in Prometheus's names and syntax.
 //!
-//! Pure: texts go in, values or an error that names flag, file and line come out. Nothing is opened, bound or started
-//! here except that the configuration file is read.
+//! Strings become values, or an error that names flag, file and line. The only I/O is reading the
+//! configuration file and the environment variables that it names.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`address`] | listen addresses |
+//! | [`effective`] | the effective configuration as YAML |
+//! | [`expand`] | environment variables in external labels |
+//! | [`file`] | the configuration file |
+//! | [`flag_values`] | parser of the command line; the value of every flag |
+//! | [`flags`] | the flags of narthex |
+//! | [`prometheus_flags`] | flags and features of Prometheus that narthex does not have |
+//! | [`settings`] | TSDB settings from flags and file |
+//! | [`units`] | durations, sizes and counts |
 
 pub mod address;
 pub mod effective;

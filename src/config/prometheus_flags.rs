@@ -1,28 +1,34 @@
-//! Flags of Prometheus that narthex does not have: some mean nothing here and are accepted with one warning, so that a
-//! user's habits and chart values carry over; others ask for something that is not built yet and are refused by name.
-//! Feature names of Prometheus are all accepted with a warning, as Prometheus itself does with names that it does not know.
+//! Flags of Prometheus that narthex does not have.
+//!
+//! - Flags without effect in narthex are accepted with one warning, so that existing command lines
+//!   and
+//! chart values work.
+//! - Flags for features that narthex does not support yet are rejected by name.
+//! - Names of Prometheus's features are always accepted with a warning, as Prometheus accepts
+//!   unknown
+//! feature names.
 
 use self::FlagArity::{Switch, Value};
 use self::FlagSupport::{Ignored, Unsupported};
 use std::ffi::{OsStr, OsString};
 
-/// What is to be done with a foreign flag.
+/// Treatment of a Prometheus flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FlagSupport {
-    /// It changes nothing here.
+    /// No effect in narthex.
     Ignored,
-    /// To accept it would be to promise something.
+    /// Rejected: the flag asks for behavior that narthex does not have.
     Unsupported,
 }
 
-/// Whether a flag is followed by a value.
+/// Number of values that follow a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FlagArity {
     Switch,
     Value,
 }
 
-const FOREIGN: &[(&str, FlagArity, FlagSupport)] = &[
+const PROMETHEUS_FLAGS: &[(&str, FlagArity, FlagSupport)] = &[
     ("agent", Switch, Unsupported),
     ("alertmanager.drain-notification-queue-on-shutdown", Switch, Ignored),
     ("alertmanager.notification-batch-size", Value, Ignored),
@@ -54,7 +60,7 @@ const FOREIGN: &[(&str, FlagArity, FlagSupport)] = &[
     ("storage.tsdb.no-lockfile", Switch, Ignored),
     ("storage.tsdb.retention", Value, Unsupported),
     ("storage.tsdb.samples-per-chunk", Value, Unsupported),
-    // Older versions of Prometheus have it; here the lock is always taken.
+    // Flag of older versions of Prometheus. narthex always locks the data directory.
     ("storage.tsdb.use-lockfile", Switch, Ignored),
     ("web.config.file", Value, Unsupported),
     ("web.console.libraries", Value, Ignored),
@@ -71,9 +77,10 @@ const FOREIGN: &[(&str, FlagArity, FlagSupport)] = &[
     ("web.user-assets", Value, Ignored),
 ];
 
-/// Features that narthex does not have: those of Prometheus 3.14, then those that earlier versions had.
-/// `agent` is left out: it asks for another program, as `--agent` does.
-const FOREIGN_FEATURES: &[&str] = &[
+/// Features of Prometheus 3.14 that narthex does not have, then those of earlier versions.
+///
+/// `agent` is not in the list: like `--agent`, it selects another mode of the program.
+const PROMETHEUS_FEATURES: &[&str] = &[
     "enable-feature=auto-reload-config",
     "enable-feature=concurrent-rule-eval",
     "enable-feature=created-timestamp-zero-ingestion",
@@ -111,36 +118,37 @@ const FOREIGN_FEATURES: &[&str] = &[
 
 const FEATURE_FLAG: &str = "--enable-feature";
 
-/// The command line without foreign flags.
+/// A command line without the flags of [`PROMETHEUS_FLAGS`].
 #[derive(Debug, PartialEq, Eq)]
 pub struct SplitArgs {
-    /// What is left for narthex's own parser.
+    /// Remaining arguments, for the parser of narthex.
     pub narthex_args: Vec<OsString>,
-    /// Flags that were given and mean nothing here, without dashes; features as `enable-feature=NAME`.
+    /// Removed flags without effect, without dashes; features as `enable-feature=NAME`. Each name
+    /// once.
     pub ignored: Vec<&'static str>,
 }
 
-/// A flag of Prometheus whose feature does not exist here yet.
+/// Error of a Prometheus flag that this version does not support.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--{0} is a flag of Prometheus that this version of narthex does not support yet; leave it out"
+    "--{0} is a flag of Prometheus that this version of narthex does not support yet; remove it"
 )]
 pub struct UnsupportedFlag(pub &'static str);
 
-/// Takes Prometheus's flags that narthex does not have out of a command line.
+/// Removes the flags of Prometheus that narthex does not have from a command line.
 ///
 /// # Errors
-/// [`UnsupportedFlag`] for a flag that can't be ignored honestly.
+/// [`UnsupportedFlag`] for the first flag that must not be ignored.
 pub fn split_args(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<SplitArgs, UnsupportedFlag> {
-    let mut sifted = SplitArgs { narthex_args: Vec::new(), ignored: Vec::new() };
+    let mut split = SplitArgs { narthex_args: Vec::new(), ignored: Vec::new() };
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         if argument == FEATURE_FLAG {
             match arguments.next() {
-                Some(list) => sifted.take_features(&list, |own| vec![argument, own]),
-                None => sifted.narthex_args.push(argument),
+                Some(list) => split.take_features(&list, |own| vec![argument, own]),
+                None => split.narthex_args.push(argument),
             }
             continue;
         }
@@ -151,33 +159,33 @@ pub fn split_args(
                 flag.push(own);
                 vec![flag]
             };
-            sifted.take_features(list.as_ref(), joined);
+            split.take_features(list.as_ref(), joined);
             continue;
         }
-        let Some(MatchedFlag { name, shape, verdict, has_value }) =
+        let Some(MatchedFlag { name, arity, support, has_value }) =
             argument.to_str().and_then(find_prometheus_flag)
         else {
-            sifted.narthex_args.push(argument);
+            split.narthex_args.push(argument);
             continue;
         };
-        if verdict == Unsupported {
+        if support == Unsupported {
             return Err(UnsupportedFlag(name));
         }
-        if shape == Value && !has_value {
+        if arity == Value && !has_value {
             arguments.next();
         }
-        sifted.note_meaningless(name);
+        split.record_ignored(name);
     }
-    Ok(sifted)
+    Ok(split)
 }
 
-/// Returns the names in `--enable-feature=NAMES`.
 fn feature_list(argument: &str) -> Option<&str> {
     argument.strip_prefix(FEATURE_FLAG)?.strip_prefix('=')
 }
 
 impl SplitArgs {
-    /// Takes foreign features out of `list`. `to_arguments` makes arguments of the remaining ones, if any.
+    /// Removes Prometheus's features from `list`. If other names remain, `to_arguments` turns them
+    /// into arguments.
     fn take_features(
         &mut self,
         list: &OsStr,
@@ -189,11 +197,11 @@ impl SplitArgs {
         };
         let mut own = Vec::new();
         for name in names.split(',') {
-            match FOREIGN_FEATURES
+            match PROMETHEUS_FEATURES
                 .iter()
                 .find(|known| known.split_once('=').is_some_and(|(_, known)| known == name))
             {
-                Some(known) => self.note_meaningless(known),
+                Some(known) => self.record_ignored(known),
                 None => own.push(name),
             }
         }
@@ -202,25 +210,24 @@ impl SplitArgs {
         }
     }
 
-    fn note_meaningless(&mut self, name: &'static str) {
+    fn record_ignored(&mut self, name: &'static str) {
         if !self.ignored.contains(&name) {
             self.ignored.push(name);
         }
     }
 }
 
-/// A foreign flag on the command line.
+/// Match of an argument in [`PROMETHEUS_FLAGS`].
 #[derive(Debug)]
 struct MatchedFlag {
-    /// Without dashes.
     name: &'static str,
-    shape: FlagArity,
-    verdict: FlagSupport,
-    /// Whether its value is in the same argument.
+    arity: FlagArity,
+    support: FlagSupport,
+    /// Whether the value is part of the same argument.
     has_value: bool,
 }
 
-/// Finds `--name`, `--name=value` or `--no-name` in the table.
+/// Finds `--name`, `--name=value` or `--no-name` in [`PROMETHEUS_FLAGS`].
 fn find_prometheus_flag(argument: &str) -> Option<MatchedFlag> {
     let flag = argument.strip_prefix("--")?;
     let (name, has_value) = match flag.split_once('=') {
@@ -228,15 +235,17 @@ fn find_prometheus_flag(argument: &str) -> Option<MatchedFlag> {
         None => (flag, false),
     };
     let positive = name.strip_prefix("no-").unwrap_or(name);
-    FOREIGN
+    PROMETHEUS_FLAGS
         .iter()
-        .find(|(foreign, shape, _)| *foreign == name || (*shape == Switch && *foreign == positive))
-        .map(|&(name, shape, verdict)| MatchedFlag { name, shape, verdict, has_value })
+        .find(|(flag_name, arity, _)| {
+            *flag_name == name || (*arity == Switch && *flag_name == positive)
+        })
+        .map(|&(name, arity, support)| MatchedFlag { name, arity, support, has_value })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FOREIGN_FEATURES, UnsupportedFlag, split_args};
+    use super::{PROMETHEUS_FEATURES, UnsupportedFlag, split_args};
     use crate::config::flags::Feature;
     use clap::ValueEnum;
     use std::ffi::OsString;
@@ -246,43 +255,46 @@ mod tests {
     }
 
     #[test]
-    fn flags_without_meaning_are_taken_out_with_their_values() {
-        let given = "serve --web.console.templates /etc/c --web.enable-remote-write-receiver --log.level=debug \
-                     --query.max-samples=2 --query.max-samples=3";
-        let sifted = split_args(line(given)).unwrap();
-        assert_eq!(sifted.narthex_args, line("serve --log.level=debug"));
+    fn ignored_flags_are_removed_with_values() {
+        let given = "serve --web.console.templates /etc/c --web.enable-remote-write-receiver \
+                     --log.level=debug --query.max-samples=2 --query.max-samples=3";
+        let split = split_args(line(given)).unwrap();
+        assert_eq!(split.narthex_args, line("serve --log.level=debug"));
         assert_eq!(
-            sifted.ignored,
+            split.ignored,
             ["web.console.templates", "web.enable-remote-write-receiver", "query.max-samples"]
         );
     }
 
     #[test]
-    fn prometheus_feature_is_dropped_with_a_warning() {
-        let given = "serve --enable-feature=native-histograms,xor2-encoding --enable-feature old-ui,no-such-feature \
-                     --enable-feature=metadata-wal-records --enable-feature promql-duration-expr --enable-feature";
-        let sifted = split_args(line(given)).unwrap();
-        let own = "serve --enable-feature=xor2-encoding --enable-feature no-such-feature --enable-feature";
+    fn prometheus_feature_is_ignored() {
+        let given = "serve --enable-feature=native-histograms,xor2-encoding \
+                     --enable-feature old-ui,no-such-feature \
+                     --enable-feature=metadata-wal-records \
+                     --enable-feature promql-duration-expr --enable-feature";
+        let split = split_args(line(given)).unwrap();
+        let own = "serve --enable-feature=xor2-encoding --enable-feature no-such-feature \
+                   --enable-feature";
         assert_eq!(
-            sifted.narthex_args,
+            split.narthex_args,
             line(own),
-            "unknown names are left for the parser, which rejects them"
+            "unknown names must remain for the parser, which rejects them"
         );
         let features =
             ["native-histograms", "old-ui", "metadata-wal-records", "promql-duration-expr"];
-        assert_eq!(sifted.ignored, features.map(|name| format!("enable-feature={name}")));
+        assert_eq!(split.ignored, features.map(|name| format!("enable-feature={name}")));
     }
 
     #[test]
-    fn no_feature_is_both_foreign_and_own() {
-        for foreign in FOREIGN_FEATURES {
-            let (_, name) = foreign.split_once('=').unwrap();
+    fn prometheus_features_are_not_narthex_features() {
+        for feature in PROMETHEUS_FEATURES {
+            let (_, name) = feature.split_once('=').unwrap();
             assert!(Feature::from_str(name, false).is_err(), "{name}");
         }
     }
 
     #[test]
-    fn flags_that_promise_something_are_refused_by_name() {
+    fn unsupported_flag_is_rejected_by_name() {
         assert_eq!(
             split_args(line("serve --web.config.file=web.yml")),
             Err(UnsupportedFlag("web.config.file"))

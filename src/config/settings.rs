@@ -1,9 +1,14 @@
-//! From flags and configuration file to the database's changeable settings, by Prometheus's rules.
+//! TSDB settings that result from flags and configuration file, by Prometheus's rules.
 //!
-//! A section `storage.tsdb.resolve_retention` in the file replaces the flags as a whole: what it leaves out is then no limit. Without it the
-//! flags hold, and without these a retention of 15 days, which counts as chosen by nobody. A percentage makes the size void.
-//! A `chunk_encoding.floats` that the file leaves out is what it was at the start. An `out_of_order_time_window` that it leaves out is two
-//! hours, not 0 as in Prometheus: a backend with several senders has one that lags. Pure.
+//! # Rules
+//! - A section `storage.tsdb.retention` in the file replaces both retention flags; a key that it
+//!   omits is unlimited.
+//! - Without the section, the flags apply. Without flags, the retention is 15 days and counts as
+//!   not configured.
+//! - A percentage disables the size.
+//! - Without `chunk_encoding.floats`, the encoding of the start remains.
+//! - Without `out_of_order_time_window`, the window is two hours (Prometheus: 0), because a backend
+//!   of several senders usually has one that lags.
 
 use crate::config::file::ConfigFile;
 use crate::config::flags::{Feature, StorageFlags};
@@ -14,21 +19,21 @@ use crate::tsdb::db::settings::{
 use crate::tsdb::head::exemplars::DEFAULT_MAX_EXEMPLARS;
 use std::time::Duration;
 
-/// The out-of-order window where none is named.
+/// Out-of-order window if the file sets none.
 pub const DEFAULT_OUT_OF_ORDER_WINDOW: Duration = Duration::from_secs(2 * 3600);
 
-/// The settings at the start.
+/// Returns the settings for the start of the process.
 #[must_use]
 pub fn at_start(flags: &StorageFlags, file: &ConfigFile) -> Settings {
-    let by_feature = if flags.features.contains(&Feature::Xor2Encoding) {
+    let default_encoding = if flags.features.contains(&Feature::Xor2Encoding) {
         FloatEncoding::Xor2
     } else {
         FloatEncoding::Xor
     };
-    at_reload(flags, file, by_feature)
+    at_reload(flags, file, default_encoding)
 }
 
-/// The settings after the file was read again; `encoding` is that of the start.
+/// Returns the settings after a reload; `encoding` is the float encoding of the start.
 #[must_use]
 pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncoding) -> Settings {
     Settings {
@@ -85,12 +90,12 @@ mod tests {
         at_start(&flags(given), &file::parse_for_tests(file)).retention
     }
 
-    fn chosen(time_ms: i64, bytes: u64, percentage: f64) -> RetentionSettings {
+    fn configured(time_ms: i64, bytes: u64, percentage: f64) -> RetentionSettings {
         RetentionSettings { time_ms, bytes, percentage, origin: RetentionOrigin::Configured }
     }
 
     #[test]
-    fn without_a_word_fifteen_days_hold_and_nobody_chose_them() {
+    fn default_retention_is_15d_and_not_configured() {
         let default = RetentionSettings {
             time_ms: 360 * HOUR,
             bytes: 0,
@@ -108,34 +113,34 @@ mod tests {
     }
 
     #[test]
-    fn flags_choose_and_a_size_alone_is_no_limit_of_time() {
+    fn size_flag_alone_sets_no_time_limit() {
         assert_eq!(
             resolve_retention(&["--storage.tsdb.retention.time=2d"], ""),
-            chosen(48 * HOUR, 0, 0.0)
+            configured(48 * HOUR, 0, 0.0)
         );
         assert_eq!(
             resolve_retention(&["--storage.tsdb.retention.size=1GB"], ""),
-            chosen(0, 1 << 30, 0.0)
+            configured(0, 1 << 30, 0.0)
         );
     }
 
     #[test]
-    fn the_section_of_the_file_replaces_the_flags_as_a_whole() {
+    fn retention_section_replaces_flags() {
         let flags = ["--storage.tsdb.retention.time=2d", "--storage.tsdb.retention.size=1GB"];
         let file = |section: &str| {
             resolve_retention(&flags, &format!("storage:\n  tsdb:\n    retention: {section}\n"))
         };
-        assert_eq!(file("{size: 5MB}"), chosen(0, 5 << 20, 0.0));
-        assert_eq!(file("{time: 1h, percentage: 12.5}"), chosen(HOUR, 0, 12.5));
-        assert_eq!(file("{}"), chosen(0, 0, 0.0));
+        assert_eq!(file("{size: 5MB}"), configured(0, 5 << 20, 0.0));
+        assert_eq!(file("{time: 1h, percentage: 12.5}"), configured(HOUR, 0, 12.5));
+        assert_eq!(file("{}"), configured(0, 0, 0.0));
         assert_eq!(
             resolve_retention(&flags, "storage: {tsdb: {}}"),
-            chosen(48 * HOUR, 1 << 30, 0.0)
+            configured(48 * HOUR, 1 << 30, 0.0)
         );
     }
 
     #[test]
-    fn late_samples_are_taken_for_two_hours_or_as_the_file_says() {
+    fn out_of_order_window_defaults_to_two_hours() {
         let window =
             |file: &str| at_start(&flags(&[]), &file::parse_for_tests(file)).out_of_order_window_ms;
         assert_eq!(window(""), 2 * HOUR);
@@ -144,14 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_exemplars_are_kept_unless_the_file_says_otherwise() {
+    fn max_exemplars_defaults_to_100000() {
         let max = |text: &str| at_start(&flags(&[]), &file::parse_for_tests(text)).max_exemplars;
         assert_eq!(max(""), 100_000);
         assert_eq!(max("storage: {exemplars: {max_exemplars: 0}}"), 0);
     }
 
     #[test]
-    fn the_encoding_that_a_file_leaves_out_is_that_of_the_start() {
+    fn omitted_float_encoding_is_that_of_the_start() {
         let none = file::parse_for_tests("");
         let xor = file::parse_for_tests("storage: {tsdb: {chunk_encoding: {floats: xor}}}");
         let flags_xor2 = flags(&["--enable-feature=xor2-encoding"]);

@@ -190,7 +190,7 @@ fn sigterm_cancels_a_snapshot_and_exits_with_0() {
             scope.spawn(|| Admin::of(&http).try_snapshot().expect("a snapshot is answered"));
         wait_until("the snapshot to be held", || marker.exists());
         server.program.signal("TERM");
-        wait_until("the stop to begin", || server.program.log().contains("told to stop"));
+        wait_until("the stop to begin", || server.program.log().contains("shutting down"));
         std::fs::remove_file(&marker).expect("the marker can be removed");
         let answer = answer.join().expect("the operator did not panic");
         assert_eq!(answer.status, 503, "{}", answer.text());
