@@ -1,4 +1,4 @@
-//! The interfaces for operators: reload, quit, deletion, snapshot, as a client sees them.
+//! Admin and management API as a client sees them: reload, quit, deletion, snapshot.
 
 use crate::app::edge::{TestResponse, TestServer};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
@@ -9,55 +9,55 @@ use serde_json::Value;
 
 const ADMIN: [&str; 3] = ["delete_series?match[]=up", "clean_tombstones", "snapshot"];
 
-fn json(got: &TestResponse) -> Value {
-    assert_eq!(got.header("content-type"), "application/json");
-    serde_json::from_slice(&got.body).unwrap()
+fn json(response: &TestResponse) -> Value {
+    assert_eq!(response.header("content-type"), "application/json");
+    serde_json::from_slice(&response.body).unwrap()
 }
 
 async fn gauge(edge: &TestServer, name: &str) -> f64 {
-    let got = edge.get("/metrics").await;
-    let line = got
+    let response = edge.get("/metrics").await;
+    let line = response
         .text()
         .lines()
         .find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()));
-    line.unwrap_or_else(|| panic!("{name} in {}", got.text())).parse().unwrap()
+    line.unwrap_or_else(|| panic!("{name} in {}", response.text())).parse().unwrap()
 }
 
 #[tokio::test]
-async fn orders_are_refused_unless_they_are_switched_on() {
+async fn admin_and_lifecycle_apis_are_disabled_by_default() {
     let edge = TestServer::ready(&[]).await;
     for path in ["/-/reload", "/-/quit"] {
-        let got = edge.post(path).await;
+        let response = edge.post(path).await;
         assert_eq!(
-            (got.status, got.text()),
+            (response.status, response.text()),
             (StatusCode::FORBIDDEN, "Lifecycle API is not enabled.")
         );
-        let got = edge.get(path).await;
+        let response = edge.get(path).await;
         assert_eq!(
-            (got.status, got.text()),
+            (response.status, response.text()),
             (StatusCode::METHOD_NOT_ALLOWED, "Only POST or PUT requests allowed")
         );
     }
-    for order in ADMIN {
-        let path = format!("/api/v1/admin/tsdb/{order}");
-        let got = edge.post(&path).await;
-        // Prometheus's status for it.
-        assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR);
-        let found = json(&got);
+    for operation in ADMIN {
+        let path = format!("/api/v1/admin/tsdb/{operation}");
+        let response = edge.post(&path).await;
+        // Prometheus responds 500, too.
+        assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
+        let body = json(&response);
         assert_eq!(
-            (&found["status"], &found["errorType"]),
+            (&body["status"], &body["errorType"]),
             (&"error".into(), &"unavailable".into()),
-            "{found}"
+            "{body}"
         );
-        assert!(found["error"].as_str().unwrap().contains("--web.enable-admin-api"), "{found}");
+        assert!(body["error"].as_str().unwrap().contains("--web.enable-admin-api"), "{body}");
         assert_eq!(edge.get(&path).await.status, StatusCode::METHOD_NOT_ALLOWED);
     }
 }
 
 #[tokio::test]
-async fn bad_orders_are_400_with_the_parameter_named() {
+async fn invalid_admin_parameter_is_400_with_its_name() {
     let edge = TestServer::ready(&["--web.enable-admin-api"]).await;
-    for (order, part) in [
+    for (operation, part) in [
         ("delete_series", "match[]"),
         ("delete_series?match[]={", "match[]"),
         ("delete_series?match[]=up&start=soon", "start"),
@@ -65,35 +65,39 @@ async fn bad_orders_are_400_with_the_parameter_named() {
     ] {
         for method in ["POST", "PUT"] {
             let request =
-                Request::builder().method(method).uri(format!("/api/v1/admin/tsdb/{order}"));
-            let got = edge.send(request.body(Body::empty()).unwrap()).await;
-            assert_eq!(got.status, StatusCode::BAD_REQUEST);
-            let found = json(&got);
-            assert_eq!(found["errorType"], "bad_data");
-            assert!(found["error"].as_str().unwrap().contains(part), "{order}: {found}");
+                Request::builder().method(method).uri(format!("/api/v1/admin/tsdb/{operation}"));
+            let response = edge.send(request.body(Body::empty()).unwrap()).await;
+            assert_eq!(response.status, StatusCode::BAD_REQUEST);
+            let body = json(&response);
+            assert_eq!(body["errorType"], "bad_data");
+            assert!(body["error"].as_str().unwrap().contains(part), "{operation}: {body}");
         }
     }
     let form = Request::post("/api/v1/admin/tsdb/delete_series?match[]=up")
         .header("content-type", "application/x-www-form-urlencoded")
         .body(Body::from("match%5B%5D=up%7B"))
         .unwrap();
-    assert_eq!(edge.send(form).await.status, StatusCode::BAD_REQUEST, "a form counts too");
+    assert_eq!(
+        edge.send(form).await.status,
+        StatusCode::BAD_REQUEST,
+        "form parameters must be parsed, too"
+    );
 }
 
 #[tokio::test]
-async fn orders_before_the_replay_has_ended_are_503() {
+async fn admin_operations_during_replay_are_503() {
     let edge = TestServer::starting(&["--web.enable-admin-api"]).await;
-    for order in ADMIN {
-        let got = edge.post(&format!("/api/v1/admin/tsdb/{order}")).await;
+    for operation in ADMIN {
+        let response = edge.post(&format!("/api/v1/admin/tsdb/{operation}")).await;
         assert_eq!(
-            (got.status, &json(&got)["errorType"]),
+            (response.status, &json(&response)["errorType"]),
             (StatusCode::SERVICE_UNAVAILABLE, &"unavailable".into())
         );
     }
 }
 
 #[tokio::test]
-async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
+async fn reload_of_invalid_file_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("narthex.yml");
     let flags = [format!("--config.file={}", file.display()), "--web.enable-lifecycle".to_owned()];
@@ -104,8 +108,8 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
     };
 
     write("retention: {time: 2d, percentage: 50}");
-    let got = edge.post("/-/reload").await;
-    assert_eq!((got.status, got.text()), (StatusCode::OK, ""));
+    let response = edge.post("/-/reload").await;
+    assert_eq!((response.status, response.text()), (StatusCode::OK, ""));
     let settings = edge.context.db.settings();
     assert_eq!((settings.retention.time_ms, settings.retention.percentage), (172_800_000, 50.0));
     assert_eq!(settings.retention.origin, RetentionOrigin::Configured);
@@ -118,13 +122,13 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
         "retnetion: {}",
     ] {
         write(bad);
-        let got = edge.post("/-/reload").await;
-        assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR, "{bad}");
+        let response = edge.post("/-/reload").await;
+        assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR, "{bad}");
         assert!(
-            got.text().starts_with("failed to reload config: ")
-                && got.text().contains("narthex.yml"),
+            response.text().starts_with("failed to reload config: ")
+                && response.text().contains("narthex.yml"),
             "{}",
-            got.text()
+            response.text()
         );
         assert_eq!(edge.context.db.settings(), settings);
         assert_eq!(gauge(&edge, "prometheus_config_last_reload_successful ").await, 0.0);
@@ -137,23 +141,26 @@ async fn a_reload_takes_a_good_file_and_a_bad_one_changes_nothing() {
     assert_eq!(
         edge.context.db.settings().retention.origin,
         RetentionOrigin::Default,
-        "the flags hold again"
+        "the flags must apply again"
     );
     assert_eq!(gauge(&edge, "prometheus_config_last_reload_successful ").await, 1.0);
 }
 
 #[tokio::test]
-async fn quit_is_taken_once() {
+async fn second_quit_is_reported() {
     let edge = TestServer::ready(&["--web.enable-lifecycle"]).await;
-    let got = edge.post("/-/quit").await;
-    assert_eq!((got.status, got.text()), (StatusCode::OK, "Requesting termination... Goodbye!"));
+    let response = edge.post("/-/quit").await;
+    assert_eq!(
+        (response.status, response.text()),
+        (StatusCode::OK, "Requesting termination... Goodbye!")
+    );
     assert_eq!(edge.post("/-/quit").await.text(), "Termination already in progress.");
 }
 
 #[tokio::test]
 async fn duration_metrics_have_prometheus_types() {
     let edge = TestServer::ready(&[]).await;
-    let got = edge.get("/metrics").await;
+    let response = edge.get("/metrics").await;
     for (name, kind) in [
         ("prometheus_tsdb_wal_fsync_duration_seconds", "summary"),
         ("prometheus_tsdb_out_of_order_wbl_fsync_duration_seconds", "summary"),
@@ -164,7 +171,11 @@ async fn duration_metrics_have_prometheus_types() {
         ("prometheus_tsdb_stale_series_compaction_duration_seconds", "histogram"),
     ] {
         let line = format!("# TYPE {name} {kind}");
-        assert!(got.text().lines().any(|found| found == line), "{line} in {}", got.text());
+        assert!(
+            response.text().lines().any(|found| found == line),
+            "{line} in {}",
+            response.text()
+        );
     }
     assert!(
         gauge(&edge, "prometheus_tsdb_wal_fsync_duration_seconds{quantile=\"0.99\"} ")
@@ -174,7 +185,7 @@ async fn duration_metrics_have_prometheus_types() {
 }
 
 #[tokio::test]
-async fn the_metrics_of_upkeep_are_there_under_prometheus_s_names() {
+async fn maintenance_metrics_have_prometheus_names() {
     let edge = TestServer::ready(&[]).await;
     for name in [
         "prometheus_tsdb_compactions_total ",

@@ -1,4 +1,4 @@
-//! The answer contract of writes, row by row, over HTTP and over gRPC.
+//! Responses to writes over HTTP and gRPC, one test per row of the contract.
 
 use crate::app::edge::{
     TestServer, now_ms, partially_invalid_request, read_all_request, request, series, snappy_block,
@@ -16,7 +16,7 @@ use prost::Message;
 use std::time::Duration;
 
 #[tokio::test]
-async fn all_stored_is_204_without_written_headers_and_ok_with_counts() {
+async fn stored_request_is_204_or_ok() {
     let edge = TestServer::ready(&[]).await;
     let got = edge.write(snappy_block(&valid_request())).await;
     assert_eq!((got.status, got.text()), (StatusCode::NO_CONTENT, ""));
@@ -31,7 +31,7 @@ async fn all_stored_is_204_without_written_headers_and_ok_with_counts() {
 }
 
 #[tokio::test]
-async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_counts_and_names() {
+async fn partially_invalid_request_is_400_or_invalid_argument() {
     let edge = TestServer::ready(&[]).await;
     let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
     edge.context.db.apply_settings(strict).unwrap();
@@ -49,9 +49,13 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_
     ] {
         assert!(http.text().contains(part), "{part} in {}", http.text());
     }
-    assert_eq!(grpc.grpc_error().message(), http.text().trim_end(), "both protocols say the same");
+    assert_eq!(
+        grpc.grpc_error().message(),
+        http.text().trim_end(),
+        "both protocols must have the same message"
+    );
     let details = ErrorDetails::of(&grpc);
-    assert_eq!(details.retry_delay, None, "a repeat is in vain");
+    assert_eq!(details.retry_delay, None, "a permanent rejection must have no RetryInfo");
     let (counts, names): (Vec<_>, Vec<_>) =
         details.violations.iter().partition(|v| !v.reason.is_empty());
     assert_eq!(counts.len(), 4, "{counts:?}");
@@ -65,7 +69,7 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_or_invalid_argument_with_
 }
 
 #[tokio::test]
-async fn first_sample_at_the_lowest_time_is_400_and_a_good_one_204() {
+async fn first_sample_at_lowest_timestamp_is_400() {
     let edge = TestServer::ready(&[]).await;
     let lowest = request(vec![series("lowest", &[(i64::MIN + 3_600_000, 1.0)])]);
     let got = edge.write(snappy_block(&lowest)).await;
@@ -76,7 +80,7 @@ async fn first_sample_at_the_lowest_time_is_400_and_a_good_one_204() {
 }
 
 #[tokio::test]
-async fn all_bad_is_400_and_nothing_is_stored() {
+async fn invalid_request_is_400_and_stores_nothing() {
     let edge = TestServer::ready(&[]).await;
     let body = request(vec![series("", &[(1, 1.0)])]);
     assert_eq!(edge.write(snappy_block(&body)).await.status, StatusCode::BAD_REQUEST);
@@ -91,7 +95,7 @@ async fn all_bad_is_400_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn an_unknown_type_or_encoding_is_415_or_unimplemented() {
+async fn unknown_type_or_encoding_is_415_or_unimplemented() {
     let edge = TestServer::ready(&[]).await;
     for (content_type, encoding) in [
         ("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy"),
@@ -110,7 +114,7 @@ async fn an_unknown_type_or_encoding_is_415_or_unimplemented() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_request_is_400_or_invalid_argument() {
+async fn malformed_body_is_400_or_invalid_argument() {
     let edge = TestServer::ready(&[]).await;
     for body in [
         vec![],
@@ -128,7 +132,7 @@ async fn a_body_that_is_no_request_is_400_or_invalid_argument() {
 }
 
 #[tokio::test]
-async fn over_a_limit_of_size_is_413_or_resource_exhausted() {
+async fn size_limits_give_413_or_resource_exhausted() {
     let flags =
         ["--storage.remote.write-max-body-size=1KB", "--storage.remote.write-max-decoded-size=2KB"];
     let edge = TestServer::ready(&flags).await;
@@ -183,7 +187,7 @@ async fn starting_draining_and_overload_are_503_or_unavailable() {
 }
 
 #[tokio::test]
-async fn a_closed_database_is_503() {
+async fn closed_database_is_503() {
     let edge = TestServer::ready(&[]).await;
     edge.context.db.close().unwrap();
     edge.write(snappy_block(&valid_request())).await.assert_retry_later();
@@ -191,7 +195,7 @@ async fn a_closed_database_is_503() {
 }
 
 #[tokio::test]
-async fn a_refused_write_is_followed_by_a_good_one() {
+async fn valid_write_after_rejection_is_stored() {
     let edge = TestServer::ready(&[]).await;
     for bad in [snappy_block(&partially_invalid_request()), vec![1, 2, 3], snappy_block(b"\xff")] {
         assert_eq!(edge.write(bad).await.status, StatusCode::BAD_REQUEST);
@@ -200,9 +204,9 @@ async fn a_refused_write_is_followed_by_a_good_one() {
 }
 
 #[tokio::test]
-async fn messages_over_grpc_are_counted_until_they_are_stored() {
+async fn waiting_grpc_messages_count_against_budget() {
     let message = request(vec![series(&"x".repeat(1000), &[(now_ms(), 1.0)])]);
-    // Half of it is for requests: enough for three messages that wait, and a part of another.
+    // Half of the budget is for requests: three waiting messages and a part of another.
     let budget =
         format!("--web.max-bytes-in-flight={}", 2 * (3 * message.len() + message.len() / 2));
     let edge = std::sync::Arc::new(
@@ -223,7 +227,7 @@ async fn messages_over_grpc_are_counted_until_they_are_stored() {
     };
     tokio::time::timeout(Duration::from_secs(5), all_wait)
         .await
-        .expect("the messages that wait are counted");
+        .expect("the bytes of waiting messages must be counted");
     let got = edge.write_v1(&message).await;
     got.assert_grpc_retry_later();
     assert!(got.header("grpc-message").contains("bytes"), "{:?}", got.headers);
@@ -236,7 +240,7 @@ async fn messages_over_grpc_are_counted_until_they_are_stored() {
 }
 
 #[tokio::test]
-async fn answers_that_are_not_taken_leave_room_for_writes() {
+async fn pending_responses_do_not_block_writes() {
     let edge = TestServer::ready(&["--web.max-bytes-in-flight=2MB"]).await;
     let now = now_ms();
     let many: Vec<_> = (0..10_000).map(|i| (now + i, i as f64)).collect();

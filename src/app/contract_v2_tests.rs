@@ -1,4 +1,4 @@
-//! The answer contract of remote write 2.0 over HTTP, row by row, each with what is stored then.
+//! Responses to remote write 2.0 over HTTP, one test per row of the contract, with the stored data.
 
 use crate::app::edge::{TestResponse, TestServer, now_ms, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2 as pb;
@@ -9,7 +9,7 @@ use prost::Message;
 
 const TYPE: &str = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
 
-/// A series with labels `__name__` and, of the symbols, `name`.
+/// Series with the labels `__name__` = `name`.
 struct Series<'a> {
     name: &'a str,
     samples: &'a [(i64, f64)],
@@ -17,7 +17,7 @@ struct Series<'a> {
     exemplars: &'a [i64],
 }
 
-const NOTHING: Series<'_> = Series { name: "", samples: &[], histograms: &[], exemplars: &[] };
+const EMPTY: Series<'_> = Series { name: "", samples: &[], histograms: &[], exemplars: &[] };
 
 fn histogram(timestamp: i64) -> pb::Histogram {
     let count = Some(pb::histogram::Count::CountInt(3));
@@ -54,8 +54,8 @@ fn request(all: &[Series<'_>]) -> Vec<u8> {
     snappy_block(&request.encode_to_vec())
 }
 
-fn good() -> Vec<u8> {
-    request(&[Series { name: "good", samples: &[(now_ms(), 1.0)], ..NOTHING }])
+fn valid_v2() -> Vec<u8> {
+    request(&[Series { name: "good", samples: &[(now_ms(), 1.0)], ..EMPTY }])
 }
 
 impl TestServer {
@@ -68,19 +68,19 @@ impl TestServer {
     }
 }
 
-/// What the headers say is stored: samples, histograms, exemplars.
+/// Returns the counts of the written headers: samples, histograms, exemplars.
 fn written(got: &TestResponse) -> [&str; 3] {
     ["samples", "histograms", "exemplars"]
         .map(|kind| got.header(&format!("x-prometheus-remote-write-{kind}-written")))
 }
 
 #[tokio::test]
-async fn all_stored_is_204_with_the_three_headers() {
+async fn stored_request_is_204_with_written_headers() {
     let edge = TestServer::ready(&[]).await;
     let now = now_ms();
     let body = request(&[
-        Series { name: "a", samples: &[(now, 1.0), (now + 1, 2.0)], exemplars: &[now], ..NOTHING },
-        Series { name: "h", histograms: &[now], ..NOTHING },
+        Series { name: "a", samples: &[(now, 1.0), (now + 1, 2.0)], exemplars: &[now], ..EMPTY },
+        Series { name: "h", histograms: &[now], ..EMPTY },
     ]);
     for _ in 0..2 {
         let got = edge.write_v2(body.clone()).await;
@@ -94,25 +94,25 @@ async fn all_stored_is_204_with_the_three_headers() {
 }
 
 #[tokio::test]
-async fn the_type_with_blanks_and_quotes_is_2_0_and_the_plain_one_is_1_0() {
+async fn content_type_selects_version() {
     let edge = TestServer::ready(&[]).await;
     for content_type in [
         "application/x-protobuf; proto=io.prometheus.write.v2.Request",
         "application/x-protobuf; proto=\"io.prometheus.write.v2.Request\"",
         "Application/X-Protobuf ; charset=utf-8 ; PROTO=io.prometheus.write.v2.Request",
     ] {
-        let got = edge.write_as(content_type, "snappy", good()).await;
+        let got = edge.write_as(content_type, "snappy", valid_v2()).await;
         assert_eq!(
             (got.status, written(&got)),
             (StatusCode::NO_CONTENT, ["1", "0", "0"]),
             "{content_type}"
         );
     }
-    // Read as 1.0 it has nothing, which its reserved fields are for.
+    // Decoded as 1.0 the message is empty: 2.0 reserves the field numbers of 1.0.
     for content_type in
         ["application/x-protobuf", "application/x-protobuf;proto=prometheus.WriteRequest"]
     {
-        let body = request(&[Series { name: "other", samples: &[(now_ms(), 1.0)], ..NOTHING }]);
+        let body = request(&[Series { name: "other", samples: &[(now_ms(), 1.0)], ..EMPTY }]);
         let got = edge.write_as(content_type, "snappy", body).await;
         assert_eq!(
             (got.status, written(&got)),
@@ -124,7 +124,7 @@ async fn the_type_with_blanks_and_quotes_is_2_0_and_the_plain_one_is_1_0() {
 }
 
 #[tokio::test]
-async fn what_is_good_is_stored_and_what_is_bad_is_400_with_what_was_stored() {
+async fn partially_invalid_request_is_400_with_written_headers() {
     let edge = TestServer::ready(&[]).await;
     let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
     edge.context.db.apply_settings(strict).unwrap();
@@ -136,11 +136,11 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_with_what_was_stored() {
                 name: "mixed",
                 samples: &[(now, 1.0), (now - 1, 1.0), (now, 2.0), (far, 1.0)],
                 exemplars: &[now, far],
-                ..NOTHING
+                ..EMPTY
             },
-            Series { name: "", samples: &[(now, 1.0)], ..NOTHING },
-            Series { name: "h", histograms: &[now, now - 1], ..NOTHING },
-            Series { name: "nothing", ..NOTHING },
+            Series { name: "", samples: &[(now, 1.0)], ..EMPTY },
+            Series { name: "h", histograms: &[now, now - 1], ..EMPTY },
+            Series { name: "nothing", ..EMPTY },
         ]))
         .await;
     assert_eq!(
@@ -167,9 +167,9 @@ async fn what_is_good_is_stored_and_what_is_bad_is_400_with_what_was_stored() {
 }
 
 #[tokio::test]
-async fn all_bad_is_400_with_zeros_and_nothing_is_stored() {
+async fn invalid_request_is_400_with_zero_headers() {
     let edge = TestServer::ready(&[]).await;
-    let out_of_table = pb::Request {
+    let unknown_symbol = pb::Request {
         symbols: vec![String::new()],
         timeseries: vec![pb::TimeSeries {
             labels_refs: vec![1, 2],
@@ -178,9 +178,9 @@ async fn all_bad_is_400_with_zeros_and_nothing_is_stored() {
         }],
     };
     for body in [
-        request(&[Series { samples: &[(now_ms(), 1.0)], ..NOTHING }]),
-        request(&[Series { name: "a", ..NOTHING }]),
-        snappy_block(&out_of_table.encode_to_vec()),
+        request(&[Series { samples: &[(now_ms(), 1.0)], ..EMPTY }]),
+        request(&[Series { name: "a", ..EMPTY }]),
+        snappy_block(&unknown_symbol.encode_to_vec()),
         snappy_block(b"\x2a\xff"),
         b"\x05".to_vec(),
         Vec::new(),
@@ -195,11 +195,11 @@ async fn all_bad_is_400_with_zeros_and_nothing_is_stored() {
         assert!(!got.text().is_empty());
     }
     assert_eq!(edge.stored().await, "");
-    assert_eq!(edge.write_v2(good()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(edge.write_v2(valid_v2()).await.status, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
-async fn an_unknown_message_or_encoding_is_415() {
+async fn unknown_message_or_encoding_is_415() {
     let edge = TestServer::ready(&[]).await;
     for (content_type, encoding) in [
         ("application/x-protobuf;proto=io.prometheus.write.v3.Request", "snappy"),
@@ -207,33 +207,33 @@ async fn an_unknown_message_or_encoding_is_415() {
         ("application/json;proto=io.prometheus.write.v2.Request", "snappy"),
         (TYPE, "gzip"),
     ] {
-        let got = edge.write_as(content_type, encoding, good()).await;
+        let got = edge.write_as(content_type, encoding, valid_v2()).await;
         assert_eq!(got.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type} {encoding}");
     }
     assert_eq!(edge.stored().await, "");
 }
 
 #[tokio::test]
-async fn over_a_limit_of_size_is_413_with_zeros() {
+async fn size_limits_give_413_with_zero_headers() {
     let flags =
         ["--storage.remote.write-max-body-size=1KB", "--storage.remote.write-max-decoded-size=2KB"];
     let edge = TestServer::ready(&flags).await;
     let long = "x".repeat(1000);
     let now = now_ms();
-    // The name is sent once and meant three times.
+    // The name occurs once in the symbols and is referenced three times.
     let series = pb::TimeSeries {
         labels_refs: vec![1, 2],
         samples: vec![pb::Sample { value: 1.0, timestamp: now, start_timestamp: 0 }],
         ..Default::default()
     };
     let symbols = vec![String::new(), "__name__".into(), long];
-    let meant = pb::Request { symbols, timeseries: vec![series; 3] }.encode_to_vec();
-    assert!(meant.len() < 2000, "{}", meant.len());
+    let resolved = pb::Request { symbols, timeseries: vec![series; 3] }.encode_to_vec();
+    assert!(resolved.len() < 2000, "{}", resolved.len());
     for body in [
         vec![0; 1025],
         b"\xff\xff\xff\xff\x0f".to_vec(),
         snappy_block(&vec![0; 4096]),
-        snappy_block(&meant),
+        snappy_block(&resolved),
     ] {
         let got = edge.write_v2(body).await;
         assert_eq!(
@@ -245,30 +245,30 @@ async fn over_a_limit_of_size_is_413_with_zeros() {
     }
     let edge = TestServer::ready(&["--storage.remote.write-max-series=1"]).await;
     let two = request(&[
-        Series { name: "a", samples: &[(now, 1.0)], ..NOTHING },
-        Series { name: "b", samples: &[(now, 1.0)], ..NOTHING },
+        Series { name: "a", samples: &[(now, 1.0)], ..EMPTY },
+        Series { name: "b", samples: &[(now, 1.0)], ..EMPTY },
     ]);
     assert_eq!(edge.write_v2(two).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(edge.stored().await, "");
 }
 
 #[tokio::test]
-async fn starting_draining_and_closed_are_503_with_zeros() {
+async fn starting_draining_and_closed_are_503() {
     let edge = TestServer::starting(&[]).await;
-    let got = edge.write_v2(good()).await;
+    let got = edge.write_v2(valid_v2()).await;
     got.assert_retry_later();
     assert_eq!(written(&got), ["0", "0", "0"]);
     edge.context.lifecycle.advance(Phase::Draining);
-    edge.write_v2(good()).await.assert_retry_later();
+    edge.write_v2(valid_v2()).await.assert_retry_later();
     let edge = TestServer::ready(&[]).await;
     edge.context.db.close().unwrap();
-    let got = edge.write_v2(good()).await;
+    let got = edge.write_v2(valid_v2()).await;
     got.assert_retry_later();
     assert_eq!(written(&got), ["0", "0", "0"]);
 }
 
 #[tokio::test]
-async fn metadata_of_a_series_is_shown() {
+async fn series_metadata_is_returned() {
     let edge = TestServer::ready(&[]).await;
     let request = pb::Request {
         symbols: ["", "__name__", "http_seconds_count", "seconds", "How long."]
@@ -285,9 +285,12 @@ async fn metadata_of_a_series_is_shown() {
         edge.write_v2(snappy_block(&request.encode_to_vec())).await.status,
         StatusCode::NO_CONTENT
     );
-    let shown = edge.get("/api/v1/metadata").await;
+    let response = edge.get("/api/v1/metadata").await;
     assert_eq!(
-        shown.text(),
-        r#"{"status":"success","data":{"http_seconds":[{"type":"histogram","unit":"seconds","help":"How long."}]}}"#
+        response.text(),
+        concat!(
+            r#"{"status":"success","data":{"http_seconds":"#,
+            r#"[{"type":"histogram","unit":"seconds","help":"How long."}]}}"#
+        )
     );
 }

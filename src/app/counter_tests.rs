@@ -1,5 +1,4 @@
-//! No counter of `/metrics` ever falls: looked at before each step that maintenance takes on the
-//! disk.
+//! Test that no counter of `/metrics` decreases, before each disk operation of maintenance.
 
 use crate::app::edge::{TestServer, request, series, snappy_block};
 use crate::metrics::text::ExpositionFormat;
@@ -14,35 +13,35 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 const HOUR: i64 = 3_600_000;
-/// 2025-11-05, 00:00 UTC.
+/// Start of the test data: 2025-11-05, 00:00 UTC.
 const BEGIN: i64 = 1_762_300_800_000;
 const CREATIONS: &str = "prometheus_tsdb_checkpoint_creations_total";
 
-/// A disk before whose steps all counters are compared with what they were.
+/// Last values of all counters, and the counters that decreased.
 #[derive(Debug, Default)]
-struct Watch {
+struct CounterWatch {
     context: OnceLock<SharedState>,
-    seen: Mutex<BTreeMap<String, f64>>,
-    fallen: Mutex<Vec<String>>,
+    last_values: Mutex<BTreeMap<String, f64>>,
+    decreased: Mutex<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct WatchedDisk(Arc<Watch>);
+struct WatchedDisk(Arc<CounterWatch>);
 
-impl Watch {
-    fn look(&self) {
+impl CounterWatch {
+    fn compare(&self) {
         let Some(context) = self.context.get() else { return };
-        let mut seen = self.seen.lock();
+        let mut last_values = self.last_values.lock();
         for (name, value) in counters(&context.registry.encode(ExpositionFormat::Classic)) {
-            let before = seen.insert(name.clone(), value).unwrap_or(0.0);
+            let before = last_values.insert(name.clone(), value).unwrap_or(0.0);
             if value < before {
-                self.fallen.lock().push(format!("{name}: {before} to {value}"));
+                self.decreased.lock().push(format!("{name}: {before} to {value}"));
             }
         }
     }
 }
 
-/// The values of all counters, and of what of histograms counts up.
+/// Parses the values of all counters and histograms.
 fn counters(text: &str) -> Vec<(String, f64)> {
     let mut family = None;
     let mut found = Vec::new();
@@ -61,7 +60,7 @@ fn counters(text: &str) -> Vec<(String, f64)> {
 
 impl Disk for WatchedDisk {
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        self.0.look();
+        self.0.compare();
         OsDisk.create_new(path)
     }
 
@@ -70,27 +69,27 @@ impl Disk for WatchedDisk {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.0.look();
+        self.0.compare();
         OsDisk.create_dir_all(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.look();
+        self.0.compare();
         OsDisk.rename(from, to)
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.0.look();
+        self.0.compare();
         OsDisk.remove_file(path)
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.0.look();
+        self.0.compare();
         OsDisk.remove_dir_all(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.look();
+        self.0.compare();
         OsDisk.sync_dir(path)
     }
 
@@ -99,7 +98,7 @@ impl Disk for WatchedDisk {
     }
 }
 
-/// Ten hours of samples with maintenance after each; the counters at the end.
+/// Writes ten hours of samples with a maintenance run per hour. Returns the counters.
 async fn counters_after_ten_hours(segment_size: &str) -> BTreeMap<String, f64> {
     let disk = WatchedDisk::default();
     let segment_size = format!("--storage.tsdb.wal-segment-size={segment_size}");
@@ -122,18 +121,18 @@ async fn counters_after_ten_hours(segment_size: &str) -> BTreeMap<String, f64> {
             );
         }
         edge.context.db.run_maintenance_once(BEGIN + hour * HOUR).unwrap();
-        disk.0.look();
+        disk.0.compare();
     }
-    let fallen = disk.0.fallen.lock();
-    assert!(fallen.is_empty(), "{fallen:?}");
-    disk.0.seen.lock().clone()
+    let decreased = disk.0.decreased.lock();
+    assert!(decreased.is_empty(), "{decreased:?}");
+    disk.0.last_values.lock().clone()
 }
 
 #[tokio::test]
-async fn no_counter_falls_during_maintenance() {
-    let short_log = counters_after_ten_hours("128MB").await;
-    assert!(short_log["prometheus_tsdb_head_truncations_total"] > 5.0);
-    let long_log = counters_after_ten_hours("64KB").await;
-    assert!(long_log[CREATIONS] > 0.0);
-    assert!(long_log["prometheus_tsdb_time_retentions_total"] > 0.0);
+async fn counters_do_not_decrease_during_maintenance() {
+    let untruncated_wal = counters_after_ten_hours("128MB").await;
+    assert!(untruncated_wal["prometheus_tsdb_head_truncations_total"] > 5.0);
+    let truncated_wal = counters_after_ten_hours("64KB").await;
+    assert!(truncated_wal[CREATIONS] > 0.0);
+    assert!(truncated_wal["prometheus_tsdb_time_retentions_total"] > 0.0);
 }

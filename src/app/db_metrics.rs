@@ -1,5 +1,5 @@
-//! What the database counts of its upkeep (compaction, retention, truncation, checkpoints, the disk), under Prometheus's names where it
-//! has one.
+//! Metrics of maintenance (compaction, retention, truncation, checkpoints) and of the disk, with
+//! Prometheus's names where Prometheus has the metric.
 
 use crate::metrics::registry::{HistogramSnapshot, Registry, SummarySnapshot};
 use crate::tsdb::compact::stats::CompactStats;
@@ -9,7 +9,7 @@ use crate::tsdb::db::stats::{AtomicHistogram, DbStats, DurationStats};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A name, what it means and where it stands.
+/// Name, help text and accessor of a metric in [`DbStats`].
 type StatRow = (&'static str, &'static str, fn(&DbStats) -> &AtomicU64);
 
 const COUNTERS: &[StatRow] = &[
@@ -38,10 +38,10 @@ const COUNTERS: &[StatRow] = &[
         "Total number of compactions done on overlapping blocks.",
         |stats| &stats.vertical_compactions,
     ),
-    ("narthex_tsdb_blocks_quarantined_total", "Damaged blocks that were set aside.", |stats| {
+    ("narthex_tsdb_blocks_quarantined_total", "Total number of blocks quarantined.", |stats| {
         &stats.blocks_quarantined
     }),
-    ("narthex_tsdb_blocks_verified_total", "Blocks that were checked from end to end.", |stats| {
+    ("narthex_tsdb_blocks_verified_total", "Total number of verified blocks.", |stats| {
         &stats.blocks_verified
     }),
     (
@@ -61,7 +61,8 @@ const COUNTERS: &[StatRow] = &[
     ),
     (
         "prometheus_tsdb_size_retentions_total",
-        "The number of times that blocks were deleted because the maximum number of bytes was exceeded.",
+        "The number of times that blocks were deleted because the maximum number of bytes was \
+         exceeded.",
         |stats| &stats.size_retentions,
     ),
     (
@@ -106,7 +107,7 @@ const COUNTERS: &[StatRow] = &[
     ),
     (
         "narthex_tsdb_maintenance_panics_total",
-        "Maintenance runs that panicked; each is followed by another.",
+        "Total number of maintenance runs that panicked. Each is followed by another run.",
         |stats| &stats.maintenance_panics,
     ),
     (
@@ -124,7 +125,7 @@ const GAUGES: &[StatRow] = &[
     ),
     (
         "narthex_tsdb_blocks_corrupted",
-        "Blocks that are served and were found damaged; the log names them.",
+        "Number of loaded blocks that are corrupted. The program log names them.",
         |stats| &stats.blocks_damaged,
     ),
     ("prometheus_tsdb_blocks_loaded", "Number of currently loaded data blocks.", |stats| {
@@ -142,7 +143,7 @@ const GAUGES: &[StatRow] = &[
     ),
 ];
 
-/// A name, what it means and where it stands.
+/// Name, help text and accessor of a summary in [`DbStats`].
 type DurationRow = (&'static str, &'static str, fn(&DbStats) -> &DurationStats);
 
 /// Summaries without quantiles, as in Prometheus.
@@ -157,15 +158,15 @@ const SUMMARIES: &[DurationRow] = &[
     }),
 ];
 
-/// A name, what it means and where it stands.
+/// Name, help text and accessor of a histogram in [`DbStats`].
 type HistogramRow = (&'static str, &'static str, fn(&DbStats) -> &AtomicHistogram);
 
 const HISTOGRAMS: &[HistogramRow] = &[
     ("prometheus_tsdb_compaction_duration_seconds", "Duration of compaction runs.", |stats| {
         &stats.compaction_seconds
     }),
-    // In Prometheus a native histogram, of which a text format has only sum and count; the bounds
-    // are those of compactions.
+    // Prometheus has a native histogram here, whose text format has only sum and count. The buckets
+    // are those of the compaction duration.
     (
         "prometheus_tsdb_tombstone_cleanup_seconds",
         "The time taken to recompact blocks to remove tombstones.",
@@ -193,28 +194,34 @@ const HISTOGRAMS: &[HistogramRow] = &[
     ),
 ];
 
-/// A name, what it means and how it is read.
+/// Name, help text and accessor of a metric in [`CompactStats`].
 type CompactRow = (&'static str, &'static str, fn(&CompactStats) -> f64);
 
-/// What compactions have written, also those that came to nothing; with the seconds they took it is their throughput.
+/// Output of compactions, including failed ones. Divided by the seconds, it is their throughput.
 const WRITTEN: &[CompactRow] = &[
-    ("narthex_tsdb_compaction_series_total", "Series that compactions have written.", |stats| {
-        read(&stats.series)
-    }),
-    ("narthex_tsdb_compaction_chunks_total", "Chunks that compactions have written.", |stats| {
-        read(&stats.chunks)
-    }),
-    ("narthex_tsdb_compaction_samples_total", "Samples that compactions have written.", |stats| {
-        read(&stats.samples)
-    }),
+    (
+        "narthex_tsdb_compaction_series_total",
+        "Total number of series written by compactions.",
+        |stats| read(&stats.series),
+    ),
+    (
+        "narthex_tsdb_compaction_chunks_total",
+        "Total number of chunks written by compactions.",
+        |stats| read(&stats.chunks),
+    ),
+    (
+        "narthex_tsdb_compaction_samples_total",
+        "Total number of samples written by compactions.",
+        |stats| read(&stats.samples),
+    ),
     (
         "narthex_tsdb_compaction_bytes_total",
-        "Bytes of chunks that compactions have written.",
+        "Total size of chunks written by compactions, in bytes.",
         |stats| read(&stats.bytes),
     ),
     (
         "narthex_tsdb_compaction_seconds_total",
-        "Time that compactions took to write blocks.",
+        "Total time that compactions spent on writing blocks.",
         |stats| read(&stats.micros) / 1e6,
     ),
 ];
@@ -223,19 +230,19 @@ fn read(counter: &AtomicU64) -> f64 {
     counter.load(Ordering::Relaxed) as f64
 }
 
-/// Registers all of it.
+/// Registers all metrics of this module.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
-    for &(name, help, number) in WRITTEN {
+    for &(name, help, value) in WRITTEN {
         let db = db.clone();
-        registry.counter_fn(name, help, move || db.compact_stats().map_or(0.0, number));
+        registry.counter_fn(name, help, move || db.compact_stats().map_or(0.0, value));
     }
-    for &(name, help, number) in COUNTERS {
+    for &(name, help, value) in COUNTERS {
         let db = db.clone();
-        registry.counter_fn(name, help, move || number(db.stats()).load(Ordering::Relaxed) as f64);
+        registry.counter_fn(name, help, move || value(db.stats()).load(Ordering::Relaxed) as f64);
     }
-    for &(name, help, number) in GAUGES {
+    for &(name, help, value) in GAUGES {
         let db = db.clone();
-        registry.gauge_fn(name, help, move || number(db.stats()).load(Ordering::Relaxed) as f64);
+        registry.gauge_fn(name, help, move || value(db.stats()).load(Ordering::Relaxed) as f64);
     }
     for &(name, help, times) in SUMMARIES {
         let db = db.clone();
@@ -261,47 +268,49 @@ fn distribution(buckets: &AtomicHistogram) -> HistogramSnapshot {
 }
 
 fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
-    let shown = db.clone();
+    let source = db.clone();
     let help = "How long to retain samples in storage.";
     registry.gauge_fn("prometheus_tsdb_retention_limit_seconds", help, move || {
-        shown.settings().retention.time_ms as f64 / 1000.0
+        source.settings().retention.time_ms as f64 / 1000.0
     });
-    let shown = db.clone();
+    let source = db.clone();
     let help =
         "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled.";
     registry.gauge_fn("prometheus_tsdb_retention_limit_bytes", help, move || {
-        shown.settings().retention.bytes as f64
+        source.settings().retention.bytes as f64
     });
-    let shown = db.clone();
-    let help = "Max percentage of total storage space to be retained in the tsdb blocks, configured 0 means disabled.";
+    let source = db.clone();
+    let help = "Max percentage of total storage space to be retained in the tsdb blocks, \
+                configured 0 means disabled.";
     registry.gauge_fn("prometheus_tsdb_retention_limit_percentage", help, move || {
-        shown.settings().retention.percentage
+        source.settings().retention.percentage
     });
 }
 
 fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
-    let shown = db.clone();
-    let help = "Whether retention deletes nothing, as nobody has chosen one and the directory had older data at the start, or the server clock is behind the newest data.";
+    let source = db.clone();
+    let help = "Whether retention deletes nothing: no retention is configured and the directory \
+                had older data at the start, or the server clock is behind the newest data.";
     registry.gauge_fn("narthex_tsdb_retention_held", help, move || {
-        let is_held = shown.retention_waits_for_clock(now_ms()) || shown.retention_is_held();
+        let is_held = source.retention_waits_for_clock(now_ms()) || source.retention_is_held();
         f64::from(u8::from(is_held))
     });
 }
 
 fn register_disk(registry: &mut Registry, db: &Arc<Db>) {
-    let shown = db.clone();
+    let source = db.clone();
     registry.gauge_fn(
         "narthex_tsdb_disk_free_bytes",
         "Free space on the disk of the data directory.",
         move || {
-            // Looks again where nobody has of late.
-            shown.check_disk();
-            shown.disk_guard().free_bytes() as f64
+            // Measures the free space if the last measurement is too old.
+            source.check_disk();
+            source.disk_guard().free_bytes() as f64
         },
     );
-    let shown = db.clone();
-    let help = "Free space below which no writes are taken.";
+    let source = db.clone();
+    let help = "Free disk space below which writes are rejected.";
     registry.gauge_fn("narthex_tsdb_disk_reserve_bytes", help, move || {
-        shown.disk_guard().reserve_bytes() as f64
+        source.disk_guard().reserve_bytes() as f64
     });
 }

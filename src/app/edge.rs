@@ -1,4 +1,4 @@
-//! For tests: the edge as a client sees it, over a database in a directory of its own, without sockets.
+//! Test server: router and database in a temporary directory, without sockets.
 
 use crate::app::reload::Reloader;
 use crate::app::setup;
@@ -34,7 +34,7 @@ pub(crate) struct TestServer {
     _dir: TempDir,
 }
 
-/// What a client got.
+/// Complete response to a client.
 pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -51,7 +51,7 @@ impl TestResponse {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The status of gRPC, from the trailers or, where there is no body, the headers.
+    /// Returns the gRPC status, from the trailers or, without a body, from the headers.
     pub(crate) fn grpc_status(&self) -> &str {
         let found = self.trailers.get("grpc-status").or_else(|| self.headers.get("grpc-status"));
         found.map_or("", |value| value.to_str().unwrap())
@@ -65,7 +65,7 @@ impl TestResponse {
 }
 
 impl TestServer {
-    /// An edge that is still starting.
+    /// Creates a server in phase starting.
     pub(crate) async fn starting(flags: &[&str]) -> Self {
         Self::starting_on(Arc::new(OsDisk), flags).await
     }
@@ -95,17 +95,17 @@ impl TestServer {
         Self { router: router::routes(context.clone(), service), context, _dir: dir }
     }
 
-    /// An edge that takes requests.
+    /// Creates a server in phase ready.
     pub(crate) async fn ready(flags: &[&str]) -> Self {
         Self::ready_on(Arc::new(OsDisk), flags).await
     }
 
-    /// The same, over a database that writes through `disk`.
+    /// Creates a server in phase ready whose database writes through `disk`.
     pub(crate) async fn ready_on(disk: Arc<dyn Disk>, flags: &[&str]) -> Self {
-        let edge = Self::starting_on(disk, flags).await;
-        edge.context.db.replay().unwrap();
-        edge.context.lifecycle.advance(Phase::Ready);
-        edge
+        let server = Self::starting_on(disk, flags).await;
+        server.context.db.replay().unwrap();
+        server.context.lifecycle.advance(Phase::Ready);
+        server
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> TestResponse {
@@ -156,9 +156,9 @@ impl TestServer {
     }
 
     pub(crate) async fn grpc(&self, path: &str, message: &[u8]) -> TestResponse {
-        let got = self.send(grpc_request(path, message)).await;
-        assert_eq!(got.status, StatusCode::OK);
-        got
+        let response = self.send(grpc_request(path, message)).await;
+        assert_eq!(response.status, StatusCode::OK);
+        response
     }
 
     pub(crate) async fn write_v1(&self, message: &[u8]) -> TestResponse {
@@ -193,7 +193,8 @@ pub(crate) fn valid_request() -> Vec<u8> {
     request(vec![series("good", &[(now_ms(), 1.0)])])
 }
 
-/// One good sample and, for each of these reasons, a bad one: out of order, duplicate, far ahead, bad labels.
+/// Returns a valid sample and an invalid one for each of these reasons: out of order, duplicate
+/// timestamp, too far in the future, invalid labels.
 pub(crate) fn partially_invalid_request() -> Vec<u8> {
     let now = now_ms();
     request(vec![

@@ -1,4 +1,4 @@
-//! The answer contract's rows for the encodings of a body over HTTP: stored, 415, 413 and 400, each followed by a read-back.
+//! Content encodings of HTTP writes: stored, 415, 413 and 400, each followed by a read.
 
 use crate::app::edge::{TestServer, now_ms, request, series, snappy_block, valid_request};
 use axum::http::{Request, StatusCode};
@@ -6,8 +6,8 @@ use std::io::Write;
 
 const TYPE: &str = "application/x-protobuf";
 
-/// Packs a body.
-type Pack = fn(&[u8]) -> Vec<u8>;
+/// Function that compresses a body.
+type Compress = fn(&[u8]) -> Vec<u8>;
 
 fn framed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = snap::write::FrameEncoder::new(Vec::new());
@@ -19,7 +19,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(bytes, 1).unwrap()
 }
 
-/// A frame that does not say how much it holds.
+/// Compresses into a frame without content size.
 fn zstd_undeclared(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
     encoder.write_all(bytes).unwrap();
@@ -34,15 +34,15 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_in_each_encoding_is_stored() {
+async fn body_in_each_encoding_is_stored() {
     let edge = TestServer::ready(&[]).await;
-    let packings: [(&str, Pack); 4] = [
+    let encodings: [(&str, Compress); 4] = [
         ("snappy", snappy_block),
         ("x-snappy-framed", framed),
         ("zstd", zstd),
         ("ZSTD", zstd_undeclared),
     ];
-    for (at, (encoding, packed)) in packings.into_iter().enumerate() {
+    for (at, (encoding, packed)) in encodings.into_iter().enumerate() {
         let name = format!("stored{at}");
         let many: Vec<_> = (0..2000).map(|i| (now_ms() + i, i as f64)).collect();
         let got = edge.write_as(TYPE, encoding, packed(&request(vec![series(&name, &many)]))).await;
@@ -59,8 +59,7 @@ async fn a_body_in_each_encoding_is_stored() {
 }
 
 #[tokio::test]
-async fn another_encoding_and_a_body_that_does_not_begin_as_its_encoding_are_415_and_nothing_is_stored()
- {
+async fn unknown_or_mismatching_encoding_is_415() {
     let edge = TestServer::ready(&[]).await;
     let message = valid_request();
     for encoding in ["gzip", "identity", "deflate", "br", "snappy, zstd", "zstd,zstd"] {
@@ -83,7 +82,7 @@ async fn another_encoding_and_a_body_that_does_not_begin_as_its_encoding_are_415
 }
 
 #[tokio::test]
-async fn a_body_that_inflates_over_the_limit_is_413_in_each_encoding_and_holds_no_memory() {
+async fn decompression_bomb_is_413_in_each_encoding() {
     let edge = TestServer::ready(&["--storage.remote.write-max-decoded-size=1MB"]).await;
     let zeros = vec![0; 64 << 20];
     let declared_4_gib = b"\xff\xff\xff\xff\x0f".to_vec();
@@ -108,12 +107,12 @@ async fn a_body_that_inflates_over_the_limit_is_413_in_each_encoding_and_holds_n
 }
 
 #[tokio::test]
-async fn a_damaged_body_is_400_and_one_without_memory_is_503() {
+async fn truncated_body_is_400_and_no_memory_is_503() {
     let edge = TestServer::ready(&["--web.max-bytes-in-flight=1MB"]).await;
     let large = request(vec![series(&"x".repeat(600_000), &[(now_ms(), 1.0)])]);
-    let packings: [(&str, Pack); 3] =
+    let encodings: [(&str, Compress); 3] =
         [("snappy", snappy_block), ("x-snappy-framed", framed), ("zstd", zstd)];
-    for (encoding, packed) in packings {
+    for (encoding, packed) in encodings {
         let whole = packed(&valid_request());
         let cut = edge.write_as(TYPE, encoding, whole[..whole.len() - 1].to_vec()).await;
         assert_eq!(cut.status, StatusCode::BAD_REQUEST, "{encoding}: {}", cut.text());

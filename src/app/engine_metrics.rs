@@ -1,7 +1,7 @@
-//! The engine's counters under the names that Prometheus gives them, so that its dashboards and alerts apply.
+//! Metrics of head, WAL, WBL and replay, with Prometheus's names where Prometheus has the metric.
 //!
-//! The engine counts in plain atomics and knows no names; they are read here when somebody asks for `/metrics`. Before the replay
-//! has ended the head and the log are not there yet: everything is 0 then.
+//! The TSDB counts in atomics, which are read when `/metrics` is requested. Until the replay has
+//! ended, head and WAL do not exist and their metrics are 0.
 
 use crate::app::db_metrics;
 use crate::app::exemplar_metrics;
@@ -19,53 +19,53 @@ use std::time::{Duration, Instant};
 const FLOAT: &[(&str, &str)] = &[("type", "float")];
 const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
 
-/// What a replay leaves to be shown.
+/// Metrics that are set when the replay ends.
 #[derive(Debug)]
 pub(crate) struct ReplayMetrics {
     duration_ms: Arc<AtomicU64>,
     pub(crate) corruptions: Counter,
     unknown_refs: Counter,
-    late_unknown_refs: Counter,
+    wbl_unknown_refs: Counter,
 }
 
 impl ReplayMetrics {
-    /// Shows what a replay found.
+    /// Records the results of the replay.
     pub(crate) fn observe(&self, report: &OpenReport) {
         let millis = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX);
         self.duration_ms.store(millis, Ordering::Relaxed);
         self.corruptions.inc_by(
             u64::from(report.repaired.is_some()) + u64::from(report.late.repaired.is_some()),
         );
-        ooo_metrics::observe(&self.late_unknown_refs, &report.late);
+        ooo_metrics::observe(&self.wbl_unknown_refs, &report.late);
         self.unknown_refs.inc_by(report.replay.unknown_refs + report.replay.metadata_unknown);
     }
 }
 
-/// Registers everything about the engine.
+/// Registers all metrics of the TSDB.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     register_head(registry, db);
     register_times(registry, db);
-    register_log(registry, db);
+    register_wal(registry, db);
     db_metrics::register(registry, db);
     exemplar_metrics::register(registry, db);
     let health = db.clone();
     registry.gauge_fn(
         "narthex_tsdb_writable",
-        "Whether writes are taken: 0 while the log can't be written or too little space is free.",
+        "Whether writes are accepted: 0 if the WAL failed or too little disk space is free.",
         move || {
             if health.is_ready() && health.health() == DbHealth::Healthy { 1.0 } else { 0.0 }
         },
     );
     let duration_ms = Arc::new(AtomicU64::new(0));
-    let shown = duration_ms.clone();
+    let source = duration_ms.clone();
     registry.gauge_fn(
         "prometheus_tsdb_data_replay_duration_seconds",
         "Time taken to replay the data on disk.",
-        move || Duration::from_millis(shown.load(Ordering::Relaxed)).as_secs_f64(),
+        move || Duration::from_millis(source.load(Ordering::Relaxed)).as_secs_f64(),
     );
     ReplayMetrics {
         duration_ms,
-        late_unknown_refs: ooo_metrics::register(registry, db),
+        wbl_unknown_refs: ooo_metrics::register(registry, db),
         corruptions: registry
             .counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions."),
         unknown_refs: registry.counter(
@@ -124,7 +124,7 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
     );
     registry.counter_fn(
         "narthex_tsdb_head_chunk_write_failures_total",
-        "Writes to chunks_head that failed; they are tried again.",
+        "Total number of failed writes to chunks_head. They are retried.",
         head(|head| count(&head.stats().chunk_write_failures)),
     );
     let floats = head(|head| count(&head.stats().floats_appended));
@@ -139,12 +139,12 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
     );
     registry.gauge_fn(
         "narthex_tsdb_head_metric_families",
-        "Metric families of which metadata is remembered for series yet to come.",
+        "Number of metric families whose metadata is kept for new series.",
         head(|head| head.metadata().families.len() as f64),
     );
     registry.counter_fn(
         "narthex_tsdb_head_metadata_updates_total",
-        "Series that got new metadata: type, unit or help text.",
+        "Total number of metadata updates of series: type, unit or help text.",
         head(|head| count(&head.stats().metadata_updates)),
     );
     registry.gauge_fn(
@@ -154,7 +154,7 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
     );
 }
 
-/// An empty head has the times that Prometheus shows for one.
+/// Registers the time bounds. An empty head has the values that Prometheus exposes for it.
 fn register_times(registry: &mut Registry, db: &Arc<Db>) {
     let time = |value: fn(&Head) -> f64| {
         let db = db.clone();
@@ -192,7 +192,7 @@ fn register_times(registry: &mut Registry, db: &Arc<Db>) {
     });
 }
 
-fn register_log(registry: &mut Registry, db: &Arc<Db>) {
+fn register_wal(registry: &mut Registry, db: &Arc<Db>) {
     let log = |value: fn(&Wal) -> f64| {
         let db = db.clone();
         move || db.wal().map_or(0.0, value)
@@ -207,50 +207,51 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
         "Total number of write log writes that failed.",
         log(|wal| count(&wal.stats().write_failures)),
     );
-    let shown = db.clone();
+    let source = db.clone();
     let help = "Duration of write log fsync.";
-    registry
-        .summary_fn("prometheus_tsdb_wal_fsync_duration_seconds", help, move || syncs(shown.wal()));
+    registry.summary_fn("prometheus_tsdb_wal_fsync_duration_seconds", help, move || {
+        syncs(source.wal())
+    });
     registry.counter_fn(
         "narthex_tsdb_wal_failures_total",
-        "Failures of the write log that ended all writes until a restart.",
+        "Total number of WAL failures that stopped all writes until a restart.",
         log(|wal| count(&wal.stats().failures)),
     );
     registry.counter_fn(
         "narthex_tsdb_wal_records_total",
-        "Records written to the write log.",
+        "Total number of records written to the WAL.",
         log(|wal| count(&wal.stats().records)),
     );
     registry.counter_fn(
         "narthex_tsdb_wal_record_bytes_total",
-        "Bytes of records written to the write log, after compression.",
+        "Total size of records written to the WAL, after compression, in bytes.",
         log(|wal| count(&wal.stats().record_bytes)),
     );
     registry.counter_fn(
         "narthex_tsdb_wal_writes_total",
-        "Groups written to the write log: each holds the records of all requests that waited.",
+        "Total number of group commits to the WAL. Each writes the records of waiting requests.",
         log(|wal| count(&wal.stats().writes)),
     );
-    let late_log = |value: fn(&Wal) -> f64| {
+    let wbl_value = |value: fn(&Wal) -> f64| {
         let db = db.clone();
         move || db.wbl().map_or(0.0, value)
     };
     registry.gauge_fn(
         "prometheus_tsdb_out_of_order_wbl_segment_current",
         "Out-of-order write log segment index that TSDB is currently writing to.",
-        late_log(|wbl| count(&wbl.stats().segment)),
+        wbl_value(|wbl| count(&wbl.stats().segment)),
     );
     registry.counter_fn(
         "prometheus_tsdb_out_of_order_wbl_writes_failed_total",
         "Total number of out-of-order write log writes that failed.",
-        late_log(|wbl| count(&wbl.stats().write_failures)),
+        wbl_value(|wbl| count(&wbl.stats().write_failures)),
     );
-    let shown = db.clone();
+    let source = db.clone();
     let help = "Duration of out-of-order write log fsync.";
     registry.summary_fn(
         "prometheus_tsdb_out_of_order_wbl_fsync_duration_seconds",
         help,
-        move || syncs(shown.wbl()),
+        move || syncs(source.wbl()),
     );
     let dir = db.options().dir.join("wbl");
     registry.gauge_fn(
@@ -266,10 +267,10 @@ fn register_log(registry: &mut Registry, db: &Arc<Db>) {
     );
 }
 
-/// Ranks of the quantiles that Prometheus shows of syncs.
+/// Quantiles of sync durations, as in Prometheus.
 const SYNC_RANKS: [f64; 3] = [0.5, 0.9, 0.99];
 
-/// Durations of the syncs of a log; none before there is one.
+/// Returns the sync durations of a log. Without a log, sum and count are 0 and the quantiles NaN.
 fn syncs(log: Option<&Wal>) -> SummarySnapshot {
     let stats = log.map(Wal::stats);
     let quantiles = stats

@@ -1,6 +1,6 @@
-//! For tests: the details of a gRPC error, decoded.
+//! Test helper: decodes the details of gRPC errors.
 //!
-//! The messages are written a second time, so that a mistake in narthex's own cannot hide.
+//! The messages are declared again here, so that a mistake in the encoder of narthex cannot hide.
 //!
 //! Source: `google/rpc/status.proto` and `google/rpc/error_details.proto` of googleapis.
 
@@ -10,7 +10,7 @@ use prost_types::{Any, Duration};
 use std::collections::BTreeMap;
 use tonic::Status;
 
-/// `google.rpc.Status`.
+/// Message `google.rpc.Status` of googleapis.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -21,14 +21,14 @@ struct RpcStatus {
     details: Vec<Any>,
 }
 
-/// `google.rpc.BadRequest`.
+/// Message `google.rpc.BadRequest` of googleapis.
 #[derive(Clone, PartialEq, Message)]
 struct BadRequest {
     #[prost(message, repeated, tag = "1")]
     violations: Vec<FieldViolation>,
 }
 
-/// `google.rpc.BadRequest.FieldViolation`.
+/// Message `google.rpc.BadRequest.FieldViolation` of googleapis.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FieldViolation {
     #[prost(string, tag = "1")]
@@ -39,7 +39,7 @@ pub(crate) struct FieldViolation {
     pub(crate) reason: String,
 }
 
-/// `google.rpc.ErrorInfo`.
+/// Message `google.rpc.ErrorInfo` of googleapis.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ErrorInfo {
     #[prost(string, tag = "1")]
@@ -50,14 +50,14 @@ pub(crate) struct ErrorInfo {
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
-/// `google.rpc.RetryInfo`.
+/// Message `google.rpc.RetryInfo` of googleapis.
 #[derive(Clone, PartialEq, Message)]
 struct RetryInfo {
     #[prost(message, optional, tag = "1")]
     retry_delay: Option<Duration>,
 }
 
-/// Details of one error. An error without details has none of them.
+/// Details of one error, empty if the error has none.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorDetails {
     pub(crate) violations: Vec<FieldViolation>,
@@ -66,12 +66,13 @@ pub(crate) struct ErrorDetails {
 }
 
 impl ErrorDetails {
-    /// Decodes the details. They repeat code and message of the error, and hold each type at most once.
-    pub(crate) fn of(got: &TestResponse) -> Self {
-        let status = got.grpc_error();
-        let mut found = Self::default();
+    /// Decodes the details. Checks that code and message equal those of the error and that each
+    /// type occurs at most once.
+    pub(crate) fn of(response: &TestResponse) -> Self {
+        let status = response.grpc_error();
+        let mut details = Self::default();
         if status.details().is_empty() {
-            return found;
+            return details;
         }
         let rpc = RpcStatus::decode(status.details()).unwrap();
         assert_eq!((rpc.code, rpc.message.as_str()), (status.code() as i32, status.message()));
@@ -81,32 +82,32 @@ impl ErrorDetails {
             let is_first = match type_url.as_str() {
                 "type.googleapis.com/google.rpc.BadRequest" => {
                     let violations = BadRequest::decode(bytes).unwrap().violations;
-                    std::mem::replace(&mut found.violations, violations).is_empty()
+                    std::mem::replace(&mut details.violations, violations).is_empty()
                 }
                 "type.googleapis.com/google.rpc.ErrorInfo" => {
-                    found.info.replace(ErrorInfo::decode(bytes).unwrap()).is_none()
+                    details.info.replace(ErrorInfo::decode(bytes).unwrap()).is_none()
                 }
                 "type.googleapis.com/google.rpc.RetryInfo" => {
                     let retry_delay = RetryInfo::decode(bytes).unwrap().retry_delay.unwrap();
-                    found.retry_delay.replace(retry_delay).is_none()
+                    details.retry_delay.replace(retry_delay).is_none()
                 }
                 other => panic!("unknown detail {other}"),
             };
             assert!(is_first, "{type_url} twice");
         }
-        found
+        details
     }
 }
 
 impl TestResponse {
-    /// The status of a call that failed, from the trailers or, where there is no body, the headers.
+    /// Returns the status of a failed call, from the trailers or, without a body, from the headers.
     pub(crate) fn grpc_error(&self) -> Status {
         let headers =
             if self.trailers.contains_key("grpc-status") { &self.trailers } else { &self.headers };
         Status::from_header_map(headers).unwrap()
     }
 
-    /// UNAVAILABLE with a RetryInfo of 1 to 5 s, and nothing else, in its details.
+    /// Asserts UNAVAILABLE whose only detail is a RetryInfo of 1 to 5 s.
     pub(crate) fn assert_grpc_retry_later(&self) {
         assert_eq!(self.grpc_status(), "14", "{:?}", self.headers);
         let details = ErrorDetails::of(self);
@@ -115,7 +116,7 @@ impl TestResponse {
         assert!(details.violations.is_empty() && details.info.is_none());
     }
 
-    /// RESOURCE_EXHAUSTED without a RetryInfo: a repeat is rejected, too.
+    /// Asserts RESOURCE_EXHAUSTED without a RetryInfo, because a retry is rejected, too.
     pub(crate) fn assert_grpc_too_large(&self) {
         assert_eq!(self.grpc_status(), "8", "{:?}", self.headers);
         assert_eq!(ErrorDetails::of(self).retry_delay, None);

@@ -1,11 +1,11 @@
-//! What there is of exemplars, under Prometheus's names.
+//! Metrics of the exemplar storage, with Prometheus's names.
 
 use crate::metrics::registry::Registry;
 use crate::tsdb::db::Db;
 use crate::tsdb::head::exemplars::ExemplarStorage;
 use std::sync::Arc;
 
-/// A name, what it means and how it is read.
+/// Name, help text and accessor of a metric of [`ExemplarStorage`].
 type ExemplarRow = (&'static str, &'static str, fn(&ExemplarStorage) -> f64);
 
 const COUNTERS: &[ExemplarRow] = &[
@@ -34,7 +34,7 @@ const GAUGES: &[ExemplarRow] = &[
     ),
     (
         "prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
-        "The timestamp of the exemplar that came first of those in circular storage: how far back they reach.",
+        "The timestamp of the oldest exemplar stored in circular storage.",
         |exemplars| exemplars.counts().oldest_time.unwrap_or(0) as f64 / 1000.0,
     ),
     (
@@ -44,16 +44,16 @@ const GAUGES: &[ExemplarRow] = &[
     ),
 ];
 
-/// Registers all of it.
+/// Registers all metrics of this module.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
-    let reader = |number: fn(&ExemplarStorage) -> f64| {
+    let reader = |value: fn(&ExemplarStorage) -> f64| {
         let db = db.clone();
-        move || db.head().map_or(0.0, |head| number(head.exemplars()))
+        move || db.head().map_or(0.0, |head| value(head.exemplars()))
     };
-    for &(name, help, number) in COUNTERS {
-        registry.counter_fn(name, help, reader(number));
+    for &(name, help, value) in COUNTERS {
+        registry.counter_fn(name, help, reader(value));
     }
-    for &(name, help, number) in GAUGES {
-        registry.gauge_fn(name, help, reader(number));
+    for &(name, help, value) in GAUGES {
+        registry.gauge_fn(name, help, reader(value));
     }
 }

@@ -1,4 +1,4 @@
-//! The answer contract of a storage that fails, is full or holds as many series as it may.
+//! Responses if the disk fails or is full, or the series limit is reached.
 
 use crate::app::edge::{
     TestServer, now_ms, read_all_request, request, series, snappy_block, valid_request,
@@ -8,19 +8,20 @@ use axum::http::StatusCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How a fault shows in the first request that meets it.
+/// Protocol of the first request after the error.
 #[derive(Clone, Copy)]
-enum First {
+enum FirstRequest {
     Http,
     Grpc,
 }
 
-/// A sample after that of `valid_request`, also within the same millisecond; one that is stored already would not be written again.
+/// Returns a request with a newer sample than [`valid_request`] has. An equal sample would be a
+/// duplicate, which is not written.
 fn later() -> Vec<u8> {
     request(vec![series("good", &[(now_ms() + 1000, 2.0)])])
 }
 
-async fn a_fault_is_told(call: DiskCall, first: First) {
+async fn assert_wal_failure_is_reported(call: DiskCall, first: FirstRequest) {
     let disk = CrashDisk::new();
     let edge =
         TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
@@ -28,11 +29,11 @@ async fn a_fault_is_told(call: DiskCall, first: First) {
     assert_eq!(edge.get("/-/healthy").await.status, StatusCode::OK);
     disk.fail_with_eio(call, 1);
     match first {
-        First::Http => {
+        FirstRequest::Http => {
             let got = edge.write(snappy_block(&later())).await;
             assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", got.text());
         }
-        First::Grpc => assert_eq!(edge.write_v1(&later()).await.grpc_status(), "13"),
+        FirstRequest::Grpc => assert_eq!(edge.write_v1(&later()).await.grpc_status(), "13"),
     }
     let healthy = edge.get("/-/healthy").await;
     assert_eq!(healthy.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -45,24 +46,24 @@ async fn a_fault_is_told(call: DiskCall, first: First) {
 }
 
 #[tokio::test]
-async fn a_failed_append_is_500_then_503_and_unhealthy_while_reads_go_on() {
-    a_fault_is_told(DiskCall::Append, First::Http).await;
+async fn failed_append_is_500_then_503_and_reads_continue() {
+    assert_wal_failure_is_reported(DiskCall::Append, FirstRequest::Http).await;
 }
 
 #[tokio::test]
-async fn a_failed_sync_is_internal_then_unavailable_and_unhealthy_while_reads_go_on() {
-    a_fault_is_told(DiskCall::Sync, First::Grpc).await;
+async fn failed_sync_is_internal_then_unavailable() {
+    assert_wal_failure_is_reported(DiskCall::Sync, FirstRequest::Grpc).await;
 }
 
 #[tokio::test]
-async fn a_full_disk_is_503_until_there_is_space_again_and_a_repeat_is_204() {
+async fn full_disk_is_503_until_space_is_free() {
     let disk = CrashDisk::new();
     let edge = TestServer::ready_on(Arc::new(disk.clone()), &[]).await;
     assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
     disk.set_free_bytes(Some(0));
-    let repeated = later();
-    edge.write_v1(&repeated).await.assert_grpc_retry_later();
-    edge.write(snappy_block(&repeated)).await.assert_retry_later();
+    let retried = later();
+    edge.write_v1(&retried).await.assert_grpc_retry_later();
+    edge.write(snappy_block(&retried)).await.assert_retry_later();
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
     let healthy = edge.get("/-/healthy").await;
     assert_eq!(healthy.status, StatusCode::OK);
@@ -72,41 +73,41 @@ async fn a_full_disk_is_503_until_there_is_space_again_and_a_repeat_is_204() {
         healthy.text()
     );
     assert_eq!(edge.read(&read_all_request()).await.status, StatusCode::OK);
-    let (started, tries) = (Instant::now(), disk.calls(DiskCall::Append));
+    let (started, appends) = (Instant::now(), disk.calls(DiskCall::Append));
     for _ in 0..20 {
-        edge.write(snappy_block(&repeated)).await.assert_retry_later();
+        edge.write(snappy_block(&retried)).await.assert_retry_later();
     }
     assert!(
-        disk.calls(DiskCall::Append) - tries <= 1 + started.elapsed().as_secs(),
-        "a try is made once a second at most"
+        disk.calls(DiskCall::Append) - appends <= 1 + started.elapsed().as_secs(),
+        "the WAL must be retried at most once per second"
     );
 
     disk.set_free_bytes(None);
-    let mut got = edge.write(snappy_block(&repeated)).await;
+    let mut got = edge.write(snappy_block(&retried)).await;
     for _ in 0..50 {
         if got.status == StatusCode::NO_CONTENT {
             break;
         }
         got.assert_retry_later();
         tokio::time::sleep(Duration::from_millis(100)).await;
-        got = edge.write(snappy_block(&repeated)).await;
+        got = edge.write(snappy_block(&retried)).await;
     }
     assert_eq!(got.status, StatusCode::NO_CONTENT);
-    assert_eq!(edge.write_v1(&repeated).await.grpc_status(), "0");
+    assert_eq!(edge.write_v1(&retried).await.grpc_status(), "0");
     assert_eq!(edge.get("/-/healthy").await.text(), "narthex is healthy.\n");
 }
 
 #[tokio::test]
-async fn below_the_reserve_writes_are_503_with_the_figures_and_come_back_by_themselves() {
+async fn writes_below_disk_reserve_are_503_and_recover() {
     let disk = CrashDisk::new();
     let edge =
         TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.disk-reserve=1MB"]).await;
     assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
-    let refused =
+    let is_rejected =
         async || edge.write(snappy_block(&later())).await.status == StatusCode::SERVICE_UNAVAILABLE;
-    // Plenty for the log, but less than the reserve.
+    // Enough for the WAL, but less than the reserve.
     disk.set_free_bytes(Some(900_000));
-    within_seconds(&refused).await;
+    within_seconds(&is_rejected).await;
     let got = edge.write(snappy_block(&later())).await;
     got.assert_retry_later();
     assert!(got.text().contains("are free, the reserve is 1048576"), "{}", got.text());
@@ -122,7 +123,7 @@ async fn below_the_reserve_writes_are_503_with_the_figures_and_come_back_by_them
     assert_eq!(edge.read(&read_all_request()).await.status, StatusCode::OK);
     assert!(edge.get("/metrics").await.text().contains("\nnarthex_tsdb_writable 0"));
 
-    // Above the reserve, but not by a quarter of it.
+    // Above the reserve, but below 1.25 times the reserve.
     disk.set_free_bytes(Some(1_200_000));
     tokio::time::sleep(Duration::from_millis(1500)).await;
     edge.write(snappy_block(&later())).await.assert_retry_later();
@@ -141,11 +142,11 @@ async fn within_seconds(holds: &impl AsyncFn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("it does not come to hold");
+    panic!("the condition did not become true within 10 s");
 }
 
 #[tokio::test]
-async fn a_series_beyond_the_limit_is_400_or_invalid_argument_and_known_ones_go_on() {
+async fn series_over_limit_is_400_or_invalid_argument() {
     let edge = TestServer::ready(&["--storage.tsdb.max-active-series=1"]).await;
     assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
     let other = request(vec![series("other", &[(now_ms(), 1.0)])]);

@@ -1,5 +1,5 @@
-//! Responses of the HTTP API against what Prometheus 3.14.0 answered (`tests/golden/api`), for
-//! requests that need no data.
+//! Responses of the HTTP API compared with recordings of Prometheus 3.14.0 (`tests/golden/api`),
+//! for requests that need no data.
 
 use crate::app::edge::{TestResponse, TestServer, grpc_request};
 use axum::body::Body;
@@ -14,7 +14,9 @@ fn recorded() -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/api/answers.json.gz");
     let mut file: Value =
         serde_json::from_reader(GzDecoder::new(File::open(path).unwrap())).unwrap();
-    let Value::Array(mut answers) = file["answers"].take() else { panic!("no list of answers") };
+    let Value::Array(mut answers) = file["answers"].take() else {
+        panic!("answers.json.gz has no list `answers`")
+    };
     answers.retain(|answer| answer["group"] == "data");
     answers
 }
@@ -38,7 +40,7 @@ async fn send(edge: &TestServer, recorded: &Value) -> TestResponse {
 }
 
 #[tokio::test]
-async fn empty_match_is_answered_as_recorded() {
+async fn empty_match_response_equals_recording() {
     assert_as_recorded(&[
         "labels-match-empty",
         "labels-match-all-empty",
@@ -51,7 +53,7 @@ async fn empty_match_is_answered_as_recorded() {
 }
 
 #[tokio::test]
-async fn wrong_match_is_answered_as_recorded() {
+async fn invalid_match_response_equals_recording() {
     assert_as_recorded(&[
         "labels-match-bad",
         "labels-match-range",
@@ -66,7 +68,7 @@ async fn wrong_match_is_answered_as_recorded() {
 }
 
 #[tokio::test]
-async fn exemplar_queries_are_answered_as_recorded() {
+async fn exemplar_query_responses_equal_recording() {
     assert_as_recorded(&[
         "exemplars",
         "exemplars-no-query",
@@ -87,7 +89,7 @@ async fn exemplar_query_without_selector_is_204() {
 }
 
 #[tokio::test]
-async fn unclean_paths_and_trailing_slashes_are_redirected_as_recorded() {
+async fn unclean_paths_are_redirected_like_recording() {
     let edge = TestServer::ready(&[]).await;
     let recorded = recorded();
     for case in ["values-no-name", "v1", "labels-slash", "double-slash"] {

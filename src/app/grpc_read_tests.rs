@@ -1,4 +1,4 @@
-//! Remote read over gRPC: the same data as over HTTP, in one message or in many, and how an answer ends that is none.
+//! Remote read over gRPC: the data of HTTP in one or many messages, and the status of failed reads.
 
 use crate::app::edge::{
     TestResponse, TestServer, grpc_request, now_ms, read_all_request, request, series, snappy_block,
@@ -29,10 +29,10 @@ fn messages<T: Message + Default>(got: &TestResponse) -> Vec<T> {
 async fn edge_with(samples: usize, flags: &[&str]) -> (TestServer, Vec<pb::TimeSeries>) {
     let edge = TestServer::ready(flags).await;
     let now = now_ms() - 1000 * samples as i64;
-    let points = |seed: usize| {
+    let samples_of = |seed: usize| {
         (0..samples).map(|i| (now + 1000 * i as i64, (i * seed) as f64)).collect::<Vec<_>>()
     };
-    let written = vec![series("a", &points(3)), series("b", &points(7))];
+    let written = vec![series("a", &samples_of(3)), series("b", &samples_of(7))];
     assert_eq!(
         edge.write(snappy_block(&request(written.clone()))).await.status,
         StatusCode::NO_CONTENT
@@ -41,27 +41,27 @@ async fn edge_with(samples: usize, flags: &[&str]) -> (TestServer, Vec<pb::TimeS
 }
 
 #[tokio::test]
-async fn a_read_is_answered_with_samples_in_one_message() {
+async fn read_returns_samples_in_one_message() {
     let (edge, written) = edge_with(300, &[]).await;
     let got = edge.grpc(READ, &read_all_request().encode_to_vec()).await;
     assert_eq!((got.grpc_status(), got.header("content-type")), ("0", "application/grpc"));
-    let answers: Vec<pb::ReadResponse> = messages(&got);
-    assert_eq!(answers.len(), 1);
-    assert_eq!(answers[0].results[0].timeseries, written);
+    let responses: Vec<pb::ReadResponse> = messages(&got);
+    assert_eq!(responses.len(), 1);
+    assert_eq!(responses[0].results[0].timeseries, written);
     let empty = edge.grpc(READ, b"").await;
     assert_eq!((empty.grpc_status(), messages::<pb::ReadResponse>(&empty).len()), ("0", 1));
     assert!(edge.get("/metrics").await.text().contains("narthex_response_bytes_in_flight 0.0"));
 }
 
 #[tokio::test]
-async fn a_read_of_chunks_has_the_messages_of_a_streamed_read() {
+async fn chunk_read_has_messages_of_streamed_read() {
     let (edge, _) = edge_with(1000, &["--storage.remote.read-max-bytes-in-frame=1KB"]).await;
     let mut streamed = read_all_request();
     streamed.accepted_response_types = vec![1];
     let over_http = edge.read(&streamed).await;
     assert_eq!(over_http.status, StatusCode::OK);
-    for asked in [streamed, read_all_request()] {
-        let got = edge.grpc(CHUNKS, &asked.encode_to_vec()).await;
+    for request in [streamed, read_all_request()] {
+        let got = edge.grpc(CHUNKS, &request.encode_to_vec()).await;
         assert_eq!(got.grpc_status(), "0");
         let frames: Vec<pb::ChunkedReadResponse> = messages(&got);
         assert!(frames.len() > 2, "{}", frames.len());
@@ -70,7 +70,7 @@ async fn a_read_of_chunks_has_the_messages_of_a_streamed_read() {
     assert_eq!(edge.grpc(CHUNKS, b"").await.grpc_status(), "0");
 }
 
-/// The frames of a streamed read over HTTP: length, checksum, message.
+/// Parses the frames of a streamed read over HTTP: length, checksum, message.
 fn http_frames(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
     let mut frames = Vec::new();
     while !body.is_empty() {
@@ -82,7 +82,7 @@ fn http_frames(mut body: &[u8]) -> Vec<pb::ChunkedReadResponse> {
 }
 
 #[tokio::test]
-async fn bad_reads_are_invalid_argument_and_large_ones_resource_exhausted() {
+async fn invalid_reads_are_rejected() {
     let (edge, _) = edge_with(
         1000,
         &["--storage.remote.read-sample-limit=900", "--storage.remote.read-max-response-size=1KB"],
@@ -91,7 +91,7 @@ async fn bad_reads_are_invalid_argument_and_large_ones_resource_exhausted() {
     let mut regex = read_all_request();
     regex.queries[0].matchers[0] =
         pb::LabelMatcher { r#type: 2, name: "a".into(), value: "(".into() };
-    for (what, path, message, status) in [
+    for (case, path, message, status) in [
         ("a bad regex", READ, regex.encode_to_vec(), "3"),
         ("a bad regex", CHUNKS, regex.encode_to_vec(), "3"),
         ("no request", READ, b"\xff".to_vec(), "3"),
@@ -100,7 +100,7 @@ async fn bad_reads_are_invalid_argument_and_large_ones_resource_exhausted() {
         ("a large request", READ, vec![0; (1 << 20) + 1], "8"),
     ] {
         let got = edge.grpc(path, &message).await;
-        assert_eq!((got.grpc_status(), got.body.len()), (status, 0), "{what}: {:?}", got.headers);
+        assert_eq!((got.grpc_status(), got.body.len()), (status, 0), "{case}: {:?}", got.headers);
     }
     let (edge, _) = edge_with(1000, &["--storage.remote.read-max-response-size=1KB"]).await;
     assert_eq!(edge.grpc(READ, &read_all_request().encode_to_vec()).await.grpc_status(), "8");
@@ -109,7 +109,7 @@ async fn bad_reads_are_invalid_argument_and_large_ones_resource_exhausted() {
 }
 
 #[tokio::test]
-async fn reads_that_are_not_taken_now_are_told_when_to_come_back() {
+async fn rejected_read_has_retry_info() {
     let edge = TestServer::starting(&[]).await;
     edge.grpc(READ, b"").await.assert_grpc_retry_later();
     edge.grpc(CHUNKS, b"").await.assert_grpc_retry_later();
@@ -121,11 +121,11 @@ async fn reads_that_are_not_taken_now_are_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_frees_its_place_and_memory() {
+async fn disconnected_client_releases_permit_and_memory() {
     let (edge, _) = edge_with(20_000, &["--storage.remote.read-max-bytes-in-frame=1KB"]).await;
     let message = read_all_request().encode_to_vec();
-    let answer = edge.router.clone().oneshot(grpc_request(CHUNKS, &message)).await.unwrap();
-    let mut body = answer.into_body();
+    let response = edge.router.clone().oneshot(grpc_request(CHUNKS, &message)).await.unwrap();
+    let mut body = response.into_body();
     assert!(body.frame().await.unwrap().is_ok());
     drop(body);
     let freed = async {
@@ -133,7 +133,9 @@ async fn a_client_that_goes_away_frees_its_place_and_memory() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), freed).await.expect("the place is free again");
+    tokio::time::timeout(Duration::from_secs(10), freed)
+        .await
+        .expect("the permit must be released");
     assert!(edge.get("/metrics").await.text().contains("narthex_response_bytes_in_flight 0.0"));
 }
 
@@ -144,7 +146,7 @@ async fn slow_reads_do_not_block_lists() {
         edge.write(snappy_block(&request(vec![series("a", &[(now_ms(), 1.0)])]))).await.status,
         StatusCode::NO_CONTENT
     );
-    // Held as by ten streamed reads whose clients take nothing.
+    // Ten permits, as if held by streamed reads whose clients do not read.
     let mut permits = Vec::new();
     for _ in 0..10 {
         permits.push(edge.context.read_gate.acquire().await.unwrap());

@@ -1,4 +1,4 @@
-//! What holds of all of gRPC: which requests are gRPC, deadlines, details of errors, health, reflection.
+//! Behavior of all gRPC services: content type, deadlines, error details, health, reflection.
 
 use crate::app::edge::{
     TestServer, grpc_request, partially_invalid_request, read_all_request, valid_request,
@@ -34,7 +34,7 @@ const METHODS: [&str; 8] = [
 const SERVICES: [&str; 2] = ["narthex.v1.Write", "narthex.v1.Read"];
 
 #[tokio::test]
-async fn what_is_not_grpc_is_415_at_every_method_and_an_unknown_method_unimplemented() {
+async fn non_grpc_request_is_415_and_unknown_method_unimplemented() {
     let edge = TestServer::ready(&[]).await;
     for path in METHODS {
         for content_type in
@@ -64,7 +64,7 @@ async fn what_is_not_grpc_is_415_at_every_method_and_an_unknown_method_unimpleme
 }
 
 #[tokio::test]
-async fn the_deadline_of_a_client_ends_its_request() {
+async fn request_ends_at_client_deadline() {
     let edge = TestServer::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
     let at_work = edge.context.write_gate.acquire().await.unwrap();
     let with_timeout = |timeout: &str| {
@@ -80,7 +80,7 @@ async fn the_deadline_of_a_client_ends_its_request() {
 }
 
 #[tokio::test]
-async fn the_details_of_a_refusal_have_every_reason_and_what_is_stored() {
+async fn rejection_details_have_reasons_and_counts() {
     let edge = TestServer::ready(&[]).await;
     let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
     edge.context.db.apply_settings(strict).unwrap();
@@ -114,18 +114,18 @@ async fn health(edge: &TestServer, service: &str) -> ServingStatus {
 }
 
 async fn wait_for_health(edge: &TestServer, service: &str, status: ServingStatus) {
-    let told = async {
+    let reached = async {
         while health(edge, service).await != status {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), told)
+    tokio::time::timeout(Duration::from_secs(10), reached)
         .await
         .unwrap_or_else(|_| panic!("{service} is not {status:?}"));
 }
 
 #[tokio::test]
-async fn every_service_has_a_health_of_its_own() {
+async fn every_service_has_its_own_health() {
     let edge = TestServer::starting(&[]).await;
     for service in SERVICES {
         assert_eq!(health(&edge, service).await, ServingStatus::NotServing, "{service}");
@@ -145,7 +145,7 @@ fn ask(request: MessageRequest) -> Vec<u8> {
     ServerReflectionRequest { host: String::new(), message_request: Some(request) }.encode_to_vec()
 }
 
-/// The versions have the same messages.
+/// Sends a reflection request. Both versions of the service have the same messages.
 async fn reflected(edge: &TestServer, path: &str, request: MessageRequest) -> MessageResponse {
     let got = edge.grpc(path, &ask(request)).await;
     assert_eq!(got.grpc_status(), "0", "{:?}", got.trailers);
@@ -153,7 +153,7 @@ async fn reflected(edge: &TestServer, path: &str, request: MessageRequest) -> Me
 }
 
 #[tokio::test]
-async fn reflection_lists_the_services_and_describes_them() {
+async fn reflection_lists_and_describes_services() {
     let edge = TestServer::ready(&[]).await;
     for path in &METHODS[6..] {
         let MessageResponse::ListServicesResponse(list) =
@@ -166,9 +166,9 @@ async fn reflection_lists_the_services_and_describes_them() {
             assert!(listed.contains(&service), "{service} is not in {listed:?}");
         }
         for service in listed {
-            let asked = MessageRequest::FileContainingSymbol(service.to_owned());
+            let request = MessageRequest::FileContainingSymbol(service.to_owned());
             let MessageResponse::FileDescriptorResponse(files) =
-                reflected(&edge, path, asked).await
+                reflected(&edge, path, request).await
             else {
                 panic!("no file for {service}");
             };
@@ -182,15 +182,15 @@ async fn reflection_lists_the_services_and_describes_them() {
 }
 
 #[tokio::test]
-async fn an_open_reflection_ends_when_the_server_drains() {
+async fn open_reflection_ends_during_drain() {
     let edge = TestServer::ready(&[]).await;
     let (_open, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     let mut request = grpc_request(METHODS[6], b"");
     *request.body_mut() = Body::new(ChannelBody::from(receiver));
-    let answer = edge.router.clone().oneshot(request).await.unwrap();
+    let response = edge.router.clone().oneshot(request).await.unwrap();
     edge.context.lifecycle.advance(Phase::Draining);
-    let ended = tokio::time::timeout(Duration::from_secs(10), answer.into_body().collect()).await;
-    assert!(ended.expect("it ends").is_ok());
+    let ended = tokio::time::timeout(Duration::from_secs(10), response.into_body().collect()).await;
+    assert!(ended.expect("the stream must end").is_ok());
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn second_message_of_a_unary_call_is_an_error() {
         ("/narthex.v1.Write/WriteV2", b"", "3"),
         ("/narthex.v1.Read/Read", &read, "3"),
         ("/narthex.v1.Read/ReadChunks", &read, "3"),
-        // What a router takes as final.
+        // ALREADY_EXISTS, which a Thanos router does not retry.
         ("/thanos.WriteableStore/RemoteWrite", b"", "6"),
         ("/thanos.Store/Series", b"", "3"),
         ("/thanos.Store/LabelNames", b"", "3"),
@@ -225,5 +225,5 @@ async fn second_message_of_a_unary_call_is_an_error() {
         );
     }
     let exported = edge.get("/api/v1/export?match[]=good").await;
-    assert_eq!((exported.status, exported.text()), (StatusCode::OK, ""), "nothing is stored");
+    assert_eq!((exported.status, exported.text()), (StatusCode::OK, ""), "nothing must be stored");
 }

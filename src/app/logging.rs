@@ -1,7 +1,7 @@
-//! The log: logfmt as Prometheus writes it, or JSON, to standard error.
+//! Log output on standard error: logfmt as in Prometheus, or JSON.
 //!
-//! Nothing that logs or prints waits, fails or panics: see [`crate::app::output`]. A panic is
-//! logged, too, instead of being printed, which would wait for whoever reads standard error.
+//! Logging never waits, fails or panics, see [`crate::app::output`]. Panics are logged instead of
+//! printed, because printing waits for the reader of standard error.
 
 use crate::app::output::Output;
 use crate::config::flags::{LogFlags, LogFormat, LogLevel};
@@ -25,7 +25,7 @@ struct Outputs {
     error: Output,
 }
 
-/// The running log; writes what is queued when it is dropped.
+/// Guard of the running log. Dropping it flushes the queued lines.
 #[derive(Debug)]
 pub(crate) struct Logging {
     _private: (),
@@ -40,7 +40,7 @@ impl Drop for Logging {
     }
 }
 
-/// Starts logging. Call once.
+/// Starts the log and installs the panic hook. Must be called once.
 ///
 /// # Errors
 /// The system has no file descriptor or no thread left.
@@ -55,7 +55,7 @@ pub(crate) fn start(flags: &LogFlags) -> io::Result<Logging> {
         LogLevel::Warn => Level::WARN,
         LogLevel::Error => Level::ERROR,
     };
-    // What goes wrong in the log's own code would be printed with a panic if that is not possible.
+    // Internal errors of the subscriber would be printed, and a failed print panics.
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(|| Lines(&outputs.error))
@@ -69,14 +69,14 @@ pub(crate) fn start(flags: &LogFlags) -> io::Result<Logging> {
     Ok(Logging { _private: () })
 }
 
-/// Prints text to standard output.
+/// Queues text for standard output.
 pub(crate) fn print(text: &str) {
     if let Some(outputs) = OUTPUTS.get() {
         outputs.standard.put(text.as_bytes());
     }
 }
 
-/// Number of log lines that were not written.
+/// Returns the number of dropped log lines.
 pub(crate) fn dropped_lines() -> u64 {
     OUTPUTS.get().map_or(0, |outputs| outputs.error.dropped())
 }
@@ -86,7 +86,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = thread.name().unwrap_or("unnamed");
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let cause = panic.payload_as_str().unwrap_or("unknown");
-    // Captured only if the environment asks for it.
+    // Captured only if RUST_BACKTRACE or RUST_LIB_BACKTRACE is set.
     let backtrace = Backtrace::capture();
     match backtrace.status() {
         BacktraceStatus::Captured => {
@@ -96,7 +96,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// Queues what is written with one call, which is one line.
+/// Writer that queues each call as one line.
 struct Lines<'a>(&'a Output);
 
 impl io::Write for Lines<'_> {
@@ -110,7 +110,7 @@ impl io::Write for Lines<'_> {
     }
 }
 
-/// `time=… level=INFO target=… msg="…" key=value`.
+/// Formatter for `time=… level=INFO source=… msg="…" key=value`.
 struct Logfmt;
 
 impl<S, N> FormatEvent<S, N> for Logfmt
@@ -135,7 +135,7 @@ where
     }
 }
 
-/// One JSON object a line, with the same names.
+/// Formatter for JSON objects with the names of [`Logfmt`], one per line.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -162,7 +162,7 @@ where
     }
 }
 
-/// The fields of an event as texts.
+/// Fields of an event as strings.
 #[derive(Default)]
 struct EventFields {
     message: String,
@@ -180,6 +180,7 @@ impl EventFields {
 impl Visit for EventFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = String::new();
+        // A failed `Debug` leaves a partial value: a log line must not panic.
         let _ = write!(text, "{value:?}");
         self.record_str(field, &text);
     }
@@ -193,14 +194,15 @@ impl Visit for EventFields {
     }
 }
 
-/// A value, in quotes where it would otherwise not end where it ends.
+/// Returns the value, quoted if it is empty or has blanks, quotes, `=`, `\` or non-ASCII
+/// characters.
 fn quote_if_needed(value: &str) -> String {
     let plain = !value.is_empty()
         && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\'));
     if plain { value.to_owned() } else { format!("{value:?}") }
 }
 
-/// The time as RFC 3339 in UTC, with milliseconds.
+/// Returns the current time in RFC 3339, UTC, with milliseconds.
 fn now() -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format_rfc3339(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
@@ -211,7 +213,7 @@ mod tests {
     use super::quote_if_needed;
 
     #[test]
-    fn values_that_would_run_on_are_quoted() {
+    fn ambiguous_values_are_quoted() {
         assert_eq!(quote_if_needed("plain/path:1"), "plain/path:1");
         assert_eq!(quote_if_needed("two words"), "\"two words\"");
         assert_eq!(quote_if_needed("a=\"b\"\n"), r#""a=\"b\"\n""#);

@@ -1,4 +1,4 @@
-//! Samples that came late, under Prometheus's names.
+//! Metrics of out-of-order samples, with Prometheus's names.
 
 use crate::metrics::registry::{Counter, LabeledFn, Registry};
 use crate::tsdb::db::Db;
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const FLOAT: &[(&str, &str)] = &[("type", "float")];
 const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
 
-/// Registers all of it; the counter of unknown references that a replay leaves.
+/// Registers the metrics. Returns the counter of unknown references of the WBL replay.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
-    let appended = |labels, number: fn(&HeadStats) -> &AtomicU64| {
+    let appended = |labels, counter: fn(&HeadStats) -> &AtomicU64| {
         let db = db.clone();
         let value = move || {
-            db.head().map_or(0.0, |head| number(head.stats()).load(Ordering::Relaxed) as f64)
+            db.head().map_or(0.0, |head| counter(head.stats()).load(Ordering::Relaxed) as f64)
         };
         LabeledFn { labels, value: Box::new(value) }
     };
@@ -34,7 +34,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
     )
 }
 
-/// Shows what a replay found.
-pub(crate) fn observe(unknown_refs: &Counter, found: &WblRecovery) {
-    unknown_refs.inc_by(found.report.unknown_refs);
+/// Records the results of the WBL replay.
+pub(crate) fn observe(unknown_refs: &Counter, recovery: &WblRecovery) {
+    unknown_refs.inc_by(recovery.report.unknown_refs);
 }

@@ -1,13 +1,13 @@
-//! Standard output and standard error, each behind a bounded queue, so that their readers hold up
-//! nobody.
+//! Bounded queues in front of standard output and standard error, so that no thread waits for their
+//! readers.
 //!
-//! [`Output::put`] copies a line into the queue and returns. A thread of the output writes. A line
-//! is dropped and counted if the queue is full (the reader does not read) or if the write fails
-//! (the reader is gone, the disk is full). Every line is a new attempt: a named pipe may get
-//! another reader, a disk space again.
+//! [`Output::put`] copies a line into the queue and returns; a thread of the output writes. A line
+//! is dropped and counted if the queue is full (the reader is slow) or if the write fails (the
+//! reader has closed the pipe, the disk is full). Each line is a new attempt, because a named pipe
+//! may get another reader and a disk may get free space.
 //!
 //! # Locking
-//! One mutex around the queue, held to copy or take a line, never across a write.
+//! A mutex guards the queue. It is held to copy or take a line, never during a write.
 
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,15 +20,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Bytes of the lines that wait for a write.
+/// Maximum size of the queued lines, bytes.
 const MAX_QUEUED_BYTES: usize = 1 << 20;
-/// A flush gives up after this time without a written line, and after the second one in any case.
+/// Maximum time of a flush without progress, and in total.
 const MAX_FLUSH_STALL: Duration = Duration::from_secs(1);
 const MAX_FLUSH: Duration = Duration::from_secs(5);
-/// A poll for space in a non-blocking pipe ends at the latest after this time.
+/// Maximum time of one poll for space in a non-blocking pipe.
 const POLL_INTERVAL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// A queue of lines and the thread that writes them. Shared by cloning.
+/// Queue of lines and the thread that writes them. Clones share both.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     shared: Arc<Shared>,
@@ -49,13 +49,15 @@ struct Queue {
     lines: VecDeque<Vec<u8>>,
     bytes: usize,
     is_writing: bool,
-    /// Lines that left the queue.
+    /// Number of lines that left the queue, written or dropped.
     done: u64,
 }
 
 impl Output {
-    /// Starts the thread `name`, which writes to a duplicate of `stream`. It calls `on_recovery`
-    /// with the number of dropped lines once a line is written again and no other one waits.
+    /// Starts the thread `name`, which writes to a duplicate of `stream`.
+    ///
+    /// The thread calls `on_recovery` with the number of dropped lines after the next successful
+    /// write that empties the queue.
     ///
     /// # Errors
     /// The system has no file descriptor or no thread left.
@@ -64,7 +66,7 @@ impl Output {
         stream: impl AsFd,
         on_recovery: impl Fn(u64) + Send + 'static,
     ) -> io::Result<Self> {
-        // Not the stream of std: whoever prints there in between would wait for its lock.
+        // A duplicate descriptor: the lock of the std stream would block other threads that print.
         let sink = Sink { file: File::from(stream.as_fd().try_clone_to_owned()?), is_torn: false };
         let shared = Arc::new(Shared::default());
         let thread = thread::Builder::new().name(name.to_owned());
@@ -76,7 +78,7 @@ impl Output {
     /// Queues a line, which ends with its line break. Does not wait for the write.
     pub(crate) fn put(&self, line: &[u8]) {
         let mut queue = self.shared.queue.lock();
-        // One longer than the queue may be is taken if nothing else waits.
+        // An empty queue accepts a line that is larger than the limit.
         if queue.bytes > 0 && queue.bytes + line.len() > MAX_QUEUED_BYTES {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -87,7 +89,8 @@ impl Output {
         self.shared.queued.notify_one();
     }
 
-    /// Returns when all queued lines are written or dropped, or when nothing moves for a second.
+    /// Waits until all queued lines are written or dropped, or until there is no progress for a
+    /// second.
     pub(crate) fn flush(&self) {
         let end = Instant::now() + MAX_FLUSH;
         let mut queue = self.shared.queue.lock();
@@ -102,7 +105,7 @@ impl Output {
         }
     }
 
-    /// Number of lines that were not written.
+    /// Returns the number of dropped lines.
     pub(crate) fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
@@ -138,7 +141,7 @@ impl Shared {
         }
     }
 
-    /// Returns `true` if no line waits.
+    /// Returns `true` if the queue is empty.
     fn line_done(&self) -> bool {
         let mut queue = self.queue.lock();
         queue.is_writing = false;
@@ -148,15 +151,15 @@ impl Shared {
     }
 }
 
-/// The stream itself.
+/// Output file and the state of its last line.
 struct Sink {
     file: File,
-    /// The last write failed in the middle of its line.
+    /// Whether the last write failed in the middle of a line.
     is_torn: bool,
 }
 
 impl Sink {
-    /// Writes a whole line; waits as long as the reader does not read.
+    /// Writes a complete line. Blocks while the reader does not read.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_torn {
             self.write(b"\n")?;
@@ -181,11 +184,11 @@ impl Sink {
         Ok(())
     }
 
-    /// Waits for space in a pipe that somebody made non-blocking.
+    /// Waits for space in a non-blocking pipe. Its reader may have set it to non-blocking.
     fn wait_writable(&self) {
         let mut fds = [PollFd::new(&self.file, PollFlags::OUT)];
         if poll(&mut fds, Some(&POLL_INTERVAL)).is_err() {
-            // Without poll it is tried again now and then.
+            // If poll fails, retry at intervals instead of spinning.
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -244,8 +247,10 @@ mod tests {
     fn blocked_pipe_bounds_the_queue_and_resumes() {
         let (mut reader, writer) = pipe().unwrap();
         let recovered = Arc::new(Mutex::new(0));
-        let told = Arc::clone(&recovered);
-        let output = Output::start("test", writer, move |dropped| *told.lock() += dropped).unwrap();
+        let recovered_writer = Arc::clone(&recovered);
+        let output =
+            Output::start("test", writer, move |dropped| *recovered_writer.lock() += dropped)
+                .unwrap();
         let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
         let lines = 4 * MAX_QUEUED_BYTES / line.len();
         (0..lines).for_each(|_| output.put(&line));

@@ -37,7 +37,7 @@ use tokio::task::{JoinError, JoinHandle};
 /// Error of a run that did not shut down cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A listen address cannot be listeners.
+    /// A listen address cannot be bound.
     #[error("cannot listen on --web.listen-address={address}: {source}")]
     Bind {
         /// Value of the flag `--web.listen-address`.

@@ -1,14 +1,14 @@
-//! Sockets to listen on.
+//! Listening sockets.
 //!
-//! | address        | listens on                                                              |
-//! |----------------|-------------------------------------------------------------------------|
-//! | `:9201`        | every address of IPv4 and IPv6; of IPv4 if the machine has no IPv6       |
-//! | `[::]:9201`    | every address of IPv4 and IPv6; an error without IPv6                    |
-//! | `0.0.0.0:9201` | every address of IPv4                                                    |
-//! | another        | the first address of the host that can be bound                         |
+//! | address | listens on |
+//! |---|---|
+//! | `:9201` | every IPv4 and IPv6 address; IPv4 only if the machine has no IPv6 |
+//! | `[::]:9201` | every IPv4 and IPv6 address; an error without IPv6 |
+//! | `0.0.0.0:9201` | every IPv4 address |
+//! | any other | the first address of the host that can be bound |
 //!
-//! Both families share one socket. Its IPV6_V6ONLY is cleared, because its default is a setting of
-//! the machine (`net.ipv6.bindv6only`).
+//! Both families share one socket. IPV6_V6ONLY is cleared explicitly, because its default is a
+//! setting of the machine (`net.ipv6.bindv6only`).
 
 use crate::config::address::ListenAddress;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -17,13 +17,13 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::TcpListener;
 
-/// Connections that wait to be accepted; the kernel has a limit of its own (`net.core.somaxconn`).
+/// Maximum number of connections that wait for accept. The kernel limit is `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
 /// Binds an address.
 ///
 /// # Errors
-/// What the system says, for `:PORT` only if neither family can be bound.
+/// The error of the system; for `:PORT`, if neither family can be bound.
 pub(crate) async fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
     match address.host.as_str() {
         "" => bind_every_address(address.port, bind_both_families),
@@ -32,8 +32,10 @@ pub(crate) async fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
     }
 }
 
-/// Binds both families with `both`, or IPv4 alone if the machine has no IPv6. A port in use stays
-/// an error: a socket of one family would hide that the other one is served by somebody else.
+/// Binds both families with `both`, or IPv4 only if the machine has no IPv6.
+///
+/// A port in use remains an error: with a socket of one family, another process could serve the
+/// other family unnoticed.
 fn bind_every_address(
     port: u16,
     both: fn(u16) -> io::Result<TcpListener>,
@@ -57,7 +59,7 @@ fn listen(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {
     if domain == Domain::IPV6 {
         socket.set_only_v6(false)?;
     }
-    // A restart does not wait for the connections of the last run to time out.
+    // Allows a restart while connections of the previous run are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -113,8 +115,8 @@ mod tests {
 
     #[tokio::test]
     async fn port_in_use_on_either_family_is_an_error() {
-        let taken = listen(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
-        let port = taken.local_addr().unwrap().port();
+        let occupied = listen(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, 0).into()).unwrap();
+        let port = occupied.local_addr().unwrap().port();
         let error = bind_every_address(port, bind_both_families).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }

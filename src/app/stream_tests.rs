@@ -1,4 +1,4 @@
-//! Write streams over gRPC, without sockets: order, acks, how a stream ends, and what holds it back.
+//! gRPC write streams without sockets: order, acks, end of a stream, and backpressure.
 
 use crate::app::edge::{
     TestResponse, TestServer, now_ms, partially_invalid_request, request, series, valid_request,
@@ -22,13 +22,13 @@ use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 const PATH: &str = "/narthex.v1.Write/WriteStream";
-const EVERYTHING: &str = "/api/v1/export?match[]={__name__!=%22%22}";
+const EXPORT_ALL: &str = "/api/v1/export?match[]={__name__!=%22%22}";
 
 fn frame(message: &[u8]) -> Bytes {
     [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat().into()
 }
 
-/// A message with a request of remote write 1.0, given as bytes.
+/// Encodes a message with a remote write 1.0 request, given as bytes.
 fn v1(sequence: u64, request: &[u8]) -> Bytes {
     let mut message = WriteStreamRequest { sequence, request: None }.encode_to_vec();
     prost::encoding::encode_key(2, prost::encoding::WireType::LengthDelimited, &mut message);
@@ -68,7 +68,7 @@ fn sequences(got: &TestResponse) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn every_request_is_acknowledged_in_order_with_its_counts() {
+async fn requests_are_acknowledged_in_order_with_counts() {
     let edge = TestServer::ready(&[]).await;
     let now = now_ms();
     let two = request(vec![series("a", &[(now, 1.0)]), series("b", &[(now, 2.0)])]);
@@ -91,12 +91,12 @@ async fn every_request_is_acknowledged_in_order_with_its_counts() {
             (u64::MAX, samples(2), None)
         ]
     );
-    assert_eq!(edge.get(EVERYTHING).await.text().lines().count(), 3);
+    assert_eq!(edge.get(EXPORT_ALL).await.text().lines().count(), 3);
     assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
 }
 
 #[tokio::test]
-async fn what_is_refused_for_good_is_said_in_the_ack_and_the_stream_goes_on() {
+async fn permanent_rejection_is_in_ack_and_stream_continues() {
     let edge = TestServer::ready(&["--storage.remote.write-max-series=2"]).await;
     let now = now_ms();
     let three = request(["a", "b", "c"].map(|name| series(name, &[(now, 1.0)])).to_vec());
@@ -132,34 +132,34 @@ async fn what_is_refused_for_good_is_said_in_the_ack_and_the_stream_goes_on() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_where_its_sender_breaks_the_rules_and_what_came_before_is_acknowledged() {
+async fn invalid_message_ends_stream_after_earlier_acks() {
     let edge = TestServer::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
     let neither = frame(&WriteStreamRequest { sequence: 4, request: None }.encode_to_vec());
     let both = frame(b"\x08\x04\x12\x00\x1a\x00");
     let large = frame(&[0; 2100]);
     let cut = Bytes::from_static(b"\0\0\0\x07\xd0abc");
-    for (what, bad, code, says) in [
-        ("a number again", one(3), "3", "3%20came%20after%203"),
-        ("a lower number", one(2), "3", "2%20came%20after%203"),
+    for (case, bad, code, expected) in [
+        ("a repeated sequence", one(3), "3", "3%20came%20after%203"),
+        ("a lower sequence", one(2), "3", "2%20came%20after%203"),
         ("no request", neither, "3", "neither"),
         ("two requests", both, "3", "more%20than%20one"),
         ("no message", frame(b"\xff"), "3", "not%20a"),
-        ("a message that is cut off", cut, "3", "ends%20within"),
+        ("a truncated message", cut, "3", "ends%20within"),
         ("another protocol", Bytes::from_static(b"GET / HTTP/1.1\r\n"), "3", "begins"),
-        ("a packed message", Bytes::from_static(b"\x01\0\0\0\x01x"), "12", "compressed"),
+        ("an unannounced encoding", Bytes::from_static(b"\x01\0\0\0\x01x"), "12", "compressed"),
         ("a large message", large, "8", "limit"),
     ] {
         let got = stream(&edge, &[one(1), one(3), bad, one(9)]).await;
-        assert_eq!((sequences(&got), got.grpc_status()), (vec![1, 3], code), "{what}");
+        assert_eq!((sequences(&got), got.grpc_status()), (vec![1, 3], code), "{case}");
         let message = got.trailers["grpc-message"].to_str().unwrap();
-        assert!(message.contains(says), "{what}: {message}");
-        assert_eq!(got.trailers.contains_key("grpc-status-details-bin"), code == "3", "{what}");
-        assert_eq!(stream(&edge, &[one(1)]).await.grpc_status(), "0", "after {what}");
+        assert!(message.contains(expected), "{case}: {message}");
+        assert_eq!(got.trailers.contains_key("grpc-status-details-bin"), code == "3", "{case}");
+        assert_eq!(stream(&edge, &[one(1)]).await.grpc_status(), "0", "after {case}");
     }
 }
 
 #[tokio::test]
-async fn where_nothing_is_taken_a_stream_is_told_when_to_come_back() {
+async fn rejected_stream_has_retry_info() {
     let edge = TestServer::starting(&[]).await;
     stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
     edge.context.db.replay().unwrap();
@@ -172,9 +172,9 @@ async fn where_nothing_is_taken_a_stream_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn there_are_only_so_many_streams() {
+async fn number_of_streams_is_limited() {
     let edge = TestServer::ready(&["--grpc.max-streams=1"]).await;
-    let open = Open::on(&edge).await;
+    let open = OpenStream::on(&edge).await;
     let metrics = edge.get("/metrics").await;
     assert!(metrics.text().contains("narthex_grpc_write_streams 1.0\n"), "{}", metrics.text());
     assert!(
@@ -192,11 +192,11 @@ async fn one_client_cannot_hold_all_write_streams() {
     let edge = TestServer::ready(&["--grpc.max-streams=4"]).await;
     let from = |address: &str| Some(PeerAddress(address.parse().unwrap()));
     let (greedy, other) = (from("192.0.2.1"), from("192.0.2.2"));
-    let open = [Open::of(&edge, greedy).await, Open::of(&edge, greedy).await];
+    let open = [OpenStream::of(&edge, greedy).await, OpenStream::of(&edge, greedy).await];
     let mut request = call(one(1).into());
     request.extensions_mut().insert(greedy.unwrap());
     edge.send(request).await.assert_grpc_retry_later();
-    let mut others = Open::of(&edge, other).await;
+    let mut others = OpenStream::of(&edge, other).await;
     others.put(one(1)).await;
     assert_eq!(others.ack().await, 1);
     let metrics = edge.get("/metrics").await;
@@ -211,13 +211,13 @@ async fn one_client_cannot_hold_all_write_streams() {
     }
 }
 
-/// A stream into which a test puts frames one by one.
-struct Open {
+/// Stream to which a test sends frames one by one.
+struct OpenStream {
     frames: mpsc::Sender<Result<Bytes, std::io::Error>>,
     answer: axum::response::Response,
 }
 
-impl Open {
+impl OpenStream {
     async fn on(edge: &TestServer) -> Self {
         Self::of(edge, None).await
     }
@@ -241,7 +241,7 @@ impl Open {
         acks(&data)[0].sequence
     }
 
-    /// Ends the client's side; the rest of the answer.
+    /// Ends the client side and returns the rest of the response.
     async fn end(self) -> TestResponse {
         drop(self.frames);
         let (head, body) = self.answer.into_parts();
@@ -257,15 +257,15 @@ impl Open {
 }
 
 #[tokio::test]
-async fn when_the_server_drains_what_was_read_is_acknowledged_and_the_stream_ends() {
+async fn drain_acknowledges_received_requests_and_ends_stream() {
     let edge = TestServer::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
-    let (mut idle, busy) = (Open::on(&edge).await, Open::on(&edge).await);
+    let (mut idle, busy) = (OpenStream::on(&edge).await, OpenStream::on(&edge).await);
     idle.put(one(1)).await;
     assert_eq!(idle.ack().await, 1);
     let at_work = edge.context.write_gate.acquire().await.unwrap();
     busy.put(one(1)).await;
     busy.put(one(2)).await;
-    // The channel has room again only when both were taken out of it.
+    // The channel has capacity again only after both frames were received.
     busy.frames.reserve().await.map(drop).unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     edge.context.lifecycle.advance(Phase::Draining);
@@ -273,19 +273,19 @@ async fn when_the_server_drains_what_was_read_is_acknowledged_and_the_stream_end
     let collected = body.collect().await.unwrap();
     assert_eq!(collected.trailers().unwrap()["grpc-status"], "14", "{head:?}");
     drop(at_work);
-    let got = Open { frames: mpsc::channel(1).0, answer: busy.answer }.end().await;
+    let got = OpenStream { frames: mpsc::channel(1).0, answer: busy.answer }.end().await;
     assert_eq!((sequences(&got), got.grpc_status()), (vec![1, 2], "14"));
     drop((idle.frames, busy.frames));
 }
 
 #[tokio::test]
-async fn a_client_that_takes_no_acks_is_not_read_from_and_holds_no_memory() {
+async fn client_that_reads_no_acks_is_not_read_from() {
     let edge = TestServer::ready(&[]).await;
-    let open = Open::on(&edge).await;
+    let open = OpenStream::on(&edge).await;
     let mut taken = 0;
     while open.frames.send_timeout(Ok(one(taken)), Duration::from_millis(300)).await.is_ok() {
         taken += 1;
-        assert!(taken < 100, "everything is taken");
+        assert!(taken < 100, "the stream must stop reading");
     }
     assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
     let got = open.end().await;
@@ -294,7 +294,7 @@ async fn a_client_that_takes_no_acks_is_not_read_from_and_holds_no_memory() {
 }
 
 #[tokio::test]
-async fn a_stream_waits_for_memory_instead_of_being_refused() {
+async fn stream_waits_for_memory() {
     let edge = Arc::new(TestServer::ready(&["--web.max-bytes-in-flight=2000"]).await);
     let mut others = edge.context.body_limits.budget.reserve();
     others.extend(900).unwrap();
@@ -310,10 +310,10 @@ async fn a_stream_waits_for_memory_instead_of_being_refused() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_nothing_behind() {
+async fn disconnected_client_releases_permit_and_memory() {
     let edge = TestServer::ready(&["--grpc.max-streams=1"]).await;
     for broken in [true, false] {
-        let mut open = Open::on(&edge).await;
+        let mut open = OpenStream::on(&edge).await;
         open.put(one(1)).await;
         assert_eq!(open.ack().await, 1);
         open.put(one(2).slice(..9)).await;
@@ -326,13 +326,15 @@ async fn a_client_that_goes_away_leaves_nothing_behind() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), freed).await.expect("the place is free again");
+        tokio::time::timeout(Duration::from_secs(5), freed)
+            .await
+            .expect("the permit must be released");
         assert!(edge.get("/metrics").await.text().contains("narthex_request_bytes_in_flight 0"));
     }
 }
 
 #[tokio::test]
-async fn a_stream_ends_at_the_deadline_of_its_client() {
+async fn stream_ends_at_client_deadline() {
     let edge = TestServer::ready(&[]).await;
     let (frames, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     let mut request = call(Body::new(ChannelBody::from(receiver)));
@@ -343,8 +345,8 @@ async fn a_stream_ends_at_the_deadline_of_its_client() {
     drop(frames);
 }
 
-/// A frame whose message is gzip.
-fn packed(frame: &Bytes) -> Bytes {
+/// Compresses the message of a frame with gzip.
+fn gzip_frame(frame: &Bytes) -> Bytes {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(&frame[5..]).unwrap();
     let message = encoder.finish().unwrap();
@@ -352,10 +354,10 @@ fn packed(frame: &Bytes) -> Bytes {
 }
 
 #[tokio::test]
-async fn packed_messages_are_taken_and_one_that_unpacks_to_too_much_ends_the_stream() {
+async fn compressed_messages_are_accepted_up_to_the_limit() {
     let edge = TestServer::ready(&["--storage.remote.write-max-decoded-size=2KB"]).await;
     let bomb = v1(3, &vec![0; 1 << 20]);
-    let frames = [one(1), packed(&one(2)), packed(&bomb), one(4)];
+    let frames = [one(1), gzip_frame(&one(2)), gzip_frame(&bomb), one(4)];
     let mut request = call(Body::from(frames.concat()));
     request.headers_mut().insert("grpc-encoding", "gzip".parse().unwrap());
     let got = edge.send(request).await;

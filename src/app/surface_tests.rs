@@ -1,4 +1,4 @@
-//! Reads, exports, health, readiness and metrics, as a client sees them.
+//! Reads, exports, health, readiness and metrics as a client sees them.
 
 use crate::app::edge::{
     TestServer, grpc_request, now_ms, read_all_request, request, series, snappy_block,
@@ -21,7 +21,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tower::ServiceExt;
 
 #[tokio::test]
-async fn a_wrong_method_is_405_and_a_wrong_path_404() {
+async fn unknown_method_is_405_and_unknown_path_404() {
     let edge = TestServer::ready(&[]).await;
     let got = edge.get("/api/v1/write").await;
     assert_eq!((got.status, got.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
@@ -32,7 +32,7 @@ async fn a_wrong_method_is_405_and_a_wrong_path_404() {
 }
 
 #[tokio::test]
-async fn a_read_answers_what_was_written() {
+async fn read_returns_written_samples() {
     let edge = TestServer::ready(&[]).await;
     let now = now_ms();
     let written =
@@ -47,13 +47,13 @@ async fn a_read_answers_what_was_written() {
         (got.header("content-type"), got.header("content-encoding")),
         ("application/x-protobuf", "snappy")
     );
-    let unpacked = snap::raw::Decoder::new().decompress_vec(&got.body).unwrap();
-    let response = pb::ReadResponse::decode(&unpacked[..]).unwrap();
+    let decompressed = snap::raw::Decoder::new().decompress_vec(&got.body).unwrap();
+    let response = pb::ReadResponse::decode(&decompressed[..]).unwrap();
     assert_eq!(response.results[0].timeseries, written);
 }
 
 #[tokio::test]
-async fn bad_reads_are_400_and_too_many_at_once_503() {
+async fn invalid_reads_are_400_and_overload_is_503() {
     let edge = TestServer::ready(&[
         "--storage.remote.read-sample-limit=1",
         "--storage.remote.read-concurrent-limit=1",
@@ -69,7 +69,7 @@ async fn bad_reads_are_400_and_too_many_at_once_503() {
     let streamed = pb::ReadRequest { accepted_response_types: vec![1, 0], ..read_all_request() };
     let bad_streamed = pb::ReadRequest { accepted_response_types: vec![1], ..regex.clone() };
     let got = edge.read(&streamed).await;
-    assert_eq!(got.status, StatusCode::OK, "the limit of samples does not hold for chunks");
+    assert_eq!(got.status, StatusCode::OK, "the sample limit must not apply to chunks");
     assert_eq!(
         got.header("content-type"),
         "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
@@ -92,7 +92,7 @@ async fn bad_reads_are_400_and_too_many_at_once_503() {
 }
 
 #[tokio::test]
-async fn a_streamed_read_for_which_there_is_no_memory_is_503() {
+async fn streamed_read_without_memory_is_503() {
     let edge = TestServer::ready(&["--web.max-bytes-in-flight=2MB"]).await;
     edge.read(&pb::ReadRequest { accepted_response_types: vec![1], ..read_all_request() })
         .await
@@ -109,7 +109,7 @@ async fn a_streamed_read_for_which_there_is_no_memory_is_503() {
 }
 
 #[tokio::test]
-async fn metadata_is_answered_in_the_form_of_prometheus() {
+async fn metadata_response_has_prometheus_format() {
     let edge = TestServer::ready(&[]).await;
     let family = |name: &str, kind: i32, help: &str| pb::MetricMetadata {
         r#type: kind,
@@ -160,7 +160,7 @@ async fn metadata_is_answered_in_the_form_of_prometheus() {
 }
 
 #[tokio::test]
-async fn an_export_is_json_lines() {
+async fn export_is_json_lines() {
     let edge = TestServer::ready(&[]).await;
     let now = now_ms();
     edge.write(snappy_block(&request(vec![
@@ -189,7 +189,7 @@ async fn an_export_is_json_lines() {
 }
 
 #[tokio::test]
-async fn a_starting_server_is_healthy_and_not_ready() {
+async fn starting_server_is_healthy_and_not_ready() {
     let edge = TestServer::starting(&[]).await;
     assert_eq!(edge.get("/-/healthy").await.status, StatusCode::OK);
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -204,27 +204,30 @@ async fn a_starting_server_is_healthy_and_not_ready() {
 }
 
 #[tokio::test]
-async fn metrics_count_requests_and_are_compressed_for_who_takes_it() {
+async fn metrics_count_requests_and_support_gzip() {
     let edge = TestServer::ready(&[]).await;
     edge.write(snappy_block(&valid_request())).await;
     let got = edge.get("/metrics").await;
     let line = "prometheus_http_requests_total{handler=\"/api/v1/write\",code=\"204\"} 1\n";
     assert!(got.text().contains(line), "{}", got.text());
     assert!(got.text().contains("narthex_request_bytes_in_flight 0"), "{}", got.text());
-    let packed = edge
+    let compressed = edge
         .send(
             Request::get("/metrics").header("accept-encoding", "gzip").body(Body::empty()).unwrap(),
         )
         .await;
-    assert_eq!(packed.header("content-encoding"), "gzip");
+    assert_eq!(compressed.header("content-encoding"), "gzip");
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&packed.body[..]), &mut text)
-        .unwrap();
+    std::io::Read::read_to_string(
+        &mut flate2::read::GzDecoder::new(&compressed.body[..]),
+        &mut text,
+    )
+    .unwrap();
     assert!(text.contains(line));
 }
 
 #[tokio::test]
-async fn grpc_health_is_that_of_each_service() {
+async fn grpc_health_follows_lifecycle() {
     let edge = TestServer::starting(&[]).await;
     let asked = async |service: &str| {
         let request = tonic_health::pb::HealthCheckRequest { service: service.to_owned() };
@@ -251,7 +254,7 @@ async fn grpc_health_is_that_of_each_service() {
 }
 
 #[tokio::test]
-async fn a_watch_of_health_hears_of_the_drain_and_ends() {
+async fn health_watch_ends_after_drain() {
     let edge = TestServer::ready(&[]).await;
     let message = tonic_health::pb::HealthCheckRequest { service: "narthex.v1.Write".to_owned() }
         .encode_to_vec();
@@ -279,7 +282,7 @@ async fn a_watch_of_health_hears_of_the_drain_and_ends() {
 }
 
 #[tokio::test]
-async fn a_read_whose_client_goes_away_is_no_longer_counted() {
+async fn disconnected_read_is_not_counted() {
     let edge = TestServer::ready(&["--storage.remote.read-concurrent-limit=1"]).await;
     let _at_work = edge.context.read_gate.acquire().await.unwrap();
     let text = async || edge.get("/metrics").await.text().to_owned();
@@ -296,27 +299,31 @@ async fn a_read_whose_client_goes_away_is_no_longer_counted() {
 }
 
 #[tokio::test]
-async fn an_export_that_is_not_taken_in_time_gives_its_place_back_and_breaks_off() {
+async fn slow_export_releases_permit_and_is_aborted() {
     let edge = TestServer::ready(&["--web.read-timeout=200ms"]).await;
     let now = now_ms();
     let many: Vec<_> = (0..50_000).map(|i| (now + i, i as f64)).collect();
     edge.write(snappy_block(&request(vec![series("many", &many)]))).await;
     let asked = Request::get("/api/v1/export?match[]=many").body(Body::empty()).unwrap();
-    let untaken = edge.router.clone().oneshot(asked).await.unwrap().into_body();
+    let unread_body = edge.router.clone().oneshot(asked).await.unwrap().into_body();
     assert_eq!(edge.context.export_gate.in_flight(), 1);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(edge.context.export_gate.in_flight(), 1, "more than a client has to take ahead");
+    assert_eq!(
+        edge.context.export_gate.in_flight(),
+        1,
+        "the permit must be held while the response is not read"
+    );
     let freed = async {
         while edge.context.export_gate.in_flight() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(5), freed).await.unwrap();
-    assert!(untaken.collect().await.is_err());
+    assert!(unread_body.collect().await.is_err());
 }
 
 #[tokio::test]
-async fn an_open_watch_of_health_does_not_hold_up_the_drain() {
+async fn open_health_watch_does_not_delay_drain() {
     let edge = TestServer::ready(&[]).await;
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();

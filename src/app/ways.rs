@@ -1,4 +1,5 @@
-//! For tests: the same request over every way in, its answer told in the terms of HTTP.
+//! Test helper: sends the same write over every protocol and maps the response to HTTP status
+//! codes.
 
 use crate::app::edge::{TestResponse, TestServer, grpc_request, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2;
@@ -7,7 +8,7 @@ use crate::remote::pb::prometheus as pb;
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
-/// A way in.
+/// Protocol and message version of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WritePath {
     Http1,
@@ -18,14 +19,14 @@ pub(crate) enum WritePath {
     StreamV2,
 }
 
-/// What a write was answered.
+/// Result of a write, independent of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WriteResult {
-    /// The status over HTTP, or the one that means the same.
+    /// HTTP status, or the equivalent of the gRPC status.
     pub(crate) status: u16,
-    /// What is said of it.
+    /// Error message; empty on success.
     pub(crate) text: String,
-    /// Samples, histograms, exemplars, where the answer has them.
+    /// Stored samples, histograms and exemplars, if the response has the counts.
     pub(crate) stored: Option<[u64; 3]>,
 }
 
@@ -33,12 +34,12 @@ impl WritePath {
     pub(crate) const ALL: [Self; 6] =
         [Self::Http1, Self::Http2, Self::GrpcV1, Self::GrpcV2, Self::StreamV1, Self::StreamV2];
 
-    /// Whether requests are of remote write 2.0.
+    /// Returns `true` for remote write 2.0.
     pub(crate) fn is_v2(self) -> bool {
         matches!(self, Self::Http2 | Self::GrpcV2 | Self::StreamV2)
     }
 
-    /// The message with these series.
+    /// Encodes the series as a request.
     pub(crate) fn message(self, series: &[pb::TimeSeries]) -> Vec<u8> {
         if self.is_v2() {
             in_v2(series).encode_to_vec()
@@ -47,69 +48,74 @@ impl WritePath {
         }
     }
 
-    pub(crate) async fn write(self, edge: &TestServer, series: &[pb::TimeSeries]) -> WriteResult {
-        self.write_bytes(edge, &self.message(series)).await
+    pub(crate) async fn write(self, server: &TestServer, series: &[pb::TimeSeries]) -> WriteResult {
+        self.write_bytes(server, &self.message(series)).await
     }
 
-    /// Sends bytes as a message.
-    pub(crate) async fn write_bytes(self, edge: &TestServer, message: &[u8]) -> WriteResult {
+    /// Sends bytes as a request.
+    pub(crate) async fn write_bytes(self, server: &TestServer, message: &[u8]) -> WriteResult {
         match self {
-            Self::Http1 => over_http(edge, "application/x-protobuf", message).await,
+            Self::Http1 => over_http(server, "application/x-protobuf", message).await,
             Self::Http2 => {
                 over_http(
-                    edge,
+                    server,
                     "application/x-protobuf;proto=io.prometheus.write.v2.Request",
                     message,
                 )
                 .await
             }
-            Self::GrpcV1 => unary(edge.grpc("/narthex.v1.Write/WriteV1", message).await),
-            Self::GrpcV2 => unary(edge.grpc("/narthex.v1.Write/WriteV2", message).await),
+            Self::GrpcV1 => unary(server.grpc("/narthex.v1.Write/WriteV1", message).await),
+            Self::GrpcV2 => unary(server.grpc("/narthex.v1.Write/WriteV2", message).await),
             Self::StreamV1 | Self::StreamV2 => {
-                streamed(edge, if self.is_v2() { 3 } else { 2 }, message).await
+                streamed(server, if self.is_v2() { 3 } else { 2 }, message).await
             }
         }
     }
 }
 
-async fn over_http(edge: &TestServer, content_type: &str, message: &[u8]) -> WriteResult {
-    let got = edge.write_as(content_type, "snappy", snappy_block(message)).await;
+async fn over_http(server: &TestServer, content_type: &str, message: &[u8]) -> WriteResult {
+    let response = server.write_as(content_type, "snappy", snappy_block(message)).await;
     let counts = ["samples", "histograms", "exemplars"];
-    let counts = counts
-        .map(|kind| got.header(&format!("x-prometheus-remote-write-{kind}-written")).parse().ok());
+    let counts = counts.map(|kind| {
+        response.header(&format!("x-prometheus-remote-write-{kind}-written")).parse().ok()
+    });
     let stored = if let [Some(a), Some(b), Some(c)] = counts { Some([a, b, c]) } else { None };
-    if got.status.as_u16() == 503 {
-        got.assert_retry_later();
+    if response.status.as_u16() == 503 {
+        response.assert_retry_later();
     }
-    WriteResult { status: got.status.as_u16(), text: got.text().to_owned(), stored }
+    WriteResult { status: response.status.as_u16(), text: response.text().to_owned(), stored }
 }
 
-fn unary(got: TestResponse) -> WriteResult {
-    let code = got.grpc_status().parse().unwrap();
+fn unary(response: TestResponse) -> WriteResult {
+    let code = response.grpc_status().parse().unwrap();
     if code == 14 {
-        got.assert_grpc_retry_later();
+        response.assert_grpc_retry_later();
     }
     let stored =
-        (code == 0).then(|| written_counts(WriteResponse::decode(&got.body[5..]).unwrap()));
-    WriteResult { status: as_http(code), text: status_message(&got), stored }
+        (code == 0).then(|| written_counts(WriteResponse::decode(&response.body[5..]).unwrap()));
+    WriteResult { status: as_http(code), text: status_message(&response), stored }
 }
 
-/// A stream with one request; its ack is the answer, or where there is none the end of the stream.
-async fn streamed(edge: &TestServer, field: u32, request: &[u8]) -> WriteResult {
+/// Opens a stream with one request. The result is its ack or, without one, the end of the stream.
+async fn streamed(server: &TestServer, field: u32, request: &[u8]) -> WriteResult {
     let mut message = vec![8, 1];
     encode_key(field, WireType::LengthDelimited, &mut message);
     encode_varint(request.len() as u64, &mut message);
     message.extend(request);
-    let got = edge.send(grpc_request("/narthex.v1.Write/WriteStream", &message)).await;
-    let code = got.grpc_status().parse().unwrap();
+    let response = server.send(grpc_request("/narthex.v1.Write/WriteStream", &message)).await;
+    let code = response.grpc_status().parse().unwrap();
     if code == 14 {
-        got.assert_grpc_retry_later();
+        response.assert_grpc_retry_later();
     }
-    if got.body.is_empty() {
-        return WriteResult { status: as_http(code), text: status_message(&got), stored: None };
+    if response.body.is_empty() {
+        return WriteResult {
+            status: as_http(code),
+            text: status_message(&response),
+            stored: None,
+        };
     }
-    assert_eq!(code, 0, "a stream with an ack goes on");
-    let ack = WriteStreamResponse::decode(&got.body[5..]).unwrap();
+    assert_eq!(code, 0, "a stream must continue after an ack");
+    let ack = WriteStreamResponse::decode(&response.body[5..]).unwrap();
     assert_eq!(ack.sequence, 1);
     let (status, text) = ack
         .refused
@@ -121,10 +127,13 @@ fn written_counts(response: WriteResponse) -> [u64; 3] {
     [response.samples, response.histograms, response.exemplars]
 }
 
-/// The message of a status.
-fn status_message(got: &TestResponse) -> String {
-    let headers =
-        if got.trailers.contains_key("grpc-status") { &got.trailers } else { &got.headers };
+/// Returns the message of the gRPC status.
+fn status_message(response: &TestResponse) -> String {
+    let headers = if response.trailers.contains_key("grpc-status") {
+        &response.trailers
+    } else {
+        &response.headers
+    };
     tonic::Status::from_header_map(headers).unwrap().message().to_owned()
 }
 
@@ -136,23 +145,23 @@ fn as_http(code: u32) -> u16 {
         12 => 415,
         13 => 500,
         14 => 503,
-        other => panic!("code {other} is none of the contract's"),
+        other => panic!("unexpected status code {other}"),
     }
 }
 
-/// The same series as a request of remote write 2.0.
+/// Converts series to a request of remote write 2.0.
 fn in_v2(series: &[pb::TimeSeries]) -> v2::Request {
     let mut symbols = vec![String::new()];
     let mut refer = |labels: &[pb::Label]| -> Vec<u32> {
-        let texts = labels.iter().flat_map(|label| [&label.name, &label.value]);
-        let place = |text: &String| match symbols.iter().position(|symbol| symbol == text) {
-            Some(place) => place as u32,
+        let strings = labels.iter().flat_map(|label| [&label.name, &label.value]);
+        let symbol_ref = |text: &String| match symbols.iter().position(|symbol| symbol == text) {
+            Some(symbol_ref) => symbol_ref as u32,
             None => {
                 symbols.push(text.clone());
                 symbols.len() as u32 - 1
             }
         };
-        texts.map(place).collect()
+        strings.map(symbol_ref).collect()
     };
     let timeseries = series
         .iter()
@@ -167,7 +176,7 @@ fn in_v2(series: &[pb::TimeSeries]) -> v2::Request {
                     start_timestamp: 0,
                 })
                 .collect(),
-            // The fields of 1.0 have the same numbers in 2.0.
+            // Histograms have the same field numbers in 1.0 and 2.0.
             histograms: series
                 .histograms
                 .iter()

@@ -53,7 +53,7 @@ fn display_values(matches: &ArgMatches) -> FlagValues {
         };
         values.insert(name.to_owned(), value);
     }
-    // A negative form is not listed; it sets the value of the positive first.
+    // A negative form is not listed; it sets the value of the positive one.
     let negated = command.get_arguments().filter_map(|arg| {
         let name = arg.get_long()?.strip_prefix(NO)?;
         let is_given =
