@@ -1,10 +1,10 @@
-//! The index of a block of many series: written, opened, queried, read and verified.
+//! Index of a block with many series: write, open, select, read and verify.
 //!
 //! ```text
 //! cargo bench --bench block_index -- [--series 1000000]
 //! ```
 //!
-//! Prints times and memory; asserts nothing about them.
+//! Prints times and memory and asserts nothing about them.
 
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
@@ -36,8 +36,8 @@ fn series_count() -> usize {
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     match (args.next().as_deref(), args.next()) {
         (None, _) => 1_000_000,
-        (Some("--series"), Some(count)) => count.parse().expect("a number"),
-        (Some(other), _) => panic!("unknown flag {other}, or without a value"),
+        (Some("--series"), Some(count)) => count.parse().expect("value must be a number"),
+        (Some(other), _) => panic!("unknown flag or missing value: {other}"),
     }
 }
 
@@ -118,7 +118,7 @@ fn label_pairs(number: usize) -> [(&'static str, String); 10] {
     ]
 }
 
-/// Peak and current memory of the process.
+/// Returns the peak and the current memory of the process.
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status

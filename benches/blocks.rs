@@ -1,16 +1,17 @@
-//! What blocks cost: the compaction of a large head, the bytes on disk, the compaction of blocks.
+//! Cost of blocks: compaction of a large head, size on disk, compaction of blocks.
 //!
 //! ```text
-//! cargo bench --bench blocks -- [--head-series 1000000] [--series 5000] [--prometheus /usr/bin/prometheus]
+//! cargo bench --bench blocks -- [--head-series 1000000] [--series 5000] [--prometheus PATH]
 //! ```
 //!
-//! 1. A head of `--head-series` series over three hours and a little is compacted while a client goes on writing: how long it takes, how
-//!    memory grows over what it was just before, how long the slowest write takes.
-//! 2. The same ten hours of `--series` series at 15 s, written to both programs, which may make only blocks of two hours: bytes per sample in
-//!    the blocks.
-//! 3. Both compact a copy of the same directory, the one that Prometheus wrote: time, CPU and memory over idle.
+//! 1. A head of `--head-series` series and slightly more than three hours is compacted while a
+//!    client writes: duration, memory growth, slowest write.
+//! 2. Ten hours of `--series` series at an interval of 15 s are written to both programs, limited
+//!    to blocks of two hours: bytes per sample in the blocks.
+//! 3. Both compact a copy of the directory that Prometheus wrote: duration, CPU time, and memory
+//!    above idle.
 //!
-//! Prints figures; asserts nothing about them.
+//! Prints figures and asserts nothing about them.
 
 mod rig;
 
@@ -27,20 +28,20 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const MINUTE_MS: i64 = 60_000;
 const RANGE_MS: i64 = 120 * MINUTE_MS;
-/// Samples of each series of the large head.
+/// Samples per series of the large head.
 const HEAD_ROUNDS: usize = 12;
 const MIB: f64 = 1_048_576.0;
 const ONLY_SMALL_BLOCKS: &[&str] =
     &["--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"];
 
-/// What the command line asks for.
+/// Options of the command line.
 struct Plan {
     head_series: usize,
     series: usize,
     prometheus: String,
 }
 
-/// The most that a server used over what it had at first, and for how long it was at work.
+/// Peak usage of a server above its start, and the duration of the work.
 struct Work {
     seconds: f64,
     cpu_seconds: f64,
@@ -69,10 +70,12 @@ impl Plan {
         };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
-            let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
+            let value = args.next().unwrap_or_else(|| panic!("{flag} needs a value"));
             match flag.as_str() {
-                "--head-series" => plan.head_series = value.parse().expect("a number"),
-                "--series" => plan.series = value.parse().expect("a number"),
+                "--head-series" => {
+                    plan.head_series = value.parse().expect("value must be a number")
+                }
+                "--series" => plan.series = value.parse().expect("value must be a number"),
                 "--prometheus" => plan.prometheus = value,
                 other => panic!("unknown flag {other}"),
             }
@@ -81,22 +84,26 @@ impl Plan {
     }
 }
 
-/// The beginning of a block range, so that data of so many minutes from there ends at about the present.
+/// Returns the start of a block range for data of `minutes` minutes that ends about now.
 fn aligned_start(minutes: i64) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
-        as i64;
-    // Three blocks from there make one of the next length.
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("clock must be after 1970").as_millis()
+            as i64;
+    // Aligned to three blocks, which compact to one block of the next range.
     (now - minutes * MINUTE_MS).div_euclid(3 * RANGE_MS) * 3 * RANGE_MS
 }
 
 fn compact_head(plan: &Plan) {
     let series = plan.head_series;
-    let (dir, port, target) =
-        (tempfile::tempdir().expect("a temporary directory"), free_port(), rig::narthex(&[]));
+    let (dir, port, target) = (
+        tempfile::tempdir().expect("cannot create temporary directory"),
+        free_port(),
+        rig::narthex(&[]),
+    );
     let mut server = launch(&target, dir.path(), port);
     wait_until_ready(&target, &mut server, port);
     let start = aligned_start(200);
-    // Three hours less a step: a moment later begins a compaction.
+    // Three hours less a step: the next step triggers a compaction.
     let step = 15 * MINUTE_MS;
     for round in 0..HEAD_ROUNDS {
         send(&[requests(series, |series| time_series(series, round, step, start))], 4, port);
@@ -132,35 +139,36 @@ fn compact_head(plan: &Plan) {
                 || metric(port, "prometheus_tsdb_head_truncations_total") >= 1.0
         });
         done.store(true, Ordering::Relaxed);
-        let (slowest, calm) = writer.join().expect("the writer goes on");
+        let (slowest, calm) = writer.join().expect("writer panicked");
         (work, slowest, calm)
     });
     println!("head compaction of {series} series, {HEAD_ROUNDS} samples each");
     println!(
-        "  {:.2} s of its own count, {:.2} s until the memory was given back",
+        "  {:.2} s by its own metric, {:.2} s until the memory was released",
         metric(port, "prometheus_tsdb_compaction_duration_seconds_sum"),
         work.seconds
     );
     print_memory(&work);
     println!(
-        "  slowest write of 100 samples: {:.1} ms during it, {:.1} ms before",
+        "  slowest write of 100 samples: {:.1} ms during the compaction, {:.1} ms before",
         slowest.as_secs_f64() * 1e3,
         calm.as_secs_f64() * 1e3
     );
     end(server);
 }
 
-/// Writes a sample of each of 100 series; how long the answer took.
+/// Writes a sample of each of 100 series. Returns the response time.
 fn write_small(connection: &mut Connection, round: usize, start: i64) -> Duration {
     let request = requests(100, |series| time_series(series + 500, round, 100, start));
-    let begun = Instant::now();
+    let sent_at = Instant::now();
     connection.post(&request[0]);
-    begun.elapsed()
+    sent_at.elapsed()
 }
 
 fn print_memory(work: &Work) {
     println!(
-        "  resident memory {:.0} -> {:.0} MiB ({:+.1} %), without mapped files {:.0} -> {:.0} MiB ({:+.1} %)",
+        "  resident memory {:.0} -> {:.0} MiB ({:+.1} %), without mapped files \
+         {:.0} -> {:.0} MiB ({:+.1} %)",
         work.rss_before / MIB,
         work.rss_peak / MIB,
         (work.rss_peak / work.rss_before - 1.0) * 100.0,
@@ -170,10 +178,10 @@ fn print_memory(work: &Work) {
     );
 }
 
-/// Looks at a server until something is done.
+/// Measures a server until `is_done`.
 fn watch(server: &Child, mut is_done: impl FnMut() -> bool) -> Work {
     let before = Usage::of(server);
-    let begun = Instant::now();
+    let start = Instant::now();
     let (mut rss_peak, mut anonymous_peak) = (before.rss, before.anonymous);
     let mut looks = 0;
     loop {
@@ -183,7 +191,7 @@ fn watch(server: &Child, mut is_done: impl FnMut() -> bool) -> Work {
         looks += 1;
         if looks % 5 == 0 && is_done() {
             return Work {
-                seconds: begun.elapsed().as_secs_f64(),
+                seconds: start.elapsed().as_secs_f64(),
                 cpu_seconds: usage.cpu_seconds - before.cpu_seconds,
                 rss_before: before.rss,
                 rss_peak,
@@ -191,7 +199,7 @@ fn watch(server: &Child, mut is_done: impl FnMut() -> bool) -> Work {
                 anonymous_peak,
             };
         }
-        assert!(begun.elapsed() < Duration::from_secs(900), "it takes too long");
+        assert!(start.elapsed() < Duration::from_secs(900), "work took longer than 900 s");
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -205,7 +213,7 @@ fn compare_blocks(plan: &Plan) {
     for target in
         [rig::narthex(ONLY_SMALL_BLOCKS), rig::prometheus(&plan.prometheus, ONLY_SMALL_BLOCKS)]
     {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        let dir = tempfile::tempdir().expect("cannot create temporary directory");
         let port = free_port();
         let mut server = launch(&target, dir.path(), port);
         wait_until_ready(&target, &mut server, port);
@@ -223,7 +231,10 @@ fn compare_blocks(plan: &Plan) {
             |(size, samples), block| {
                 (
                     size + disk_usage(block) as f64,
-                    samples + meta(block)["stats"]["numSamples"].as_f64().expect("a number"),
+                    samples
+                        + meta(block)["stats"]["numSamples"]
+                            .as_f64()
+                            .expect("value must be a number"),
                 )
             },
         );
@@ -248,14 +259,14 @@ fn compare_blocks(plan: &Plan) {
     );
 }
 
-/// A server that is started on a copy of a directory compacts it.
+/// Starts a server on a copy of a directory and waits until it has compacted it.
 fn compact_copy(target: &Target<'_>, from: &Path) -> Work {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir().expect("cannot create temporary directory");
     let data = dir.path().join("data");
     copy(from, &data);
-    // Without the log: what is measured is the compaction.
-    for folder in ["wal", "chunks_head", "wbl"] {
-        let _ = fs::remove_dir_all(data.join(folder));
+    // Without WAL, WBL and head chunks: only the compaction is measured.
+    for dir_name in ["wal", "chunks_head", "wbl"] {
+        let _ = fs::remove_dir_all(data.join(dir_name));
     }
     let port = free_port();
     let mut server = launch(target, dir.path(), port);
@@ -264,7 +275,7 @@ fn compact_copy(target: &Target<'_>, from: &Path) -> Work {
         blocks(&data).iter().any(|block| meta(block)["compaction"]["level"].as_u64() > Some(1))
     });
     println!(
-        "  {}: {:.2} s until it is there, {:.2} CPU s",
+        "  {}: {:.2} s until the block exists, {:.2} CPU s",
         target.name,
         metric(port, "prometheus_tsdb_compaction_duration_seconds_sum"),
         work.cpu_seconds
@@ -275,16 +286,14 @@ fn compact_copy(target: &Target<'_>, from: &Path) -> Work {
 }
 
 fn end(mut server: Child) {
-    server.kill().expect("the server runs");
-    server.wait().expect("the server ends");
+    server.kill().expect("server must be running");
+    server.wait().expect("cannot wait for server");
 }
 
-/// The folders of finished blocks, oldest first.
+/// Lists the directories of complete blocks, oldest first.
 fn blocks(data: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(data)
-        .expect("the data directory can be listed")
-        .flatten()
-        .map(|entry| entry.path());
+    let entries =
+        fs::read_dir(data).expect("cannot list data directory").flatten().map(|entry| entry.path());
     let mut blocks: Vec<_> = entries
         .filter(|path| path.join("meta.json").exists() && path.extension().is_none())
         .collect();

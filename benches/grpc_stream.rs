@@ -1,14 +1,15 @@
-//! The same requests of remote write 1.0 over HTTP, over unary gRPC and over gRPC streams, each to a narthex of its own.
+//! Remote write 1.0 over HTTP, unary gRPC and gRPC streams, each to its own narthex.
 //!
 //! ```text
-//! cargo bench --bench grpc_stream -- [--series 100000] [--rounds 40] [--writers 4] [--ahead 16] [--sync interval]
+//! cargo bench --bench grpc_stream -- [--series 100000] [--rounds 40] [--writers 4] [--ahead 16]
+//! [--sync interval]
 //! ```
 //!
-//! Each round sends one sample of every series, 2000 series a request, snappy over HTTP and plain over gRPC. A writer over HTTP or unary gRPC
-//! waits for each answer; a stream has up to `--ahead` requests without an ack. The first round, which makes the series, is not counted.
-//! CPU time is the server's, as the kernel accounts for it; requests per second include the sender, which runs on the same processors.
-//!
-//! Prints figures; asserts nothing about them.
+//! Each round sends one sample of every series, 2000 series per request, snappy over HTTP and plain
+//! over gRPC. HTTP and unary writers wait for each response; a stream has up to `--ahead` requests
+//! without an ack. The first round, which creates the series, is not measured. CPU time is that of
+//! the server; requests per second include the sender, which shares the CPUs. Prints figures and
+//! asserts nothing about them.
 
 mod rig;
 
@@ -31,21 +32,21 @@ use tonic_prost::{ProstCodec, ProstDecoder};
 
 const SCRAPE_INTERVAL_MS: i64 = 15_000;
 
-/// `narthex.v1.WriteStreamResponse`, as far as it is looked at.
+/// Used fields of `narthex.v1.WriteStreamResponse`.
 #[derive(Clone, PartialEq, Message)]
 struct Ack {
     #[prost(message, optional, tag = "2")]
     stored: Option<Stored>,
 }
 
-/// `narthex.v1.WriteResponse`, as far as it is looked at.
+/// Used fields of `narthex.v1.WriteResponse`.
 #[derive(Clone, Copy, PartialEq, Message)]
 struct Stored {
     #[prost(uint64, tag = "1")]
     samples: u64,
 }
 
-/// Messages that are encoded already.
+/// Codec for messages that are encoded already.
 struct Encoded<T>(PhantomData<T>);
 
 impl<T: Message + Default + Send + 'static> Codec for Encoded<T> {
@@ -73,7 +74,7 @@ impl<T> Encoder for Encoded<T> {
     }
 }
 
-/// What the command line asks for.
+/// Options of the command line.
 struct Plan {
     series: usize,
     rounds: usize,
@@ -82,9 +83,9 @@ struct Plan {
     sync: String,
 }
 
-/// A way in.
+/// Protocol of a writer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
+enum Protocol {
     Http,
     Unary,
     Stream,
@@ -93,7 +94,7 @@ enum Way {
 fn main() {
     let plan = Plan::from_args();
     let start =
-        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("clock must be after 1970").as_millis()
             as i64
             - SCRAPE_INTERVAL_MS * plan.rounds as i64;
     let sample = |round| move |series| time_series(series, round, SCRAPE_INTERVAL_MS, start);
@@ -107,8 +108,8 @@ fn main() {
         "{:<10}{:>20}{:>36}{:>24}",
         "", "samples per second", "CPU seconds per million samples", "resident memory, MiB"
     );
-    for way in [Way::Http, Way::Unary, Way::Stream] {
-        measure(&plan, way, &rounds);
+    for protocol in [Protocol::Http, Protocol::Unary, Protocol::Stream] {
+        measure(&plan, protocol, &rounds);
     }
 }
 
@@ -118,12 +119,12 @@ impl Plan {
             Self { series: 100_000, rounds: 40, writers: 4, ahead: 16, sync: "interval".into() };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
-            let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
+            let value = args.next().unwrap_or_else(|| panic!("{flag} needs a value"));
             match flag.as_str() {
-                "--series" => plan.series = value.parse().expect("a number"),
-                "--rounds" => plan.rounds = value.parse().expect("a number"),
-                "--writers" => plan.writers = value.parse().expect("a number"),
-                "--ahead" => plan.ahead = value.parse().expect("a number"),
+                "--series" => plan.series = value.parse().expect("value must be a number"),
+                "--rounds" => plan.rounds = value.parse().expect("value must be a number"),
+                "--writers" => plan.writers = value.parse().expect("value must be a number"),
+                "--ahead" => plan.ahead = value.parse().expect("value must be a number"),
                 "--sync" => plan.sync = value,
                 other => panic!("unknown flag {other}"),
             }
@@ -132,8 +133,8 @@ impl Plan {
     }
 }
 
-fn measure(plan: &Plan, way: Way, rounds: &[Vec<Vec<u8>>]) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+fn measure(plan: &Plan, protocol: Protocol, rounds: &[Vec<Vec<u8>>]) {
+    let dir = tempfile::tempdir().expect("cannot create temporary directory");
     let port = free_port();
     let sync = format!("--storage.tsdb.wal-sync={}", plan.sync);
     let flags = [sync.as_str()];
@@ -141,37 +142,37 @@ fn measure(plan: &Plan, way: Way, rounds: &[Vec<Vec<u8>>]) {
     let mut server = launch(&target, dir.path(), port);
     wait_until_ready(&target, &mut server, port);
     let (first, rest) = rounds.split_at(1);
-    send(plan, way, first, port);
+    send(plan, protocol, first, port);
     let before = Usage::of(&server);
-    let seconds = send(plan, way, rest, port);
+    let seconds = send(plan, protocol, rest, port);
     let after = Usage::of(&server);
-    server.kill().expect("the server runs");
-    server.wait().expect("the server ends");
+    server.kill().expect("server must be running");
+    server.wait().expect("cannot wait for server");
     let samples = (plan.series * rest.len()) as f64;
     println!(
         "{:<10}{:>20.0}{:>36.3}{:>24.1}",
-        format!("{way:?}").to_lowercase(),
+        format!("{protocol:?}").to_lowercase(),
         samples / seconds,
         (after.cpu_seconds - before.cpu_seconds) / samples * 1e6,
         after.rss / 1_048_576.0
     );
 }
 
-/// Sends rounds; how many seconds it took, without the encoding.
-fn send(plan: &Plan, way: Way, rounds: &[Vec<Vec<u8>>], port: u16) -> f64 {
-    if way == Way::Http {
+/// Sends the rounds. Returns the duration in seconds, without the encoding.
+fn send(plan: &Plan, protocol: Protocol, rounds: &[Vec<Vec<u8>>], port: u16) -> f64 {
+    if protocol == Protocol::Http {
         let begun = Instant::now();
         rig::send(rounds, plan.writers, port);
         return begun.elapsed().as_secs_f64();
     }
     let plain = |body: &Vec<u8>| {
-        snap::raw::Decoder::new().decompress_vec(body).expect("it was just compressed")
+        snap::raw::Decoder::new().decompress_vec(body).expect("body must be a snappy block")
     };
     let rounds: Vec<Arc<Vec<Bytes>>> = rounds
         .iter()
         .map(|round| {
-            let numbered = round.iter().enumerate().map(|(number, body)| match way {
-                Way::Stream => enveloped(number as u64, &plain(body)),
+            let numbered = round.iter().enumerate().map(|(number, body)| match protocol {
+                Protocol::Stream => stream_message(number as u64, &plain(body)),
                 _ => plain(body).into(),
             });
             Arc::new(numbered.collect())
@@ -179,7 +180,7 @@ fn send(plan: &Plan, way: Way, rounds: &[Vec<Vec<u8>>], port: u16) -> f64 {
         .collect();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(async {
+    runtime.expect("cannot start runtime").block_on(async {
         let begun = Instant::now();
         for round in rounds {
             let next = Arc::new(AtomicUsize::new(0));
@@ -187,18 +188,18 @@ fn send(plan: &Plan, way: Way, rounds: &[Vec<Vec<u8>>], port: u16) -> f64 {
                 .map(|_| {
                     let (round, next) = (round.clone(), next.clone());
                     let share = Share { round, next };
-                    tokio::spawn(write(way, port, share, plan.ahead))
+                    tokio::spawn(write(protocol, port, share, plan.ahead))
                 })
                 .collect();
             for writer in writers {
-                writer.await.expect("a writer ends");
+                writer.await.expect("writer panicked");
             }
         }
         begun.elapsed().as_secs_f64()
     })
 }
 
-fn enveloped(sequence: u64, request: &[u8]) -> Bytes {
+fn stream_message(sequence: u64, request: &[u8]) -> Bytes {
     let mut message = BytesMut::with_capacity(request.len() + 16);
     encode_key(1, WireType::Varint, &mut message);
     encode_varint(sequence, &mut message);
@@ -208,7 +209,7 @@ fn enveloped(sequence: u64, request: &[u8]) -> Bytes {
     message.freeze()
 }
 
-/// A round, shared by all writers.
+/// Requests of a round, shared by all writers.
 struct Share {
     round: Arc<Vec<Bytes>>,
     next: Arc<AtomicUsize>,
@@ -220,22 +221,22 @@ impl Share {
     }
 }
 
-async fn write(way: Way, port: u16, share: Share, ahead: usize) {
+async fn write(protocol: Protocol, port: u16, share: Share, ahead: usize) {
     let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))
-        .expect("an address")
+        .expect("invalid address")
         .tcp_nodelay(true);
-    let channel = endpoint.connect().await.expect("the server listens");
+    let channel = endpoint.connect().await.expect("cannot connect to server");
     let mut client = Grpc::new(channel).max_encoding_message_size(usize::MAX);
-    client.ready().await.expect("a connection");
-    if way == Way::Unary {
+    client.ready().await.expect("cannot connect to server");
+    if protocol == Protocol::Unary {
         let path = PathAndQuery::from_static("/narthex.v1.Write/WriteV1");
         while let Some(message) = share.take() {
-            client.ready().await.expect("a connection");
+            client.ready().await.expect("cannot connect to server");
             let answer = client
                 .unary(Request::new(message), path.clone(), Encoded::<Stored>(PhantomData))
                 .await;
             assert_eq!(
-                answer.expect("it is stored").into_inner().samples,
+                answer.expect("write failed").into_inner().samples,
                 SERIES_PER_REQUEST as u64
             );
         }
@@ -248,20 +249,20 @@ async fn write(way: Way, port: u16, share: Share, ahead: usize) {
         path,
         Encoded::<Ack>(PhantomData),
     );
-    let mut acks = streaming.await.expect("a stream").into_inner();
-    let room = Arc::new(Semaphore::new(ahead));
+    let mut acks = streaming.await.expect("cannot open stream").into_inner();
+    let permits = Arc::new(Semaphore::new(ahead));
     let sending = tokio::spawn({
-        let room = room.clone();
+        let permits = permits.clone();
         async move {
             while let Some(message) = share.take() {
-                room.acquire().await.expect("it stays open").forget();
-                messages.send(message).await.expect("the stream goes on");
+                permits.acquire().await.expect("semaphore closed").forget();
+                messages.send(message).await.expect("stream ended early");
             }
         }
     });
-    while let Some(ack) = acks.message().await.expect("the stream goes on") {
+    while let Some(ack) = acks.message().await.expect("stream ended early") {
         assert_eq!(ack.stored, Some(Stored { samples: SERIES_PER_REQUEST as u64 }));
-        room.add_permits(1);
+        permits.add_permits(1);
     }
-    sending.await.expect("all was sent");
+    sending.await.expect("sender panicked");
 }

@@ -1,14 +1,15 @@
-//! What late samples and native histograms cost, beside floats in order: CPU per sample and bytes per sample in blocks.
+//! Cost of out-of-order samples and native histograms compared with in-order floats: CPU time per
+//! sample and bytes per sample in blocks.
 //!
 //! ```text
-//! cargo bench --bench kinds -- [--series 20000] [--rounds 100] [--writers 2] [--prometheus /usr/bin/prometheus]
+//! cargo bench --bench kinds -- [--series 20000] [--rounds 100] [--writers 2] [--prometheus PATH]
 //! ```
 //!
-//! Three times the same series at three minutes: all in order; a tenth of the samples an hour late; a fifth of the series native histograms of
-//! twenty buckets. The CPU time is that of the whole process, blocks included. The same goes to a Prometheus, with an out-of-order window
-//! and native histograms switched on.
-//!
-//! Prints figures; asserts nothing about them.
+//! Three runs with the same series at an interval of three minutes: all samples in order; 10 % of
+//! the samples an hour late; 20 % of the series native histograms of 20 buckets. The CPU time is
+//! that of the whole process, including compaction. Prometheus gets the same data, with an
+//! out-of-order window and native histograms enabled. Prints figures and asserts nothing about
+//! them.
 
 mod rig;
 
@@ -21,12 +22,12 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const INTERVAL_MS: i64 = 180_000;
-/// How many rounds a late sample is late.
+/// Delay of a late sample, rounds.
 const LATE_ROUNDS: usize = 20;
 const BUCKETS: u64 = 20;
 const WINDOW: &str = "storage:\n  tsdb:\n    out_of_order_time_window: 2h\n";
 
-/// What the command line asks for.
+/// Options of the command line.
 struct Plan {
     series: usize,
     rounds: usize,
@@ -34,7 +35,7 @@ struct Plan {
     prometheus: String,
 }
 
-/// What is sent.
+/// Composition of the data.
 #[derive(Clone, Copy, PartialEq)]
 enum Mix {
     InOrder,
@@ -42,7 +43,7 @@ enum Mix {
     Histograms,
 }
 
-/// What was measured of one server with one mix.
+/// Measurements of one server with one mix.
 struct Figures {
     cpu_seconds: f64,
     rss: f64,
@@ -52,8 +53,9 @@ struct Figures {
 
 fn main() {
     let plan = Plan::from_args();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
-        as i64;
+    let now =
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("clock must be after 1970").as_millis()
+            as i64;
     let start = (now - INTERVAL_MS * plan.rounds as i64) / 7_200_000 * 7_200_000 - 7_200_000;
     println!("{} series, {} rounds, {} writers", plan.series, plan.rounds, plan.writers);
     println!("{:<34}{:>14}{:>14}{:>12}", "", "narthex", "prometheus", "ratio");
@@ -89,11 +91,11 @@ impl Plan {
         };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
-            let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
+            let value = args.next().unwrap_or_else(|| panic!("{flag} needs a value"));
             match flag.as_str() {
-                "--series" => plan.series = value.parse().expect("a number"),
-                "--rounds" => plan.rounds = value.parse().expect("a number"),
-                "--writers" => plan.writers = value.parse().expect("a number"),
+                "--series" => plan.series = value.parse().expect("value must be a number"),
+                "--rounds" => plan.rounds = value.parse().expect("value must be a number"),
+                "--writers" => plan.writers = value.parse().expect("value must be a number"),
                 "--prometheus" => plan.prometheus = value,
                 other => panic!("unknown flag {other}"),
             }
@@ -102,7 +104,7 @@ impl Plan {
     }
 }
 
-/// The same server, with a configuration file that sets the window.
+/// Adds a configuration file that sets the out-of-order window.
 fn with_window(target: Target<'_>) -> Target<'_> {
     let Target { name, command } = target;
     let command = move |dir: &Path, port: u16| {
@@ -147,7 +149,7 @@ fn rounds(plan: &Plan, mix: Mix, start: i64) -> Vec<Vec<Vec<u8>>> {
     (0..plan.rounds).map(|round| requests(plan.series, make(round))).collect()
 }
 
-/// A counter whose buckets all grow.
+/// Returns a counter histogram whose buckets all grow.
 fn histogram(timestamp: i64, round: usize) -> Histogram {
     let counts: Vec<u64> =
         (0..BUCKETS).map(|bucket| round as u64 * (bucket + 3) + bucket * 7 % 5).collect();
@@ -169,16 +171,16 @@ fn histogram(timestamp: i64, round: usize) -> Histogram {
 }
 
 fn measure(target: &Target<'_>, plan: &Plan, rounds: &[Vec<Vec<u8>>]) -> Figures {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir().expect("cannot create temporary directory");
     let port = free_port();
     let mut server = launch(target, dir.path(), port);
     wait_until_ready(target, &mut server, port);
     let idle = Usage::of(&server);
     send(rounds, plan.writers, port);
-    wait_until_blocks_rest(&dir.path().join("data"));
+    wait_for_stable_blocks(&dir.path().join("data"));
     let end = Usage::of(&server);
-    server.kill().expect("the server runs");
-    server.wait().expect("the server ends");
+    server.kill().expect("server must be running");
+    server.wait().expect("cannot wait for server");
     let mut figures = Figures {
         cpu_seconds: end.cpu_seconds - idle.cpu_seconds,
         rss: end.rss,
@@ -187,27 +189,27 @@ fn measure(target: &Target<'_>, plan: &Plan, rounds: &[Vec<Vec<u8>>]) -> Figures
     };
     for block in blocks(&dir.path().join("data")) {
         figures.block_bytes += disk_usage(&block) as f64;
-        let meta = fs::read_to_string(block.join("meta.json")).expect("a block has a meta.json");
-        let meta: serde_json::Value = serde_json::from_str(&meta).expect("it is JSON");
+        let meta = fs::read_to_string(block.join("meta.json")).expect("cannot read meta.json");
+        let meta: serde_json::Value = serde_json::from_str(&meta).expect("meta.json must be JSON");
         figures.block_samples += meta["stats"]["numSamples"].as_f64().unwrap_or_default();
     }
     figures
 }
 
-/// The folders of whole blocks.
+/// Lists the directories of complete blocks.
 fn blocks(data: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(data).expect("the data directory is there").flatten();
+    let entries = fs::read_dir(data).expect("cannot list data directory").flatten();
     entries
         .map(|entry| entry.path())
         .filter(|path| path.join("meta.json").exists() && path.extension().is_none())
         .collect()
 }
 
-/// Returns when there are blocks and they have been the same for a while.
-fn wait_until_blocks_rest(data: &Path) {
-    let begun = Instant::now();
+/// Waits until there are blocks and their list is unchanged for 20 s, at most 240 s.
+fn wait_for_stable_blocks(data: &Path) {
+    let start = Instant::now();
     let (mut before, mut since) = (Vec::new(), Instant::now());
-    while begun.elapsed() < Duration::from_secs(240) {
+    while start.elapsed() < Duration::from_secs(240) {
         let mut now = blocks(data);
         now.sort();
         if now != before {

@@ -1,12 +1,12 @@
-//! Late samples of one series in random order, through a database's life.
+//! Out-of-order samples of one series in random order: append, read, restart, compact.
 //!
 //! ```text
 //! cargo bench --bench late_samples -- [--samples 80000] [--requests 16] [--new-series]
 //! ```
 //!
-//! Prints the CPU time of this process for each step: appending, appending the same again, reading,
-//! starting again, making blocks. With `--new-series` the first request creates the series and has
-//! all samples. Asserts that every sample is read back, nothing about time.
+//! Prints the CPU time of this process for each step: append, append the same again, read, restart,
+//! compact to blocks. With `--new-series`, the first request creates the series and has all
+//! samples. Asserts that every sample is read back, nothing about time.
 
 use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::LabelsBuilder;
@@ -19,14 +19,15 @@ use std::path::Path;
 
 const HOUR: i64 = 3_600_000;
 const BEGIN: i64 = 400_000 * HOUR;
-/// The newest sample of the head; late ones come from the two hours before it.
+/// Newest sample of the head. The out-of-order samples are from the two hours before it.
 const NEWEST: i64 = BEGIN + 2 * HOUR;
 
 fn main() {
     let (mut samples, mut requests, mut is_new) = (80_000usize, 16usize, false);
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(flag) = args.next() {
-        let mut number = || args.next().and_then(|value| value.parse().ok()).expect("a number");
+        let mut number =
+            || args.next().and_then(|value| value.parse().ok()).expect("value must be a number");
         match flag.as_str() {
             "--samples" => samples = number(),
             "--requests" => requests = number(),
@@ -34,7 +35,7 @@ fn main() {
             other => panic!("unknown flag {other}"),
         }
     }
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir().expect("cannot create temporary directory");
     let times = shuffled(samples);
     let pieces: Vec<&[i64]> =
         times.chunks(times.len().div_ceil(if is_new { 1 } else { requests })).collect();
@@ -59,7 +60,7 @@ fn main() {
     clock.step("read");
     append(&db, "newest", &[NEWEST + 4 * HOUR]);
     db.run_maintenance_once(NEWEST).expect("blocks");
-    clock.step("make blocks");
+    clock.step("compact to blocks");
     assert_eq!(read(&db), expected);
     clock.step("read");
 }
@@ -67,28 +68,32 @@ fn main() {
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.settings.out_of_order_window_ms = 2 * HOUR;
-    let db = Db::open(options).expect("a database");
-    db.replay().expect("a replay");
+    let db = Db::open(options).expect("cannot open database");
+    db.replay().expect("cannot replay");
     db
 }
 
 fn append(db: &Db, series: &str, times: &[i64]) {
-    let labels = LabelsBuilder::from_iter([("__name__", series)]).build().expect("labels");
-    let mut appender = db.appender().expect("an appender");
+    let labels =
+        LabelsBuilder::from_iter([("__name__", series)]).build().expect("labels must be valid");
+    let mut appender = db.appender().expect("cannot append");
     let points = times.iter().map(|t| Sample::from(FloatSample::new(*t, *t as f64)));
     appender
         .append_or_create(&labels, points, |point, why| panic!("{point:?}: {why:?}"))
-        .expect("a series");
-    appender.commit().expect("a commit");
+        .expect("cannot append series");
+    appender.commit().expect("cannot commit");
 }
 
 fn read(db: &Db) -> usize {
-    let matchers = [Matcher::new(MatchType::Equal, "__name__", "late").expect("a matcher")];
-    let series = db.querier().select(&matchers, TimeRange::ALL).expect("an answer");
-    series.map(|series| series.expect("a series").float_samples(TimeRange::ALL).count()).sum()
+    let matchers =
+        [Matcher::new(MatchType::Equal, "__name__", "late").expect("matcher must be valid")];
+    let series = db.querier().select(&matchers, TimeRange::ALL).expect("cannot select");
+    series
+        .map(|series| series.expect("cannot append series").float_samples(TimeRange::ALL).count())
+        .sum()
 }
 
-/// Times within the window, each once, in an order that is always the same.
+/// Returns distinct timestamps within the window in a fixed random order.
 fn shuffled(count: usize) -> Vec<i64> {
     let step = (2 * HOUR - 1) / count.max(1) as i64;
     let mut times: Vec<i64> = (0..count as i64).map(|n| BEGIN + n * step.max(1)).collect();
@@ -118,7 +123,7 @@ impl Clock {
     }
 }
 
-/// User and system time as the kernel accounts for them, in ticks of 10 ms.
+/// Returns user and system time, which the kernel counts in ticks of 10 ms.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc");
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

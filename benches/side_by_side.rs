@@ -1,14 +1,16 @@
-//! The same remote-write requests sent to narthex and to a Prometheus, one after the other in one run.
+//! Remote write of the same requests to narthex and then to Prometheus.
 //!
 //! ```text
-//! cargo bench --bench side_by_side -- [--series 100000] [--rounds 60] [--writers 4] [--prometheus /usr/bin/prometheus]
+//! cargo bench --bench side_by_side -- [--series 100000] [--rounds 60] [--writers 4] [--prometheus
+//! /usr/bin/prometheus]
 //! ```
 //!
-//! Each round sends one sample of every series, 2000 series a request, as Prometheus's own sender does. What counts is the
-//! server's CPU time and memory as the kernel accounts for them, so the cost of the sender does not matter. Afterwards the
-//! server is killed and the time until it is ready again is taken.
+//! Each round sends one sample of every series, 2000 series per request, like Prometheus's sender.
+//! CPU time and memory are those of the server as accounted by the kernel, so the cost of the
+//! sender does not matter. Finally the server is killed, and the time until it is ready again is
+//! measured.
 //!
-//! Prints one line per figure with both values and their ratio; asserts nothing about them.
+//! Prints a line per figure with both values and their ratio; asserts nothing about them.
 
 mod rig;
 
@@ -19,7 +21,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 const SCRAPE_INTERVAL_MS: i64 = 15_000;
 
-/// What the command line asks for.
+/// Options of the command line.
 struct Plan {
     series: usize,
     rounds: usize,
@@ -27,7 +29,7 @@ struct Plan {
     prometheus: String,
 }
 
-/// What was measured of one server.
+/// Measurements of one server.
 struct Figures {
     seconds: f64,
     cpu_seconds: f64,
@@ -42,7 +44,7 @@ struct Figures {
 fn main() {
     let plan = Plan::from_args();
     let start =
-        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("clock must be after 1970").as_millis()
             as i64
             - SCRAPE_INTERVAL_MS * plan.rounds as i64;
     println!("encoding {} rounds of {} series", plan.rounds, plan.series);
@@ -65,11 +67,11 @@ impl Plan {
         };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
-            let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
+            let value = args.next().unwrap_or_else(|| panic!("{flag} needs a value"));
             match flag.as_str() {
-                "--series" => plan.series = value.parse().expect("a number"),
-                "--rounds" => plan.rounds = value.parse().expect("a number"),
-                "--writers" => plan.writers = value.parse().expect("a number"),
+                "--series" => plan.series = value.parse().expect("value must be a number"),
+                "--rounds" => plan.rounds = value.parse().expect("value must be a number"),
+                "--writers" => plan.writers = value.parse().expect("value must be a number"),
                 "--prometheus" => plan.prometheus = value,
                 other => panic!("unknown flag {other}"),
             }
@@ -79,7 +81,7 @@ impl Plan {
 }
 
 fn measure(target: &Target<'_>, plan: &Plan, rounds: &[Vec<Vec<u8>>]) -> Figures {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir().expect("cannot create temporary directory");
     let port = free_port();
     let mut server = launch(target, dir.path(), port);
     wait_until_ready(target, &mut server, port);
@@ -92,15 +94,15 @@ fn measure(target: &Target<'_>, plan: &Plan, rounds: &[Vec<Vec<u8>>]) -> Figures
     let seconds = begun.elapsed().as_secs_f64();
     let end = Usage::of(&server);
     let disk_bytes = disk_usage(&dir.path().join("data")) as f64;
-    server.kill().expect("the server runs");
-    server.wait().expect("the server ends");
+    server.kill().expect("server must be running");
+    server.wait().expect("cannot wait for server");
     let killed = Instant::now();
     let mut server = launch(target, dir.path(), port);
     wait_until_ready(target, &mut server, port);
     let ready_seconds = killed.elapsed().as_secs_f64();
     let ready_cpu_seconds = Usage::of(&server).cpu_seconds;
-    server.kill().expect("the server runs");
-    server.wait().expect("the server ends");
+    server.kill().expect("server must be running");
+    server.wait().expect("cannot wait for server");
     println!("{}: done", target.name);
     Figures {
         seconds,

@@ -1,14 +1,14 @@
-//! What a large streamed remote read costs: how fast it comes, how much memory and processor time the server takes for it.
+//! Cost of a large streamed remote read: throughput, memory and CPU time of the server.
 //!
 //! ```text
-//! cargo bench --bench streamed_read -- [--series 6000] [--samples 100] [--rounds 12] [--answer-mib 1024] [--prometheus /usr/bin/prometheus]
+//! cargo bench --bench streamed_read -- [--series 6000] [--samples 100] [--rounds 12] [--answer-mib
+//! 1024] [--prometheus /usr/bin/prometheus]
 //! ```
 //!
-//! Both programs get the same samples, whose values have no pattern, so that a sample takes some nine bytes. Then one request asks for
-//! everything as often as it takes for the answer to have the wanted size; the client throws it away. Memory is anonymous memory, looked at every few
-//! milliseconds: pages of mapped files are the kernel's to drop.
-//!
-//! Prints figures; asserts nothing about them but that the answer came to its end.
+//! Both programs get the same samples with random values, about nine bytes each. One request then
+//! queries everything as often as needed for a response of the wanted size, which the client
+//! discards. Memory is anonymous memory, sampled every few milliseconds: the kernel can drop pages
+//! of mapped files. Prints figures and asserts only that the response is complete.
 
 mod rig;
 
@@ -26,8 +26,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const MIB: f64 = 1_048_576.0;
 const INTERVAL_MS: i64 = 1000;
-/// How often memory is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+/// Interval between two measurements of memory.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Clone, PartialEq, Message)]
 struct ReadRequest {
@@ -57,12 +57,12 @@ struct Matcher {
     value: String,
 }
 
-/// What the command line asks for.
+/// Options of the command line.
 struct Plan {
     series: usize,
-    /// Of a series in one request.
+    /// Samples per series in one request.
     samples: usize,
-    /// How many such requests there are.
+    /// Number of requests per series.
     rounds: usize,
     answer_mib: usize,
     prometheus: String,
@@ -72,7 +72,7 @@ fn main() {
     let plan = Plan::from_args();
     let length = INTERVAL_MS * (plan.samples * plan.rounds) as i64;
     let start =
-        SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis()
+        SystemTime::now().duration_since(UNIX_EPOCH).expect("clock must be after 1970").as_millis()
             as i64
             - length;
     println!("{} series of {} samples", plan.series, plan.samples * plan.rounds);
@@ -96,12 +96,12 @@ impl Plan {
         };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
         while let Some(flag) = args.next() {
-            let value = args.next().unwrap_or_else(|| panic!("{flag} wants a value"));
+            let value = args.next().unwrap_or_else(|| panic!("{flag} needs a value"));
             match flag.as_str() {
-                "--series" => plan.series = value.parse().expect("a number"),
-                "--samples" => plan.samples = value.parse().expect("a number"),
-                "--rounds" => plan.rounds = value.parse().expect("a number"),
-                "--answer-mib" => plan.answer_mib = value.parse().expect("a number"),
+                "--series" => plan.series = value.parse().expect("value must be a number"),
+                "--samples" => plan.samples = value.parse().expect("value must be a number"),
+                "--rounds" => plan.rounds = value.parse().expect("value must be a number"),
+                "--answer-mib" => plan.answer_mib = value.parse().expect("value must be a number"),
                 "--prometheus" => plan.prometheus = value,
                 other => panic!("unknown flag {other}"),
             }
@@ -111,7 +111,7 @@ impl Plan {
 }
 
 fn measure(target: &Target<'_>, plan: &Plan, start: i64) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = tempfile::tempdir().expect("cannot create temporary directory");
     let port = free_port();
     let mut server = launch(target, dir.path(), port);
     wait_until_ready(target, &mut server, port);
@@ -125,7 +125,8 @@ fn measure(target: &Target<'_>, plan: &Plan, start: i64) {
     let read = read(&server, port, queries);
     let grown = (one.anonymous_peak.max(read.anonymous_peak) - idle) / MIB;
     println!(
-        "{}: {:.0} MiB in {:.2} s: {:.0} MB/s; CPU {:.2} s; memory {:.1} MiB when idle, {grown:.1} MiB more at most",
+        "{}: {:.0} MiB in {:.2} s: {:.0} MB/s; CPU {:.2} s; memory {:.1} MiB when idle, \
+         at most {grown:.1} MiB more",
         target.name,
         read.bytes / MIB,
         read.seconds,
@@ -133,11 +134,11 @@ fn measure(target: &Target<'_>, plan: &Plan, start: i64) {
         read.cpu_seconds,
         idle / MIB,
     );
-    server.kill().expect("the server can be killed");
-    server.wait().expect("the server ends");
+    server.kill().expect("cannot kill server");
+    server.wait().expect("cannot wait for server");
 }
 
-/// Some samples of a series.
+/// Returns a range of samples of a series.
 fn part(series: usize, samples: Range<usize>, start: i64) -> TimeSeries {
     let label = |name: &str, value: String| Label { name: name.to_owned(), value };
     let labels =
@@ -153,7 +154,7 @@ fn part(series: usize, samples: Range<usize>, start: i64) -> TimeSeries {
     TimeSeries { labels, samples: samples.map(sample).collect(), histograms: Vec::new() }
 }
 
-/// What a read cost.
+/// Measurements of one read.
 struct Cost {
     bytes: f64,
     seconds: f64,
@@ -161,7 +162,7 @@ struct Cost {
     anonymous_peak: f64,
 }
 
-/// Asks for everything that many times over, and throws it away.
+/// Queries everything `queries` times and discards the response.
 fn read(server: &Child, port: u16, queries: usize) -> Cost {
     let matcher = Matcher { kind: 2, name: "__name__".into(), value: ".+".into() };
     let query = Query { start: 0, end: i64::MAX / 1000, matchers: vec![matcher] };
@@ -176,13 +177,13 @@ fn read(server: &Child, port: u16, queries: usize) -> Cost {
             let mut peak = before.anonymous;
             while !is_done.load(Ordering::Relaxed) {
                 peak = peak.max(Usage::of(server).anonymous);
-                thread::sleep(LOOK);
+                thread::sleep(MEMORY_INTERVAL);
             }
             peak
         });
-        let bytes = answer_of(port, &body);
+        let bytes = discard_response(port, &body);
         is_done.store(true, Ordering::Relaxed);
-        (bytes, peak.join().expect("nothing panics there"))
+        (bytes, peak.join().expect("memory thread panicked"))
     });
     Cost {
         bytes: bytes as f64,
@@ -192,22 +193,23 @@ fn read(server: &Child, port: u16, queries: usize) -> Cost {
     }
 }
 
-/// The bytes of a whole answer, what HTTP adds included.
-fn answer_of(port: u16, body: &[u8]) -> usize {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+/// Sends the request. Returns the size of the complete response, including the HTTP framing.
+fn discard_response(port: u16, body: &[u8]) -> usize {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("cannot connect to server");
     let head = format!(
-        "POST /api/v1/read HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-protobuf\r\n\
-         Content-Encoding: snappy\r\nX-Prometheus-Remote-Read-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
+        "POST /api/v1/read HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
+         X-Prometheus-Remote-Read-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(body))
-        .expect("the server reads");
+        .expect("cannot send request");
     let mut buffer = vec![0; 1 << 20];
     let (mut bytes, mut end) = (0, Vec::new());
     loop {
-        let read = stream.read(&mut buffer).expect("the answer comes to its end");
+        let read = stream.read(&mut buffer).expect("response must be complete");
         if read == 0 {
             break;
         }
@@ -215,6 +217,6 @@ fn answer_of(port: u16, body: &[u8]) -> usize {
         end.extend_from_slice(&buffer[read.saturating_sub(5)..read]);
         end.drain(..end.len().saturating_sub(5));
     }
-    assert!(end.ends_with(b"0\r\n\r\n"), "the answer was cut off");
+    assert!(end.ends_with(b"0\r\n\r\n"), "response is truncated");
     bytes
 }

@@ -1,7 +1,8 @@
-//! How long it takes to read a write request in place, against decoding it with prost; and to store it, 2.0 against 1.0.
+//! Write requests: decoding in place compared with prost, and storing 2.0 compared with 1.0.
 //!
-//! The request is like those of a Prometheus server with default settings: 2000 series, one sample each, a dozen labels. Stored is what
-//! came as a snappy block, of series that are known; the sizes of both versions are printed.
+//! The request is like those of a Prometheus server with default settings: 2000 series, one sample
+//! each, twelve labels. Storing starts from a snappy block and existing series. The sizes of both
+//! versions are printed.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use narthex::metrics::registry::Registry;
@@ -25,7 +26,7 @@ const SERIES: usize = 2000;
 const START: i64 = 1_762_300_800_000;
 const LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
 
-/// The labels of the series, by number.
+/// Returns the labels of a series by its number.
 fn labels(i: usize) -> [(&'static str, String); 12] {
     [
         ("__name__", format!("container_network_receive_bytes_total_{}", i % 50)),
@@ -52,14 +53,14 @@ fn request(timestamp: i64) -> Vec<u8> {
     pb::WriteRequest { timeseries: timeseries.collect(), metadata: Vec::new() }.encode_to_vec()
 }
 
-/// The texts of a 2.0 request, each once.
+/// Symbol table of a 2.0 request, without duplicates.
 struct Symbols {
     texts: Vec<String>,
     places: HashMap<String, u32>,
 }
 
 impl Symbols {
-    fn place(&mut self, text: &str) -> u32 {
+    fn symbol_ref(&mut self, text: &str) -> u32 {
         let next = self.texts.len() as u32;
         *self.places.entry(text.to_owned()).or_insert_with(|| {
             self.texts.push(text.to_owned());
@@ -68,29 +69,33 @@ impl Symbols {
     }
 }
 
-/// The same, with a type and a help text of each series.
+/// Returns the same request as 2.0, with type and help text per series.
 fn request_v2(timestamp: i64) -> Vec<u8> {
     let mut symbols = Symbols { texts: Vec::new(), places: HashMap::new() };
-    symbols.place("");
+    symbols.symbol_ref("");
     let mut timeseries = Vec::new();
     for i in 0..SERIES {
         let labels = labels(i);
         let refs = labels
             .iter()
-            .flat_map(|(name, value)| [symbols.place(name), symbols.place(value)])
+            .flat_map(|(name, value)| [symbols.symbol_ref(name), symbols.symbol_ref(value)])
             .collect();
         let help = format!("Cumulative count of bytes received, number {}.", i % 50);
         timeseries.push(v2::TimeSeries {
             labels_refs: refs,
             samples: vec![v2::Sample { value: i as f64 * 1.5, timestamp, start_timestamp: 0 }],
-            metadata: Some(v2::Metadata { r#type: 1, help_ref: symbols.place(&help), unit_ref: 0 }),
+            metadata: Some(v2::Metadata {
+                r#type: 1,
+                help_ref: symbols.symbol_ref(&help),
+                unit_ref: 0,
+            }),
             ..Default::default()
         });
     }
     v2::Request { symbols: symbols.texts, timeseries }.encode_to_vec()
 }
 
-fn pack(message: &[u8]) -> Vec<u8> {
+fn compress(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(message).unwrap_or_default()
 }
 
@@ -141,18 +146,18 @@ fn write_request_v2(c: &mut Criterion) {
     group.finish();
 }
 
-/// A request by the time of its samples.
-type Make = fn(i64) -> Vec<u8>;
+/// Builds a request with the given timestamp.
+type BuildRequest = fn(i64) -> Vec<u8>;
 
 fn store(c: &mut Criterion) {
     let mut group = c.benchmark_group("store");
     group.throughput(Throughput::Elements(SERIES as u64));
     for (name, version, make) in [
-        ("1.0", RemoteWriteVersion::V1, request as Make),
+        ("1.0", RemoteWriteVersion::V1, request as BuildRequest),
         ("2.0", RemoteWriteVersion::V2, request_v2),
     ] {
         let message = make(START);
-        println!("{name}: {} bytes, {} as a snappy block", message.len(), pack(&message).len());
+        println!("{name}: {} bytes, {} as a snappy block", message.len(), compress(&message).len());
         let Ok(dir) = tempfile::tempdir() else { return };
         let Ok(db) = Db::open(DbOptions::new(dir.path().to_owned())) else { return };
         if db.replay().is_err() {
@@ -171,7 +176,7 @@ fn store(c: &mut Criterion) {
         group.bench_function(name, |b| {
             let next = || {
                 timestamp += 1000;
-                pack(&make(timestamp))
+                compress(&make(timestamp))
             };
             let stored = |body: Vec<u8>| {
                 writer.store(&db, &body, form, START).map(|outcome| outcome.samples)

@@ -1,5 +1,6 @@
-//! What a sample costs in an XOR or XOR2 chunk: appended to it, read out of it. Times are per chunk of 120 samples; criterion's
-//! throughput line gives samples per second.
+//! XOR and XOR2 chunks: append and iterate.
+//!
+//! Times are per chunk of 120 samples. The throughput line of criterion shows samples per second.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use narthex::model::float_sample::FloatSample;
@@ -12,7 +13,7 @@ use std::hint::black_box;
 const SAMPLES: i64 = 120;
 const POLICY: CutPolicy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
 
-/// A shape of series, by name: 120 samples at scrapes 15 s apart.
+/// Returns series of different shapes by name: 120 samples at intervals of 15 s.
 fn shapes() -> [(&'static str, Vec<FloatSample>); 4] {
     let mut state = 1u64;
     let mut random = move || {
@@ -62,7 +63,7 @@ fn append(c: &mut Criterion) {
             });
         }
     }
-    // One sample to each of many open chunks in turn, as requests do it, with the question whether to cut.
+    // One sample per open chunk in turn, like requests, including the decision whether to cut.
     let (_, samples) = shapes().into_iter().nth(1).unwrap_or_default();
     let open = || {
         (

@@ -1,6 +1,7 @@
-//! What the benches against other programs share: servers as processes, the requests that they get, what the kernel says they used.
+//! Shared by the benchmarks against other programs: server processes, write requests, and resource
+//! usage from the kernel.
 
-#![allow(dead_code, reason = "every bench uses the part that it needs")]
+#![allow(dead_code, reason = "each benchmark uses a part of this module")]
 
 use prost::Message;
 use std::fs;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// As many as Prometheus's own sender puts into one.
+/// Series per request, the default of Prometheus's sender.
 pub(crate) const SERIES_PER_REQUEST: usize = 2000;
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -32,7 +33,7 @@ pub(crate) struct TimeSeries {
     pub(crate) histograms: Vec<Histogram>,
 }
 
-/// An integer native histogram.
+/// Message `prometheus.Histogram` with integer counts.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Histogram {
     #[prost(uint64, optional, tag = "1")]
@@ -77,16 +78,16 @@ pub(crate) struct Sample {
     pub(crate) timestamp: i64,
 }
 
-/// How a server is started: its working directory and port.
+/// Builds the command of a server from its working directory and port.
 pub(crate) type Launcher<'a> = Box<dyn Fn(&Path, u16) -> Command + 'a>;
 
-/// A server under test.
+/// Program to measure, and its command.
 pub(crate) struct Target<'a> {
     pub(crate) name: &'a str,
     pub(crate) command: Launcher<'a>,
 }
 
-/// One sample of every series, as compressed requests.
+/// Returns compressed requests with one sample of every series.
 pub(crate) fn requests(series: usize, sample: impl Fn(usize) -> TimeSeries) -> Vec<Vec<u8>> {
     let mut encoder = snap::raw::Encoder::new();
     (0..series)
@@ -101,7 +102,8 @@ pub(crate) fn requests(series: usize, sample: impl Fn(usize) -> TimeSeries) -> V
         .collect()
 }
 
-/// A series as an exporter on one of many hosts has it: ten labels, a counter with uneven steps.
+/// Returns a series like those of node exporters on many hosts: ten labels, a counter with uneven
+/// steps.
 pub(crate) fn time_series(series: usize, round: usize, interval_ms: i64, start: i64) -> TimeSeries {
     let (metric, host) = (series % 500, series / 500);
     let labels = [
@@ -126,7 +128,7 @@ pub(crate) fn time_series(series: usize, round: usize, interval_ms: i64, start: 
     TimeSeries { labels, samples: vec![Sample { value, timestamp }], histograms: Vec::new() }
 }
 
-/// narthex with flags.
+/// Returns narthex with the given flags.
 pub(crate) fn narthex<'a>(flags: &'a [&'a str]) -> Target<'a> {
     let command = move |dir: &Path, port: u16| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_narthex"));
@@ -140,7 +142,7 @@ pub(crate) fn narthex<'a>(flags: &'a [&'a str]) -> Target<'a> {
     Target { name: "narthex", command: Box::new(command) }
 }
 
-/// A Prometheus with flags, as a receiver of remote writes.
+/// Returns Prometheus with the given flags as a remote write receiver.
 pub(crate) fn prometheus<'a>(program: &'a str, flags: &'a [&'a str]) -> Target<'a> {
     let command = move |dir: &Path, port: u16| {
         fs::write(dir.join("prometheus.yml"), "").expect("a configuration file");
@@ -170,16 +172,16 @@ pub(crate) fn wait_until_ready(target: &Target<'_>, server: &mut Child, port: u1
     while Instant::now() < deadline {
         assert!(
             server.try_wait().expect("a child").is_none(),
-            "{} ended before it was ready",
+            "{} exited before it was ready",
             target.name
         );
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
             let request = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-            let mut answer = String::new();
-            let asked = stream
+            let mut response = String::new();
+            let result = stream
                 .write_all(request.as_bytes())
-                .and_then(|()| stream.read_to_string(&mut answer));
-            if asked.is_ok() && answer.starts_with("HTTP/1.1 200") {
+                .and_then(|()| stream.read_to_string(&mut response));
+            if result.is_ok() && response.starts_with("HTTP/1.1 200") {
                 return;
             }
         }
@@ -188,7 +190,8 @@ pub(crate) fn wait_until_ready(target: &Target<'_>, server: &mut Child, port: u1
     panic!("{} was not ready in time", target.name);
 }
 
-/// Sends round after round; a round's requests are shared by all writers, each on a connection of its own.
+/// Sends the rounds in order. All writers share the requests of a round; each has its own
+/// connection.
 pub(crate) fn send(rounds: &[Vec<Vec<u8>>], writers: usize, port: u16) {
     for round in rounds {
         let next = AtomicUsize::new(0);
@@ -211,37 +214,38 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("cannot connect to server");
         stream.set_nodelay(true).expect("a TCP socket");
         Self { stream: BufReader::new(stream) }
     }
 
     pub(crate) fn post(&mut self, body: &[u8]) {
         let head = format!(
-            "POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-protobuf\r\n\
-             Content-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
+            "POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\n\
+             Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n\
+             X-Prometheus-Remote-Write-Version: 0.1.0\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         let mut request = head.into_bytes();
         request.extend_from_slice(body);
-        self.stream.get_mut().write_all(&request).expect("the server reads");
+        self.stream.get_mut().write_all(&request).expect("cannot send request");
         let mut status = String::new();
-        self.stream.read_line(&mut status).expect("the server answers");
-        assert!(status.starts_with("HTTP/1.1 204"), "answered {status:?}");
+        self.stream.read_line(&mut status).expect("cannot read response");
+        assert!(status.starts_with("HTTP/1.1 204"), "unexpected status {status:?}");
         let mut line = String::new();
         while line != "\r\n" {
             line.clear();
-            self.stream.read_line(&mut line).expect("the server answers");
+            self.stream.read_line(&mut line).expect("cannot read response");
         }
     }
 }
 
-/// What a process has used, as `/proc` tells; memory in bytes.
+/// Resource usage of a process from `/proc`, memory in bytes.
 pub(crate) struct Usage {
     pub(crate) cpu_seconds: f64,
-    /// With the pages of mapped files.
+    /// Resident memory, including mapped files.
     pub(crate) rss: f64,
-    /// Without them.
+    /// Resident memory without mapped files.
     pub(crate) anonymous: f64,
 }
 
@@ -251,7 +255,7 @@ impl Usage {
             fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("a running process");
         let fields: Vec<&str> =
             stat.rsplit(')').next().expect("a name in brackets").split_whitespace().collect();
-        let number = |i: usize| fields[i].parse::<f64>().expect("a number");
+        let number = |i: usize| fields[i].parse::<f64>().expect("value must be a number");
         let status = fs::read_to_string(format!("/proc/{}/status", process.id()))
             .expect("a running process");
         let line = status
@@ -259,7 +263,8 @@ impl Usage {
             .find_map(|line| line.strip_prefix("RssAnon:"))
             .expect("a count of anonymous memory");
         let anonymous =
-            line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0;
+            line.trim().trim_end_matches(" kB").parse::<f64>().expect("value must be a number")
+                * 1024.0;
         Self {
             cpu_seconds: (number(11) + number(12)) / TICKS_PER_SECOND,
             rss: number(21) * 4096.0,
@@ -268,17 +273,17 @@ impl Usage {
     }
 }
 
-/// The value of a metric without labels.
+/// Returns the value of a metric without labels, or 0 if it is absent.
 pub(crate) fn metric(port: u16, name: &str) -> f64 {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("cannot connect to server");
     let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    let mut answer = String::new();
+    let mut response = String::new();
     stream
         .write_all(request.as_bytes())
-        .and_then(|()| stream.read_to_string(&mut answer))
-        .expect("the server answers");
-    let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.map_or(0.0, |value| value.trim().parse().expect("a number"))
+        .and_then(|()| stream.read_to_string(&mut response))
+        .expect("cannot read response");
+    let line = response.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0.0, |value| value.trim().parse().expect("value must be a number"))
 }
 
 pub(crate) fn disk_usage(path: &Path) -> u64 {
