@@ -1,4 +1,5 @@
-//! Any bytes as the index of a block: it is refused or answers; what it verifies is consistent and survives being written again.
+//! Block index: arbitrary bytes are rejected or readable; an index that verifies is consistent and
+//! can be rewritten.
 
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::refs::BlockSeriesRef;
@@ -7,21 +8,21 @@ use narthex::tsdb::index::block_index::reader::IndexReader;
 use narthex::tsdb::index::block_index::writer::IndexWriter;
 use std::path::Path;
 
-/// Panics where a sound index contradicts itself or can't be written again.
+/// Panics if an index that verifies contradicts itself or cannot be rewritten.
 pub(crate) fn check(bytes: &[u8]) {
     let place = tempfile::tempdir().expect("a temporary directory");
     let path = place.path().join("index");
     std::fs::write(&path, bytes).expect("the file can be written");
     let Ok(index) = IndexReader::open(&path) else { return };
-    ask_everything(&index);
-    let Ok(facts) = index.verify() else { return };
+    read_everything(&index);
+    let Ok(report) = index.verify() else { return };
     let series = all_series(&index);
-    assert_eq!(series.len() as u64, facts.series);
+    assert_eq!(series.len() as u64, report.series);
     assert!(series.windows(2).all(|pair| pair[0].labels < pair[1].labels));
     let again = place.path().join("again");
     write(&index, &series, &again);
     let again = IndexReader::open(&again).expect("what was written opens");
-    assert_eq!(again.verify().expect("what was written is sound"), facts);
+    assert_eq!(again.verify().expect("what was written is sound"), report);
     assert_eq!(all_series(&again), series);
     for matcher in matchers(&index) {
         let matching = |entry: &SeriesEntry| {
@@ -34,8 +35,8 @@ pub(crate) fn check(bytes: &[u8]) {
     }
 }
 
-/// What is not sound may answer anything, but it answers.
-fn ask_everything(index: &IndexReader) {
+/// Reads everything from an index that may be corrupted. Results are ignored: it must not panic.
+fn read_everything(index: &IndexReader) {
     let _ = index.symbols().filter(Result::is_ok).count();
     for name in index.label_names() {
         let _ = index.label_values(&name);

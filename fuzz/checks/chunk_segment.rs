@@ -1,6 +1,6 @@
-//! Any bytes as a segment file of a block's `chunks/`: whole chunks within the bytes or an error; a chunk survives being written again.
+//! Chunk segment of a block: chunks within the bytes or an error; a chunk survives a rewrite.
 //!
-//! The bytes are read twice: as they are, and with magic number and checksums put right.
+//! The bytes are read twice: unchanged, and with correct magic number and checksums.
 
 use narthex::tsdb::block::chunk_segments::format::{
     ChunkLocation, FILE_HEADER, check_header, encode_chunk, num_samples, read_chunk_at,
@@ -8,18 +8,18 @@ use narthex::tsdb::block::chunk_segments::format::{
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::encoding::checksum::crc32c;
 
-/// Panics where a chunk is handed out that is not whole, or does not survive.
+/// Panics if a returned chunk is out of bounds or does not survive a rewrite.
 pub(crate) fn check(data: &[u8]) {
     if check_header(data).is_ok() {
         walk(data);
     }
-    let sealed = sealed(data);
-    assert_eq!(check_header(&sealed), Ok(()));
-    walk(&sealed);
-    // A reference may point anywhere.
-    for at in 0..sealed.len() + 2 {
-        if let Ok(chunk) = read_chunk_at(&sealed, at) {
-            holds(&sealed, at, &chunk);
+    let repaired = with_checksums(data);
+    assert_eq!(check_header(&repaired), Ok(()));
+    walk(&repaired);
+    // A reference may be any number.
+    for at in 0..repaired.len() + 2 {
+        if let Ok(chunk) = read_chunk_at(&repaired, at) {
+            check_chunk(&repaired, at, &chunk);
         }
     }
 }
@@ -27,13 +27,13 @@ pub(crate) fn check(data: &[u8]) {
 fn walk(file: &[u8]) {
     let mut at = FILE_HEADER.len();
     while let Ok(chunk) = read_chunk_at(file, at) {
-        holds(file, at, &chunk);
+        check_chunk(file, at, &chunk);
         at = chunk.end;
     }
 }
 
-/// The chunk lies within the file behind its place, and is found again where it is put.
-fn holds(file: &[u8], at: usize, chunk: &ChunkLocation) {
+/// Checks that the chunk is within the file after `at` and can be read from its offset.
+fn check_chunk(file: &[u8], at: usize, chunk: &ChunkLocation) {
     assert!(at < chunk.data.start && chunk.data.end + 4 == chunk.end && chunk.end <= file.len());
     let data = &file[chunk.data.clone()];
     let samples = num_samples(chunk.encoding, data);
@@ -50,27 +50,31 @@ fn holds(file: &[u8], at: usize, chunk: &ChunkLocation) {
         (&again[found.data.clone()], found.encoding, found.end),
         (data, chunk.encoding, again.len())
     );
-    // A length may have been longer than it needs to be.
+    // The input may encode the length with more bytes than needed.
     assert!(again.len() - FILE_HEADER.len() <= chunk.end - at);
 }
 
-/// The bytes with the magic number in front, and with the checksum of every chunk that ends within them.
-fn sealed(data: &[u8]) -> Vec<u8> {
+/// Returns the bytes after a magic number, with the correct checksum for every chunk that ends
+/// within them.
+fn with_checksums(data: &[u8]) -> Vec<u8> {
     let mut file = data.to_vec();
     file.resize(file.len().max(FILE_HEADER.len()), 0);
     file[..FILE_HEADER.len()].copy_from_slice(&FILE_HEADER);
     let mut at = FILE_HEADER.len();
-    while let Some(covered) = covered(&file, at) {
+    while let Some(covered) = checksum_range(&file, at) {
         let sum = crc32c(&file[covered.clone()]).to_be_bytes();
-        let Some(place) = file.get_mut(covered.end..covered.end + sum.len()) else { break };
+        let Some(place) = file.get_mut(covered.end..covered.end + sum.len()) else {
+            break;
+        };
         place.copy_from_slice(&sum);
         at = covered.end + sum.len();
     }
     file
 }
 
-/// What the checksum of the chunk at `at` covers; `None` where it does not end within the file.
-fn covered(file: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
+/// Returns the range that the checksum of the chunk at `at` covers; `None` if the chunk ends
+/// outside the file.
+fn checksum_range(file: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
     let mut data = 0usize;
     for (i, byte) in file.get(at..)?.iter().take(5).enumerate() {
         data |= usize::from(byte & 0x7f) << (7 * i);

@@ -1,6 +1,8 @@
-//! Any bytes as files of `chunks_head/`: what is handed out reads back, what is damaged is set aside, and a second start agrees.
+//! Files of `chunks_head/`: returned chunks can be read, corrupted files are quarantined, and a
+//! second start finds the same chunks.
 //!
-//! The bytes stand in the directory twice: as 000001 with magic number and checksums put right, as 000002 as they are.
+//! The directory has the bytes twice: 000001 with correct magic number and checksums, 000002
+//! unchanged.
 
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore, ScanReport};
@@ -12,26 +14,26 @@ use std::path::Path;
 /// Magic number, version 1, padding.
 const HEADER: [u8; 8] = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
 
-/// Series, mint, maxt: all zero where the content ends.
+/// Length of series, mint and maxt. All are zero after the last record.
 const TIMES_END: usize = 24;
 
-/// Panics where a start on such files does not keep what is whole or drops what it did not report.
+/// Panics if a start loses an intact chunk or drops one without a report.
 pub(crate) fn check(data: &[u8]) {
     let place = tempfile::tempdir().expect("a temporary directory");
     let (dir, quarantine) = (place.path().join("chunks_head"), place.path().join("quarantine"));
-    fs::create_dir(&dir).expect("a directory");
-    let written = [("000001", sealed(data)), ("000002", data.to_vec())];
+    fs::create_dir(&dir).expect("cannot create directory");
+    let written = [("000001", with_checksums(data)), ("000002", data.to_vec())];
     for (name, bytes) in &written {
-        fs::write(dir.join(name), bytes).expect("a file");
+        fs::write(dir.join(name), bytes).expect("cannot write file");
     }
 
     let (chunks, walked) = walk(&dir, &quarantine);
     if let Some(set_aside) = &walked.corruption {
         let damaged = written.iter().find(|(name, _)| set_aside.corruption.path == dir.join(name));
-        let (_, bytes) = damaged.expect("the damage is in a file that was there");
+        let (_, bytes) = damaged.expect("corruption must be in an existing file");
         assert!(set_aside.corruption.offset <= bytes.len() as u64);
-        let moved = set_aside.moved_to.last().expect("the damaged file was moved");
-        assert_eq!(&fs::read(moved).expect("it is where it was moved to"), bytes);
+        let moved = set_aside.moved_to.last().expect("corrupted file must be moved");
+        assert_eq!(&fs::read(moved).expect("cannot read moved file"), bytes);
         assert!(!set_aside.corruption.path.exists());
     }
     let (chunks_again, walked_again) = walk(&dir, &quarantine);
@@ -39,11 +41,11 @@ pub(crate) fn check(data: &[u8]) {
     assert_eq!(walked_again, ScanReport { corruption: None, ..walked });
 }
 
-/// Opens the directory, goes through it and reads back every chunk.
+/// Opens the directory, scans it and reads every chunk.
 fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, ScanReport) {
-    let (mut chunks, _) = HeadChunkStore::open(dir).expect("two files in a row");
+    let (mut chunks, _) = HeadChunkStore::open(dir).expect("cannot open directory");
     let mut found = Vec::new();
-    let walked = chunks.for_each(quarantine, |meta| found.push(meta)).expect("files can be moved");
+    let walked = chunks.for_each(quarantine, |meta| found.push(meta)).expect("cannot move files");
     assert_eq!(walked.chunks, found.len() as u64);
     let read = |meta: HeadChunkMeta| {
         assert!(meta.series.0 != 0 && meta.samples != 0);
@@ -52,7 +54,7 @@ fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, ScanRe
                 .checked_sub(meta.mint)
                 .is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span))
         );
-        let chunk = chunks.read(meta.chunk_ref).expect("what is handed out reads back");
+        let chunk = chunks.read(meta.chunk_ref).expect("returned chunk must be readable");
         assert_eq!(chunk.encoding(), meta.encoding);
         if let Some(encoding) = FloatEncoding::from_chunk_encoding(meta.encoding) {
             let samples =
@@ -64,8 +66,9 @@ fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, ScanRe
     (found.into_iter().map(read).collect(), walked)
 }
 
-/// The bytes with the magic number in front, and with the checksum of every record that ends within them.
-fn sealed(data: &[u8]) -> Vec<u8> {
+/// Returns the bytes after a magic number, with the correct checksum for every record that ends
+/// within them.
+fn with_checksums(data: &[u8]) -> Vec<u8> {
     let mut file = data.to_vec();
     file.resize(file.len().max(HEADER.len()), 0);
     file[..HEADER.len()].copy_from_slice(&HEADER);
@@ -79,7 +82,7 @@ fn sealed(data: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Where the chunk of the first record ends; `None` where there is no record, or only the beginning of one.
+/// Returns the end of the first record's chunk; `None` without a complete record.
 fn chunk_end(records: &[u8]) -> Option<usize> {
     if records.get(..TIMES_END)?.iter().all(|&byte| byte == 0) {
         return None;

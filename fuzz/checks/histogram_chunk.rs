@@ -1,5 +1,7 @@
-//! Any bytes as a chunk of native histograms, of the encoding that the first byte chooses: a bounded number of histograms or an error; a
-//! whole chunk survives being continued, and its histograms being written again.
+//! Histogram chunks of the encoding that the first byte selects: a bounded number of histograms or
+//! an error.
+//!
+//! A valid chunk can be continued, and its histograms survive a rewrite.
 
 use narthex::model::sample::{Sample, SampleValue};
 use narthex::tsdb::chunk::ChunkEncoding;
@@ -14,24 +16,25 @@ const ENCODINGS: [ChunkEncoding; 4] = [
     ChunkEncoding::FloatHistogramSt,
 ];
 
-/// Panics where reading, writing and continuing do not agree.
+/// Panics if read, write and resume disagree.
 pub(crate) fn check(input: &[u8]) {
     let Some((choice, bytes)) = input.split_first() else { return };
     let encoding = ENCODINGS[usize::from(*choice) % ENCODINGS.len()];
-    let (points, error) = read(encoding, bytes);
+    let (samples, error) = read(encoding, bytes);
     let resumed = match (AnyChunk::resume(encoding, bytes), error) {
         (Ok(resumed), None) => resumed,
         (Err(found), Some(error)) => return assert_eq!(found, error),
-        // It has no sample, or the header names one behind the last for the first change of start: nothing can be added to it.
+        // No sample, or a header whose first start timestamp change is after the last sample:
+        // resuming is rejected.
         (Err(_), None) => return,
         (Ok(resumed), Some(error)) => panic!("{resumed:?} of bytes that end with {error:?}"),
     };
-    // What is left of the bytes is what they began with, but for the bits after the last sample.
+    // The remaining bytes are unchanged, except for the bits after the last sample.
     let len = resumed.num_bytes();
     assert!(bytes.starts_with(&resumed.bytes()[..len - 1]));
-    holds(&resumed, &points);
-    goes_on(resumed, points.clone());
-    survives(encodings(encoding), &points);
+    check_samples(&resumed, &samples);
+    check_append(resumed, samples.clone());
+    check_rewrite(encodings(encoding), &samples);
 }
 
 fn encodings(encoding: ChunkEncoding) -> EncodingPolicy {
@@ -42,14 +45,14 @@ fn encodings(encoding: ChunkEncoding) -> EncodingPolicy {
     EncodingPolicy { histogram_st_mode, ..EncodingPolicy::default() }
 }
 
-/// The histograms, and the error with which they end; both within what the bytes can hold.
+/// Returns the histograms and the error that ends them. Both are bounded by the size of the bytes.
 fn read(encoding: ChunkEncoding, bytes: &[u8]) -> (Vec<Sample>, Option<ChunkError>) {
     let mut iter = AnyChunkIter::new(encoding, bytes);
-    let mut points = Vec::new();
+    let mut samples = Vec::new();
     let error = loop {
         match iter.next() {
             None => break None,
-            Some(Ok(point)) => points.push(point),
+            Some(Ok(sample)) => samples.push(sample),
             Some(Err(error)) => {
                 assert!(iter.next().is_none());
                 break Some(error);
@@ -57,18 +60,18 @@ fn read(encoding: ChunkEncoding, bytes: &[u8]) -> (Vec<Sample>, Option<ChunkErro
         }
     };
     assert!(
-        points.len() <= 8 * bytes.len(),
+        samples.len() <= 8 * bytes.len(),
         "{} histograms in {} bytes",
-        points.len(),
+        samples.len(),
         bytes.len()
     );
-    let buckets: usize = points.iter().map(buckets).sum();
+    let buckets: usize = samples.iter().map(buckets).sum();
     assert!(buckets <= 8 * bytes.len(), "{buckets} buckets in {} bytes", bytes.len());
-    (points, error)
+    (samples, error)
 }
 
-fn buckets(point: &Sample) -> usize {
-    match &point.value {
+fn buckets(sample: &Sample) -> usize {
+    match &sample.value {
         SampleValue::Float(_) => 0,
         SampleValue::Histogram(value) => {
             value.positive_buckets.len() + value.negative_buckets.len()
@@ -87,50 +90,50 @@ fn are_same(read: &[Sample], written: &[Sample]) {
     }
 }
 
-/// The chunk has these histograms.
-fn holds(chunk: &AnyChunk, points: &[Sample]) {
-    assert_eq!(usize::from(chunk.num_samples()), points.len());
+/// Checks that the chunk has these histograms.
+fn check_samples(chunk: &AnyChunk, samples: &[Sample]) {
+    assert_eq!(usize::from(chunk.num_samples()), samples.len());
     assert_eq!(chunk.bytes().len(), chunk.num_bytes());
-    assert_eq!(chunk.last_t(), points.last().map(|last| last.t));
+    assert_eq!(chunk.last_t(), samples.last().map(|last| last.t));
     let (read, error) = read(chunk.encoding(), chunk.bytes());
     assert_eq!(error, None);
-    are_same(&read, points);
-    are_same(chunk.last_sample().as_slice(), &points[points.len() - 1..]);
+    are_same(&read, samples);
+    are_same(chunk.last_sample().as_slice(), &samples[samples.len() - 1..]);
 }
 
-/// A chunk that was found takes more, and has it then.
-fn goes_on(mut chunk: AnyChunk, mut points: Vec<Sample>) {
-    for mut point in [points[points.len() / 2].clone(), points[points.len() - 1].clone()] {
-        point.start_timestamp =
+/// Checks that a chunk can be continued.
+fn check_append(mut chunk: AnyChunk, mut samples: Vec<Sample>) {
+    for mut sample in [samples[samples.len() / 2].clone(), samples[samples.len() - 1].clone()] {
+        sample.start_timestamp =
             if encodings(chunk.encoding()).histogram_st_mode == HistogramStMode::WithSt {
                 99
             } else {
                 0
             };
-        if chunk.append(&point) != AppendOutcome::NeedsNewChunk {
-            points.push(point);
-            holds(&chunk, &points);
+        if chunk.append(&sample) != AppendOutcome::NeedsNewChunk {
+            samples.push(sample);
+            check_samples(&chunk, &samples);
         }
     }
 }
 
-/// Written into as many chunks as it takes, each interrupted once, the histograms are the same.
-fn survives(encodings: EncodingPolicy, points: &[Sample]) {
-    let mut rest = points;
+/// Checks that the histograms survive a rewrite to new chunks, each interrupted once.
+fn check_rewrite(encodings: EncodingPolicy, samples: &[Sample]) {
+    let mut rest = samples;
     while let Some((first, following)) = rest.split_first() {
         let mut chunk = AnyChunk::with_first_sample(encodings, first, None);
         let taken = following
             .iter()
-            .take_while(|point| chunk.append(point) != AppendOutcome::NeedsNewChunk)
+            .take_while(|sample| chunk.append(sample) != AppendOutcome::NeedsNewChunk)
             .count();
-        holds(&chunk, &rest[..=taken]);
+        check_samples(&chunk, &rest[..=taken]);
         let mut halves = AnyChunk::with_first_sample(encodings, first, None);
-        for (i, point) in following[..taken].iter().enumerate() {
+        for (i, sample) in following[..taken].iter().enumerate() {
             if i == taken / 2 {
                 halves = AnyChunk::resume(halves.encoding(), halves.bytes())
-                    .expect("what was written is whole");
+                    .expect("written chunk must be valid");
             }
-            assert_ne!(halves.append(point), AppendOutcome::NeedsNewChunk);
+            assert_ne!(halves.append(sample), AppendOutcome::NeedsNewChunk);
         }
         assert_eq!(halves.bytes(), chunk.bytes());
         rest = &following[taken..];

@@ -1,11 +1,12 @@
-//! Any text as a regular expression: it is refused, or it answers alike by every way that a matcher can be asked.
+//! Matchers: an arbitrary regular expression is rejected, or all ways to evaluate it agree.
 //!
-//! The input is the expression and, after a zero byte, a value to try. The short cuts of a matcher (set, prefix, text with
-//! gaps) are compared with each other, and for simple expressions with the `regex` crate.
+//! The input is the expression and, after a zero byte, a value. The shortcuts of a matcher (set,
+//! prefix, substrings) are compared with each other and, for simple expressions, with the `regex`
+//! crate.
 
 use narthex::model::matcher::{MatchType, Matcher};
 
-/// Panics where a matcher contradicts itself.
+/// Panics if a matcher contradicts itself.
 pub(crate) fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (pattern, value) = text.split_once('\0').unwrap_or((&text, ""));
@@ -28,7 +29,7 @@ fn not(pattern: &str) -> Result<Matcher, narthex::model::matcher::error::Matcher
     Matcher::new(MatchType::NotRegex, "name", pattern)
 }
 
-/// Values that are likely to make a difference.
+/// Returns values that are likely to reveal differences.
 fn values(matcher: &Matcher, pattern: &str, value: &str) -> Vec<String> {
     let mut values = vec![
         String::new(),
@@ -70,7 +71,7 @@ fn answers(matcher: &Matcher, negative: &Matcher, value: &str) {
     }
 }
 
-/// Whether RE2's syntax and that of the `regex` crate mean the same by it.
+/// Returns `true` if RE2 and the `regex` crate have the same semantics for the expression.
 fn is_simple(pattern: &str) -> bool {
     pattern.chars().all(|c| c.is_alphanumeric() || "_-:/,=.|*+()?".contains(c))
         && !pattern.contains("(?")

@@ -1,91 +1,92 @@
-//! `prometheus.WriteRequest` with all that may stand in it, written by hand for prost: what the borrowed reader is compared with.
+//! Complete `prometheus.WriteRequest`, declared by hand for prost: the reference for the in-place
+//! decoder.
 //!
-//! Not narthex's generated messages: a mistake in `proto/` would be in those too.
+//! The generated messages are not used, because they would share a mistake in `proto/`.
 
 use prost::{Message, Oneof};
 
-/// `prometheus.WriteRequest`.
+/// Message `prometheus.WriteRequest` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WriteRequest {
-    /// The series.
+    /// Series with samples, in the order of the message.
     #[prost(message, repeated, tag = "1")]
     pub(crate) timeseries: Vec<TimeSeries>,
-    /// What is said of metric families.
+    /// Metadata of metric families.
     #[prost(message, repeated, tag = "3")]
     pub(crate) metadata: Vec<MetricMetadata>,
 }
 
-/// `prometheus.TimeSeries`.
+/// Message `prometheus.TimeSeries` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TimeSeries {
-    /// Names and values.
+    /// Label pairs in the order of the message.
     #[prost(message, repeated, tag = "1")]
     pub(crate) labels: Vec<Label>,
-    /// Floats.
+    /// Float samples in the order of the message.
     #[prost(message, repeated, tag = "2")]
     pub(crate) samples: Vec<Sample>,
-    /// Exemplars.
+    /// Exemplars in the order of the message.
     #[prost(message, repeated, tag = "3")]
     pub(crate) exemplars: Vec<Exemplar>,
-    /// Native histograms.
+    /// Native histograms in the order of the message.
     #[prost(message, repeated, tag = "4")]
     pub(crate) histograms: Vec<Histogram>,
 }
 
-/// `prometheus.Label`.
+/// Message `prometheus.Label` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Label {
-    /// The name.
+    /// Label name, possibly empty.
     #[prost(string, tag = "1")]
     pub(crate) name: String,
-    /// The value.
+    /// Label value, possibly empty.
     #[prost(string, tag = "2")]
     pub(crate) value: String,
 }
 
-/// `prometheus.Sample`.
+/// Message `prometheus.Sample` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Sample {
-    /// The bits of the value: `fixed64` has the wire form of `double`.
+    /// Bits of the value: `fixed64` has the wire format of `double`.
     #[prost(fixed64, tag = "1")]
     pub(crate) bits: u64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     #[prost(int64, tag = "2")]
     pub(crate) timestamp: i64,
 }
 
-/// `prometheus.Exemplar`.
+/// Message `prometheus.Exemplar` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Exemplar {
-    /// The exemplar's own labels.
+    /// Labels of the exemplar itself.
     #[prost(message, repeated, tag = "1")]
     pub(crate) labels: Vec<Label>,
-    /// The value.
+    /// Bits of the value, as above.
     #[prost(double, tag = "2")]
     pub(crate) value: f64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     #[prost(int64, tag = "3")]
     pub(crate) timestamp: i64,
 }
 
-/// `prometheus.MetricMetadata`.
+/// Message `prometheus.MetricMetadata` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct MetricMetadata {
-    /// An enum; its number.
+    /// Number of the enum value.
     #[prost(int32, tag = "1")]
     pub(crate) kind: i32,
-    /// The metric family.
+    /// Name of the metric family.
     #[prost(string, tag = "2")]
     pub(crate) metric_family_name: String,
-    /// The help text.
+    /// Help text of the family.
     #[prost(string, tag = "4")]
     pub(crate) help: String,
-    /// The unit.
+    /// Unit of the family.
     #[prost(string, tag = "5")]
     pub(crate) unit: String,
 }
 
-/// `prometheus.Histogram`.
+/// Message `prometheus.Histogram` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Histogram {
     #[prost(oneof = "Count", tags = "1, 2")]
@@ -110,7 +111,7 @@ pub(crate) struct Histogram {
     pub(crate) positive_deltas: Vec<i64>,
     #[prost(double, repeated, tag = "13")]
     pub(crate) positive_counts: Vec<f64>,
-    /// An enum; its number.
+    /// Number of the enum value.
     #[prost(int32, tag = "14")]
     pub(crate) reset_hint: i32,
     #[prost(int64, tag = "15")]
@@ -119,7 +120,7 @@ pub(crate) struct Histogram {
     pub(crate) custom_values: Vec<f64>,
 }
 
-/// `prometheus.Histogram.count`.
+/// Oneof `prometheus.Histogram.count` of the message.
 #[derive(Clone, PartialEq, Oneof)]
 pub(crate) enum Count {
     #[prost(uint64, tag = "1")]
@@ -128,7 +129,7 @@ pub(crate) enum Count {
     Float(f64),
 }
 
-/// `prometheus.Histogram.zero_count`.
+/// Oneof `prometheus.Histogram.zero_count` of the message.
 #[derive(Clone, PartialEq, Oneof)]
 pub(crate) enum ZeroCount {
     #[prost(uint64, tag = "6")]
@@ -137,7 +138,7 @@ pub(crate) enum ZeroCount {
     Float(f64),
 }
 
-/// `prometheus.BucketSpan`.
+/// Message `prometheus.BucketSpan` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct BucketSpan {
     #[prost(sint32, tag = "1")]

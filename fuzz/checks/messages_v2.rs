@@ -1,83 +1,84 @@
-//! `io.prometheus.write.v2.Request` with all that may stand in it, written by hand for prost, as [`super::messages`] has that of 1.0.
+//! Complete `io.prometheus.write.v2.Request`, declared by hand for prost, like [`super::messages`]
+//! for 1.0.
 
 use super::messages;
 use super::messages::{BucketSpan, Count, ZeroCount};
 use prost::Message;
 
-/// `io.prometheus.write.v2.Request`.
+/// Message `io.prometheus.write.v2.Request` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Request {
-    /// The texts.
+    /// Symbol table, referenced by index.
     #[prost(string, repeated, tag = "4")]
     pub(crate) symbols: Vec<String>,
-    /// The series.
+    /// Series in the order of the message.
     #[prost(message, repeated, tag = "5")]
     pub(crate) timeseries: Vec<TimeSeries>,
 }
 
-/// `TimeSeries`.
+/// Message `io.prometheus.write.v2.TimeSeries` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TimeSeries {
-    /// Names and values.
+    /// Symbol references of label names and values, alternating.
     #[prost(uint32, repeated, tag = "1")]
     pub(crate) labels_refs: Vec<u32>,
-    /// Floats.
+    /// Float samples in the order of the message.
     #[prost(message, repeated, tag = "2")]
     pub(crate) samples: Vec<Sample>,
-    /// Native histograms.
+    /// Native histograms in the order of the message.
     #[prost(message, repeated, tag = "3")]
     pub(crate) histograms: Vec<Histogram>,
-    /// Exemplars.
+    /// Exemplars in the order of the message.
     #[prost(message, repeated, tag = "4")]
     pub(crate) exemplars: Vec<Exemplar>,
-    /// What is said of the metric.
+    /// Type, unit and help of the metric.
     #[prost(message, optional, tag = "5")]
     pub(crate) metadata: Option<Metadata>,
 }
 
-/// `Sample`.
+/// Message `io.prometheus.write.v2.Sample` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Sample {
-    /// The bits of the value: `fixed64` has the wire form of `double`.
+    /// Bits of the value: `fixed64` has the wire format of `double`.
     #[prost(fixed64, tag = "1")]
     pub(crate) bits: u64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     #[prost(int64, tag = "2")]
     pub(crate) timestamp: i64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     #[prost(int64, tag = "3")]
     pub(crate) start_timestamp: i64,
 }
 
-/// `Exemplar`.
+/// Message `io.prometheus.write.v2.Exemplar` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Exemplar {
-    /// Names and values.
+    /// Symbol references of label names and values, alternating.
     #[prost(uint32, repeated, tag = "1")]
     pub(crate) labels_refs: Vec<u32>,
-    /// The value.
+    /// Bits of the value, as above.
     #[prost(double, tag = "2")]
     pub(crate) value: f64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     #[prost(int64, tag = "3")]
     pub(crate) timestamp: i64,
 }
 
-/// `Metadata`.
+/// Message `io.prometheus.write.v2.Metadata` with all its fields.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Metadata {
-    /// An enum; its number.
+    /// Number of the enum value.
     #[prost(int32, tag = "1")]
     pub(crate) kind: i32,
-    /// The help text.
+    /// Symbol reference of the help text.
     #[prost(uint32, tag = "3")]
     pub(crate) help_ref: u32,
-    /// The unit.
+    /// Symbol reference of the unit.
     #[prost(uint32, tag = "4")]
     pub(crate) unit_ref: u32,
 }
 
-/// `Histogram`: as that of 1.0, and a start.
+/// Message `Histogram`: fields of 1.0 and a start timestamp.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Histogram {
     #[prost(oneof = "Count", tags = "1, 2")]
@@ -102,20 +103,20 @@ pub(crate) struct Histogram {
     pub(crate) positive_deltas: Vec<i64>,
     #[prost(double, repeated, tag = "13")]
     pub(crate) positive_counts: Vec<f64>,
-    /// An enum; its number.
+    /// Number of the enum value.
     #[prost(int32, tag = "14")]
     pub(crate) reset_hint: i32,
     #[prost(int64, tag = "15")]
     pub(crate) timestamp: i64,
     #[prost(double, repeated, tag = "16")]
     pub(crate) custom_values: Vec<f64>,
-    /// Milliseconds since 1970.
+    /// Milliseconds since the Unix epoch.
     #[prost(int64, tag = "17")]
     pub(crate) start_timestamp: i64,
 }
 
 impl Histogram {
-    /// What 1.0 has of it.
+    /// Converts to 1.0, without the start timestamp.
     pub(crate) fn into_v1(self) -> messages::Histogram {
         messages::Histogram {
             count: self.count,

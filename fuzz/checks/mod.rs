@@ -1,8 +1,9 @@
-//! The properties that hold for any bytes, one function for each kind of input.
+//! Properties that hold for arbitrary bytes, one function per kind of input.
 //!
-//! A fuzz target and `tests/formats/fuzz_corpus.rs` call the same function, so an input that was found once stays tested on the
-//! stable toolchain. A function returns if its property holds and panics if not; it looks at nothing but its argument
-//! (and, for files, a temporary directory), so a finding can be repeated from its bytes alone.
+//! Fuzz targets and `tests/formats/fuzz_corpus.rs` call the same functions, so that every finding
+//! stays tested on the stable toolchain. A function returns if its property holds and panics
+//! otherwise. Its only input is the argument (and a temporary directory for files), so the bytes
+//! alone reproduce a finding.
 
 pub(crate) mod block_index;
 pub(crate) mod chunk_segment;

@@ -1,5 +1,6 @@
-//! Any bytes as the body of a read request, as it is sent over HTTP (a snappy block) and over gRPC (not compressed): both ways agree, what is
-//! refused is so for the reason that is stated, and a request that is taken can be worked with.
+//! Remote read requests over HTTP (a snappy block) and gRPC (uncompressed): both agree.
+//!
+//! A rejected request is rejected for the stated reason, and an accepted one can be evaluated.
 
 use narthex::remote::pb::prometheus as pb;
 use narthex::remote::read_request::{
@@ -7,34 +8,34 @@ use narthex::remote::read_request::{
 };
 use prost::Message;
 
-/// The limits, as documented.
+/// Documented limits of the request.
 const MOST_BYTES: usize = 1 << 20;
 const MOST_OF_A_LIST: usize = 1000;
 
-/// Panics where the property does not hold.
+/// Panics if the property does not hold.
 pub(crate) fn check(body: &[u8]) {
-    // Compressed by whoever sent it; nothing is asserted but that the answer comes, and what it promises.
+    // The bytes as a compressed body: no result is expected, but it must be consistent.
     if let Ok(request) = decode_request(body) {
-        request_holds(&request);
+        check_request(&request);
     }
     let Ok(packed) = snap::raw::Encoder::new().compress_vec(body) else { return };
     let plain = parse_request(body);
-    let unpacked = decode_request(&packed);
-    match (&plain, &unpacked) {
-        (Ok(plain), Ok(unpacked)) => {
-            // By their text, in which whatever is no number is equal to itself.
-            assert_eq!(format!("{plain:?}"), format!("{unpacked:?}"));
-            request_holds(plain);
+    let decompressed = decode_request(&packed);
+    match (&plain, &decompressed) {
+        (Ok(plain), Ok(decompressed)) => {
+            // Compared by their debug output, in which a NaN equals itself.
+            assert_eq!(format!("{plain:?}"), format!("{decompressed:?}"));
+            check_request(plain);
         }
-        (Err(plain), Err(unpacked)) => {
-            assert_eq!(plain.to_string(), unpacked.to_string());
-            refusal_holds(plain, body);
+        (Err(plain), Err(decompressed)) => {
+            assert_eq!(plain.to_string(), decompressed.to_string());
+            check_rejection(plain, body);
         }
-        _ => panic!("compressed it is {unpacked:?}, else {plain:?}"),
+        _ => panic!("compressed: {decompressed:?}, uncompressed: {plain:?}"),
     }
 }
 
-fn request_holds(request: &pb::ReadRequest) {
+fn check_request(request: &pb::ReadRequest) {
     assert!(request.queries.len() <= MOST_OF_A_LIST);
     let types = &request.accepted_response_types;
     match response_type(request) {
@@ -50,7 +51,7 @@ fn request_holds(request: &pb::ReadRequest) {
                     && types.iter().all(|number| !(0..=1).contains(number))
             );
         }
-        Err(error) => panic!("not a matter of types: {error}"),
+        Err(error) => panic!("unexpected error: {error}"),
     }
     for query in &request.queries {
         assert!(query.matchers.len() <= MOST_OF_A_LIST);
@@ -66,22 +67,22 @@ fn request_holds(request: &pb::ReadRequest) {
             Err(RemoteReadError::Matcher(_)) => {
                 assert!(query.matchers.iter().any(|matcher| matcher.r#type >= 2))
             }
-            Err(error) => panic!("not a matter of matchers: {error}"),
+            Err(error) => panic!("unexpected error: {error}"),
         }
     }
 }
 
-fn refusal_holds(error: &RemoteReadError, body: &[u8]) {
+fn check_rejection(error: &RemoteReadError, body: &[u8]) {
     let request = pb::ReadRequest::decode(body);
     match error {
         RemoteReadError::Malformed(_) => assert!(request.is_err()),
         RemoteReadError::TooLarge { size } => assert!(*size == body.len() && *size > MOST_BYTES),
         RemoteReadError::TooMany { .. } => {
-            let request = request.expect("a request with too much of something is one");
+            let request = request.expect("a request over a limit must be decodable");
             let has_long =
                 request.queries.iter().any(|query| query.matchers.len() > MOST_OF_A_LIST);
             assert!(has_long || request.queries.len() > MOST_OF_A_LIST);
         }
-        other => panic!("no reason to refuse a message: {other}"),
+        other => panic!("unexpected error of a message: {other}"),
     }
 }

@@ -1,4 +1,5 @@
-//! Any bytes as `thanos.SeriesRequest`: what it selects is found out or refused, never a panic; shards are disjoint and complete.
+//! `thanos.SeriesRequest`: the selection is accepted or rejected without a panic; shards are
+//! disjoint and complete.
 
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::remote::external_labels::ExternalLabels;
@@ -6,7 +7,7 @@ use narthex::remote::pb::thanos as pb;
 use narthex::remote::thanos::selection::{LabelRewrite, QueryShard, SeriesSelection};
 use prost::Message;
 
-/// Panics where the property does not hold.
+/// Panics if the property does not hold.
 pub(crate) fn check(message: &[u8]) {
     let Ok(request) = pb::SeriesRequest::decode(message) else { return };
     let Ok(external) = ExternalLabels::new([("cluster", "a"), ("replica", "0")]) else { return };

@@ -1,4 +1,5 @@
-//! A message of a write stream: it has exactly one request or is refused, and is read as prost reads it.
+//! Messages of a write stream: accepted with exactly one request and the contents that prost
+//! decodes, otherwise rejected.
 
 use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::narthex::v1::WriteStreamRequest;
@@ -13,12 +14,12 @@ pub(crate) fn check(data: &[u8]) {
     let ours = StreamRequest::decode(&Bytes::copy_from_slice(data));
     let prosts = WriteStreamRequest::decode(data);
     match ours {
-        Err(DecodeStreamRequestError::Malformed(_)) => assert!(prosts.is_err(), "prost takes it"),
+        Err(DecodeStreamRequestError::Malformed(_)) => assert!(prosts.is_err(), "prost accepts it"),
         Err(DecodeStreamRequestError::NoRequest(sequence)) => {
-            let prosts = prosts.expect("prost takes it too");
+            let prosts = prosts.expect("prost must accept it, too");
             assert_eq!((prosts.sequence, prosts.request), (sequence, None));
         }
-        // Of these prost takes the last one, if it can read all of them.
+        // Of several requests prost keeps the last one, if it can decode all of them.
         Err(DecodeStreamRequestError::SeveralRequests(sequence)) => {
             assert!(prosts.is_err() || prosts.is_ok_and(|prosts| prosts.sequence == sequence));
         }
@@ -28,17 +29,17 @@ pub(crate) fn check(data: &[u8]) {
                 RemoteWriteVersion::V2 => v2::Request::decode(ours.request).map(Request::V2),
             };
             match (request, prosts) {
-                // As bytes, since a NaN is not equal to itself.
+                // Compared as bytes, because a NaN does not equal itself.
                 (Ok(request), Ok(prosts)) => {
                     let ours =
                         WriteStreamRequest { sequence: ours.sequence, request: Some(request) };
                     assert_eq!(ours.encode_to_vec(), prosts.encode_to_vec());
                 }
                 (Err(_), Err(_)) => {}
-                // In the message the request stands one level deeper than alone.
+                // The request is nested one level deeper than alone, which may exceed the limit.
                 (Ok(_), Err(error)) => assert!(error.to_string().contains("recursion"), "{error}"),
                 (Err(error), Ok(_)) => {
-                    panic!("prost takes in the message what it does not take alone: {error}")
+                    panic!("prost accepts the request in the message but not alone: {error}")
                 }
             }
         }

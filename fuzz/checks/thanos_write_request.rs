@@ -1,6 +1,8 @@
-//! Any bytes as a message of a Thanos Receive router: the borrowed reader takes and refuses them exactly as prost does, and reads the same.
+//! Write requests of a Thanos router: the in-place decoder accepts and rejects exactly what prost
+//! does, with the same contents.
 //!
-//! What stands in a series is compared by the reader of remote write 1.0, which `write_request` holds against prost.
+//! Series are compared with the decoder of remote write 1.0, which `write_request` compares with
+//! prost.
 
 use super::messages::TimeSeries;
 use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
@@ -11,7 +13,7 @@ use prost::Message;
 const NO_COUNT_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
 const NO_LIMITS: TenantLimits = TenantLimits { counts: NO_COUNT_LIMITS, tenant_bytes: usize::MAX };
 
-/// `thanos.WriteRequest`, written by hand.
+/// Message `thanos.WriteRequest`, declared by hand.
 #[derive(Clone, PartialEq, Message)]
 struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
@@ -24,7 +26,7 @@ struct WriteRequest {
     tuples: Vec<Tuple>,
 }
 
-/// `thanos.TimeSeriesTenantTuple`.
+/// Message `thanos.TimeSeriesTenantTuple`, declared by hand.
 #[derive(Clone, PartialEq, Message)]
 struct Tuple {
     #[prost(message, repeated, tag = "1")]
@@ -33,11 +35,11 @@ struct Tuple {
     tenant: String,
 }
 
-/// A series in words; prost does not send the sign of a zero.
+/// Debug output of a series. The sign of zero is removed, because prost does not encode it.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Described(String);
 
-/// What a request has, sorted: prost loses the order of the two fields.
+/// Contents of a request, sorted, because prost loses the order of the two fields.
 #[derive(Debug, PartialEq)]
 struct Content {
     series: Vec<Described>,
@@ -45,19 +47,19 @@ struct Content {
     tenant_bytes: usize,
 }
 
-/// Panics where the two differ.
+/// Panics if the two decoders differ.
 pub(crate) fn check(body: &[u8]) {
     let mut index = ThanosRequestIndex::new();
-    let found = borrowed(&mut index, body);
-    assert_eq!(found, by_prost(body));
-    // The index is used again and again; what it held before must not show.
-    assert_eq!(borrowed(&mut index, body), found);
+    let found = decode_in_place(&mut index, body);
+    assert_eq!(found, decode_with_prost(body));
+    // The index is reused. Earlier contents must not affect the result.
+    assert_eq!(decode_in_place(&mut index, body), found);
     if let Some(content) = found {
-        limits_hold(&mut index, body, &content);
+        check_limits(&mut index, body, &content);
     }
 }
 
-fn borrowed(index: &mut ThanosRequestIndex, body: &[u8]) -> Option<Content> {
+fn decode_in_place(index: &mut ThanosRequestIndex, body: &[u8]) -> Option<Content> {
     index.read(body, NO_LIMITS).ok()?;
     let series = index.series(body).map(|owned| describe(owned.tenant, owned.series));
     let values = index.series(body).map(|owned| values(owned.series)).sum();
@@ -65,7 +67,7 @@ fn borrowed(index: &mut ThanosRequestIndex, body: &[u8]) -> Option<Content> {
     Some(sorted(Content { series: series.collect(), values, tenant_bytes }))
 }
 
-fn by_prost(body: &[u8]) -> Option<Content> {
+fn decode_with_prost(body: &[u8]) -> Option<Content> {
     let request = WriteRequest::decode(body).ok()?;
     let own = Tuple { timeseries: request.timeseries, tenant: request.tenant };
     let mut content = Content { series: Vec::new(), values: 0, tenant_bytes: 0 };
@@ -77,8 +79,8 @@ fn by_prost(body: &[u8]) -> Option<Content> {
             };
             let alone = alone.encode_to_vec();
             let mut index = RequestIndexV1::new();
-            index.read(&alone, NO_COUNT_LIMITS).expect("what prost writes is a request");
-            let series = index.series(&alone).next().expect("it has a series");
+            index.read(&alone, NO_COUNT_LIMITS).expect("request encoded by prost must be valid");
+            let series = index.series(&alone).next().expect("request must have a series");
             content.values += values(series);
             content.tenant_bytes += tuple.tenant.len();
             content.series.push(describe(&tuple.tenant, series));
@@ -106,8 +108,8 @@ fn describe(tenant: &str, series: SeriesV1<'_>) -> Described {
     Described(text.replace("-0.0", "0.0"))
 }
 
-/// A request is taken with limits that it just keeps, and refused with any lower one.
-fn limits_hold(index: &mut ThanosRequestIndex, body: &[u8], content: &Content) {
+/// Checks that a request at its limits is accepted, and rejected with any lower limit.
+fn check_limits(index: &mut ThanosRequestIndex, body: &[u8], content: &Content) {
     let (series, samples, tenant_bytes) =
         (content.series.len() as u64, content.values, content.tenant_bytes);
     let mut judge = |series, samples, tenant_bytes| {

@@ -1,6 +1,7 @@
-//! Any bytes as a block's file `tombstones`: a set or an error; a set has what the entries say, and survives being written again.
+//! Tombstones files of a block: intervals as the entries declare them, or an error; they survive a
+//! rewrite.
 //!
-//! The bytes are read twice: as they are, and between magic number and a checksum that is right.
+//! The bytes are read twice: unchanged, and between a magic number and a correct checksum.
 
 use narthex::model::time::TimeRange;
 use narthex::tsdb::encoding::byte_reader::ByteReader;
@@ -10,7 +11,7 @@ use narthex::tsdb::tombstones::format::{TombstonesFormatError, decode, encode};
 /// Magic number, version 1.
 const HEADER: [u8; 5] = [0x01, 0x30, 0xba, 0x30, 1];
 
-/// Panics where reading and writing do not agree.
+/// Panics if reading and writing disagree.
 pub(crate) fn check(data: &[u8]) {
     let sealed = [&HEADER, data, &crc32c(data).to_be_bytes()].concat();
     if let Ok(set) = decode(data) {
@@ -46,7 +47,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// The entries as they stand there, and whether the last one is whole.
+/// Decodes the entries independently. Returns `true` if the last one is complete.
 fn entries(data: &[u8]) -> (Vec<(u64, TimeRange)>, bool) {
     let mut reader = ByteReader::new(data);
     let mut found = Vec::new();

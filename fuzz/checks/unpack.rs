@@ -1,4 +1,5 @@
-//! Any bytes behind a byte for the packing, as a packed body: unpacked within the limit and what was granted, or refused; twice the same.
+//! Decompression of bodies, with the encoding selected by the first byte: within the limits or
+//! rejected, and the same twice.
 
 use flate2::read::MultiGzDecoder;
 use narthex::remote::body_compression::BodyCompression;
@@ -13,24 +14,24 @@ const PACKINGS: [BodyCompression; 5] = [
     BodyCompression::Zstd,
     BodyCompression::Gzip,
 ];
-/// Bytes of output.
+/// Limit of the output, bytes.
 const LIMIT: usize = 100_000;
-/// Beside the output: the largest window of zstd, the tables of gzip, the byte behind the limit.
+/// Additional memory: the largest window of zstd, the tables of gzip, one byte beyond the limit.
 const OVERHEAD: usize = (8 << 20) + (64 << 10) + 1;
 
-/// Panics where the property does not hold.
+/// Panics if the property does not hold.
 pub(crate) fn check(input: &[u8]) {
     let Some((packing, body)) = input.split_first() else { return };
     let packing = PACKINGS[usize::from(*packing) % PACKINGS.len()];
     let mut unpacker = BodyDecompressor::default();
     let found = unpack(&mut unpacker, packing, body, LIMIT + OVERHEAD);
-    // The buffers are used again and again; what they held before must not show.
+    // The buffers are reused. Earlier contents must not affect the result.
     assert_eq!(unpack(&mut unpacker, packing, body, LIMIT + OVERHEAD), found);
-    // With less memory it is the same or nothing.
+    // With less memory, the result is the same or an error.
     let less = unpack(&mut unpacker, packing, body, 10_000);
     assert!(less.is_none() || less == found);
     if let Some(found) = found {
-        agrees_with_others(packing, body, &found);
+        check_with_libraries(packing, body, &found);
     }
 }
 
@@ -65,8 +66,8 @@ fn unpack(
     }
 }
 
-/// The libraries by themselves give the same.
-fn agrees_with_others(packing: BodyCompression, body: &[u8], found: &[u8]) {
+/// Checks that the libraries alone produce the same output.
+fn check_with_libraries(packing: BodyCompression, body: &[u8], found: &[u8]) {
     let mut theirs = Vec::new();
     let read = match packing {
         BodyCompression::Plain => body.take(u64::MAX).read_to_end(&mut theirs),
@@ -86,7 +87,7 @@ fn agrees_with_others(packing: BodyCompression, body: &[u8], found: &[u8]) {
         },
         BodyCompression::Gzip => MultiGzDecoder::new(body).read_to_end(&mut theirs),
     };
-    // They skip other things than we do; where they take it, it is the same.
+    // The libraries accept other inputs than narthex. If they accept this one, the output is equal.
     if read.is_ok() {
         assert_eq!(theirs, found, "{packing}");
     }

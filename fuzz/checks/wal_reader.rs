@@ -1,7 +1,8 @@
-//! Any bytes as a segment of the log: they end cleanly or in damage with a place, and what stands before it is whole.
+//! WAL segments: they end cleanly or with a corruption at an offset, and the records before it are
+//! intact.
 //!
-//! Bytes that were changed at random fail at their first checksum. So they are read three times: as they are; with every
-//! checksum put right; and taken as a script of which a segment of several pages is made.
+//! Randomly changed bytes fail at the first checksum. They are therefore read three times:
+//! unchanged, with correct checksums, and as a script that builds a segment of several pages.
 
 use super::wal_record;
 use narthex::tsdb::encoding::checksum::crc32c;
@@ -10,36 +11,36 @@ use narthex::tsdb::wal::page::{HEADER_SIZE, PAGE_SIZE};
 use narthex::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use std::iter::repeat;
 
-/// The most pages that a script makes.
+/// Maximum number of pages of a scripted segment.
 const SCRIPT_PAGES: usize = 4;
 
-/// In a script: the fragment is to fill its page. (In a segment the bit means nothing.)
+/// Bit of a script step: the fragment fills its page. In a segment, the bit is unused.
 const FILL: u8 = 0x20;
 
-/// What it is filled with: no fragment begins with it, so that looking for one behind damage is quick.
+/// Fill byte. No fragment starts with it, so that the search behind a corruption is fast.
 const FILLER: u8 = 7;
 
-/// Records beyond this are counted but not decoded: a few bytes of zstd can make very many.
+/// Maximum number of decoded records: a few bytes of zstd can contain very many.
 const DECODED: usize = 1 << 20;
 
-/// Panics where the reader gives what it should not.
+/// Panics if the reader returns an invalid result.
 pub(crate) fn check(data: &[u8]) {
     check_segment(data);
-    check_segment(&sealed(data));
-    check_segment(&laid_out(data));
+    check_segment(&with_checksums(data));
+    check_segment(&build_segment(data));
 }
 
-/// What a segment holds; of each record its length and checksum.
+/// Length and checksum of each record, and the corruption.
 struct Content {
     records: Vec<(usize, u32)>,
-    /// Where what is to be kept ends.
+    /// End of the valid records, bytes.
     good_end: usize,
     damage: Option<Box<WalCorruption>>,
 }
 
 fn check_segment(segment: &[u8]) {
     let content = read(segment);
-    // Cut where the damage report says, the segment has the same records and no fault.
+    // Truncated at the reported offset, the segment has the same records and no corruption.
     let kept = read(&segment[..content.good_end]);
     assert_eq!(kept.records, content.records);
     assert!(kept.damage.is_none(), "{:?} after {:?}", kept.damage, content.damage);
@@ -74,10 +75,10 @@ fn read(segment: &[u8]) -> Content {
     Content { records, good_end: reader.valid_end() as usize, damage: None }
 }
 
-/// The end of what is good before the damage.
+/// Checks the offsets of the corruption. Returns the end of the valid records before it.
 fn in_bounds(damage: &WalCorruption, readers: u64, len: usize) -> u64 {
     assert!(damage.good_end <= damage.offset && damage.offset <= len as u64, "{damage:?} of {len}");
-    // The reader had counted a record that it then could not decompress.
+    // The reader counts a record before it fails to decompress it.
     assert!(damage.good_end <= readers && readers <= len as u64, "{damage:?}, reader at {readers}");
     assert!(
         damage.extent == CorruptionExtent::Middle || damage.reason.may_be_torn_write(),
@@ -86,8 +87,8 @@ fn in_bounds(damage: &WalCorruption, readers: u64, len: usize) -> u64 {
     damage.good_end
 }
 
-/// The same bytes, but every fragment that ends within its page has the checksum of its data.
-fn sealed(data: &[u8]) -> Vec<u8> {
+/// Returns the bytes with the correct checksum for every fragment that ends within its page.
+fn with_checksums(data: &[u8]) -> Vec<u8> {
     let mut segment = data.to_vec();
     for page in segment.chunks_mut(PAGE_SIZE) {
         let mut rest = page;
@@ -105,9 +106,9 @@ fn sealed(data: &[u8]) -> Vec<u8> {
     segment
 }
 
-/// A segment after a script of steps: a type byte, a length, as many bytes of data. Zeros are few: to look for a record behind
-/// damage takes time quadratic in them.
-fn laid_out(mut script: &[u8]) -> Vec<u8> {
+/// Builds a segment from a script of steps: type byte, length, data. Zeros are avoided: the search
+/// for a record after a corruption is quadratic in them.
+fn build_segment(mut script: &[u8]) -> Vec<u8> {
     let mut segment = Vec::new();
     while let [kind, len, rest @ ..] = script {
         let room = PAGE_SIZE - segment.len() % PAGE_SIZE;

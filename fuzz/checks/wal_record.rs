@@ -1,4 +1,4 @@
-//! Any bytes as a record of the log: every decoder gives entries or an error, and what it gives survives being written again.
+//! WAL records: every decoder returns entries or an error, and the entries survive a rewrite.
 
 use narthex::model::float_sample::FloatSample;
 use narthex::model::refs::SeriesRef;
@@ -12,13 +12,14 @@ use narthex::tsdb::wal::record::samples::{RefSample, SamplesDecoder, encode_samp
 use narthex::tsdb::wal::record::series::{RefSeries, SeriesDecoder, encode_series};
 use narthex::tsdb::wal::record::tombstones::decode_tombstones;
 
-/// Panics where a decoder takes a record of another kind, gives more than the bytes can hold or what can't be written again.
+/// Panics if a decoder accepts another record type, returns more entries than the bytes can hold,
+/// or entries that cannot be rewritten.
 pub(crate) fn check(record: &[u8]) {
     let found = RecordType::from_record(record);
     let own = |kinds: &[RecordType]| kinds.contains(&found);
-    judged(own(&[RecordType::Series]), found, series(record));
-    judged(own(&[RecordType::Samples, RecordType::SamplesV2]), found, samples(record));
-    // Each with the bytes that its smallest entry takes.
+    check_type(own(&[RecordType::Series]), found, series(record));
+    check_type(own(&[RecordType::Samples, RecordType::SamplesV2]), found, samples(record));
+    // Each decoder with the size of its smallest entry, bytes.
     let rest = [
         (own(&[RecordType::Tombstones]), 10, decode_tombstones(record).map(|all| all.len())),
         (own(&[RecordType::Exemplars]), 11, decode_exemplars(record).map(|all| all.len())),
@@ -29,7 +30,7 @@ pub(crate) fn check(record: &[u8]) {
     ];
     for (own, least, entries) in rest {
         assert!(entries.as_ref().map_or(0, |entries| entries * least) <= record.len());
-        judged(own, found, entries.map(drop));
+        check_type(own, found, entries.map(drop));
     }
 }
 
@@ -38,9 +39,12 @@ const HISTOGRAMS: [RecordType; 3] =
 const FLOAT_HISTOGRAMS: [RecordType; 3] =
     [RecordType::FloatHistograms, RecordType::CustomFloatHistograms, RecordType::FloatHistogramsV2];
 
-/// A decoder refuses a foreign kind as such, and only that.
-fn judged(own: bool, found: RecordType, outcome: Result<(), DecodeRecordError>) {
-    let foreign = matches!(&outcome, Err(DecodeRecordError::UnexpectedType { found: named, .. }) if *named == found);
+/// Checks that a decoder rejects other record types, and only those, as such.
+fn check_type(own: bool, found: RecordType, outcome: Result<(), DecodeRecordError>) {
+    let foreign = matches!(
+        &outcome,
+        Err(DecodeRecordError::UnexpectedType { found: named, .. }) if *named == found
+    );
     assert_eq!(foreign, !own, "{found}: {outcome:?}");
 }
 
@@ -54,7 +58,7 @@ fn series(record: &[u8]) -> Result<(), DecodeRecordError> {
 }
 
 fn all_series(record: &[u8]) -> Result<Vec<RefSeries>, DecodeRecordError> {
-    ends_at_the_first_error(SeriesDecoder::new(record)?, record.len() / 13)
+    decode_until_error(SeriesDecoder::new(record)?, record.len() / 13)
 }
 
 fn samples(record: &[u8]) -> Result<(), DecodeRecordError> {
@@ -76,11 +80,11 @@ fn samples(record: &[u8]) -> Result<(), DecodeRecordError> {
 fn all_samples(record: &[u8]) -> Result<Vec<RefSample>, DecodeRecordError> {
     let decoder = SamplesDecoder::new(record)?;
     let at_most = decoder.max_entries();
-    ends_at_the_first_error(decoder, at_most)
+    decode_until_error(decoder, at_most)
 }
 
-/// Takes all entries; there are no more than `max_entries`, and none after an error.
-fn ends_at_the_first_error<T>(
+/// Decodes all entries. There are at most `max_entries`, and none after an error.
+fn decode_until_error<T>(
     mut decoder: impl Iterator<Item = Result<T, DecodeRecordError>>,
     at_most: usize,
 ) -> Result<Vec<T>, DecodeRecordError> {

@@ -1,4 +1,5 @@
-//! Any bytes as the body of a write request: the borrowed reader takes and refuses them exactly as prost does, and reads the same.
+//! Remote write requests: the in-place decoder accepts and rejects exactly what prost does, with
+//! the same contents.
 
 use super::messages::{self, Count, ZeroCount};
 use narthex::model::exemplar::Exemplar;
@@ -13,7 +14,7 @@ use prost::Message;
 
 const NO_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };
 
-/// What both must agree on.
+/// Contents that both decoders must agree on.
 #[derive(Debug, PartialEq)]
 struct Content {
     series: Vec<Series>,
@@ -28,7 +29,7 @@ struct Series {
     histograms: Vec<Result<Stored, String>>,
 }
 
-/// A histogram that can be stored: its time, whether its counts are floats, its reset hint and schema, and all numbers by their bits.
+/// Comparable histogram: timestamp, count type, reset hint, schema, and all numbers as bits.
 #[derive(Debug, PartialEq)]
 pub(super) struct Stored {
     t: i64,
@@ -39,25 +40,25 @@ pub(super) struct Stored {
     numbers: Vec<u64>,
 }
 
-/// Panics where the two differ.
+/// Panics if the two decoders differ.
 pub(crate) fn check(body: &[u8]) {
     let mut index = RequestIndexV1::new();
-    let found = borrowed(&mut index, body);
-    assert_eq!(found, by_prost(body));
-    // The index is used again and again; what it held before must not show.
-    assert_eq!(borrowed(&mut index, body), found);
-    limits_hold(&mut index, body, found.as_ref());
+    let found = decode_in_place(&mut index, body);
+    assert_eq!(found, decode_with_prost(body));
+    // The index is reused. Earlier contents must not affect the result.
+    assert_eq!(decode_in_place(&mut index, body), found);
+    check_limits(&mut index, body, found.as_ref());
 }
 
-/// The request as the borrowed reader sees it; `None` where it is refused.
-fn borrowed(index: &mut RequestIndexV1, body: &[u8]) -> Option<Content> {
+/// Decodes the request in place; `None` if it is rejected.
+fn decode_in_place(index: &mut RequestIndexV1, body: &[u8]) -> Option<Content> {
     index.read(body, NO_LIMITS).ok()?;
     let series = index.series(body).map(|series| {
         assert_eq!(series.samples().len(), series.samples().count());
         assert_eq!(series.exemplars().len(), series.exemplars().count());
         assert_eq!(series.histograms().len(), series.histograms().count());
         if let Some(packed) = series.packed_labels() {
-            // The run, taken alone as the fields of a series, has the same labels and nothing else.
+            // The label bytes alone decode as a series with the same labels and nothing else.
             let alone = messages::TimeSeries::decode(packed).expect("a run of labels is a series");
             assert!(
                 alone.samples.is_empty()
@@ -90,8 +91,8 @@ fn borrowed(index: &mut RequestIndexV1, body: &[u8]) -> Option<Content> {
     Some(Content { series: series.collect(), metadata: index.metadata(body).count() as u64 })
 }
 
-/// The request as prost sees it.
-fn by_prost(body: &[u8]) -> Option<Content> {
+/// Decodes the request with prost; `None` if it is rejected.
+fn decode_with_prost(body: &[u8]) -> Option<Content> {
     let request = messages::WriteRequest::decode(body).ok()?;
     let sample =
         |sample: &messages::Sample| FloatSample::new(sample.timestamp, f64::from_bits(sample.bits));
@@ -104,7 +105,7 @@ fn by_prost(body: &[u8]) -> Option<Content> {
     Some(Content { series: series.collect(), metadata: request.metadata.len() as u64 })
 }
 
-/// An exemplar as it is kept.
+/// Converts an exemplar as narthex stores it.
 fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, ExemplarError> {
     let pairs = message.labels.iter().map(|label| (&*label.name, &*label.value));
     let labels = match pairs.collect::<LabelsBuilder<'_>>().build() {
@@ -115,7 +116,7 @@ fn exemplar(message: &messages::Exemplar) -> Result<Exemplar, ExemplarError> {
     Ok(Exemplar { t: message.timestamp, v: message.value, labels })
 }
 
-/// What is stored of a histogram.
+/// Converts a histogram as narthex stores it.
 pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> {
     let (spans, lists) = (
         [&message.positive_spans, &message.negative_spans],
@@ -176,7 +177,7 @@ pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> 
     Ok(stored(message.timestamp, &value))
 }
 
-/// A histogram in a form that can be compared.
+/// Converts a histogram to its comparable form.
 pub(super) fn stored(t: i64, value: &SampleValue) -> Stored {
     match value {
         SampleValue::Float(_) => panic!("a float among histograms"),
@@ -209,8 +210,8 @@ pub(super) fn stored(t: i64, value: &SampleValue) -> Stored {
     }
 }
 
-/// A request is taken with limits that it just keeps, and refused with any lower one.
-fn limits_hold(index: &mut RequestIndexV1, body: &[u8], content: Option<&Content>) {
+/// Checks that a request at its limits is accepted, and rejected with any lower limit.
+fn check_limits(index: &mut RequestIndexV1, body: &[u8], content: Option<&Content>) {
     let Some(Content { series, .. }) = content else { return };
     let values =
         |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();

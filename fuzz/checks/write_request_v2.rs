@@ -1,4 +1,5 @@
-//! Any bytes as the body of a remote write 2.0 request: the borrowed reader takes and refuses them exactly as prost does, and reads the same.
+//! Remote write 2.0 requests: the in-place decoder accepts and rejects exactly what prost does,
+//! with the same contents.
 
 use super::messages_v2::{self as messages, Request};
 use super::write_request::{Stored, histogram, stored};
@@ -17,10 +18,10 @@ const NO_LIMITS: RequestLimitsV2 = RequestLimitsV2 {
     text_bytes: usize::MAX,
 };
 
-/// Exemplars with more labels, or bytes of them, are refused unseen.
+/// Limits of exemplar labels: number and bytes. Exemplars over a limit are rejected undecoded.
 const EXEMPLAR_LABELS: usize = 512;
 
-/// What both must agree on.
+/// Series that both decoders must agree on.
 #[derive(Debug, PartialEq)]
 struct Series {
     labels: Result<Vec<(String, String)>, SymbolRefError>,
@@ -44,18 +45,18 @@ struct Metadata {
     help: String,
 }
 
-/// Panics where the two differ.
+/// Panics if the two decoders differ.
 pub(crate) fn check(body: &[u8]) {
     let mut index = RequestIndexV2::new();
-    let found = borrowed(&mut index, body);
-    assert_eq!(found, by_prost(body));
-    // The index is used again and again; what it held before must not show.
-    assert_eq!(borrowed(&mut index, body), found);
-    limits_hold(&mut index, body, found.as_deref());
+    let found = decode_in_place(&mut index, body);
+    assert_eq!(found, decode_with_prost(body));
+    // The index is reused. Earlier contents must not affect the result.
+    assert_eq!(decode_in_place(&mut index, body), found);
+    check_limits(&mut index, body, found.as_deref());
 }
 
-/// The request as the borrowed reader sees it; `None` where it is refused.
-fn borrowed(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series>> {
+/// Decodes the request in place; `None` if it is rejected.
+fn decode_in_place(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series>> {
     index.read(body, NO_LIMITS).ok()?;
     let mut buffer = Vec::new();
     let series = index.series(body).map(|series| {
@@ -111,8 +112,8 @@ fn borrowed(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series>> {
     Some(series.collect())
 }
 
-/// The request as prost sees it.
-fn by_prost(body: &[u8]) -> Option<Vec<Series>> {
+/// Decodes the request with prost; `None` if it is rejected.
+fn decode_with_prost(body: &[u8]) -> Option<Vec<Series>> {
     let Request { symbols, timeseries } = Request::decode(body).ok()?;
     let sample = |sample: messages::Sample| Sample {
         t: sample.timestamp,
@@ -181,8 +182,8 @@ fn metadata(
     Ok(if says_nothing { None } else { Some(Metadata { kind, unit, help }) })
 }
 
-/// A request is taken with limits that it just keeps, and refused with any lower one.
-fn limits_hold(index: &mut RequestIndexV2, body: &[u8], content: Option<&[Series]>) {
+/// Checks that a request at its limits is accepted, and rejected with any lower limit.
+fn check_limits(index: &mut RequestIndexV2, body: &[u8], content: Option<&[Series]>) {
     let Some(found) = content else { return };
     let values =
         |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
@@ -202,7 +203,7 @@ fn limits_hold(index: &mut RequestIndexV2, body: &[u8], content: Option<&[Series
     if let Some(samples) = samples.checked_sub(1) {
         assert!(index.read(body, with(series, samples)).is_err());
     }
-    // All references lead somewhere: then what they mean is known here too.
+    // All references are valid, so the resolved size is known here, too.
     let mut bytes = 0;
     for series in found {
         let (Ok(labels), Ok(metadata)) = (&series.labels, &series.metadata) else { return };

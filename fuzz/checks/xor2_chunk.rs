@@ -1,14 +1,15 @@
-//! Any bytes as an XOR2 chunk: a bounded number of samples or an error; a whole chunk survives being written again and continued.
+//! XOR2 chunks: a bounded number of samples or an error; a valid chunk can be rewritten and
+//! continued.
 
 use narthex::model::float_sample::FloatSample;
 use narthex::tsdb::chunk::xor::ChunkError;
 use narthex::tsdb::chunk::xor2::decode::Xor2Iter;
 use narthex::tsdb::chunk::xor2::encode::Xor2Chunk;
 
-/// A sample and when its counter began.
+/// Sample with its start timestamp.
 type Started = (i64, FloatSample);
 
-/// Panics where reading, writing and continuing do not agree.
+/// Panics if read, write and resume disagree.
 pub(crate) fn check(bytes: &[u8]) {
     let (samples, error) = read(bytes);
     let resumed = match (Xor2Chunk::resume(bytes), error) {
@@ -16,21 +17,21 @@ pub(crate) fn check(bytes: &[u8]) {
         (Err(found), Some(error)) => return assert_eq!(found, error),
         (resumed, error) => panic!("{resumed:?} of bytes that end with {error:?}"),
     };
-    // What is left of the bytes is what they began with, but for the bits after the last sample.
+    // The remaining bytes are unchanged, except for the bits after the last sample.
     let len = resumed.num_bytes();
     assert!(bytes.starts_with(&resumed.bytes()[..len - 1]));
-    holds(&resumed, &samples);
+    check_samples(&resumed, &samples);
 
     let fresh = chunk_of(&samples);
-    holds(&fresh, &samples);
+    check_samples(&fresh, &samples);
     let (before, after) = samples.split_at(samples.len() / 2);
     let mut halves =
-        Xor2Chunk::resume(chunk_of(before).bytes()).expect("what was written is whole");
+        Xor2Chunk::resume(chunk_of(before).bytes()).expect("written chunk must be valid");
     append(&mut halves, after);
     assert_eq!(halves.bytes(), fresh.bytes());
 }
 
-/// The samples, and the error with which they end; both within what the bytes can hold.
+/// Returns the samples and the error that ends them. Both are bounded by the size of the bytes.
 fn read(bytes: &[u8]) -> (Vec<Started>, Option<ChunkError>) {
     let mut iter = Xor2Iter::new(bytes);
     let total = bytes.first_chunk().map_or(0, |header| usize::from(u16::from_be_bytes(*header)));
@@ -46,7 +47,7 @@ fn read(bytes: &[u8]) -> (Vec<Started>, Option<ChunkError>) {
         }
     };
     assert!(samples.len() <= total && (error.is_some() || samples.len() == total));
-    // Every sample takes a bit.
+    // A sample has at least one bit.
     assert!(samples.len() <= 8 * bytes.len(), "{} samples in {} bytes", samples.len(), bytes.len());
     (samples, error)
 }
@@ -61,8 +62,8 @@ fn chunk_of(samples: &[Started]) -> Xor2Chunk {
     chunk
 }
 
-/// The chunk has exactly these samples, bit for bit.
-fn holds(chunk: &Xor2Chunk, samples: &[Started]) {
+/// Checks that the chunk has exactly these samples, bit for bit.
+fn check_samples(chunk: &Xor2Chunk, samples: &[Started]) {
     assert_eq!(usize::from(chunk.num_samples()), samples.len());
     assert_eq!(chunk.last(), samples.last().map(|(_, sample)| *sample));
     assert_eq!(chunk.bytes().len(), chunk.num_bytes());

@@ -1,9 +1,10 @@
-//! Any bytes as an XOR chunk: a bounded number of samples or an error; a whole chunk survives being written again and continued.
+//! XOR chunks: a bounded number of samples or an error; a valid chunk can be rewritten and
+//! continued.
 
 use narthex::model::float_sample::FloatSample;
 use narthex::tsdb::chunk::xor::{ChunkError, XorChunk, XorIter};
 
-/// Panics where reading, writing and continuing do not agree.
+/// Panics if read, write and resume disagree.
 pub(crate) fn check(bytes: &[u8]) {
     let (samples, error) = read(bytes);
     let resumed = XorChunk::resume(bytes);
@@ -12,18 +13,18 @@ pub(crate) fn check(bytes: &[u8]) {
         (Err(found), Some(error)) => return assert_eq!(found, error),
         (resumed, error) => panic!("{resumed:?} of bytes that end with {error:?}"),
     };
-    // What is left of the bytes is what they began with, but for the bits after the last sample.
+    // The remaining bytes are unchanged, except for the bits after the last sample.
     let len = resumed.num_bytes();
     assert!(bytes.starts_with(&resumed.bytes()[..len - 1]));
-    holds(&resumed, &samples);
+    check_samples(&resumed, &samples);
 
     let fresh = chunk_of(&samples);
-    holds(&fresh, &samples);
-    continued_in_the_middle(&fresh, &samples);
-    continued(resumed, samples);
+    check_samples(&fresh, &samples);
+    check_resume(&fresh, &samples);
+    check_append(resumed, samples);
 }
 
-/// The samples, and the error with which they end; both within what the bytes can hold.
+/// Returns the samples and the error that ends them. Both are bounded by the size of the bytes.
 fn read(bytes: &[u8]) -> (Vec<FloatSample>, Option<ChunkError>) {
     let mut iter = XorIter::new(bytes);
     let total = bytes.first_chunk().map_or(0, |header| usize::from(u16::from_be_bytes(*header)));
@@ -39,7 +40,7 @@ fn read(bytes: &[u8]) -> (Vec<FloatSample>, Option<ChunkError>) {
         }
     };
     assert!(samples.len() <= total && (error.is_some() || samples.len() == total));
-    // The first takes 9 bytes, the second 9 bits, any other 2.
+    // The first sample has at least 9 bytes, the second 9 bits, any other 2 bits.
     let least = match samples.len() {
         0 => 0,
         1 => 72,
@@ -55,27 +56,28 @@ fn chunk_of(samples: &[FloatSample]) -> XorChunk {
     chunk
 }
 
-/// The chunk has exactly these samples, bit for bit.
-fn holds(chunk: &XorChunk, samples: &[FloatSample]) {
+/// Checks that the chunk has exactly these samples, bit for bit.
+fn check_samples(chunk: &XorChunk, samples: &[FloatSample]) {
     assert_eq!(usize::from(chunk.num_samples()), samples.len());
     assert_eq!(chunk.last(), samples.last().copied());
     assert_eq!(chunk.bytes().len(), chunk.num_bytes());
     assert_eq!(read(chunk.bytes()), (samples.to_vec(), None));
 }
 
-/// A chunk that was interrupted halfway is the same as one that was not.
-fn continued_in_the_middle(whole: &XorChunk, samples: &[FloatSample]) {
+/// Checks that an interrupted chunk equals one that was not interrupted.
+fn check_resume(whole: &XorChunk, samples: &[FloatSample]) {
     let (before, after) = samples.split_at(samples.len() / 2);
-    let mut chunk = XorChunk::resume(chunk_of(before).bytes()).expect("what was written is whole");
+    let mut chunk =
+        XorChunk::resume(chunk_of(before).bytes()).expect("written chunk must be valid");
     after.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     assert_eq!(chunk.bytes(), whole.bytes());
 }
 
-/// A chunk of whatever origin takes its own samples once more.
-fn continued(mut chunk: XorChunk, mut samples: Vec<FloatSample>) {
+/// Appends the samples of a chunk to it once more.
+fn check_append(mut chunk: XorChunk, mut samples: Vec<FloatSample>) {
     let more: Vec<FloatSample> =
         samples.iter().copied().take(usize::from(u16::MAX) - samples.len()).collect();
     more.iter().for_each(|sample| chunk.append(sample.t, sample.v));
     samples.extend(more);
-    holds(&chunk, &samples);
+    check_samples(&chunk, &samples);
 }

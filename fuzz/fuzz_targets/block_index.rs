@@ -1,4 +1,4 @@
-//! Fuzzes the index of a block; the property stands in `checks/block_index.rs`.
+//! Fuzz target for block indexes. The property is in `checks/block_index.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes a segment of a block's chunks; the property stands in `checks/chunk_segment.rs`.
+//! Fuzz target for chunk segments of a block. The property is in `checks/chunk_segment.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes a file of chunks_head/; the property stands in `checks/head_chunks.rs`.
+//! Fuzz target for files of `chunks_head/`. The property is in `checks/head_chunks.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes a chunk of native histograms; the property stands in `checks/histogram_chunk.rs`.
+//! Fuzz target for histogram chunks. The property is in `checks/histogram_chunk.rs`.
 
 #![no_main]
 

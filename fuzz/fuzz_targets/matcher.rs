@@ -1,4 +1,4 @@
-//! Fuzzes a regular expression and a value; the property stands in `checks/matcher.rs`.
+//! Fuzz target for regular expressions with a value. The property is in `checks/matcher.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes the body of a read request; the property stands in `checks/read_request.rs`.
+//! Fuzz target for remote read requests. The property is in `checks/read_request.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes a request for series; the property stands in `checks/series_request.rs`.
+//! Fuzz target for Thanos series requests. The property is in `checks/series_request.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes a message of a write stream; the property stands in `checks/stream_request.rs`.
+//! Fuzz target for messages of a write stream. The property is in `checks/stream_request.rs`.
 
 #![no_main]
 

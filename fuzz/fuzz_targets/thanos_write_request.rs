@@ -1,4 +1,5 @@
-//! Fuzzes a message of a Thanos Receive router; the property stands in `checks/thanos_write_request.rs`.
+//! Fuzz target for write requests of a Thanos router. The property is in
+//! `checks/thanos_write_request.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes a block's tombstones; the property stands in `checks/tombstones.rs`.
+//! Fuzz target for tombstones files. The property is in `checks/tombstones.rs`.
 
 #![no_main]
 

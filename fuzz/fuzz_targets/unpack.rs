@@ -1,4 +1,4 @@
-//! Fuzzes the unpacking of bodies; the property stands in `checks/unpack.rs`.
+//! Fuzz target for body decompression. The property is in `checks/unpack.rs`.
 
 #![no_main]
 

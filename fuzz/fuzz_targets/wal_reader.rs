@@ -1,4 +1,4 @@
-//! Fuzzes a segment of the log; the property stands in `checks/wal_reader.rs`.
+//! Fuzz target for WAL segments. The property is in `checks/wal_reader.rs`.
 
 #![no_main]
 

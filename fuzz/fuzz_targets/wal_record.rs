@@ -1,4 +1,4 @@
-//! Fuzzes a record of the log; the property stands in `checks/wal_record.rs`.
+//! Fuzz target for WAL records. The property is in `checks/wal_record.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes the body of a write request; the property stands in `checks/write_request.rs`.
+//! Fuzz target for remote write requests. The property is in `checks/write_request.rs`.
 
 #![no_main]
 

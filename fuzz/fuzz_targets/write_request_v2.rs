@@ -1,4 +1,4 @@
-//! Fuzzes the body of a remote write 2.0 request; the property stands in `checks/write_request_v2.rs`.
+//! Fuzz target for remote write 2.0 requests. The property is in `checks/write_request_v2.rs`.
 
 #![no_main]
 

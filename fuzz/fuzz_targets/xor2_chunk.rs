@@ -1,4 +1,4 @@
-//! Fuzzes an XOR2 chunk; the property stands in `checks/xor2_chunk.rs`.
+//! Fuzz target for XOR2 chunks. The property is in `checks/xor2_chunk.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Fuzzes an XOR chunk; the property stands in `checks/xor_chunk.rs`.
+//! Fuzz target for XOR chunks. The property is in `checks/xor_chunk.rs`.
 
 #![no_main]
 
