@@ -1,28 +1,28 @@
-//! The admin calls of Prometheus's API, which both programs have behind `--web.enable-admin-api`.
+//! Admin API of Prometheus and narthex, enabled by `--web.enable-admin-api`.
 
 use super::http::{Answer, Http};
 
-/// The flag that switches these calls on.
+/// Flag that enables these calls.
 pub(crate) const ENABLE: &str = "--web.enable-admin-api";
 
-/// The admin calls of one server.
+/// Client of the admin API of a server.
 pub(crate) struct Admin<'a> {
     http: &'a Http,
 }
 
 impl Admin<'_> {
-    /// Those of a server that was started with [`ENABLE`].
+    /// Admin API of a server started with [`ENABLE`].
     pub(crate) fn of(http: &Http) -> Admin<'_> {
         Admin { http }
     }
 
-    /// Deletes what a selector matches from `start` to `end`, both included, in milliseconds.
+    /// Deletes the samples of a selector from `start` to `end` (ms, inclusive).
     pub(crate) fn delete(&self, selector: &str, start: i64, end: i64) {
         let answer = self.try_delete(selector, start, end).expect("a deletion is answered");
         assert_eq!(answer.status, 204, "deletion of {selector}: {}", answer.text());
     }
 
-    /// The same; an error where no answer came.
+    /// Like the method without `try_`, but returns an error if there is no response.
     pub(crate) fn try_delete(
         &self,
         selector: &str,
@@ -35,28 +35,28 @@ impl Admin<'_> {
         self.http.try_post(&format!("/api/v1/admin/tsdb/delete_series?{query}"), &[], b"")
     }
 
-    /// Rewrites blocks without what is deleted.
+    /// Rewrites blocks without the deleted samples.
     pub(crate) fn clean_tombstones(&self) {
         let answer = self.try_clean_tombstones().expect("a clean-up is answered");
         assert_eq!(answer.status, 204, "clean_tombstones: {}", answer.text());
     }
 
-    /// The same; an error where no answer came.
+    /// Like the method without `try_`, but returns an error if there is no response.
     pub(crate) fn try_clean_tombstones(&self) -> Result<Answer, ureq::Error> {
         self.http.try_post("/api/v1/admin/tsdb/clean_tombstones", &[], b"")
     }
 
-    /// Makes a snapshot; its name below `snapshots/`.
+    /// Takes a snapshot. Returns its name below `snapshots/`.
     pub(crate) fn snapshot(&self) -> String {
         name_of(&self.try_snapshot().expect("a snapshot is answered"))
     }
 
-    /// The same; an error where no answer came.
+    /// Like the method without `try_`, but returns an error if there is no response.
     pub(crate) fn try_snapshot(&self) -> Result<Answer, ureq::Error> {
         self.http.try_post("/api/v1/admin/tsdb/snapshot", &[], b"")
     }
 
-    /// Makes a snapshot of the blocks alone; its name.
+    /// Takes a snapshot without the head. Returns its name.
     pub(crate) fn snapshot_of_blocks(&self) -> String {
         name_of(&self.http.post("/api/v1/admin/tsdb/snapshot?skip_head=true", &[], b""))
     }

@@ -1,4 +1,4 @@
-//! The blocks of a data directory as their `meta.json` tells, and what else a directory may hold once its work is done.
+//! Blocks of a data directory by their `meta.json`, and leftovers of unfinished work.
 
 use std::path::{Path, PathBuf};
 
@@ -8,39 +8,35 @@ use super::data::{BEGIN, HOUR};
 use super::samples::Samples;
 use super::wait::wait_for;
 
-/// A block's folder and what its `meta.json` says.
+/// Block directory and its `meta.json`.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// Its folder.
     pub(crate) path: PathBuf,
-    /// Its folder's name.
     pub(crate) ulid: String,
-    /// The whole of `meta.json`.
+    /// Contents of `meta.json`.
     pub(crate) meta: Value,
 }
 
 impl Block {
-    /// The first time, in milliseconds.
     pub(crate) fn begin(&self) -> i64 {
         self.meta["minTime"].as_i64().expect("a block has a begin")
     }
 
-    /// The first time that is no more its own, in milliseconds.
+    /// End of the block range, ms, exclusive.
     pub(crate) fn end(&self) -> i64 {
         self.meta["maxTime"].as_i64().expect("a block has an end")
     }
 
-    /// How often its samples were compacted.
     pub(crate) fn level(&self) -> i64 {
         self.meta["compaction"]["level"].as_i64().expect("a block has a level")
     }
 
-    /// A number of `stats`; 0 where it is left out, as Prometheus does it with 0.
+    /// Value in `stats`; 0 if absent, because Prometheus omits zeros.
     pub(crate) fn stat(&self, name: &str) -> u64 {
         self.meta["stats"][name].as_u64().unwrap_or(0)
     }
 
-    /// The names of the blocks that it was made of.
+    /// ULIDs of the parent blocks.
     pub(crate) fn parents(&self) -> Vec<String> {
         let parents = self.meta["compaction"]["parents"].as_array().into_iter().flatten();
         parents
@@ -48,13 +44,13 @@ impl Block {
             .collect()
     }
 
-    /// A file of the block: `index`, `tombstones`, `meta.json`, `chunks/000001`.
+    /// Path of a file in the block: `index`, `tombstones`, `meta.json`, `chunks/000001`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 }
 
-/// The blocks by time, as they stand there now; one that is just being removed is left out.
+/// Lists the blocks by time. A block that is being deleted is skipped.
 pub(crate) fn blocks(data: &Path) -> Vec<Block> {
     let Ok(entries) = std::fs::read_dir(data) else { return Vec::new() };
     let mut blocks: Vec<Block> = entries
@@ -69,7 +65,7 @@ pub(crate) fn blocks(data: &Path) -> Vec<Block> {
     blocks
 }
 
-/// The hours from [`BEGIN`] on that each block spans, and the level where it is above 1: `0-6/2 6-8 8-10`.
+/// Describes the blocks by hours since [`BEGIN`], with levels above 1: `0-6/2 6-8 8-10`.
 pub(crate) fn outline(data: &Path) -> String {
     let hour = |t: i64| (t - BEGIN) as f64 / HOUR as f64;
     let one = |block: &Block| {
@@ -79,7 +75,7 @@ pub(crate) fn outline(data: &Path) -> String {
     blocks(data).iter().map(one).collect::<Vec<_>>().join(" ")
 }
 
-/// Waits until the blocks are those of an outline.
+/// Waits until the blocks match an outline.
 pub(crate) fn wait_for_outline(data: &Path, expected: &str) {
     let mut last = String::new();
     wait_for(&format!("the blocks {expected}"), || {
@@ -92,7 +88,7 @@ pub(crate) fn wait_for_outline(data: &Path, expected: &str) {
     });
 }
 
-/// Each block's statistics are those of the samples that should be in it.
+/// Asserts that the statistics of each block match the samples in its range.
 pub(crate) fn assert_counts(data: &Path, expected: &Samples, what: &str) {
     for block in blocks(data) {
         let within = expected.between(block.begin(), block.end());
@@ -106,13 +102,14 @@ pub(crate) fn assert_counts(data: &Path, expected: &Samples, what: &str) {
     }
 }
 
-/// Nothing half-done is left: no temporary name, no folder without `meta.json`, no block beside one that was made of it.
+/// Asserts that there are no temporary names, directories without `meta.json`, or parents of
+/// existing blocks.
 pub(crate) fn assert_no_leftovers(data: &Path, what: &str) {
     let found = leftovers(data);
     assert!(found.is_empty(), "{what}: {found:?} of {:?}", outline(data));
 }
 
-/// What [`assert_no_leftovers`] finds.
+/// Returns the leftovers for [`assert_no_leftovers`].
 pub(crate) fn leftovers(data: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let blocks = blocks(data);
@@ -134,7 +131,7 @@ pub(crate) fn leftovers(data: &Path) -> Vec<String> {
     found
 }
 
-/// The names of the entries of a folder, sorted; none where there is no folder.
+/// Returns the sorted entry names of a directory; empty if it does not exist.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let mut names: Vec<String> =
@@ -143,7 +140,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Whether a name has the form of a ULID.
+/// Returns `true` if the name is a ULID.
 pub(crate) fn is_ulid(name: &str) -> bool {
     name.len() == 26 && name.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
 }

@@ -1,30 +1,30 @@
-//! Damage to WAL segments, and where their records stand.
+//! Corruption of WAL segments, and the offsets of their records.
 //!
-//! A segment is a row of pages of 32 KiB; a page is a row of fragments, each a header of 7 bytes (type, two bytes of length, four
-//! of CRC-32C over the data) and its data; zeros fill the end of a page that has no room for another header.
+//! A segment is a row of pages of 32 KiB; a page is a row of fragments, each a header of 7 bytes
+//! (type, two bytes of length, four of CRC-32C over the data) and its data; zeros fill the end of a
+//! page that has no room for another header.
 
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
 
-/// The size of a page.
+/// Size of a page, bytes.
 pub(crate) const PAGE: u64 = 32 * 1024;
 
 const HEADER: usize = 7;
 
-/// The bits of the type byte that say which part of a record a fragment is; the others say how it is compressed.
+/// Bits of the type byte with the fragment type. The other bits are the compression.
 const KIND: u8 = 7;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
 
-/// Cuts a file to a length.
 pub(crate) fn cut(file: &Path, length: u64) {
     let file = OpenOptions::new().write(true).open(file).expect("the file can be opened");
     file.set_len(length).expect("the file can be cut");
 }
 
-/// Flips one bit of a file.
+/// Inverts a bit of a file.
 pub(crate) fn flip(file: &Path, byte: u64, bit: u32) {
     let mut file =
         OpenOptions::new().read(true).write(true).open(file).expect("the file can be opened");
@@ -42,13 +42,13 @@ pub(crate) fn append(file: &Path, bytes: &[u8]) {
     file.write_all(bytes).expect("the bytes can be written");
 }
 
-/// A fragment of a record.
+/// Position and type of a fragment.
 struct Fragment {
     bytes: Range<u64>,
     begins_record: bool,
 }
 
-/// The fragments of a segment.
+/// Parses the fragments of a segment.
 fn fragments(segment: &Path) -> Vec<Fragment> {
     let bytes = std::fs::read(segment).expect("the segment can be read");
     let page = usize::try_from(PAGE).expect("a page fits into memory");
@@ -71,7 +71,7 @@ fn fragments(segment: &Path) -> Vec<Fragment> {
     fragments
 }
 
-/// Where the records of a segment begin and end.
+/// Returns the byte ranges of the records of a segment.
 pub(crate) fn records(segment: &Path) -> Vec<Range<u64>> {
     let mut records: Vec<Range<u64>> = Vec::new();
     for fragment in fragments(segment) {
@@ -83,7 +83,7 @@ pub(crate) fn records(segment: &Path) -> Vec<Range<u64>> {
     records
 }
 
-/// Whether a byte of a segment is the type of a fragment, which no checksum covers.
+/// Returns `true` if the byte is the type of a fragment, which no checksum covers.
 pub(crate) fn is_type_byte(segment: &Path, offset: u64) -> bool {
     fragments(segment).iter().any(|fragment| fragment.bytes.start == offset)
 }

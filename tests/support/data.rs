@@ -1,26 +1,26 @@
-//! Made-up data of many shapes: the same for the same span, so that a test needs no seed for it.
+//! Generated data of many shapes, deterministic for a span.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::samples::{LabelSet, Samples};
 
-/// 2025-11-05T00:00:00Z, where all data begins: long ago for a clock, and the start of a two-hour range.
+/// Start of all data, 2025-11-05T00:00:00Z: in the past, and the start of a two-hour range.
 pub(crate) const BEGIN: i64 = 1_762_300_800_000;
 
 /// An hour in milliseconds.
 pub(crate) const HOUR: i64 = 3_600_000;
 
-/// The bits of the stale marker.
+/// Bits of the stale marker.
 pub(crate) const STALE: u64 = 0x7ff0_0000_0000_0002;
 
 const SERIES: i64 = 24;
 
-/// Milliseconds between samples; a series takes them in turn.
+/// Intervals between samples, ms; each series uses one of them.
 const INTERVALS: [i64; 6] = [5_000, 15_000, 30_000, 60_000, 61_234, 1_080_000];
 
-/// Series of all kinds over so many milliseconds from [`BEGIN`] on: counters with resets, gauges, odd values, stale markers, series
-/// that begin late or end early, names and values in UTF-8.
+/// Generates series over `span` ms from [`BEGIN`]: counters with resets, gauges, special values,
+/// stale markers, series that start late or end early, UTF-8 names and values.
 pub(crate) fn assorted(span: i64) -> Samples {
     let mut rng = StdRng::seed_from_u64(1);
     let mut samples = Samples::new();

@@ -12,14 +12,14 @@ pub(crate) fn temp() -> TempDir {
         .expect("a temporary directory can be made")
 }
 
-/// A copy of a data directory in a temporary place of its own.
+/// Copies a data directory to a temporary directory.
 pub(crate) fn copy_to_temp(from: &Path) -> TempDir {
     let place = temp();
     copy(from, place.path());
     place
 }
 
-/// Copies a data directory with everything below it, except what only belongs to the process that had it open.
+/// Copies a data directory, without the files `lock` and `queries.active` of its process.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory can be made");
     for entry in
@@ -35,7 +35,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The WAL's segments in their order.
+/// Returns the WAL segments in order.
 pub(crate) fn segments(data: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(data.join("wal")).expect("there is a WAL");
     let mut files: Vec<PathBuf> = entries

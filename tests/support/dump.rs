@@ -1,8 +1,8 @@
-//! `promtool tsdb dump`, Debian's: its output as a set of samples.
+//! Output of Debian's `promtool tsdb dump` as samples.
 //!
-//! It prints values as the shortest decimal that reads back to the same float, so only the payloads of not-a-numbers are lost.
-//! It opens the directory for writing in places, so it is given a copy; and it exits with 0 where it left data out, so its
-//! caller counts.
+//! Values are printed as the shortest decimal that parses to the same float, so only NaN payloads
+//! are lost. promtool may write to the directory, so it gets a copy. It exits with 0 even if it
+//! omits data, so the caller must count.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use std::process::Command;
 use super::dir::copy_to_temp;
 use super::samples::{LabelSet, Samples};
 
-/// Everything that promtool prints of a copy of the data directory.
+/// Returns the samples that promtool prints for a copy of the data directory.
 pub(crate) fn dump(data: &Path) -> Samples {
     let copy = copy_to_temp(data);
     let output = Command::new("promtool")
@@ -30,7 +30,7 @@ pub(crate) fn dump(data: &Path) -> Samples {
     samples
 }
 
-/// `{name="value", …} value time`.
+/// Parses `{name="value", …} value time`.
 pub(crate) fn parse_line(line: &str) -> Option<(LabelSet, i64, f64)> {
     let mut rest = line.strip_prefix('{')?;
     let mut labels = LabelSet::new();
@@ -45,7 +45,7 @@ pub(crate) fn parse_line(line: &str) -> Option<(LabelSet, i64, f64)> {
     Some((labels, t.parse().ok()?, value.parse().ok()?))
 }
 
-/// Reads a string as Go quotes it; gives it and what follows.
+/// Parses a string quoted by Go. Returns it and the rest.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = Vec::new();
     let mut rest = text.strip_prefix('"')?.chars();

@@ -1,4 +1,4 @@
-//! Reading back a whole database in the test's own process.
+//! Reads of a complete database in the test's own process.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -7,15 +7,15 @@ use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use std::collections::BTreeMap;
 
-/// Every sample by series: time in ms and the bits of the value.
+/// Samples by series: timestamp in ms and bits of the value.
 pub(crate) type Stored = BTreeMap<String, Vec<(i64, u64)>>;
 
-/// Every sample that the database answers with.
+/// Reads all samples of the database.
 pub(crate) fn everything(db: &Db) -> Stored {
     stored(db, &[Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()], TimeRange::ALL)
 }
 
-/// What the database answers to one query; series without samples are left out.
+/// Reads the samples of one query. Series without samples are omitted.
 pub(crate) fn stored(db: &Db, matchers: &[Matcher], range: TimeRange) -> Stored {
     let querier = db.querier();
     let series = querier.select(matchers, range).unwrap().map(|series| {

@@ -1,4 +1,4 @@
-//! narthex's `/api/v1/export` with `values=bits`: values of every kind as JSON lines, every number exact.
+//! Exact samples of all types from `/api/v1/export?values=bits`.
 
 use serde_json::Value;
 
@@ -6,23 +6,23 @@ use super::http::Http;
 use super::points::{PlainHistogram, PointValue, Points};
 use super::samples::{LabelSet, Samples};
 
-/// All floats of everything that has a metric name.
+/// Exports the float samples of all series with a metric name.
 pub(crate) fn export_all(http: &Http) -> Samples {
     export_points(http).floats()
 }
 
-/// Everything that has a metric name.
+/// Exports the samples of all series with a metric name.
 pub(crate) fn export_points(http: &Http) -> Points {
     points_of_lines(export_lines(http))
 }
 
-/// How many values there are in all lines of the export, also where one is there twice.
+/// Number of values in all lines of the export, including duplicates.
 pub(crate) fn exported_values(http: &Http) -> usize {
     let count = |line: &Value, kind: &str| line[kind].as_array().map_or(0, Vec::len);
     export_lines(http).iter().map(|line| count(line, "values") + count(line, "histograms")).sum()
 }
 
-/// The lines of everything that has a metric name, as they come.
+/// Returns the export lines of all series with a metric name.
 pub(crate) fn export_lines(http: &Http) -> Vec<Value> {
     // {__name__=~".+"}
     let answer = http.get("/api/v1/export?values=bits&match[]=%7B__name__%3D~%22.%2B%22%7D");
@@ -30,7 +30,6 @@ pub(crate) fn export_lines(http: &Http) -> Vec<Value> {
     answer.text().lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
-/// What lines of an export say.
 pub(crate) fn points_of_lines(lines: impl IntoIterator<Item = Value>) -> Points {
     let mut points = Points::new();
     for line in lines {
@@ -60,7 +59,7 @@ pub(crate) fn points_of_lines(lines: impl IntoIterator<Item = Value>) -> Points 
     points
 }
 
-/// The values of a list, each with its time.
+/// Pairs the values of a list with their timestamps.
 fn timed<'a>(line: &'a Value, values: &str, times: &str) -> impl Iterator<Item = (i64, &'a Value)> {
     let list = |name: &str| line[name].as_array().unwrap_or_else(|| panic!("no {name} in {line}"));
     let (times, values) = (list(times), list(values));

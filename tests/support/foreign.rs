@@ -1,7 +1,7 @@
-//! Clients in Python, on stock packages: the programs in tests/clients, which know narthex only by its port and its .proto files.
+//! Python clients in tests/clients, which know narthex only by its port and its .proto files.
 //!
-//! A program says in JSON lines what it has done and waits, where the test has something to do meanwhile, for a line to go on; it ends
-//! with success only if all its own checks held.
+//! A program prints its steps as JSON lines. If the test must act after a step, the program waits
+//! for a line of input. It exits with success only if all its checks passed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,13 +14,12 @@ use serde_json::Value;
 
 use super::wait::wait_for;
 
-/// Names the Python that has the packages; tests/run sets it.
+/// Variable with the path of the Python that has the packages; set by tests/run.
 const PYTHON: &str = "NARTHEX_TEST_PYTHON";
 
-/// Longer than a program is silent on a slow, busy machine.
+/// Maximum wait for the next line, long enough for a slow machine.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// A running program.
 pub(crate) struct Foreign {
     name: String,
     child: Child,
@@ -30,11 +29,11 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// Starts a program of tests/clients with these arguments.
+    /// Starts a program of tests/clients.
     pub(crate) fn start(program: &str, arguments: &[&str]) -> Foreign {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(program);
         let mut command = Command::new(python());
-        // What it compiles on its way is no part of the clone.
+        // No bytecode files in the clone.
         command.arg("-B").arg(path).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
@@ -54,7 +53,7 @@ impl Foreign {
         Foreign { name: program.to_owned(), child, input, lines, errors: Some(errors) }
     }
 
-    /// Waits for the step of that name, which must be the next; what the program says of it.
+    /// Waits for the next step, which must have this name. Returns its JSON line.
     pub(crate) fn step(&mut self, name: &str) -> Value {
         let line = match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => line,
@@ -69,14 +68,14 @@ impl Foreign {
         said
     }
 
-    /// Lets it go on.
+    /// Sends the line that continues the program.
     pub(crate) fn go_on(&mut self) {
         if let Err(error) = self.input.write_all(b"{}\n") {
             self.fail(&format!("does not listen ({error})"));
         }
     }
 
-    /// Waits for its end, which must come without another step, and be a success.
+    /// Waits for a successful exit without another step.
     pub(crate) fn finish(mut self) {
         match self.lines.recv_timeout(PATIENCE) {
             Ok(line) => panic!("{}: not at its end: {line}", self.name),
@@ -92,7 +91,7 @@ impl Foreign {
         }
     }
 
-    /// Panics with what it wrote to standard error.
+    /// Panics with the output of standard error.
     fn fail(&mut self, what: &str) -> ! {
         let _ = self.child.kill();
         let errors = self.errors.take().map(|errors| errors.join().expect("no reader panicked"));
@@ -102,7 +101,7 @@ impl Foreign {
 
 impl Drop for Foreign {
     fn drop(&mut self) {
-        // A program that ended before is no error here.
+        // An error is ignored: the program may have exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

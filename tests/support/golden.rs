@@ -1,4 +1,4 @@
-//! The golden directories: data that Prometheus 3.14.0 wrote, and every sample that it reads from them.
+//! Golden directories: data written by Prometheus 3.14.0, and the samples that it reads from them.
 //!
 //! `tests/golden/README.md` describes the files.
 
@@ -12,15 +12,15 @@ use serde_json::Value;
 use super::points::{PlainHistogram, PointValue, Points};
 use super::samples::{LabelSet, Samples};
 
-/// The samples that Prometheus reads from a case.
+/// File with the samples that Prometheus reads from a case.
 const EXPECTED: &str = "expected.txt.gz";
 
-/// The folder of a case.
+/// Directory of a case.
 pub(crate) fn folder(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(case)
 }
 
-/// Unpacks a case's data directory below `place`; gives its path.
+/// Unpacks the data directory of a case below `place`. Returns its path.
 pub(crate) fn unpack(case: &str, place: &Path) -> PathBuf {
     tar::Archive::new(open_gz(&folder(case).join("data.tar.gz")))
         .unpack(place)
@@ -28,7 +28,7 @@ pub(crate) fn unpack(case: &str, place: &Path) -> PathBuf {
     place.join("data")
 }
 
-/// The text of a file of a case, which may be there packed, with `.gz` behind its name.
+/// Reads a file of a case, which may be compressed with suffix `.gz`.
 pub(crate) fn text(case: &str, name: &str) -> String {
     let path = folder(case).join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|_| {
@@ -39,7 +39,7 @@ pub(crate) fn text(case: &str, name: &str) -> String {
     })
 }
 
-/// The float samples that Prometheus 3.14.0 reads from a case.
+/// Returns the float samples that Prometheus 3.14.0 reads from a case.
 pub(crate) fn expected_floats(case: &str) -> Samples {
     let mut samples = Samples::new();
     each_float(case, |labels, t, value| {
@@ -50,12 +50,12 @@ pub(crate) fn expected_floats(case: &str) -> Samples {
     samples
 }
 
-/// The values of every kind that Prometheus 3.14.0 reads from a case.
+/// Returns the samples of all types that Prometheus 3.14.0 reads from a case.
 pub(crate) fn expected(case: &str) -> Points {
     expected_in(case, EXPECTED)
 }
 
-/// The values of every kind in a file of a case.
+/// Returns the samples of all types in a file of a case.
 pub(crate) fn expected_in(case: &str, file: &str) -> Points {
     let mut points = Points::new();
     each_in(case, file, |labels, t, value| {
@@ -74,7 +74,7 @@ pub(crate) fn expected_in(case: &str, file: &str) -> Points {
     points
 }
 
-/// The start times, as bits of the same integer, of the float samples that have one.
+/// Returns the start timestamps of float samples, as `u64` in place of the value bits.
 pub(crate) fn expected_starts(case: &str) -> Samples {
     let mut starts = Samples::new();
     each_float(case, |labels, t, value| {
@@ -85,7 +85,7 @@ pub(crate) fn expected_starts(case: &str) -> Samples {
     starts
 }
 
-/// The same of values of every kind.
+/// Returns the start timestamps of samples of all types.
 pub(crate) fn expected_starts_of_every_kind(case: &str) -> Samples {
     let mut starts = Samples::new();
     each(case, |labels, t, value| {
@@ -96,7 +96,7 @@ pub(crate) fn expected_starts_of_every_kind(case: &str) -> Samples {
     starts
 }
 
-/// Shows every float sample with its labels and its time.
+/// Calls `show` with labels, timestamp and value of every float sample.
 fn each_float(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
     each(case, |labels, t, value| {
         if value.get("v").is_some() {
@@ -105,7 +105,7 @@ fn each_float(case: &str, mut show: impl FnMut(&LabelSet, i64, &Value)) {
     });
 }
 
-/// Shows every sample with its labels and its time.
+/// Calls `show` with labels, timestamp and value of every sample.
 fn each(case: &str, show: impl FnMut(&LabelSet, i64, &Value)) {
     each_in(case, EXPECTED, show);
 }

@@ -1,4 +1,4 @@
-//! The good write that must work after each bad request.
+//! Valid write that must succeed after each invalid request.
 
 use std::cell::Cell;
 
@@ -8,14 +8,14 @@ use super::remote::{MAX_TIME, MIN_TIME};
 use super::samples::Samples;
 use super::wire::{Matcher, WriteRequest};
 
-/// Counts the good writes to a server.
+/// Number of valid writes to a server.
 #[derive(Default)]
 pub(crate) struct GoodWrites {
     done: Cell<i64>,
 }
 
 impl GoodWrites {
-    /// Writes one more sample of a series that is there only for this, and reads all of them back.
+    /// Writes a sample of a dedicated series and reads all its samples.
     pub(crate) fn one_more(&self, server: &Server, after: &str) {
         let number = self.done.replace(self.done.get() + 1);
         let labels = [("__name__", "good"), ("job", "contract")];

@@ -1,25 +1,24 @@
-//! A plain HTTP client, and for broken requests a bare connection.
+//! HTTP client, and a raw connection for malformed requests.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Bounds a hanging test only.
+/// Timeout of a hanging test.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A client of one server on the loopback interface; clones share their connections.
+/// Client of a server on the loopback interface. Clones share connections.
 #[derive(Clone)]
 pub(crate) struct Http {
     agent: ureq::Agent,
     port: u16,
 }
 
-/// A whole answer, whatever its status.
+/// Complete response of any status.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The status code.
     pub(crate) status: u16,
-    /// Names in lower case, in the order received.
+    /// Header names in lower case and values, in the order received.
     pub(crate) headers: Vec<(String, String)>,
     /// The body as it came.
     pub(crate) body: Vec<u8>,
@@ -37,14 +36,14 @@ impl Answer {
             .unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text()))
     }
 
-    /// A header's value.
+    /// Returns the value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 }
 
 impl Http {
-    /// A client of the server on that port.
+    /// Creates a client of the server on a port.
     pub(crate) fn new(port: u16) -> Http {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -55,32 +54,31 @@ impl Http {
         Http { agent: config.into(), port }
     }
 
-    /// The server's port.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address of a path there.
+    /// Returns the URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// GET, which must be answered somehow.
+    /// Sends a GET request. Panics without a response.
     pub(crate) fn get(&self, path: &str) -> Answer {
         self.try_get(path).unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
-    /// GET; an error where no answer came.
+    /// Sends a GET request. Returns an error without a response.
     pub(crate) fn try_get(&self, path: &str) -> Result<Answer, ureq::Error> {
         self.send("GET", path, &[], None)
     }
 
-    /// POST, which must be answered somehow.
+    /// Sends a POST request. Panics without a response.
     pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.try_post(path, headers, body).unwrap_or_else(|error| panic!("POST {path}: {error}"))
     }
 
-    /// POST; an error where no answer came.
+    /// Sends a POST request. Returns an error without a response.
     pub(crate) fn try_post(
         &self,
         path: &str,
@@ -90,7 +88,7 @@ impl Http {
         self.send("POST", path, headers, Some(body))
     }
 
-    /// Any request; an error where no answer came.
+    /// Sends any request. Returns an error without a response.
     pub(crate) fn send(
         &self,
         method: &str,
@@ -118,7 +116,7 @@ impl Http {
         Ok(Answer { status, headers, body })
     }
 
-    /// A bare connection to the same port.
+    /// Opens a raw connection to the server.
     pub(crate) fn connect(&self) -> Raw {
         let stream =
             TcpStream::connect(("127.0.0.1", self.port)).expect("the server accepts a connection");
@@ -128,31 +126,31 @@ impl Http {
     }
 }
 
-/// A connection on which a test writes bytes as it likes.
+/// Raw connection for arbitrary bytes.
 pub(crate) struct Raw {
     stream: TcpStream,
 }
 
 impl Raw {
-    /// Writes bytes; a server that has hung up is left to [`Raw::finish`] to show.
+    /// Writes bytes. An error is ignored: [`Raw::finish`] shows a closed connection.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// Closes the sending side, and reads to the end: the status of the answer, if one came.
+    /// Closes the sending side and reads to the end. Returns the status of the response, if any.
     pub(crate) fn finish(mut self) -> Option<u16> {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
         self.read_status()
     }
 
-    /// Reads the first of what the server sends: the status of the answer, if one came.
+    /// Reads the first bytes. Returns the status of the response, if any.
     pub(crate) fn read_first_status(&mut self) -> Option<u16> {
         let mut text = [0; 256];
         let read = self.stream.read(&mut text).ok()?;
         status_of(&text[..read])
     }
 
-    /// Reads to the end of what the server sends: the status of the answer, if one came.
+    /// Reads to the end. Returns the status of the response, if any.
     pub(crate) fn read_status(&mut self) -> Option<u16> {
         let mut text = Vec::new();
         let _ = self.stream.read_to_end(&mut text);
@@ -160,7 +158,7 @@ impl Raw {
     }
 }
 
-/// The status in the first line of an answer.
+/// Parses the status in the first line of a response.
 fn status_of(answer: &[u8]) -> Option<u16> {
     let text = String::from_utf8_lossy(answer);
     text.lines().next()?.split(' ').nth(1)?.parse().ok()

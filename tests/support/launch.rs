@@ -1,6 +1,7 @@
-//! Starting the servers of the tests: narthex itself, Debian's Prometheus and its node exporter.
+//! Launch of servers: narthex, Debian's Prometheus and its node exporter.
 //!
-//! Each listens on a loopback port of its own and is given everything by flags; no service of the system is used.
+//! Each server listens on its own loopback port and is configured by flags. No system service is
+//! used.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -16,7 +17,7 @@ use super::remote::Remote;
 use super::samples::Samples;
 use super::wait::{wait_for, wait_until};
 
-/// What is to be started; built by one of the constructors and refined by [`Launch::flag`] and [`Launch::env`].
+/// Builder of a server process.
 pub(crate) struct Launch {
     name: &'static str,
     program: PathBuf,
@@ -28,7 +29,7 @@ pub(crate) struct Launch {
 }
 
 impl Launch {
-    /// `narthex serve` on a data directory.
+    /// Prepares `narthex serve` on a data directory.
     pub(crate) fn narthex(data: &Path) -> Launch {
         let port = free_port();
         Launch {
@@ -46,9 +47,10 @@ impl Launch {
         }
     }
 
-    /// Debian's Prometheus on a data directory, as a remote-write receiver that holds the directory's lock and deletes nothing.
+    /// Prepares Debian's Prometheus as a remote write receiver that locks the directory and deletes
+    /// nothing.
     ///
-    /// `config` is the text of its configuration file, written to `<data>.yml`.
+    /// `config` is the contents of its configuration file `<data>.yml`.
     pub(crate) fn prometheus(data: &Path, config: &str) -> Launch {
         let port = free_port();
         let file = data.with_extension("yml");
@@ -71,7 +73,6 @@ impl Launch {
         }
     }
 
-    /// Debian's node exporter.
     pub(crate) fn node_exporter() -> Launch {
         let port = free_port();
         Launch {
@@ -85,39 +86,36 @@ impl Launch {
         }
     }
 
-    /// One more argument.
     pub(crate) fn flag(mut self, flag: impl Into<String>) -> Launch {
         self.arguments.push(flag.into());
         self
     }
 
-    /// With a configuration file of this text, written beside the data directory `data`.
+    /// Sets the configuration file, written next to the data directory `data`.
     pub(crate) fn config(self, data: &Path, text: &str) -> Launch {
         let file = data.with_extension("narthex.yml");
         std::fs::write(&file, text).expect("a configuration file can be written");
         self.flag(format!("--config.file={}", file.display()))
     }
 
-    /// Without an argument that was given before.
     pub(crate) fn without_flag(mut self, flag: &str) -> Launch {
         self.arguments.retain(|argument| argument != flag);
         self
     }
 
-    /// One more environment variable.
+    /// Adds an environment variable.
     pub(crate) fn env(mut self, name: &str, value: impl Into<String>) -> Launch {
         self.environment.push((name.to_owned(), value.into()));
         self
     }
 
-    /// Listens there instead of on a port of its own.
     pub(crate) fn port(mut self, port: u16) -> Launch {
         self.port = port;
         self.arguments.retain(|argument| !argument.starts_with("--web.listen-address="));
         self.flag(format!("--web.listen-address=127.0.0.1:{port}"))
     }
 
-    /// Starts it and does not wait.
+    /// Starts the server without waiting.
     pub(crate) fn spawn(self) -> Server {
         let http = Http::new(self.port);
         let (name, ready_path, keeps_negative_zero) =
@@ -130,26 +128,26 @@ impl Launch {
         }
     }
 
-    /// The command itself, for a test that looks after the process and its output alone.
+    /// Returns the command, for tests that manage the process themselves.
     pub(crate) fn command(self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(self.environment);
         command
     }
 
-    /// The port on which it will listen.
+    /// Returns a client for the port of the server.
     pub(crate) fn http(&self) -> Http {
         Http::new(self.port)
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts the server and waits until it is ready.
     pub(crate) fn start(self) -> Server {
         let mut server = self.spawn();
         server.wait_ready();
         server
     }
 
-    /// Runs it to its end, which must come by itself: the exit status and what it printed.
+    /// Waits for the process to exit. Returns exit status and output.
     pub(crate) fn run_to_end(self) -> (ExitStatus, String) {
         let mut server = self.spawn();
         let status = server.program.wait_exit();
@@ -157,24 +155,21 @@ impl Launch {
     }
 }
 
-/// A started server.
 pub(crate) struct Server {
-    /// The process.
     pub(crate) program: Program,
-    /// Its port.
     pub(crate) http: Http,
     ready_path: &'static str,
-    /// Prometheus's answer to a remote read has 0 for -0.
+    /// Whether remote read keeps -0; Prometheus returns 0 for it.
     keeps_negative_zero: bool,
 }
 
 impl Server {
-    /// Its remote-write and remote-read side.
+    /// Returns the remote write and remote read client.
     pub(crate) fn remote(&self) -> Remote {
         Remote::new(self.http.clone())
     }
 
-    /// Panics with the first differences unless its remote read gives exactly these samples.
+    /// Asserts that remote read returns exactly these samples.
     pub(crate) fn assert_holds(&self, expected: &Samples, what: &str) {
         let returned = self.remote().read_all();
         if self.keeps_negative_zero {
@@ -184,7 +179,7 @@ impl Server {
         }
     }
 
-    /// Waits until it answers as ready; panics if it ends before.
+    /// Waits until the server is ready. Panics if it exits before.
     pub(crate) fn wait_ready(&mut self) {
         wait_until("a server to be ready", || {
             assert!(self.program.is_running(), "a server ended instead of becoming ready");
@@ -192,13 +187,13 @@ impl Server {
         });
     }
 
-    /// kill -9; what it printed.
+    /// Sends SIGKILL. Returns the output.
     pub(crate) fn kill(mut self) -> String {
         self.program.kill();
         self.program.log()
     }
 
-    /// SIGTERM and a clean end; what it printed.
+    /// Sends SIGTERM and asserts a clean exit. Returns the output.
     pub(crate) fn stop(mut self) -> String {
         self.program.signal("TERM");
         let status = self.program.wait_exit();
@@ -207,11 +202,11 @@ impl Server {
     }
 }
 
-/// Below the range from which Linux takes the ports of outgoing connections, so that none of these lands on it.
+/// Ports below the ephemeral range of Linux, so that no outgoing connection takes one.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
-/// A loopback port that nobody listens on; each call gives another one, and by chance, so that test programs that run side by side
-/// do not walk into each other.
+/// Returns an unused loopback port. Ports are random and differ per call, so that concurrent test
+/// programs do not collide.
 pub(crate) fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     wait_for("a free port on the loopback interface", || {

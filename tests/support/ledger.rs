@@ -1,4 +1,4 @@
-//! What writers sent to a server, what it acknowledged and what it refused: the measure of what may and must be there.
+//! Record of what writers sent and a server acknowledged or rejected: what may and must be stored.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -6,7 +6,7 @@ use super::points::Points;
 use super::samples::LabelSet;
 use super::wire::WriteRequest;
 
-/// The account of one data directory, kept across kills; shared by all writers.
+/// Ledger of a data directory, kept across kills and shared by all writers.
 #[derive(Default)]
 pub(crate) struct Ledger {
     state: Mutex<State>,
@@ -20,37 +20,38 @@ struct State {
 }
 
 impl Ledger {
-    /// To be called before a request goes out.
+    /// Records a request before it is sent.
     pub(crate) fn sending(&self, request: &WriteRequest) {
         self.state().sent.add_request(request);
     }
 
-    /// To be called when a request was answered with 204.
+    /// Records a request with status 204.
     pub(crate) fn acknowledged(&self, request: &WriteRequest) {
         self.state().acknowledged.add_request(request);
     }
 
-    /// To be called when all of a request was answered with 400.
+    /// Records a request that was rejected completely with status 400.
     pub(crate) fn refused(&self, request: &WriteRequest) {
         self.state().refused.add_request(request);
     }
 
-    /// How many values were acknowledged so far.
+    /// Number of acknowledged samples.
     pub(crate) fn acknowledged_count(&self) -> usize {
         self.state().acknowledged.count()
     }
 
-    /// Everything acknowledged so far, for a read that begins now.
+    /// Returns the acknowledged samples, for a read that starts now.
     pub(crate) fn acknowledged_so_far(&self) -> Points {
         self.state().acknowledged.clone()
     }
 
-    /// Whether a value of that series and time was sent; what it is is not looked at.
+    /// Returns `true` if a sample of the series was sent for `t`, regardless of its value.
     pub(crate) fn was_sent(&self, labels: &LabelSet, t: i64) -> bool {
         self.state().sent.get(labels, t).is_some()
     }
 
-    /// Panics unless everything acknowledged was returned exactly and nothing that was not sent, or was refused.
+    /// Asserts that all acknowledged samples were returned, and none that were not sent or were
+    /// rejected.
     pub(crate) fn check(&self, returned: &Points, when: &str) {
         let state = self.state();
         let lost = state.acknowledged.beyond(returned);

@@ -1,4 +1,4 @@
-//! A database in the test's own process through its lives, beside a plain model of what it must hold.
+//! Database in the test's own process across restarts, with a model of its contents.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -17,10 +17,9 @@ use tempfile::TempDir;
 
 pub(crate) const MINUTE: i64 = 60_000;
 pub(crate) const HOUR: i64 = 60 * MINUTE;
-/// 2025-11-05, 00:00 UTC.
 pub(crate) const BEGIN: i64 = 1_762_300_800_000;
 
-/// Nothing goes.
+/// Retention that deletes nothing.
 pub(crate) const FOREVER: RetentionSettings = RetentionSettings {
     time_ms: 0,
     bytes: 0,
@@ -28,7 +27,7 @@ pub(crate) const FOREVER: RetentionSettings = RetentionSettings {
     origin: RetentionOrigin::Configured,
 };
 
-/// One directory, open all the time but for restarts.
+/// Data directory with an open database and the model.
 pub(crate) struct Life {
     place: TempDir,
     options: DbOptions,
@@ -37,7 +36,7 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    /// With small segments, and options as they are changed.
+    /// Creates a database with small segments and changed options.
     pub(crate) fn new(change: impl FnOnce(&mut DbOptions)) -> Self {
         let place = tempfile::tempdir().unwrap();
         let mut options = DbOptions::new(place.path().join("data"));
@@ -57,12 +56,12 @@ impl Life {
         &self.options.dir
     }
 
-    /// A path beside the data directory.
+    /// Returns a path next to the data directory.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
-    /// Ends without a clean stop.
+    /// Closes the database without a clean shutdown.
     pub(crate) fn end(&mut self) {
         self.db = None;
     }
@@ -77,7 +76,7 @@ impl Life {
         self.db = Some(db);
     }
 
-    /// Once without and once with a clean stop.
+    /// Restarts twice: without and with a clean shutdown.
     pub(crate) fn restart(&mut self) {
         self.end();
         self.start();
@@ -88,7 +87,7 @@ impl Life {
         self.check("after a stop");
     }
 
-    /// With other options from now on.
+    /// Restarts with changed options.
     pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut DbOptions)) {
         change(&mut self.options);
         self.end();
@@ -99,12 +98,12 @@ impl Life {
         self.db().run_maintenance_once(BEGIN + 1000 * HOUR).unwrap();
     }
 
-    /// One sample, which must be taken.
+    /// Appends a sample, which must be accepted.
     pub(crate) fn put_one(&mut self, name: &str, t: i64, v: f64) {
         self.put_value(&[name], std::iter::once(t), v);
     }
 
-    /// Samples of all these series at all these times.
+    /// Appends a sample per series and timestamp.
     pub(crate) fn put(&mut self, names: &[&str], times: impl IntoIterator<Item = i64>) {
         for t in times {
             self.put_value(names, std::iter::once(t), (t / 7) as f64 / 3.0);
@@ -130,7 +129,7 @@ impl Life {
         }
     }
 
-    /// Deletes what the series has in the range.
+    /// Deletes the samples of the series in the range.
     pub(crate) fn delete(&mut self, name: &str, range: TimeRange) {
         self.db().delete(&[vec![named(name)]], range).unwrap();
         let key = labels(name).to_string();
@@ -140,13 +139,13 @@ impl Life {
         self.model.retain(|_, samples| !samples.is_empty());
     }
 
-    /// Forgets what must be gone.
+    /// Removes samples before `t` from the model.
     pub(crate) fn forget_before(&mut self, t: i64) {
         self.model.values_mut().for_each(|samples| samples.retain(|(at, _)| *at >= t));
         self.model.retain(|_, samples| !samples.is_empty());
     }
 
-    /// All of the model is there, once, and nothing else.
+    /// Asserts that the database contents equal the model.
     pub(crate) fn check(&self, when: &str) {
         let found = everything(self.db());
         let names = |stored: &Stored| stored.keys().cloned().collect::<Vec<_>>();
@@ -163,12 +162,12 @@ impl Life {
         }
     }
 
-    /// Its blocks, by their first time.
+    /// Returns the blocks by minimum time.
     pub(crate) fn blocks(&self) -> Vec<Arc<Block>> {
         self.db().blocks().to_vec()
     }
 
-    /// The number of the newest checkpoint.
+    /// Number of the newest checkpoint.
     pub(crate) fn checkpoint(&self) -> Option<u32> {
         let entries = std::fs::read_dir(self.dir().join("wal")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -180,7 +179,7 @@ impl Life {
     }
 }
 
-/// `{__name__=name, only=name}`.
+/// Returns the labels `{__name__=name, only=name}`.
 pub(crate) fn labels(name: &str) -> Labels {
     LabelsBuilder::from_iter([("__name__", name), ("only", name)]).build().unwrap()
 }
@@ -189,12 +188,12 @@ pub(crate) fn named(name: &str) -> Matcher {
     Matcher::new(MatchType::Equal, "__name__", name).unwrap()
 }
 
-/// Every minute of these times.
+/// Returns every minute of the range.
 pub(crate) fn minutes(from: i64, to: i64) -> impl Iterator<Item = i64> {
     (from..to).step_by(MINUTE as usize)
 }
 
-/// Damages the first chunk of a block, in its middle.
+/// Corrupts the middle of the first chunk of a block.
 pub(crate) fn damage_chunk(block: &Path) {
     use std::os::unix::fs::FileExt;
     let file = std::fs::OpenOptions::new()
@@ -207,7 +206,7 @@ pub(crate) fn damage_chunk(block: &Path) {
     file.write_all_at(&[byte[0] ^ 4], 40).unwrap();
 }
 
-/// A copy of a folder and all that is in it.
+/// Copies a directory recursively.
 pub(crate) fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -221,7 +220,7 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Bytes of all files below a folder.
+/// Total size of the files below a directory, bytes.
 pub(crate) fn size_of(dir: &Path) -> u64 {
     let entries = std::fs::read_dir(dir).unwrap();
     let sizes = entries.map(|entry| {

@@ -1,7 +1,7 @@
-//! The entries of a log, one by one, and which of them a checkpoint is to keep: the plain statement of the rules that the engine
-//! applies to whole records.
+//! Entries of a WAL, and which of them a checkpoint must keep: a simple model of the rules that the
+//! TSDB applies to records.
 //!
-//! An entry is compared by the bytes of a record that holds it alone, so that NaNs and signs count.
+//! Entries are compared as bytes of a record with one entry, so that NaNs and signs matter.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,14 +21,14 @@ use narthex::tsdb::wal::record::series::{SeriesDecoder, encode_series};
 use narthex::tsdb::wal::record::tombstones::{decode_tombstones, encode_tombstones};
 use narthex::tsdb::wal::segment::list_segments;
 
-/// An entry of a record.
+/// Single entry of a WAL record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LogEntry {
     pub(crate) kind: RecordType,
     pub(crate) series: SeriesRef,
-    /// The sample's time, or the end of the deleted time; 0 where there is none.
+    /// Timestamp of the sample, or end of the deleted range; 0 if there is none.
     pub(crate) t: i64,
-    /// A record that holds this entry alone.
+    /// Record with this entry only.
     pub(crate) record: Vec<u8>,
 }
 
@@ -38,12 +38,12 @@ impl LogEntry {
     }
 }
 
-/// The entries of the last checkpoint and of all segments behind it.
+/// Reads the entries of the last checkpoint and the segments after it.
 pub(crate) fn read_log(wal: &Path) -> Vec<LogEntry> {
     read_records(wal).iter().flat_map(|record| entries_of(record)).collect()
 }
 
-/// The records of the last checkpoint and of all segments behind it.
+/// Reads the records of the last checkpoint and the segments after it.
 pub(crate) fn read_records(wal: &Path) -> Vec<Vec<u8>> {
     let checkpoint = last_checkpoint(wal).expect("checkpoints can be told");
     let after = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.number + 1);
@@ -62,7 +62,7 @@ pub(crate) fn read_records(wal: &Path) -> Vec<Vec<u8>> {
     records
 }
 
-/// The entries of a record; one of a kind that is not known is an entry as a whole.
+/// Splits a record into entries. A record of an unknown type is one entry.
 pub(crate) fn entries_of(record: &[u8]) -> Vec<LogEntry> {
     const GOOD: &str = "a record decodes";
     let kind = RecordType::from_record(record);
@@ -124,7 +124,7 @@ pub(crate) fn entries_of(record: &[u8]) -> Vec<LogEntry> {
     entries
 }
 
-/// What is to stay of `entries`, in order: metadata last, the others as they came.
+/// Returns the entries that a checkpoint keeps, in order, with metadata last.
 pub(crate) fn staying(
     entries: &[LogEntry],
     mint: i64,

@@ -1,18 +1,17 @@
-//! The documents of the repository: fenced blocks, tables, code spans, headings and links of their Markdown.
+//! Markdown documents of the repository: fenced blocks, tables, code spans, headings and links.
 //!
-//! Only what the documents use: fences of three backticks, code spans of one, tables with a `|` at both ends of a row.
+//! Supports only what the documents use: fences of three backticks, code spans of one, tables with
+//! outer pipes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// A document.
 pub(crate) struct Document {
     /// Path from the root of the repository.
     pub(crate) path: PathBuf,
     text: String,
 }
 
-/// A fenced block.
 pub(crate) struct Block {
     /// `path:line` of the opening fence.
     pub(crate) place: String,
@@ -61,12 +60,12 @@ impl Document {
         Document { path, text }
     }
 
-    /// The whole text.
+    /// Complete text of the document.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is the page of this name.
+    /// Returns `true` if the document has this path.
     pub(crate) fn is(&self, path: &str) -> bool {
         self.path == Path::new(path)
     }
@@ -91,7 +90,7 @@ impl Document {
         blocks
     }
 
-    /// The text without fenced blocks.
+    /// Returns the text without fenced blocks.
     pub(crate) fn prose(&self) -> String {
         let mut prose = String::new();
         let mut is_code = false;
@@ -131,13 +130,12 @@ impl Document {
             }
         }
         for table in &mut tables {
-            // The line of dashes below the header.
+            // Separator line below the header.
             table.rows.remove(0);
         }
         tables
     }
 
-    /// Targets of links.
     pub(crate) fn links(&self) -> Vec<String> {
         let prose = self.prose();
         let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));

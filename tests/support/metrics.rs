@@ -1,26 +1,26 @@
-//! Values out of a `/metrics` page.
+//! Parser of `/metrics`.
 
 use super::http::Http;
 
-/// A metrics page in the text format.
+/// Response of `/metrics` in text format.
 pub(crate) struct Metrics {
     text: String,
 }
 
 impl Metrics {
-    /// The page of a server as it stands now.
+    /// Reads the current metrics of a server.
     pub(crate) fn of(http: &Http) -> Metrics {
         let answer = http.get("/metrics");
         assert_eq!(answer.status, 200, "/metrics");
         Metrics { text: answer.text() }
     }
 
-    /// The sum over all label sets of a metric; none where the page has no such metric.
+    /// Sum over all label sets of a metric; `None` if it is absent.
     pub(crate) fn sum(&self, name: &str) -> Option<f64> {
         self.sum_where(name, "")
     }
 
-    /// The same over those lines whose labels contain a text, as `reason="x"`.
+    /// Sum over the label sets that contain a string such as `reason="x"`.
     pub(crate) fn sum_where(&self, name: &str, labels: &str) -> Option<f64> {
         let values: Vec<f64> = self
             .text

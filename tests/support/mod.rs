@@ -1,9 +1,10 @@
-//! What the integration tests share: programs under test and the oracles beside them, the wire, and sets of samples.
+//! Shared by the integration tests: programs, reference implementations, wire messages, and sample
+//! sets.
 //!
-//! The program is driven through its command line, its port and its data directory. The messages in [`wire`] are written
-//! a second time by hand, so that a mistake in narthex's own cannot hide. [`engine`] and [`life`] drive a database in
-//! the test's own process.
-//! What takes time is awaited until it is there, within a deadline; nothing is slept for.
+//! Tests control the program by its command line, port and data directory. The messages in [`wire`]
+//! are declared again by hand, so that a mistake in narthex cannot hide. [`engine`] and [`life`]
+//! use a database in the test's own process. Tests wait for conditions within a deadline and never
+//! sleep for a fixed time.
 
 #![allow(dead_code, reason = "every test binary uses the part that it needs")]
 

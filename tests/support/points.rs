@@ -1,6 +1,7 @@
-//! Sets of values of every kind to compare: floats and native histograms, as they were sent, are expected, or came back.
+//! Sets of samples of all types: floats and native histograms that were sent, expected or returned.
 //!
-//! Histograms are compared by what they say, not by how their buckets are spread over spans: whoever stores one may put empty buckets in.
+//! Histograms are compared by their buckets, not by their spans, because a storage may add empty
+//! buckets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,47 +11,44 @@ use serde_json::Value as Json;
 use super::samples::{LabelSet, Samples, label_set};
 use super::wire::{BucketSpan, Histogram, TimeSeries, WriteRequest};
 
-/// The bits of the stale marker.
+/// Bits of the stale marker.
 pub(crate) const STALE: u64 = 0x7ff0_0000_0000_0002;
 
-/// The schema of custom buckets.
+/// Schema of custom buckets.
 const CUSTOM: i64 = -53;
 
-/// A value of a series.
+/// Value of a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PointValue {
-    /// The bits of a float.
+    /// Bits of a float sample.
     Float(u64),
-    /// A native histogram.
     Histogram(Box<PlainHistogram>),
 }
 
-/// A native histogram; counts of float histograms, and all other floats, by their bits.
+/// Native histogram. Floats are stored as bits, including the counts of float histograms.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub(crate) struct PlainHistogram {
-    /// Whether its counts are floats.
+    /// Whether the counts are floats.
     pub(crate) float: bool,
-    /// Whether it is a gauge.
+    /// Whether this is a gauge histogram.
     pub(crate) gauge: bool,
-    /// The resolution.
     pub(crate) schema: i64,
-    /// Half the width of the zero bucket.
+    /// Zero threshold, as bits.
     pub(crate) zero_threshold: u64,
-    /// Observations in the zero bucket.
+    /// Count of the zero bucket.
     pub(crate) zero_count: u64,
-    /// All observations.
     pub(crate) count: u64,
-    /// Their sum.
     pub(crate) sum: u64,
-    /// The counts that are not zero, by index.
+    /// Non-zero counts by bucket index.
     pub(crate) positive: BTreeMap<i64, u64>,
-    /// The counts that are not zero, by index.
+    /// Non-zero counts by bucket index.
     pub(crate) negative: BTreeMap<i64, u64>,
     /// Upper bounds of custom buckets.
     pub(crate) custom: Vec<u64>,
 }
 
-/// A histogram that is a function of these two: of an integer, float, custom or gauge kind, its kind changing now and then, its counts growing.
+/// Generates a histogram from seed and timestamp: integer, float, custom or gauge, with growing
+/// counts. The type changes sometimes.
 pub(crate) fn made(seed: u64, t: i64) -> PlainHistogram {
     let minutes = (t / 60_000) as u64 + seed;
     let kind = (minutes / 7 + seed) % 5;
@@ -88,14 +86,14 @@ pub(crate) fn made(seed: u64, t: i64) -> PlainHistogram {
     }
 }
 
-/// The values of many series by time in milliseconds.
+/// Samples of many series by timestamp, ms.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Points {
     series: BTreeMap<LabelSet, BTreeMap<i64, PointValue>>,
 }
 
 impl PlainHistogram {
-    /// As it stands in a message.
+    /// Converts a wire message.
     pub(crate) fn from_wire(wire: &Histogram) -> PlainHistogram {
         let float = wire.count_float.is_some();
         let counts =
@@ -121,7 +119,7 @@ impl PlainHistogram {
         plain.normal()
     }
 
-    /// As it stands in the file of expected samples.
+    /// Converts JSON of a golden file.
     pub(crate) fn from_golden(json: &Json) -> PlainHistogram {
         let float = json["float"].as_bool().expect("float is true or false");
         let count = |json: &Json| {
@@ -149,7 +147,7 @@ impl PlainHistogram {
         plain.normal()
     }
 
-    /// As a message, at a time.
+    /// Converts to a wire message with timestamp `t`.
     pub(crate) fn to_wire(&self, t: i64) -> Histogram {
         let (positive_spans, positive) = self.spread(&self.positive);
         let (negative_spans, negative) = self.spread(&self.negative);
@@ -177,7 +175,7 @@ impl PlainHistogram {
         }
     }
 
-    /// Spans and counts of these buckets: a span for each run of indices.
+    /// Returns spans and counts of the buckets, with a span for each run of indices.
     fn spread(&self, buckets: &BTreeMap<i64, u64>) -> (Vec<BucketSpan>, Vec<u64>) {
         let mut spans: Vec<BucketSpan> = Vec::new();
         let mut next = 0;
@@ -191,7 +189,7 @@ impl PlainHistogram {
         (spans, buckets.values().copied().collect())
     }
 
-    /// A stale marker says nothing but that.
+    /// Normalizes stale markers, whose other fields have no meaning.
     pub(crate) fn normal(self) -> PlainHistogram {
         if self.sum == STALE {
             PlainHistogram { float: self.float, sum: STALE, ..PlainHistogram::default() }
@@ -205,12 +203,11 @@ impl PlainHistogram {
 }
 
 impl Points {
-    /// None.
     pub(crate) fn new() -> Points {
         Points::default()
     }
 
-    /// Adds a value; a second one at the same time must be equal.
+    /// Adds a sample. A second one with the same timestamp must be equal.
     pub(crate) fn add(&mut self, labels: &LabelSet, t: i64, value: PointValue) {
         if !self.series.contains_key(labels) {
             self.series.insert(labels.clone(), BTreeMap::new());
@@ -221,7 +218,7 @@ impl Points {
         }
     }
 
-    /// Adds what a series of a message carries.
+    /// Adds the samples of a series message.
     pub(crate) fn add_series(&mut self, series: &TimeSeries) {
         let labels = label_set(&series.labels);
         for sample in &series.samples {
@@ -233,49 +230,47 @@ impl Points {
         }
     }
 
-    /// Adds what a request carries.
+    /// Adds the samples of a request.
     pub(crate) fn add_request(&mut self, request: &WriteRequest) {
         request.timeseries.iter().for_each(|series| self.add_series(series));
     }
 
-    /// Adds all of a set of floats.
+    /// Adds a set of float samples.
     pub(crate) fn add_floats(&mut self, floats: &Samples) {
         floats.iter().for_each(|(labels, t, bits)| self.add(labels, t, PointValue::Float(bits)));
     }
 
-    /// The number of values.
+    /// Returns the number of samples.
     pub(crate) fn count(&self) -> usize {
         self.series.values().map(BTreeMap::len).sum()
     }
 
-    /// The number of histograms.
+    /// Returns the number of histograms.
     pub(crate) fn histogram_count(&self) -> usize {
         self.iter().filter(|(_, _, value)| matches!(value, PointValue::Histogram(_))).count()
     }
 
-    /// Every value.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&LabelSet, i64, &PointValue)> {
         self.series
             .iter()
             .flat_map(|(labels, points)| points.iter().map(move |(&t, value)| (labels, t, value)))
     }
 
-    /// The value of a series at a time.
+    /// Returns the value of a series at `t`.
     pub(crate) fn get(&self, labels: &LabelSet, t: i64) -> Option<&PointValue> {
         self.series.get(labels)?.get(&t)
     }
 
-    /// The newest value of a series before a time.
+    /// Returns the newest value of a series before `t`.
     pub(crate) fn last_before(&self, labels: &LabelSet, t: i64) -> Option<&PointValue> {
         self.series.get(labels)?.range(..t).next_back().map(|(_, value)| value)
     }
 
-    /// The label sets.
     pub(crate) fn label_sets(&self) -> impl Iterator<Item = &LabelSet> {
         self.series.keys()
     }
 
-    /// Only those of which `keep` says so by their series and time.
+    /// Returns the samples for which `keep` returns `true`.
     pub(crate) fn filter(&self, keep: impl Fn(&LabelSet, i64) -> bool) -> Points {
         let mut part = Points::new();
         for (labels, t, value) in self.iter().filter(|&(labels, t, _)| keep(labels, t)) {
@@ -284,22 +279,20 @@ impl Points {
         part
     }
 
-    /// Only the values at or after `t`.
+    /// Returns the samples at or after `t`.
     pub(crate) fn from(&self, t: i64) -> Points {
         self.between(t, i64::MAX)
     }
 
-    /// Only the values from `begin` on and before `end`.
+    /// Returns the samples from `begin` (inclusive) to `end` (exclusive).
     pub(crate) fn between(&self, begin: i64, end: i64) -> Points {
         self.filter(|_, at| begin <= at && at < end)
     }
 
-    /// The newest time.
     pub(crate) fn max_time(&self) -> Option<i64> {
         self.iter().map(|(_, t, _)| t).max()
     }
 
-    /// The floats.
     pub(crate) fn floats(&self) -> Samples {
         let mut floats = Samples::new();
         for (labels, t, value) in self.iter() {
@@ -310,7 +303,7 @@ impl Points {
         floats
     }
 
-    /// The values that `self` has and `other` has not, or has another.
+    /// Returns the samples that `other` lacks or has with another value.
     pub(crate) fn beyond(&self, other: &Points) -> Points {
         let mut rest = Points::new();
         for (labels, t, value) in
@@ -340,7 +333,7 @@ impl Points {
 }
 
 impl fmt::Debug for Points {
-    /// The count and the first few, so that a failed comparison can be read.
+    /// Formats the count and the first samples, for readable assertions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} values", self.count())?;
         for (labels, t, value) in self.iter().take(3) {

@@ -1,4 +1,4 @@
-//! A child process: its output captured, ended by its own id at the latest when the value is dropped.
+//! Child process with captured output, killed when dropped.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::wait::wait_for;
 
-/// A running (or ended) program with everything it has printed so far.
+/// Running or exited program with its output.
 pub(crate) struct Program {
     name: String,
     child: Child,
@@ -17,7 +17,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts `command` without standard input and begins to collect what it prints.
+    /// Starts `command` without standard input and captures its output.
     pub(crate) fn spawn(name: &str, mut command: Command) -> Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command
@@ -30,24 +30,23 @@ impl Program {
         Program { name: name.to_owned(), child, log, readers }
     }
 
-    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Everything printed so far, both streams in the order of arrival.
+    /// Returns the output so far, with both streams in order of arrival.
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("no reader panicked").clone()
     }
 
-    /// Whether it has not ended yet.
+    /// Returns `true` until the process has exited.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_none()
     }
 
-    /// SIGKILL, then waits for the end; when the signal had been sent.
+    /// Sends SIGKILL and waits for the exit. Returns the time of the signal.
     pub(crate) fn kill(&mut self) -> Instant {
-        // A process that ended before is no error here.
+        // An error is ignored: the process may have exited.
         let _ = self.child.kill();
         let killed = Instant::now();
         self.child.wait().expect("a killed child can be waited for");
@@ -55,15 +54,15 @@ impl Program {
         killed
     }
 
-    /// Sends a signal, named as in `TERM`, and returns at once.
+    /// Sends a signal such as `TERM` without waiting.
     pub(crate) fn signal(&self, name: &str) {
-        // The shell's own command: a small system has no other.
+        // The shell built-in: minimal systems have no other `kill`.
         let kill = format!("kill -{name} {}", self.pid());
         let sent = Command::new("sh").args(["-c", &kill]).status().expect("a shell runs");
         assert!(sent.success(), "{name} did not reach {}", self.name);
     }
 
-    /// Waits until it has ended by itself; afterwards [`Program::log`] is complete.
+    /// Waits for the exit. [`Program::log`] is complete afterwards.
     pub(crate) fn wait_exit(&mut self) -> ExitStatus {
         let what = format!("{} to end", self.name);
         let status = wait_for(&what, || self.child.try_wait().expect("a child can be asked"));
@@ -87,7 +86,7 @@ impl Drop for Program {
     }
 }
 
-/// The end of a long log, for a failed test's output.
+/// Returns the last part of a long log.
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(60)..].join("\n")

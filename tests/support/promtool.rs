@@ -1,5 +1,5 @@
-//! `promtool tsdb` on blocks: what it lists of them, whether it finds them whole, and blocks that
-//! it makes itself; `promtool check metrics`.
+//! promtool: lists, checks and creates blocks (`promtool tsdb`), and checks metrics (`promtool
+//! check metrics`).
 
 use std::fmt::Write;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use super::blocks::{self, Block};
 use super::dir::copy_to_temp;
 use super::samples::{LabelSet, Samples};
 
-/// It lists every block with the numbers of its `meta.json`, and reads every chunk of each with its checksum; on a copy.
+/// Asserts that promtool lists every block of a copy like its `meta.json` and reads all chunks.
 pub(crate) fn assert_agrees_on_blocks(data: &Path, what: &str) {
     let copy = copy_to_temp(data);
     let expected = blocks::blocks(copy.path());
@@ -51,7 +51,7 @@ fn assert_lists(data: &Path, expected: &[Block], what: &str) {
     }
 }
 
-/// Lets it make blocks of two hours of samples, in a folder.
+/// Creates two-hour blocks of samples in a directory.
 pub(crate) fn create_blocks(samples: &Samples, folder: &Path) {
     std::fs::create_dir_all(folder).expect("a directory can be made");
     let file = folder.with_extension("openmetrics");
@@ -62,7 +62,7 @@ pub(crate) fn create_blocks(samples: &Samples, folder: &Path) {
         .arg(folder));
 }
 
-/// The text format of OpenMetrics, in the order of time within a series.
+/// Formats samples as OpenMetrics text, by time within a series.
 fn openmetrics(samples: &Samples) -> String {
     let mut text = String::new();
     for (labels, t, bits) in samples.iter() {
@@ -74,7 +74,7 @@ fn openmetrics(samples: &Samples) -> String {
     text + "# EOF\n"
 }
 
-/// A series by its name and all its labels.
+/// Returns a selector with all labels of a series.
 pub(crate) fn selector(labels: &LabelSet) -> String {
     let name =
         labels.iter().find(|(name, _)| name == "__name__").map_or("", |(_, value)| value.as_str());
@@ -86,7 +86,7 @@ pub(crate) fn selector(labels: &LabelSet) -> String {
     format!("{name}{{{}}}", pairs.join(","))
 }
 
-/// Panics unless `promtool check metrics` accepts these metrics without a remark.
+/// Asserts that `promtool check metrics` has no complaint.
 pub(crate) fn assert_accepts_metrics(metrics: &str) {
     let mut command = Command::new("promtool");
     command
@@ -104,7 +104,7 @@ pub(crate) fn assert_accepts_metrics(metrics: &str) {
     assert!(output.status.success() && said.is_empty(), "{command:?}: {} {said}", output.status);
 }
 
-/// What it printed; it must succeed.
+/// Runs a command, which must succeed. Returns its output.
 fn run(command: &mut Command) -> String {
     let output = command.output().expect("promtool runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! A remote-write sender and a remote-read reader.
+//! Client of remote write and remote read.
 
 use prost::Message;
 
@@ -7,49 +7,49 @@ use super::points::Points;
 use super::samples::{Samples, label_set};
 use super::wire::{Matcher, Query, ReadRequest, ReadResponse, WriteRequest, snappy};
 
-/// Where requests to write go.
+/// Path of remote write.
 pub(crate) const WRITE: &str = "/api/v1/write";
 
-/// Where requests to read go.
+/// Path of remote read.
 pub(crate) const READ: &str = "/api/v1/read";
 
-/// The headers of remote write 1.0.
+/// Headers of remote write 1.0.
 pub(crate) const WRITE_HEADERS: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf"),
     ("Content-Encoding", "snappy"),
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
 ];
 
-/// The headers of remote read.
+/// Headers of remote read.
 pub(crate) const READ_HEADERS: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf"),
     ("Content-Encoding", "snappy"),
     ("X-Prometheus-Remote-Read-Version", "0.1.0"),
 ];
 
-/// The remote-write and remote-read side of a server.
+/// Remote write and remote read client of a server.
 #[derive(Clone)]
 pub(crate) struct Remote {
     http: Http,
 }
 
 impl Remote {
-    /// Over the connections of `http`.
+    /// Creates a client with the connections of `http`.
     pub(crate) fn new(http: Http) -> Remote {
         Remote { http }
     }
 
-    /// Writes; the answer whatever it is.
+    /// Sends a write request. Returns any response.
     pub(crate) fn write(&self, request: &WriteRequest) -> Answer {
         self.http.post(WRITE, &WRITE_HEADERS, &request.body())
     }
 
-    /// Writes; an error where no answer came.
+    /// Sends a write request. Returns an error without a response.
     pub(crate) fn try_write(&self, request: &WriteRequest) -> Result<Answer, ureq::Error> {
         self.http.try_post(WRITE, &WRITE_HEADERS, &request.body())
     }
 
-    /// Writes what must be taken whole.
+    /// Sends a write request, which must be accepted completely.
     pub(crate) fn write_ok(&self, request: &WriteRequest) {
         let answer = self.write(request);
         assert!(
@@ -60,19 +60,19 @@ impl Remote {
         );
     }
 
-    /// Writes a whole set in the order of time, ten minutes of data a request.
+    /// Writes a set by time, ten minutes of data per request.
     pub(crate) fn write_all(&self, samples: &Samples) {
         for request in samples.to_requests(600_000) {
             self.write_ok(&request);
         }
     }
 
-    /// Asks; the answer whatever it is.
+    /// Sends a read request. Returns any response.
     pub(crate) fn ask(&self, request: &ReadRequest) -> Answer {
         self.http.post(READ, &READ_HEADERS, &snappy(&request.encode_to_vec()))
     }
 
-    /// The series that a query gives, as SAMPLES, in the order in which they came.
+    /// Queries with response type SAMPLES. Returns the series in order.
     pub(crate) fn query(&self, matchers: &[Matcher], start: i64, end: i64) -> ReadResponse {
         let query = Query { start, end, matchers: matchers.to_vec(), hints: None };
         let answer =
@@ -86,7 +86,7 @@ impl Remote {
         response
     }
 
-    /// The samples that match, from `start` to `end`, both included.
+    /// Reads the float samples from `start` to `end`, inclusive.
     pub(crate) fn read(&self, matchers: &[Matcher], start: i64, end: i64) -> Samples {
         let mut samples = Samples::new();
         for series in &self.query(matchers, start, end).results[0].timeseries {
@@ -104,7 +104,7 @@ impl Remote {
         samples
     }
 
-    /// The values of every kind that match, from `start` to `end`, both included.
+    /// Reads the samples of all types from `start` to `end`, inclusive.
     pub(crate) fn read_points(&self, matchers: &[Matcher], start: i64, end: i64) -> Points {
         let mut points = Points::new();
         for series in &self.query(matchers, start, end).results[0].timeseries {
@@ -122,19 +122,19 @@ impl Remote {
         points
     }
 
-    /// Every value of any kind that has a metric name, whenever it was.
+    /// Reads all samples of series with a metric name.
     pub(crate) fn read_all_points(&self) -> Points {
         self.read_points(&[Matcher::regex("__name__", ".+")], MIN_TIME, MAX_TIME)
     }
 
-    /// Everything that has a metric name, whenever it was.
+    /// Reads all float samples of series with a metric name.
     pub(crate) fn read_all(&self) -> Samples {
         self.read(&[Matcher::regex("__name__", ".+")], MIN_TIME, MAX_TIME)
     }
 }
 
-/// Earlier than any test's data, in milliseconds.
+/// Timestamp before all test data, ms.
 pub(crate) const MIN_TIME: i64 = 0;
 
-/// Later than any test's data (the year 2286), in milliseconds.
+/// Timestamp after all test data (year 2286), ms.
 pub(crate) const MAX_TIME: i64 = 9_999_999_999_999;

@@ -1,29 +1,28 @@
-//! Sets of samples to compare: what was sent, what is expected, what came back.
+//! Sets of float samples that were sent, expected or returned.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::wire::{Label, Sample, TimeSeries, WriteRequest};
 
-/// Names and values, sorted by name.
+/// Label pairs, sorted by name.
 pub(crate) type LabelSet = Vec<(String, String)>;
 
-/// The float samples of many series: time in milliseconds, and the exact bits.
+/// Float samples of many series: timestamp in ms and bits of the value.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Samples {
     series: BTreeMap<LabelSet, BTreeMap<i64, u64>>,
 }
 
-/// The bits of -0, which Prometheus's remote read turns into 0: its proto3 encoder leaves both out.
+/// Bits of -0, which Prometheus's remote read returns as 0: its proto3 encoder omits both.
 const NEGATIVE_ZERO: u64 = 1 << 63;
 
 impl Samples {
-    /// None.
     pub(crate) fn new() -> Samples {
         Samples::default()
     }
 
-    /// Adds one sample; a second one at the same time must be equal.
+    /// Adds a sample. A second one with the same timestamp must be equal.
     pub(crate) fn add(&mut self, labels: &LabelSet, t: i64, bits: u64) {
         if !self.series.contains_key(labels) {
             self.series.insert(labels.clone(), BTreeMap::new());
@@ -33,7 +32,7 @@ impl Samples {
         assert!(before.is_none_or(|old| old == bits), "two samples of {labels:?} at {t}");
     }
 
-    /// Adds what a request carries.
+    /// Adds the samples of a request.
     pub(crate) fn add_request(&mut self, request: &WriteRequest) {
         for series in &request.timeseries {
             let labels = label_set(&series.labels);
@@ -43,51 +42,49 @@ impl Samples {
         }
     }
 
-    /// Adds all of another set.
+    /// Adds the samples of another set.
     pub(crate) fn add_all(&mut self, other: &Samples) {
         for (labels, t, bits) in other.iter() {
             self.add(labels, t, bits);
         }
     }
 
-    /// The number of samples.
+    /// Returns the number of samples.
     pub(crate) fn count(&self) -> usize {
         self.series.values().map(BTreeMap::len).sum()
     }
 
-    /// The number of series that have a sample.
+    /// Returns the number of series with samples.
     pub(crate) fn series_count(&self) -> usize {
         self.series.len()
     }
 
-    /// The label sets.
     pub(crate) fn label_sets(&self) -> impl Iterator<Item = &LabelSet> {
         self.series.keys()
     }
 
-    /// Every sample.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&LabelSet, i64, u64)> {
         self.series
             .iter()
             .flat_map(|(labels, samples)| samples.iter().map(move |(&t, &bits)| (labels, t, bits)))
     }
 
-    /// The sample of a series at a time.
+    /// Returns the value bits of a series at `t`.
     pub(crate) fn get(&self, labels: &LabelSet, t: i64) -> Option<u64> {
         self.series.get(labels)?.get(&t).copied()
     }
 
-    /// Only the samples at or after `t`.
+    /// Returns the samples at or after `t`.
     pub(crate) fn from(&self, t: i64) -> Samples {
         self.between(t, i64::MAX)
     }
 
-    /// Only the samples from `begin` on and before `end`.
+    /// Returns the samples from `begin` (inclusive) to `end` (exclusive).
     pub(crate) fn between(&self, begin: i64, end: i64) -> Samples {
         self.filter(|_, at| begin <= at && at < end)
     }
 
-    /// Only those of which `keep` says so by their series and time.
+    /// Returns the samples for which `keep` returns `true`.
     pub(crate) fn filter(&self, keep: impl Fn(&LabelSet, i64) -> bool) -> Samples {
         let mut part = Samples::new();
         for (labels, at, bits) in self.iter().filter(|&(labels, at, _)| keep(labels, at)) {
@@ -96,17 +93,16 @@ impl Samples {
         part
     }
 
-    /// The newest time.
     pub(crate) fn max_time(&self) -> Option<i64> {
         self.iter().map(|(_, t, _)| t).max()
     }
 
-    /// Every -0 as 0: what is left of a set where it passed through Prometheus's remote read.
+    /// Replaces -0 by 0, as Prometheus's remote read does.
     pub(crate) fn without_negative_zero(&self) -> Samples {
         self.map_bits(|bits| if bits == NEGATIVE_ZERO { 0 } else { bits })
     }
 
-    /// Every not-a-number as the same one: what is left of a set where it was printed as text.
+    /// Replaces every NaN by the same one, as text formats do.
     pub(crate) fn with_one_nan(&self) -> Samples {
         self.map_bits(|bits| if f64::from_bits(bits).is_nan() { f64::NAN.to_bits() } else { bits })
     }
@@ -121,7 +117,7 @@ impl Samples {
         changed
     }
 
-    /// The samples that `self` has and `other` has not, or has with other bits.
+    /// Returns the samples that `other` lacks or has with other bits.
     pub(crate) fn beyond(&self, other: &Samples) -> Samples {
         let mut rest = Samples::new();
         let none = BTreeMap::new();
@@ -151,7 +147,7 @@ impl Samples {
         assert!(unexpected.count() == 0, "{what}: not expected {unexpected:?}");
     }
 
-    /// Requests that carry all of it, `step` milliseconds of data each.
+    /// Splits the set into requests of `step` ms of data.
     pub(crate) fn to_requests(&self, step: i64) -> Vec<WriteRequest> {
         let mut slots: BTreeMap<i64, BTreeMap<&LabelSet, Vec<Sample>>> = BTreeMap::new();
         for (labels, t, bits) in self.iter() {
@@ -174,7 +170,7 @@ impl Samples {
 }
 
 impl fmt::Debug for Samples {
-    /// The count and the first few, so that a failed comparison can be read.
+    /// Formats the count and the first samples, for readable assertions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} samples", self.count())?;
         for (labels, t, bits) in self.iter().take(5) {
@@ -185,7 +181,7 @@ impl fmt::Debug for Samples {
     }
 }
 
-/// The labels of a message as a set: sorted, and without empty values.
+/// Returns the labels of a message sorted and without empty values.
 pub(crate) fn label_set(labels: &[Label]) -> LabelSet {
     let mut set: LabelSet = labels
         .iter()
@@ -196,7 +192,7 @@ pub(crate) fn label_set(labels: &[Label]) -> LabelSet {
     set
 }
 
-/// A label set in a message.
+/// Converts a label set to wire labels.
 pub(crate) fn wire_labels(labels: &LabelSet) -> Vec<Label> {
     labels.iter().map(|(name, value)| Label { name: name.clone(), value: value.clone() }).collect()
 }

@@ -1,9 +1,9 @@
-//! Seeded randomness whose seed is printed, so that a failed run can be repeated.
+//! Random generator with a printed seed, to reproduce failures.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// A generator seeded from `NARTHEX_TEST_SEED` or afresh; the seed goes to the test's output.
+/// Creates a generator with the seed in `NARTHEX_TEST_SEED` or a random one, and prints the seed.
 pub(crate) fn seeded(test: &str) -> StdRng {
     let seed = match std::env::var("NARTHEX_TEST_SEED") {
         Ok(text) => text.parse().expect("NARTHEX_TEST_SEED is a number"),

@@ -1,18 +1,18 @@
-//! Reading Rust source as far as the architecture's rules need it: its words, its modules, the paths that it names.
+//! Scanner of Rust source for the architecture rules: tokens, modules, paths.
 //!
-//! Not a parser: comments and literals are removed, what remains is cut into words and signs, and paths that begin with
-//! `crate`, `super` or `narthex` are followed through the groups of a `use`.
+//! This is not a parser: it removes comments and literals, splits the rest into tokens, and expands
+//! paths from `crate`, `super` or `narthex` through the groups of a `use`.
 
-/// A path named somewhere in a file, made absolute: `["tsdb", "wal", "Record"]`.
+/// Absolute path that a file names: `["tsdb", "wal", "Record"]`.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Named {
-    /// The segments after `crate`.
+    /// Path segments after `crate`.
     pub(crate) path: Vec<String>,
-    /// Whether only test code names it.
+    /// Whether only test code uses the path.
     pub(crate) in_tests: bool,
 }
 
-/// The words and signs of a source text, without comments and the content of literals.
+/// Splits source into tokens, without comments and contents of literals.
 pub(crate) fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();
@@ -25,7 +25,7 @@ pub(crate) fn tokens(text: &str) -> Vec<String> {
     tokens
 }
 
-/// The token that begins at `at`, if something other than a blank, a comment or a literal does, and where it ends.
+/// Returns the end of the item at `at`, and the token unless it is blank, a comment or a literal.
 fn token_at(chars: &[char], at: usize) -> (usize, Option<String>) {
     let next = chars.get(at + 1).copied();
     match chars[at] {
@@ -74,7 +74,7 @@ fn block_comment_end(chars: &[char], at: usize) -> usize {
     chars.len()
 }
 
-/// The end of a string whose content begins at `at`.
+/// Returns the end of the string whose contents start at `at`.
 fn string_end(chars: &[char], mut at: usize) -> usize {
     while at < chars.len() {
         match chars[at] {
@@ -86,7 +86,7 @@ fn string_end(chars: &[char], mut at: usize) -> usize {
     chars.len()
 }
 
-/// The end of a raw, byte or C string (or byte) that begins at `at`, if one does.
+/// Returns the end of a raw, byte or C string (or byte) at `at`, if there is one.
 fn literal_prefix(chars: &[char], at: usize) -> Option<usize> {
     if at > 0 && is_word(chars[at - 1]) {
         return None;
@@ -113,7 +113,7 @@ fn raw_end(chars: &[char], from: usize, hashes: usize) -> usize {
     (from..chars.len()).find(closes).map_or(chars.len(), |at| at + 1 + hashes)
 }
 
-/// Past a character literal, or past the quote of a lifetime.
+/// Returns the position after a character literal or the quote of a lifetime.
 fn char_or_lifetime_end(chars: &[char], at: usize) -> usize {
     match (chars.get(at + 1), chars.get(at + 2)) {
         (Some('\\'), _) => find(chars, at + 3, |c| c == '\'') + 1,
@@ -122,7 +122,7 @@ fn char_or_lifetime_end(chars: &[char], at: usize) -> usize {
     }
 }
 
-/// Every path of this crate that a file names; `module` is the file's own module path.
+/// Returns the paths of this crate in a file; `module` is the module path of the file.
 pub(crate) fn named_paths(tokens: &[String], module: &[String]) -> Vec<Named> {
     let mut scopes = Scopes { module: module.to_vec(), open: Vec::new(), depth: 0 };
     let mut named = Vec::new();
@@ -147,7 +147,7 @@ pub(crate) fn named_paths(tokens: &[String], module: &[String]) -> Vec<Named> {
     named
 }
 
-/// Follows a path, and the groups in it, from `at`; gives the place after it.
+/// Parses a path and its groups from `at`. Returns the position after it.
 fn follow(
     tokens: &[String],
     at: usize,
@@ -187,7 +187,7 @@ fn follow(
     }
 }
 
-/// Which inline modules are open while a file is walked.
+/// Open inline modules during the scan of a file.
 struct Scopes {
     module: Vec<String>,
     open: Vec<Scope>,

@@ -1,4 +1,4 @@
-//! A write stream of `narthex.v1.Write`, from the sender's side: tonic's client with messages written by hand.
+//! Client of write streams of `narthex.v1.Write`: tonic with messages declared by hand.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -18,77 +18,70 @@ use super::http::Http;
 use super::points::made;
 use super::wire::{Exemplar, Label, TimeSeries, WriteRequest};
 
-/// Requests that a [`Resuming`] has sent and no ack has come for.
+/// Maximum number of unacknowledged requests of a [`Resuming`].
 const WINDOW: usize = 24;
-/// Milliseconds of data from one request to the next.
+/// Interval between requests, ms of data.
 const ROUND: i64 = 4_000;
 
-/// `narthex.v1.WriteStreamRequest`; a request of version 2 is bytes here, which is the same on the wire.
+/// Message `narthex.v1.WriteStreamRequest`. A 2.0 request is bytes, with the same wire format.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct StreamRequest {
-    /// Its number.
     #[prost(uint64, tag = "1")]
     pub(crate) sequence: u64,
-    /// A request of version 1.
+    /// Remote write 1.0 request.
     #[prost(message, optional, tag = "2")]
     pub(crate) v1: Option<WriteRequest>,
-    /// A request of version 2.
+    /// Remote write 2.0 request, encoded.
     #[prost(bytes = "vec", optional, tag = "3")]
     pub(crate) v2: Option<Vec<u8>>,
 }
 
-/// `narthex.v1.WriteStreamResponse`
+/// Message `narthex.v1.WriteStreamResponse`, declared by hand.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Ack {
-    /// The number of the request.
+    /// Sequence of the request.
     #[prost(uint64, tag = "1")]
     pub(crate) sequence: u64,
-    /// What is stored of it.
+    /// Counts of what is stored.
     #[prost(message, optional, tag = "2")]
     pub(crate) stored: Option<Stored>,
-    /// What is refused of it.
+    /// Permanent rejections, if any.
     #[prost(message, optional, tag = "3")]
     pub(crate) refused: Option<RefusedData>,
 }
 
-/// `narthex.v1.WriteResponse`
+/// Message `narthex.v1.WriteResponse`, declared by hand.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(crate) struct Stored {
-    /// Floats.
     #[prost(uint64, tag = "1")]
     pub(crate) samples: u64,
-    /// Native histograms.
     #[prost(uint64, tag = "2")]
     pub(crate) histograms: u64,
-    /// Exemplars.
     #[prost(uint64, tag = "3")]
     pub(crate) exemplars: u64,
 }
 
-/// `narthex.v1.Refused`, without the counts.
+/// Message `narthex.v1.Refused` without the counts.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct RefusedData {
-    /// As a unary call would be answered.
+    /// gRPC code of the unary methods.
     #[prost(uint32, tag = "1")]
     pub(crate) code: u32,
-    /// For people.
     #[prost(string, tag = "2")]
     pub(crate) message: String,
 }
 
-/// An open stream.
 pub(crate) struct WriteStream {
-    /// Where requests go in; dropping it ends this side.
+    /// Sender of requests. Dropping it closes the client side.
     pub(crate) requests: mpsc::Sender<StreamRequest>,
-    /// Where acks come out.
     pub(crate) acks: Streaming<Ack>,
 }
 
-/// How large a window the client gives to a stream's acks; tonic's default is 2 MiB or so.
+/// HTTP/2 window for the acks of a stream, bytes. The default of tonic is about 2 MiB.
 pub(crate) struct AckWindow(pub(crate) u32);
 
 impl WriteStream {
-    /// Opens a stream on a connection of its own.
+    /// Opens a stream on a new connection.
     pub(crate) async fn open(http: &Http, window: AckWindow) -> Result<WriteStream, Status> {
         let endpoint = Endpoint::from_shared(http.url(""))
             .expect("an address")
@@ -110,14 +103,14 @@ impl WriteStream {
         Ok(WriteStream { requests, acks: answer.into_inner() })
     }
 
-    /// Sends a request of version 1.
+    /// Sends a remote write 1.0 request.
     pub(crate) async fn send(&self, sequence: u64, request: WriteRequest) {
         let message = StreamRequest { sequence, v1: Some(request), v2: None };
         self.requests.send(message).await.expect("the stream is open");
     }
 }
 
-/// A request that is a function of its number: floats, histograms, an exemplar, and now and then a series that is new.
+/// Returns a deterministic request: floats, histograms, an exemplar, and sometimes a new series.
 pub(crate) fn numbered(number: u64) -> WriteRequest {
     let begin = BEGIN + i64::try_from(number).expect("a small number") * ROUND;
     let bits = |t: i64| f64::from_bits((t as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2 | 1);
@@ -143,7 +136,7 @@ pub(crate) fn numbered(number: u64) -> WriteRequest {
     WriteRequest { timeseries, ..WriteRequest::default() }
 }
 
-/// A sender that comes back: it keeps what is not acknowledged and sends it again on its next stream.
+/// Sender that keeps unacknowledged requests and resends them on the next stream.
 #[derive(Default)]
 pub(crate) struct Resuming {
     state: Mutex<State>,
@@ -159,27 +152,27 @@ struct State {
 }
 
 impl Resuming {
-    /// How many requests were acknowledged: the numbers below it.
+    /// Number of acknowledged requests.
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// How many streams it took.
+    /// Number of opened streams.
     pub(crate) fn streams(&self) -> usize {
         self.state.lock().expect("no sender panicked").streams
     }
 
-    /// How many requests wait for an ack now.
+    /// Number of unacknowledged requests.
     pub(crate) fn in_flight(&self) -> usize {
         self.state.lock().expect("no sender panicked").unacknowledged.len()
     }
 
-    /// No new requests: the sender ends when all that it sent is acknowledged.
+    /// Stops new requests. The sender ends when all requests are acknowledged.
     pub(crate) fn finish(&self) {
         self.is_last.store(true, Ordering::SeqCst);
     }
 
-    /// Sends until it is told to finish, over as many streams as it takes.
+    /// Sends until [`Resuming::finish`], over as many streams as necessary.
     pub(crate) async fn run(&self, http: &Http) {
         loop {
             if let Ok(stream) = WriteStream::open(http, AckWindow(1 << 20)).await {
@@ -193,7 +186,7 @@ impl Resuming {
         }
     }
 
-    /// Sends over one stream; how it broke, or `None` when all is done.
+    /// Sends over one stream. Returns its error, or `None` when finished.
     async fn on(&self, mut stream: WriteStream) -> Option<Status> {
         let mut sent = 0;
         loop {
@@ -202,10 +195,13 @@ impl Resuming {
                 return None;
             }
             tokio::select! {
-                place = stream.requests.reserve(), if number.is_some() => {
-                    let Ok(place) = place else { return Some(Status::unavailable("the stream ended")) };
-                    let number = number.expect("asked for");
-                    place.send(StreamRequest { sequence: number, v1: Some(numbered(number)), v2: None });
+                permit = stream.requests.reserve(), if number.is_some() => {
+                    let Ok(permit) = permit else {
+                        return Some(Status::unavailable("the stream ended"));
+                    };
+                    let number = number.expect("the branch requires a number");
+                    let v1 = Some(numbered(number));
+                    permit.send(StreamRequest { sequence: number, v1, v2: None });
                     sent += 1;
                 }
                 ack = stream.acks.message() => match ack {
@@ -220,7 +216,7 @@ impl Resuming {
         }
     }
 
-    /// The next number to send, where `sent` are under way on this stream.
+    /// Returns the next number to send; `sent` requests of this stream are in flight.
     fn to_send(&self, sent: usize) -> Option<u64> {
         let mut state = self.state.lock().expect("no sender panicked");
         if sent == state.unacknowledged.len()

@@ -1,6 +1,6 @@
-//! The client of a streamed remote read: the request, the frames with their checksums, the messages written by hand.
+//! Client of streamed remote reads: requests, frames with checksums, messages declared by hand.
 //!
-//! Only the bits of a chunk are decoded by narthex's own decoder, which is held against Prometheus's chunks elsewhere (`chunk_golden`).
+//! Only chunks are decoded by narthex, whose decoder is tested with golden data (`chunk_golden`).
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -18,61 +18,57 @@ use super::remote::{READ, READ_HEADERS};
 use super::samples::{Samples, label_set};
 use super::wire::{BucketSpan, Histogram, Label, Matcher, Query, ReadRequest, snappy};
 
-/// The type of a streamed answer.
+/// Content type of a streamed response.
 pub(crate) const STREAMED: &str =
     "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
 
-/// `prometheus.ChunkedReadResponse`.
+/// Message `prometheus.ChunkedReadResponse`, declared by hand.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ChunkedReadResponse {
-    /// One series, by Prometheus and here.
+    /// Series of the frame. Prometheus and narthex send one.
     #[prost(message, repeated, tag = "1")]
     pub(crate) chunked_series: Vec<ChunkedSeries>,
-    /// Which query it answers.
+    /// Index of the query.
     #[prost(int64, tag = "2")]
     pub(crate) query_index: i64,
 }
 
-/// `prometheus.ChunkedSeries`.
+/// Message `prometheus.ChunkedSeries`, declared by hand.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ChunkedSeries {
-    /// Sorted.
     #[prost(message, repeated, tag = "1")]
     pub(crate) labels: Vec<Label>,
-    /// In the order of time.
     #[prost(message, repeated, tag = "2")]
     pub(crate) chunks: Vec<Chunk>,
 }
 
-/// `prometheus.Chunk`.
+/// Message `prometheus.Chunk`, declared by hand.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Chunk {
-    /// Of its first sample, ms.
+    /// Timestamp of the first sample, ms.
     #[prost(int64, tag = "1")]
     pub(crate) mint: i64,
-    /// Of its last sample, ms.
+    /// Timestamp of the last sample, ms.
     #[prost(int64, tag = "2")]
     pub(crate) maxt: i64,
-    /// As on disk.
     #[prost(int32, tag = "3")]
     pub(crate) encoding: i32,
-    /// The samples.
     #[prost(bytes = "vec", tag = "4")]
     pub(crate) data: Vec<u8>,
 }
 
-/// A request for everything between two times, `queries` times over, that takes a streamed answer only.
+/// Returns a request that queries all series `queries` times and accepts only a streamed response.
 pub(crate) fn everything(start: i64, end: i64, queries: usize) -> ReadRequest {
     let query = Query { start, end, matchers: vec![Matcher::regex("__name__", ".+")], hints: None };
     ReadRequest { queries: vec![query; queries], accepted_response_types: vec![1] }
 }
 
-/// Asks for everything.
+/// Sends a streamed read request.
 pub(crate) fn ask(http: &Http, request: &ReadRequest) -> Answer {
     http.post(READ, &READ_HEADERS, &snappy(&request.encode_to_vec()))
 }
 
-/// The messages of a whole body, the checksum of each held against it.
+/// Decodes the messages of a complete body and checks their checksums.
 pub(crate) fn messages(mut body: &[u8]) -> Vec<ChunkedReadResponse> {
     let mut messages = Vec::new();
     while !body.is_empty() {
@@ -92,7 +88,7 @@ pub(crate) fn messages(mut body: &[u8]) -> Vec<ChunkedReadResponse> {
     messages
 }
 
-/// What the messages of one query say: the values, and the start times that are known.
+/// Decodes the messages of one query: samples and known start timestamps.
 pub(crate) fn contents(messages: &[ChunkedReadResponse]) -> (Points, Samples) {
     let (mut points, mut starts) = (Points::new(), Samples::new());
     let mut last: Option<(&[Label], i64)> = None;
@@ -170,7 +166,7 @@ fn plain(point: &Sample) -> PointValue {
     PointValue::Histogram(Box::new(PlainHistogram::from_wire(&wire)))
 }
 
-/// A read whose answer a test takes as it likes.
+/// Read whose response a test consumes step by step.
 pub(crate) struct SlowRead {
     stream: TcpStream,
 }
@@ -194,7 +190,7 @@ impl SlowRead {
         SlowRead { stream }
     }
 
-    /// Takes up to `most` bytes; how many there were before the end, or 0.
+    /// Reads up to `most` bytes. Returns their number, 0 at the end.
     pub(crate) fn take(&mut self, most: usize) -> usize {
         let mut buffer = vec![0; 64 << 10];
         let mut taken = 0;
@@ -207,7 +203,7 @@ impl SlowRead {
         taken
     }
 
-    /// Takes the rest; whether the answer came to its proper end, which is that of chunked encoding.
+    /// Reads the rest. Returns `true` if the response ends with the last chunk of chunked encoding.
     pub(crate) fn ends_whole(mut self) -> bool {
         let mut rest = Vec::new();
         let ended = self.stream.read_to_end(&mut rest);

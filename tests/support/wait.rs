@@ -1,15 +1,15 @@
-//! Waiting for something to become true, within a deadline.
+//! Waits for a condition within a deadline.
 //!
-//! The deadline only bounds a hanging test; no test's outcome depends on how fast something happened.
+//! The deadline is for hanging tests only. No result depends on speed.
 
 use std::time::{Duration, Instant};
 
-/// Longer than anything awaited here takes on a slow, busy machine.
+/// Maximum wait, long enough for a slow machine.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Asks `probe` again and again until it gives a value; panics, naming `what`, after two minutes.
+/// Polls `probe` until it returns a value. Panics with `what` after two minutes.
 pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -21,7 +21,7 @@ pub(crate) fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// Waits until `probe` says yes.
+/// Polls `probe` until it returns `true`.
 pub(crate) fn wait_until(what: &str, mut probe: impl FnMut() -> bool) {
     wait_for(what, || probe().then_some(()));
 }

@@ -1,8 +1,8 @@
-//! Several senders at once, whose requests are made to meet: known series, new series all the time, series that they share, late samples,
-//! native histograms.
+//! Concurrent senders with conflicting requests: existing, new and shared series, out-of-order
+//! samples, native histograms.
 //!
-//! A sender writes until it gets no answer, then keeps the unanswered request: in its next life it may repeat it, which must be
-//! taken whether or not it was stored.
+//! A sender writes until it gets no response, and keeps that request. After a restart it may retry
+//! it, which must succeed whether or not it was stored.
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -16,25 +16,25 @@ use super::points::made;
 use super::remote::Remote;
 use super::wire::{Label, Sample, TimeSeries, WriteRequest};
 
-/// Milliseconds of data from one request of a sender to its next.
+/// Interval between requests of a sender, ms of data.
 const ROUND: i64 = 4_000;
 
-/// Series that belong to one sender alone, and their samples in one request.
+/// Number of series of a single sender, and their samples per request.
 const OWN_SERIES: usize = 12;
 const OWN_SAMPLES: i64 = 4;
 
-/// Late samples of one request, and how late they are at most, milliseconds.
+/// Number of out-of-order samples per request, and their maximum age, ms.
 const LATE_SAMPLES: usize = 6;
 const LATEST: i64 = 5_400_000;
 
-/// Rounds by which a sender may be behind the first one. A sender that the machine starves longer skips rounds, so that its
-/// late samples stay within the window.
+/// Maximum lag behind the first sender, rounds. A slower sender skips rounds, so that its samples
+/// stay within the out-of-order window.
 const MAX_ROUNDS_BEHIND: i64 = 100;
 
-/// What the senders of one data directory share.
+/// State shared by the senders of a data directory.
 #[derive(Default)]
 pub(crate) struct Traffic {
-    /// What was sent and acknowledged.
+    /// Ledger of sent and acknowledged samples.
     pub(crate) ledger: Ledger,
     answered: AtomicUsize,
     generation: AtomicI64,
@@ -43,13 +43,12 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// How many requests were answered so far.
+    /// Number of requests with a response.
     pub(crate) fn answered(&self) -> usize {
         self.answered.load(Ordering::SeqCst)
     }
 }
 
-/// One sender.
 pub(crate) struct Writer {
     id: usize,
     rng: StdRng,
@@ -64,7 +63,7 @@ struct Unanswered {
 }
 
 impl Writer {
-    /// A number of senders, their randomness drawn from `rng`.
+    /// Creates senders with seeds from `rng`.
     pub(crate) fn several(number: usize, rng: &mut StdRng) -> Vec<Writer> {
         let writer = |id| Writer {
             id,
@@ -75,18 +74,18 @@ impl Writer {
         (0..number).map(writer).collect()
     }
 
-    /// Brings senders that got ahead of each other back to the same time.
+    /// Sets all senders to the same time.
     pub(crate) fn align(writers: &mut [Writer]) {
         let newest = writers.iter().map(|writer| writer.round).max().unwrap_or(0);
         writers.iter_mut().for_each(|writer| writer.round = newest);
     }
 
-    /// Whether its last request was under way at that moment, and got no answer.
+    /// Returns `true` if the last request was in flight at that moment and got no response.
     pub(crate) fn was_in_flight(&self, at: Instant) -> bool {
         self.unanswered.as_ref().is_some_and(|unanswered| unanswered.begun < at)
     }
 
-    /// Writes until no answer comes; panics at an answer that the request did not deserve.
+    /// Writes until there is no response. Panics on an unexpected status.
     pub(crate) fn run(&mut self, remote: &Remote, traffic: &Traffic) {
         loop {
             let (request, may_be_refused) = self.next(traffic);
@@ -105,7 +104,7 @@ impl Writer {
         }
     }
 
-    /// The next request, and whether the race for its timestamp may make it too late.
+    /// Returns the next request, and whether a race for its timestamp may get it rejected.
     fn next(&mut self, traffic: &Traffic) -> (WriteRequest, bool) {
         if let Some(before) = self.unanswered.take()
             && self.rng.random_bool(0.5)
@@ -139,12 +138,12 @@ impl Writer {
         BEGIN + self.round * ROUND
     }
 
-    /// Random bits, any but those of -0, which the answer to a read cannot carry.
+    /// Returns random bits except those of -0, which a read response cannot represent.
     fn bits(&mut self) -> u64 {
         self.rng.random::<u64>() & !(1 << 63) | 1
     }
 
-    /// A series of this sender's own.
+    /// Returns a series of this sender only.
     fn own(&mut self, number: usize) -> TimeSeries {
         let step = ROUND / OWN_SAMPLES;
         let begin = self.now();
@@ -161,7 +160,7 @@ impl Writer {
         )
     }
 
-    /// A series that nobody has seen before.
+    /// Returns a new series.
     fn fresh(&mut self, which: &str) -> TimeSeries {
         let sample = Sample { bits: Some(self.bits()), timestamp: self.now() };
         let (round, writer) = (self.round.to_string(), self.id.to_string());
@@ -171,7 +170,7 @@ impl Writer {
         )
     }
 
-    /// One sample in time and, before and behind it, others that are late.
+    /// Returns an in-order sample with out-of-order ones before and after it.
     fn late(&mut self) -> TimeSeries {
         let now = self.now();
         let times = [now]
@@ -184,7 +183,7 @@ impl Writer {
         series(&[("__name__", "late"), ("writer", &self.id.to_string())], samples.collect())
     }
 
-    /// Histograms of this time, or up to `latest` ms before.
+    /// Returns histograms of this time, or up to `latest` ms earlier.
     fn histograms(&mut self, which: &str, latest: i64) -> TimeSeries {
         let (id, now) = (self.id, self.now());
         let mut times = vec![now];
@@ -196,7 +195,7 @@ impl Writer {
         TimeSeries { histograms, ..series(&labels, Vec::new()) }
     }
 
-    /// One sample of a series that all senders append to; who comes late is refused.
+    /// Returns a sample of a series shared by all senders. Later writers are rejected.
     fn contested(&mut self, traffic: &Traffic) -> WriteRequest {
         let timestamp = BEGIN + traffic.contested.fetch_add(1, Ordering::SeqCst) * 10;
         let sample = Sample { bits: Some(self.bits()), timestamp };
@@ -207,7 +206,7 @@ impl Writer {
     }
 }
 
-/// A new series with the same sample from several senders at once: whoever is second is answered for what the first one wrote.
+/// Returns a new series with the same sample from several senders: the second write is a duplicate.
 fn shared(traffic: &Traffic) -> TimeSeries {
     let generation = traffic.generation.fetch_add(1, Ordering::SeqCst) / 4;
     let bits = u64::try_from(generation).expect("a count").wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -215,7 +214,7 @@ fn shared(traffic: &Traffic) -> TimeSeries {
     series(&[("__name__", "shared"), ("generation", &generation.to_string())], vec![sample])
 }
 
-/// A series with its labels in sorted order.
+/// Returns a series with sorted labels.
 fn series(labels: &[(&str, &str)], samples: Vec<Sample>) -> TimeSeries {
     let mut labels: Vec<Label> = labels
         .iter()
