@@ -1,8 +1,8 @@
 //! Remote write 1.0 over HTTP, unary gRPC and gRPC streams, each to its own narthex.
 //!
 //! ```text
-//! cargo bench --bench grpc_stream -- [--series 100000] [--rounds 40] [--writers 4] [--ahead 16]
-//! [--sync interval]
+//! cargo bench --bench grpc_stream -- [--series 100000] [--rounds 40] [--writers 4]
+//!     [--ahead 16] [--sync interval]
 //! ```
 //!
 //! Each round sends one sample of every series, 2000 series per request, snappy over HTTP and plain

@@ -1,8 +1,8 @@
 //! Remote write of the same requests to narthex and then to Prometheus.
 //!
 //! ```text
-//! cargo bench --bench side_by_side -- [--series 100000] [--rounds 60] [--writers 4] [--prometheus
-//! /usr/bin/prometheus]
+//! cargo bench --bench side_by_side -- [--series 100000] [--rounds 60] [--writers 4]
+//!     [--prometheus /usr/bin/prometheus]
 //! ```
 //!
 //! Each round sends one sample of every series, 2000 series per request, like Prometheus's sender.

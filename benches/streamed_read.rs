@@ -1,8 +1,8 @@
 //! Cost of a large streamed remote read: throughput, memory and CPU time of the server.
 //!
 //! ```text
-//! cargo bench --bench streamed_read -- [--series 6000] [--samples 100] [--rounds 12] [--answer-mib
-//! 1024] [--prometheus /usr/bin/prometheus]
+//! cargo bench --bench streamed_read -- [--series 6000] [--samples 100] [--rounds 12]
+//!     [--answer-mib 1024] [--prometheus /usr/bin/prometheus]
 //! ```
 //!
 //! Both programs get the same samples with random values, about nine bytes each. One request then

@@ -5,7 +5,7 @@
 //! A binary of its own, because it arms the points of its own process. One test, because they are
 //! hit by all threads.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 mod support;
 

@@ -2,17 +2,17 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`banner`] | text on standard output when the server is ready |
-//! | [`db_metrics`] | metrics of maintenance and of the disk |
-//! | [`engine_metrics`] | metrics of head, WAL, WBL and replay |
-//! | [`exemplar_metrics`] | metrics of the exemplar storage |
-//! | [`logging`] | log lines and panics on standard error |
-//! | [`ooo_metrics`] | metrics of out-of-order samples |
-//! | [`output`] | bounded queues in front of standard output and standard error |
-//! | [`reload`] | reload of the configuration file |
+//! | `banner` | text on standard output when the server is ready |
+//! | `db_metrics` | metrics of maintenance and of the disk |
+//! | `engine_metrics` | metrics of head, WAL, WBL and replay |
+//! | `exemplar_metrics` | metrics of the exemplar storage |
+//! | `logging` | log lines and panics on standard error |
+//! | `ooo_metrics` | metrics of out-of-order samples |
+//! | `output` | bounded queues in front of standard output and standard error |
+//! | `reload` | reload of the configuration file |
 //! | [`serve`] | life cycle of the process |
-//! | [`setup`] | options and shared state from flags |
-//! | [`sockets`] | listening sockets |
+//! | `setup` | options and shared state from flags |
+//! | `sockets` | listening sockets |
 //!
 //! Test-only modules: `edge` (server without sockets), `ways` (write paths), `error_details` (gRPC
 //! error details) and `*_tests`.

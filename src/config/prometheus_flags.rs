@@ -118,7 +118,7 @@ const PROMETHEUS_FEATURES: &[&str] = &[
 
 const FEATURE_FLAG: &str = "--enable-feature";
 
-/// A command line without the flags of [`PROMETHEUS_FLAGS`].
+/// A command line without the flags of Prometheus that narthex does not have.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SplitArgs {
     /// Remaining arguments, for the parser of narthex.

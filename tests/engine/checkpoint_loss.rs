@@ -1,7 +1,7 @@
 //! A checkpoint that is missing or empty stops the start, names the way out, and changes nothing. Directories that never had
 //! one, or whose checkpoint had nothing to keep, start.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine;
 use crate::support::life;

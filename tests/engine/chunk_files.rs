@@ -1,7 +1,7 @@
 //! Chunk files that cannot be used: a gap between them, damage, and a log that lost samples, too. The start goes on, every sample that
 //! the log or a block holds is read back, and the others are reported by series and time range.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine::{Stored, everything};
 use narthex::model::float_sample::FloatSample;

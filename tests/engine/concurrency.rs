@@ -1,7 +1,7 @@
 //! Many appenders at once, on series of their own and on the same ones: the log must have every acknowledged sample, in the order
 //! in which the head took it.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine::everything;
 use narthex::model::float_sample::FloatSample;

@@ -1,7 +1,7 @@
 //! From a log that Prometheus wrote narthex makes the chunks that Prometheus made: cut at the same samples, with the same bytes, headers of counter
 //! resets and added buckets included. One bit differs on purpose: see [`is_said_otherwise`].
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

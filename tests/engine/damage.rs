@@ -1,7 +1,7 @@
 //! A log cut at every byte of its last page, and with one bit flipped anywhere: the start never panics, never returns a wrong value, loses
 //! only the damaged record and what stood after it, and says so.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine::{Stored, everything};
 use narthex::model::float_sample::FloatSample;

@@ -1,7 +1,7 @@
 //! Exemplars in the running database: over crashes, clean stops with and without a snapshot of the head, compaction, and a ring
 //! that changes its size.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::life::{BEGIN, HOUR, Life, MINUTE, labels, minutes};
 use narthex::model::exemplar::Exemplar;

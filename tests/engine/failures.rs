@@ -1,6 +1,6 @@
 //! The database on a disk that fails: what a sender is told holds, what it repeats is not lost, reads go on.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};

@@ -1,6 +1,6 @@
 //! Names and values of labels, out of head and blocks, against a plain model.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};

@@ -1,7 +1,7 @@
 //! Group commit on a disk that fails and forgets: what is acknowledged is in the log, in order and once; what can't be logged is
 //! said; a failed write heals, a failed sync ends all writes.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use narthex::model::float_sample::FloatSample;
 use narthex::model::refs::SeriesRef;

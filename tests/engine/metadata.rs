@@ -1,7 +1,7 @@
 //! Metadata in the test's own process: what Prometheus wrote is read, whole families find their series, and all of it survives
 //! restarts, checkpoints, snapshots of the head, and turns of many appenders.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::golden;
 use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};

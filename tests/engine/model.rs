@@ -1,6 +1,6 @@
 //! The database against a plain model: whatever is appended, refused, repeated, and over restarts.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine::everything;
 use narthex::model::float_sample::FloatSample;

@@ -2,7 +2,7 @@
 //! process ends at random points, in order and not; head compaction, block compaction and clean-up run between. Whatever was appended and
 //! not deleted is there to the last bit, and nothing else, all along.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine::{Stored, everything, stored};
 use narthex::model::float_sample::{FloatSample, STALE_NAN_BITS};

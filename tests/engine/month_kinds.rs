@@ -5,7 +5,7 @@
 //!
 //! The model keeps times only: what a series says at a time is a function of both ([`sample`]).
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use narthex::model::exemplar::Exemplar;
 use narthex::model::float_sample::STALE_NAN_BITS;

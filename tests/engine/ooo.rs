@@ -1,6 +1,6 @@
 //! Late samples in a database through its lives: logged, read, made blocks of, merged, deleted, beside a plain model.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::life::{BEGIN, HOUR, Life, MINUTE, minutes};
 use narthex::model::time::TimeRange;

@@ -3,7 +3,7 @@
 //! Only what touches blocks, the truncation of the log and what is deleted; what the log alone can lose is in `damage.rs`, a full
 //! disk in `tests/damage/disk_full.rs`.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine::{everything, stored};
 use crate::support::life::{

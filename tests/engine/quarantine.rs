@@ -3,7 +3,7 @@
 //!
 //! The second file system is a tmpfs that is mounted for the test, which needs root, or `/dev/shm`.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine::everything;
 use crate::support::life::{BEGIN, HOUR, Life, copy_folder, damage_chunk, minutes};

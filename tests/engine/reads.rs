@@ -1,7 +1,7 @@
 //! Reads beside the database's own work: whoever reads while the head becomes a block, blocks become larger ones and tombstones are cleaned
 //! up sees everything, every time.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::engine::{Stored, everything};
 use narthex::model::float_sample::FloatSample;

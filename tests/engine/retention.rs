@@ -1,6 +1,6 @@
 //! Retention in the running database: by time, size and share of the disk, changed while it runs, and held where nobody chose it.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::life::{BEGIN, FOREVER, HOUR, Life, minutes, size_of};
 use narthex::tsdb::db::settings::{RetentionSettings, Settings};

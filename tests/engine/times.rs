@@ -1,6 +1,6 @@
 //! Samples at any time of 64 bits: stored exactly or refused, and never in the way of others.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::life::{BEGIN, HOUR, Life, labels, minutes};
 use narthex::model::float_sample::FloatSample;

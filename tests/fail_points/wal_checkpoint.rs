@@ -1,7 +1,7 @@
 //! Checkpoints and truncation: what stays is what the rules say, whatever the records; a power cut at any step, a full disk and
 //! damage cost nothing that is still needed.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use crate::support::golden;
 use crate::support::log_entries::{LogEntry, entries_of, read_log, read_records, staying};

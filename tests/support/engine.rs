@@ -1,6 +1,6 @@
 //! Reads of a complete database in the test's own process.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;

@@ -1,6 +1,6 @@
 //! Database in the test's own process across restarts, with a model of its contents.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use super::engine::{Stored, everything};
 use narthex::model::float_sample::FloatSample;
