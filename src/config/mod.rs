@@ -8,7 +8,7 @@
 //! | [`address`] | listen addresses |
 //! | [`effective`] | the effective configuration as YAML |
 //! | [`expand`] | environment variables in external labels |
-//! | [`file`] | the configuration file |
+//! | [`mod@file`] | the configuration file |
 //! | [`flag_values`] | parser of the command line; the value of every flag |
 //! | [`flags`] | the flags of narthex |
 //! | [`prometheus_flags`] | flags and features of Prometheus that narthex does not have |

@@ -1,12 +1,10 @@
 //! Flags of Prometheus that narthex does not have.
 //!
 //! - Flags without effect in narthex are accepted with one warning, so that existing command lines
-//!   and
-//! chart values work.
+//!   and chart values work.
 //! - Flags for features that narthex does not support yet are rejected by name.
-//! - Names of Prometheus's features are always accepted with a warning, as Prometheus accepts
-//!   unknown
-//! feature names.
+//! - Names of Prometheus's features are accepted with a warning, as Prometheus accepts unknown
+//!   feature names.
 
 use self::FlagArity::{Switch, Value};
 use self::FlagSupport::{Ignored, Unsupported};

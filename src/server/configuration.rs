@@ -72,7 +72,6 @@ impl Configuration {
     }
 
     /// Returns the result of the last reload.
-
     #[must_use]
     pub fn last_reload(&self) -> LastReload {
         *self.last.read()

@@ -24,7 +24,7 @@
 //! in one pass ([`crate::tsdb::index::mem_postings::MemPostings::remove`]).
 //!
 //! # Locking
-//! The chunk mapper's mutex for [`SERIES_PER_HOLD`] series, and within it one series mutex at a
+//! The chunk mapper's mutex for `SERIES_PER_HOLD` series, and within it one series mutex at a
 //! time.
 
 use crate::model::refs::SeriesRef;
