@@ -150,7 +150,7 @@ async fn partially_invalid_request_is_400_with_written_headers() {
         got.text()
     );
     for part in [
-        "1 samples, 1 histograms, 1 exemplars stored",
+        "stored 1 samples, 1 histograms, 1 exemplars",
         "1 out of order",
         "1 duplicate timestamp",
         "1 too far in the future",

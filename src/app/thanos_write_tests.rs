@@ -86,7 +86,10 @@ async fn too_large_or_malformed_message_is_permanent() {
     assert_permanent(&edge.forward(&large).await, "");
     assert_permanent(&edge.forward(b"\x22\xff").await, "thanos.WriteRequest");
     let many = vec![series("", &[(1, 1.0)]); 60];
-    assert_permanent(&edge.forward(&tenant_request(&"t".repeat(100), many)).await, "tenants");
+    assert_permanent(
+        &edge.forward(&tenant_request(&"t".repeat(100), many)).await,
+        "tenant%20names",
+    );
     let edge = TestServer::ready(&["--storage.remote.write-max-series=1"]).await;
     let two = vec![series("a", &[(1, 1.0)]), series("b", &[(1, 1.0)])];
     assert_permanent(&edge.forward(&tenant_request("a", two)).await, "more%20than%201%20series");
