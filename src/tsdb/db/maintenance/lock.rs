@@ -70,8 +70,12 @@ impl MaintenanceGuard<'_> {
     /// Flag that is set as soon as another thread wants the lock.
     #[must_use]
     pub fn cancel_flag(&self) -> &AtomicBool {
-        // A previous waiter left the flag set. It stays set only if a thread waits.
-        self.lock.cancel.store(self.lock.waiting.load(Ordering::SeqCst) > 0, Ordering::SeqCst);
+        // A previous waiter left the flag set. Clear it before the count is read: a thread that is
+        // counted after the read sets the flag itself, and nothing clears it any more.
+        self.lock.cancel.store(false, Ordering::SeqCst);
+        if self.is_contended() {
+            self.lock.cancel.store(true, Ordering::SeqCst);
+        }
         &self.lock.cancel
     }
 
