@@ -1,13 +1,14 @@
-//! What it costs to collect series that have ended, next to as many that go on and share their labels.
+//! What it costs to collect series that have ended, next to as many that go on and share their
+//! labels.
 //!
 //! ```text
 //! cargo bench --bench dead_series -- [--dead 1000000] [--live 1000000]
 //! ```
 //!
-//! 1. The head drops the dead series while one client writes to series that go on and another creates new ones: CPU
-//!    time of the thread that drops, slowest write of both kinds.
-//! 2. The same head becomes a block and is dropped, then the process ends without a word: CPU and wall time of the next
-//!    start, which reads all series in the log.
+//! 1. The head drops the dead series while one client writes to series that go on and another
+//!    creates new ones: CPU time of the thread that drops, slowest write of both kinds.
+//! 2. The same head becomes a block and is dropped, then the process ends without a word: CPU and
+//!    wall time of the next start, which reads all series in the log.
 //!
 //! Prints figures; asserts nothing about them.
 
@@ -76,7 +77,8 @@ fn collect(dead: usize, live: usize) {
     }
 }
 
-/// Does `work` beside two writers, one to known series and one that creates series. Returns the slowest write of each, ms.
+/// Does `work` beside two writers, one to known series and one that creates series. Returns the
+/// slowest write of each, ms.
 fn beside_writers(db: &Db, live: usize, work: impl FnOnce()) -> [f64; 2] {
     static ROUND: AtomicUsize = AtomicUsize::new(0);
     let is_done = AtomicBool::new(false);
@@ -132,7 +134,8 @@ fn open(dir: &Path) -> Db {
     db
 }
 
-/// A database with series that end at the beginning and others that go on for three hours and a half.
+/// A database with series that end at the beginning and others that go on for three hours and a
+/// half.
 fn filled(dir: &Path, dead: usize, live: usize) -> Db {
     let db = open(dir);
     for (state, count, hour) in

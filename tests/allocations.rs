@@ -1,4 +1,5 @@
-//! Storing samples of series that are known takes no memory per sample, per series or per label: counted by an allocator that counts.
+//! Storing samples of series that are known takes no memory per sample, per series or per label:
+//! counted by an allocator that counts.
 
 use allocation_counter::measure;
 use narthex::metrics::registry::Registry;
@@ -118,7 +119,8 @@ fn allocates_little(
         assert_eq!(stored, SERIES as u64);
         counted.count_total
     };
-    // The first rounds make the series and let the buffers grow; equal values take two bits a sample, so no chunk grows then.
+    // The first rounds make the series and let the buffers grow; equal values take two bits a
+    // sample, so no chunk grows then.
     let first = store(0);
     assert!(first > SERIES as u64, "{first} allocations for new series: does the counter count?");
     (1..10).for_each(|round| _ = store(round));

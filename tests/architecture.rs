@@ -1,8 +1,9 @@
 //! The architecture's rules, checked over the source itself.
 //!
-//! Every file says what it is; a line of the house imports only from lines above it; nothing imports in a circle; the engine
-//! knows no network; `unsafe` stands in one file; names of tests are short. docs/ARCHITECTURE.md says why. Each rule is also
-//! shown to catch a text that breaks it.
+//! Every file says what it is; a line of the house imports only from lines above it; nothing
+//! imports in a circle; the engine knows no network; `unsafe` stands in one file; names of tests
+//! are short. docs/ARCHITECTURE.md says why. Each rule is also shown to catch a text that breaks
+//! it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use std::path::{Path, PathBuf};
 #[path = "support/source.rs"]
 mod source;
 
-/// The lines of the house; the parts of one line may see each other as long as that makes no circle.
+/// The lines of the house; the parts of one line may see each other as long as that makes no
+/// circle.
 const LINES: [&[&str]; 11] = [
     &["model", "metrics", "tsdb::encoding", "tsdb::fs"],
     &["tsdb::chunk", "tsdb::index", "tsdb::tombstones", "tsdb::wal"],
@@ -222,7 +224,8 @@ fn defining_file<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a str> 
     on_path.max_by_key(|module| module.path.len()).map(|module| module.file.as_str())
 }
 
-/// One circle, if there is any: whatever imports nothing that is left is taken away until nothing changes.
+/// One circle, if there is any: whatever imports nothing that is left is taken away until nothing
+/// changes.
 fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
     let mut left = imports.clone();
     loop {

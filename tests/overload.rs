@@ -1,6 +1,7 @@
-//! Overload, all at once: ten times more writers than processors with large bodies over HTTP and gRPC, readers that take nothing of huge
-//! answers, thousands of idle connections, decompression bombs in every encoding. Memory stays within the stated budget, good requests
-//! get through, and what was acknowledged is there after a kill.
+//! Overload, all at once: ten times more writers than processors with large bodies over HTTP and
+//! gRPC, readers that take nothing of huge answers, thousands of idle connections, decompression
+//! bombs in every encoding. Memory stays within the stated budget, good requests get through, and
+//! what was acknowledged is there after a kill.
 
 mod support;
 
@@ -28,7 +29,8 @@ use support::wire::{Matcher, Query, ReadRequest, TimeSeries, WriteRequest, snapp
 
 /// The most that a process may take over what it took when idle, on default limits.
 const BUDGET: u64 = 512 << 20;
-/// What a large body has besides its samples, in a field that no version knows: as much as fits into an upload of 32 MB.
+/// What a large body has besides its samples, in a field that no version knows: as much as fits
+/// into an upload of 32 MB.
 const BALLAST: usize = 12 << 20;
 /// Of each writer.
 const REQUESTS: usize = 2;
@@ -49,7 +51,8 @@ struct Scene {
     bombs_refused: AtomicUsize,
 }
 
-/// A well-behaved sender repeats what is refused for now; sooner than it is told to, so that the test is short.
+/// A well-behaved sender repeats what is refused for now; sooner than it is told to, so that the
+/// test is short.
 fn pause() {
     std::thread::sleep(Duration::from_millis(rand::rng().random_range(50..150)));
 }

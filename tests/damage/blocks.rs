@@ -1,8 +1,10 @@
-//! Damage to blocks, on the real binary: flipped bits, cut and missing files, and what a crash may leave of a directory.
+//! Damage to blocks, on the real binary: flipped bits, cut and missing files, and what a crash may
+//! leave of a directory.
 //!
-//! narthex starts on each of these directories. A read gives what was written or fails and names the block's file, never anything
-//! else; a block that can't be opened is in the quarantine, and the log and a metric say so; the other blocks and the head serve,
-//! and writes go on. The places are random, their seed printed; every byte of a small block is tried in the engine's own tests.
+//! narthex starts on each of these directories. A read gives what was written or fails and names
+//! the block's file, never anything else; a block that can't be opened is in the quarantine, and
+//! the log and a metric say so; the other blocks and the head serve, and writes go on. The places
+//! are random, their seed printed; every byte of a small block is tried in the engine's own tests.
 
 use std::fs;
 use std::ops::Range;
@@ -27,7 +29,8 @@ use crate::support::{damage, dir};
 /// Flipped bits in each kind of file.
 const FLIPS: usize = 8;
 
-/// A directory of narthex's with two blocks of two hours, a part of a series deleted in both, and a head.
+/// A directory of narthex's with two blocks of two hours, a part of a series deleted in both, and a
+/// head.
 struct Written {
     place: TempDir,
     sent: Samples,
@@ -110,7 +113,8 @@ impl Case<'_> {
         }
     }
 
-    /// The block is kept as it was, and what is read of its time is only what its log may still have.
+    /// The block is kept as it was, and what is read of its time is only what its log may still
+    /// have.
     fn is_set_aside(&self, server: &Server) {
         let kept = blocks::names(&self.data.join("quarantine"));
         assert!(kept.iter().any(|name| name.contains(&self.block.ulid)), "{}: {kept:?}", self.what);
@@ -278,7 +282,8 @@ fn a_block_with_a_wrong_meta_json_is_set_aside() {
     }
 }
 
-/// A start does not read all of an index to hold it against `meta.json`: there the read shows it, or takes what the index has.
+/// A start does not read all of an index to hold it against `meta.json`: there the read shows it,
+/// or takes what the index has.
 #[test]
 fn block_with_too_short_meta_range_returns_no_wrong_sample() {
     let written = Written::new();
@@ -386,7 +391,8 @@ fn a_block_with_a_folder_of_another_name_is_left_alone() {
     }
 }
 
-/// Deletions stay what they are where a block goes on without its file of them: as in Prometheus, that is none.
+/// Deletions stay what they are where a block goes on without its file of them: as in Prometheus,
+/// that is none.
 #[test]
 fn a_block_without_a_tombstone_file_has_no_deletions() {
     let written = Written::new();

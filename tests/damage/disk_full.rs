@@ -1,8 +1,11 @@
-//! A disk that fills up, for real: a small file system of the test's own, mounted for it. Only root may mount; without that these tests fail.
+//! A disk that fills up, for real: a small file system of the test's own, mounted for it. Only root
+//! may mount; without that these tests fail.
 //!
-//! Each case is the same story: senders write; the disk fills; writes are answered 503 with `Retry-After` while reads go on and the
-//! server stays ready; space comes back and writes with it, without a restart; kill -9; after the restart every acknowledged sample is
-//! there, once. A new case is a [`Case`]: flags, how much the filler leaves, and at which fault point it fills the disk.
+//! Each case is the same story: senders write; the disk fills; writes are answered 503 with
+//! `Retry-After` while reads go on and the server stays ready; space comes back and writes with it,
+//! without a restart; kill -9; after the restart every acknowledged sample is there, once. A new
+//! case is a [`Case`]: flags, how much the filler leaves, and at which fault point it fills the
+//! disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

@@ -1,8 +1,10 @@
-//! Damage to the log, on the real binary: cut anywhere in its last page, or with one bit flipped anywhere.
+//! Damage to the log, on the real binary: cut anywhere in its last page, or with one bit flipped
+//! anywhere.
 //!
-//! narthex starts on each of these directories. Nothing wrong is ever returned; nothing is missing whose record ended before the
-//! damage; and the damage is said, in the log and in a metric. The places are random, their seed printed; every place there is
-//! is tried in the engine's own tests, without a process for each.
+//! narthex starts on each of these directories. Nothing wrong is ever returned; nothing is missing
+//! whose record ended before the damage; and the damage is said, in the log and in a metric. The
+//! places are random, their seed printed; every place there is is tried in the engine's own tests,
+//! without a process for each.
 
 use std::path::Path;
 
@@ -35,7 +37,8 @@ struct Step {
 }
 
 impl Written {
-    /// Several lives, so that the log has several segments; the head's chunks are full in between, so that some are in chunks_head.
+    /// Several lives, so that the log has several segments; the head's chunks are full in between,
+    /// so that some are in chunks_head.
     fn new() -> Written {
         let place = dir::temp();
         let sent = data::assorted(data::HOUR);
@@ -66,7 +69,8 @@ impl Written {
         samples
     }
 
-    /// Starts narthex on a copy with one segment changed, and holds what it returns against what was sent.
+    /// Starts narthex on a copy with one segment changed, and holds what it returns against what
+    /// was sent.
     fn read_damaged(
         &self,
         segment: usize,
@@ -91,8 +95,8 @@ impl Written {
         }
     }
 
-    /// After the repair it goes on as ever: a write is taken, and is there after a restart with what was found, which repairs nothing
-    /// any more. What the server printed before that.
+    /// After the repair it goes on as ever: a write is taken, and is there after a restart with
+    /// what was found, which repairs nothing any more. What the server printed before that.
     fn take_another(&self, server: Server, data: &Path, found: &Samples, what: &str) -> String {
         let newest = self.sent.max_time().expect("samples were sent");
         let another = WriteRequest::one(&[("__name__", "another")], &[(newest + 1, 1.0)]);
@@ -111,8 +115,8 @@ impl Written {
     }
 }
 
-/// What narthex said of the damage: in its metric, and by the segment's name in its log, as a warning or worse; and the number
-/// of samples that are missing.
+/// What narthex said of the damage: in its metric, and by the segment's name in its log, as a
+/// warning or worse; and the number of samples that are missing.
 #[derive(Debug)]
 struct Said {
     corruptions: f64,
@@ -180,7 +184,8 @@ fn a_log_with_one_flipped_bit_gives_what_stood_before() {
         let what = format!("bit {bit} of byte {offset} of segment {segment} flipped");
         let said =
             written.read_damaged(segment, offset, |path| damage::flip(path, offset, bit), &what);
-        // A bit of the type byte may be one that has no meaning; then nothing is missing, and there is nothing to say.
+        // A bit of the type byte may be one that has no meaning; then nothing is missing, and there
+        // is nothing to say.
         let may_be_silent =
             damage::is_type_byte(&dir::segments(written.place.path())[segment], offset);
         assert!(said.anything() || (may_be_silent && said.lost == 0), "{what}: {said:?}");

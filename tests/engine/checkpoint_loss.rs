@@ -1,5 +1,5 @@
-//! A checkpoint that is missing or empty stops the start, names the way out, and changes nothing. Directories that never had
-//! one, or whose checkpoint had nothing to keep, start.
+//! A checkpoint that is missing or empty stops the start, names the way out, and changes nothing.
+//! Directories that never had one, or whose checkpoint had nothing to keep, start.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A directory with a checkpoint whose series go on behind it, ended without a clean stop; and the path of the checkpoint.
+/// A directory with a checkpoint whose series go on behind it, ended without a clean stop; and the
+/// path of the checkpoint.
 fn life_with_checkpoint() -> (Life, PathBuf) {
     let mut life = Life::new(|_| {});
     let crowd: Vec<String> = (0..40).map(|number| format!("crowd_{number}")).collect();

@@ -1,5 +1,6 @@
-//! Chunk files that cannot be used: a gap between them, damage, and a log that lost samples, too. The start goes on, every sample that
-//! the log or a block holds is read back, and the others are reported by series and time range.
+//! Chunk files that cannot be used: a gap between them, damage, and a log that lost samples, too.
+//! The start goes on, every sample that the log or a block holds is read back, and the others are
+//! reported by series and time range.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -30,7 +31,8 @@ fn open(dir: &Path) -> (Db, OpenReport) {
     (db, report)
 }
 
-/// Appends a sample of every series every 30 s of these hours, and some late ones of the first series.
+/// Appends a sample of every series every 30 s of these hours, and some late ones of the first
+/// series.
 fn append(db: &Db, hours: Range<i64>) {
     for t in (hours.start * 120..hours.end * 120).map(|step| BEGIN + step * MINUTE / 2) {
         put(db, 0..SERIES, t);
@@ -144,7 +146,8 @@ fn compacted_chunks_in_quarantine_are_not_lost() {
     assert_holds(dir.path(), db, &stored);
 }
 
-/// The in-order chunks of a file: for each series its first and last time and the number of samples.
+/// The in-order chunks of a file: for each series its first and last time and the number of
+/// samples.
 fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("chunks_head");

@@ -1,5 +1,5 @@
-//! Many appenders at once, on series of their own and on the same ones: the log must have every acknowledged sample, in the order
-//! in which the head took it.
+//! Many appenders at once, on series of their own and on the same ones: the log must have every
+//! acknowledged sample, in the order in which the head took it.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -42,7 +42,8 @@ fn racing_appenders_acknowledged_samples_survive_restart() {
             let (db, clock, acknowledged) = (&db, &clock, &acknowledged);
             scope.spawn(move || {
                 for request in 0..REQUESTS {
-                    // Shared series in opposite orders, so that two requests meet each other's series; new series all the time.
+                    // Shared series in opposite orders, so that two requests meet each other's
+                    // series; new series all the time.
                     let mut wanted: Vec<_> =
                         (0..SHARED_SERIES).map(|n| labels("shared", n)).collect();
                     if writer % 2 == 1 {

@@ -1,5 +1,6 @@
-//! From a log that Prometheus wrote narthex makes the chunks that Prometheus made: cut at the same samples, with the same bytes, headers of counter
-//! resets and added buckets included. One bit differs on purpose: see [`is_said_otherwise`].
+//! From a log that Prometheus wrote narthex makes the chunks that Prometheus made: cut at the same
+//! samples, with the same bytes, headers of counter resets and added buckets included. One bit
+//! differs on purpose: see [`is_said_otherwise`].
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -30,8 +31,9 @@ fn chunks(folder: &Path, quarantine: &Path) -> Chunks {
     chunks
 }
 
-/// Where a chunk of float histograms begins because the resolution or the like changed, Prometheus writes that there was no counter reset, which nobody
-/// can know; narthex writes that it is unknown, as both do for integer histograms. All else is equal.
+/// Where a chunk of float histograms begins because the resolution or the like changed, Prometheus
+/// writes that there was no counter reset, which nobody can know; narthex writes that it is
+/// unknown, as both do for integer histograms. All else is equal.
 fn is_said_otherwise(
     own: &(i64, ChunkEncoding, Vec<u8>),
     their: &(i64, ChunkEncoding, Vec<u8>),

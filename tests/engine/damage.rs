@@ -1,5 +1,6 @@
-//! A log cut at every byte of its last page, and with one bit flipped anywhere: the start never panics, never returns a wrong value, loses
-//! only the damaged record and what stood after it, and says so.
+//! A log cut at every byte of its last page, and with one bit flipped anywhere: the start never
+//! panics, never returns a wrong value, loses only the damaged record and what stood after it, and
+//! says so.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -17,7 +18,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A disk whose syncs do nothing: thousands of starts would wait for them, and what they promise is tested elsewhere.
+/// A disk whose syncs do nothing: thousands of starts would wait for them, and what they promise is
+/// tested elsewhere.
 #[derive(Debug)]
 struct UnsyncedDisk(OsDisk);
 
@@ -84,7 +86,8 @@ fn open(dir: &Path) -> (Db, OpenReport) {
     (db, report)
 }
 
-/// A directory with a log of `requests` requests on 20 series, no full chunk, ended without a clean stop.
+/// A directory with a log of `requests` requests on 20 series, no full chunk, ended without a clean
+/// stop.
 fn written(compression: RecordCompression, requests: i64) -> (tempfile::TempDir, Stored) {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(options(dir.path(), compression)).unwrap();

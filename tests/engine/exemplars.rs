@@ -1,5 +1,5 @@
-//! Exemplars in the running database: over crashes, clean stops with and without a snapshot of the head, compaction, and a ring
-//! that changes its size.
+//! Exemplars in the running database: over crashes, clean stops with and without a snapshot of the
+//! head, compaction, and a ring that changes its size.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 

@@ -1,4 +1,5 @@
-//! The database on a disk that fails: what a sender is told holds, what it repeats is not lost, reads go on.
+//! The database on a disk that fails: what a sender is told holds, what it repeats is not lost,
+//! reads go on.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 

@@ -1,7 +1,9 @@
-//! Blocks that Prometheus 3.14.0 wrote, with values of every kind in chunks of every encoding: checked from end to end, read to the last
-//! bit, and merged, whole and with a part deleted, so that their chunks are encoded anew.
+//! Blocks that Prometheus 3.14.0 wrote, with values of every kind in chunks of every encoding:
+//! checked from end to end, read to the last bit, and merged, whole and with a part deleted, so
+//! that their chunks are encoded anew.
 //!
-//! In-process: what the head and the logs of these directories hold is read in `tests/server/golden.rs`.
+//! In-process: what the head and the logs of these directories hold is read in
+//! `tests/server/golden.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,8 @@
-//! Late samples that Prometheus 3.14.0 left in `wbl/` and `chunks_head/` when it was killed: the head has every one of them, floats and
-//! histograms of every kind, also after a second start.
+//! Late samples that Prometheus 3.14.0 left in `wbl/` and `chunks_head/` when it was killed: the
+//! head has every one of them, floats and histograms of every kind, also after a second start.
 //!
-//! In-process, on the head alone; what the whole program makes of such directories is in `tests/server/golden.rs`.
+//! In-process, on the head alone; what the whole program makes of such directories is in
+//! `tests/server/golden.rs`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

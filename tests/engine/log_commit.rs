@@ -1,5 +1,5 @@
-//! Group commit on a disk that fails and forgets: what is acknowledged is in the log, in order and once; what can't be logged is
-//! said; a failed write heals, a failed sync ends all writes.
+//! Group commit on a disk that fails and forgets: what is acknowledged is in the log, in order and
+//! once; what can't be logged is said; a failed write heals, a failed sync ends all writes.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 

@@ -1,6 +1,7 @@
 //! The database in the test's own process: replay, maintenance, restarts, models and failing disks.
 //!
-//! Fail points are armed nowhere in this binary, because they act on the whole process; see `tests/fail_points`.
+//! Fail points are armed nowhere in this binary, because they act on the whole process; see
+//! `tests/fail_points`.
 
 mod checkpoint_loss;
 mod chunk_files;

@@ -1,5 +1,6 @@
-//! Metadata in the test's own process: what Prometheus wrote is read, whole families find their series, and all of it survives
-//! restarts, checkpoints, snapshots of the head, and turns of many appenders.
+//! Metadata in the test's own process: what Prometheus wrote is read, whole families find their
+//! series, and all of it survives restarts, checkpoints, snapshots of the head, and turns of many
+//! appenders.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -164,7 +165,8 @@ fn a_family_reaches_its_series_and_those_that_come_later() {
     assert_eq!(updates(life.db()), before, "what is known already was logged again");
     life.restart();
     assert_eq!(helps(life.db()), owned(&expected));
-    // Families are not in the log: the first time after a start all series are looked at, and none has to be logged.
+    // Families are not in the log: the first time after a start all series are looked at, and none
+    // has to be logged.
     for _ in 0..2 {
         set_family(life.db(), "a_count", &metadata(MetricType::Gauge, "own"));
         set_family(life.db(), "a", &metadata(MetricType::Histogram, "help"));

@@ -1,6 +1,7 @@
-//! A month in the life of a database, in minutes of simulated time: series come and go, ranges are deleted, snapshots are taken, the
-//! process ends at random points, in order and not; head compaction, block compaction and clean-up run between. Whatever was appended and
-//! not deleted is there to the last bit, and nothing else, all along.
+//! A month in the life of a database, in minutes of simulated time: series come and go, ranges are
+//! deleted, snapshots are taken, the process ends at random points, in order and not; head
+//! compaction, block compaction and clean-up run between. Whatever was appended and not deleted is
+//! there to the last bit, and nothing else, all along.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 

@@ -1,7 +1,8 @@
-//! A month of every kind of data, in minutes of simulated time: floats, native histograms of all kinds whose buckets, resolution and
-//! type change, series that come and go, a tenth of the samples late by up to two hours, deletes, clean-ups, snapshots, exemplars and
-//! metadata; the process ends at random points, in order and not. Whatever was appended and not deleted is there to the last bit, and
-//! nothing else, all along.
+//! A month of every kind of data, in minutes of simulated time: floats, native histograms of all
+//! kinds whose buckets, resolution and type change, series that come and go, a tenth of the samples
+//! late by up to two hours, deletes, clean-ups, snapshots, exemplars and metadata; the process ends
+//! at random points, in order and not. Whatever was appended and not deleted is there to the last
+//! bit, and nothing else, all along.
 //!
 //! The model keeps times only: what a series says at a time is a function of both ([`sample`]).
 
@@ -124,7 +125,8 @@ fn float(seed: u64, minutes: u64) -> f64 {
     }
 }
 
-/// Counts that grow with time, begin anew every 500 minutes, and have more buckets as time goes on; the resolution changes every 1100 minutes.
+/// Counts that grow with time, begin anew every 500 minutes, and have more buckets as time goes on;
+/// the resolution changes every 1100 minutes.
 fn histogram(kind: Kind, seed: u64, minutes: u64) -> Histogram {
     let since_reset = (minutes + seed) % 500 + 1;
     let is_custom = matches!(kind, Kind::Custom | Kind::CustomFloat);
@@ -388,7 +390,8 @@ impl Month {
         self.live.iter().chain(&self.gone)
     }
 
-    /// Deletes of a random choice of series a random range; what of it is still on its way is never sent.
+    /// Deletes of a random choice of series a random range; what of it is still on its way is never
+    /// sent.
     fn delete(&mut self, db: &Db) {
         let (name, value) = match self.random.random_range(0..3u32) {
             0 => ("__name__", format!("metric_{}", self.random.random_range(0..7u32))),
@@ -473,7 +476,8 @@ impl Month {
         );
     }
 
-    /// The exemplars of the last hour are there and none that was not sent; families are described as they were last.
+    /// The exemplars of the last hour are there and none that was not sent; families are described
+    /// as they were last.
     fn check_beside(&self, db: &Db, when: &str) {
         let head = db.head().unwrap();
         let all = Matcher::new(MatchType::NotEqual, "__name__", "").unwrap();

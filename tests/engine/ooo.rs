@@ -1,4 +1,5 @@
-//! Late samples in a database through its lives: logged, read, made blocks of, merged, deleted, beside a plain model.
+//! Late samples in a database through its lives: logged, read, made blocks of, merged, deleted,
+//! beside a plain model.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -74,8 +75,9 @@ fn ooo_samples_are_compacted_into_blocks_and_merged() {
     life.restart();
 }
 
-/// Prometheus lost samples where late ones were compacted and a restart came. Of times that the head still has, a block of late samples
-/// keeps its hint: else the start would take no samples of these times from the log.
+/// Prometheus lost samples where late ones were compacted and a restart came. Of times that the
+/// head still has, a block of late samples keeps its hint: else the start would take no samples of
+/// these times from the log.
 #[test]
 fn blocks_of_late_samples_do_not_hide_the_log() {
     let mut life = life();
@@ -157,14 +159,16 @@ fn a_query_of_late_samples_does_not_hold_up_their_compaction() {
     life.check("after the compaction");
 }
 
-/// For 90 minutes nothing can be sent. Then one sender goes on with what is new, the other catches up from where it was.
+/// For 90 minutes nothing can be sent. Then one sender goes on with what is new, the other catches
+/// up from where it was.
 #[test]
 fn outage_of_two_senders_of_different_speed_loses_no_sample() {
     let mut life = life();
     let outage = BEGIN + 2 * HOUR;
     put(&mut life, &["fast", "slow"], minutes(BEGIN, outage));
     let back = outage + 90 * MINUTE;
-    // For each minute of the one, ten of the other, until it has caught up; the head is compacted meanwhile.
+    // For each minute of the one, ten of the other, until it has caught up; the head is compacted
+    // meanwhile.
     let (mut fast, mut slow) = (back, outage);
     put(&mut life, &["fast"], [back]);
     let mut rounds = 0;

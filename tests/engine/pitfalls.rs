@@ -1,7 +1,8 @@
-//! What has cost users of Prometheus data, each as a test of its own: the thread is named as repository#number.
+//! What has cost users of Prometheus data, each as a test of its own: the thread is named as
+//! repository#number.
 //!
-//! Only what touches blocks, the truncation of the log and what is deleted; what the log alone can lose is in `damage.rs`, a full
-//! disk in `tests/damage/disk_full.rs`.
+//! Only what touches blocks, the truncation of the log and what is deleted; what the log alone can
+//! lose is in `damage.rs`, a full disk in `tests/damage/disk_full.rs`.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -82,7 +83,8 @@ fn samples_deleted_before_compaction_stay_deleted() {
     life.restart();
 }
 
-/// prometheus#19016, for samples in order: a restart between the block of the head and the truncation of head and log.
+/// prometheus#19016, for samples in order: a restart between the block of the head and the
+/// truncation of head and log.
 #[test]
 fn restart_between_block_and_truncation_keeps_each_sample_once() {
     let mut life = Life::new(|_| {});
@@ -154,10 +156,11 @@ fn samples_at_the_ends_of_blocks_belong_to_one() {
     }
 }
 
-/// prometheus#13616 and PITFALLS of the checkpoint: the records of a series went with the segments, those of its samples stayed.
+/// prometheus#13616 and PITFALLS of the checkpoint: the records of a series went with the segments,
+/// those of its samples stayed.
 ///
-/// Series that end right before a block does, so that the head collects them while the log still has their samples, and that come back
-/// later under another reference.
+/// Series that end right before a block does, so that the head collects them while the log still
+/// has their samples, and that come back later under another reference.
 #[test]
 fn a_checkpoint_keeps_the_series_that_later_records_need() {
     let mut life = Life::new(|_| {});
@@ -177,7 +180,8 @@ fn a_checkpoint_keeps_the_series_that_later_records_need() {
     assert!(life.db().head().unwrap().series_count() < 43);
 }
 
-/// prometheus#18552: damage that the start had not noticed made every later checkpoint fail, so that the log grew for ever.
+/// prometheus#18552: damage that the start had not noticed made every later checkpoint fail, so
+/// that the log grew for ever.
 #[test]
 fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
     let mut life = Life::new(|_| {});
@@ -246,7 +250,8 @@ fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
     assert!(repaired > 0, "{repaired} repaired, {refused} refused");
 }
 
-/// prometheus#6595: a compaction of blocks that failed again and again held up everything, the log grew until memory was gone.
+/// prometheus#6595: a compaction of blocks that failed again and again held up everything, the log
+/// grew until memory was gone.
 #[test]
 fn blocks_that_can_not_be_merged_hold_up_neither_head_nor_log() {
     let mut life = Life::new(|_| {});
@@ -277,7 +282,8 @@ fn blocks_that_can_not_be_merged_hold_up_neither_head_nor_log() {
     assert_eq!(all.values().next().unwrap().len(), 16 * 60);
 }
 
-/// prometheus#12882 and others: `retention.size` did not count what lies beside the blocks, and the disk filled.
+/// prometheus#12882 and others: `retention.size` did not count what lies beside the blocks, and the
+/// disk filled.
 #[test]
 fn the_size_limit_counts_log_head_chunks_and_work_under_way() {
     for scratch in
@@ -363,7 +369,8 @@ fn cleaning_gives_the_space_back() {
     assert_eq!(after, life.blocks().iter().map(|block| block.size_bytes()).sum::<u64>());
     crowd.iter().for_each(|name| life.delete(name, TimeRange::ALL));
     life.db().clean_tombstones().unwrap();
-    // The newest stays until there is another: without it a start would take its samples out of the log again.
+    // The newest stays until there is another: without it a start would take its samples out of the
+    // log again.
     assert_eq!(life.blocks().len(), 1, "empty blocks go");
     life.restart();
     life.put(&["new"], minutes(BEGIN + 6 * HOUR, BEGIN + 10 * HOUR));
@@ -374,8 +381,8 @@ fn cleaning_gives_the_space_back() {
     assert_eq!(empty, 0, "and now it went as well");
 }
 
-/// prometheus#18379: blocks of series that had ended early were taken for the whole past of the head, and after a restart samples of
-/// others were refused or lost.
+/// prometheus#18379: blocks of series that had ended early were taken for the whole past of the
+/// head, and after a restart samples of others were refused or lost.
 #[test]
 fn a_block_of_stale_series_does_not_stand_for_the_head() {
     let mut life = Life::new(|options| options.settings.stale_series_threshold = 0.3);
@@ -416,7 +423,8 @@ fn meta_text(block: &Path) -> String {
     std::fs::read_to_string(block.join("meta.json")).unwrap()
 }
 
-/// prometheus#19202: the end of a histogram's series, which a scraper logs as a float, became a float in a restart, and the data behind it wrong.
+/// prometheus#19202: the end of a histogram's series, which a scraper logs as a float, became a
+/// float in a restart, and the data behind it wrong.
 #[test]
 fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The quarantine and the damaged files on different file systems: the start goes on, everything damaged is kept, and every sample
-//! that the log or a block holds is read back.
+//! The quarantine and the damaged files on different file systems: the start goes on, everything
+//! damaged is kept, and every sample that the log or a block holds is read back.
 //!
 //! The second file system is a tmpfs that is mounted for the test, which needs root, or `/dev/shm`.
 

@@ -1,5 +1,5 @@
-//! Reads beside the database's own work: whoever reads while the head becomes a block, blocks become larger ones and tombstones are cleaned
-//! up sees everything, every time.
+//! Reads beside the database's own work: whoever reads while the head becomes a block, blocks
+//! become larger ones and tombstones are cleaned up sees everything, every time.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 

@@ -1,5 +1,5 @@
-//! Replays of what only a long life leaves behind: one series under two references, chunk files that could not be written, blocks
-//! without a description, checkpoints and logs with a gap.
+//! Replays of what only a long life leaves behind: one series under two references, chunk files
+//! that could not be written, blocks without a description, checkpoints and logs with a gap.
 
 use crate::support::engine::everything;
 use narthex::model::float_sample::FloatSample;
@@ -57,8 +57,8 @@ fn assert_has(db: &Db, numbers: std::ops::Range<i64>, what: &str) {
     assert_eq!(read, expected, "{what}");
 }
 
-/// A log as a Prometheus leaves it that has collected a series and met it again: reference 5 with samples 0 to 10, then reference
-/// 9 with 10 to 70, of which 10 to 50 are in `chunks_head/` too.
+/// A log as a Prometheus leaves it that has collected a series and met it again: reference 5 with
+/// samples 0 to 10, then reference 9 with 10 to 70, of which 10 to 50 are in `chunks_head/` too.
 fn write_two_references(dir: &Path) {
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),

@@ -1,7 +1,9 @@
-//! Directories that Prometheus 3.14.0 wrote, opened in the test's own process: values of every kind are there with their starts, from the log,
-//! from blocks, and from snapshots of the head, those of Prometheus and those of narthex.
+//! Directories that Prometheus 3.14.0 wrote, opened in the test's own process: values of every kind
+//! are there with their starts, from the log, from blocks, and from snapshots of the head, those of
+//! Prometheus and those of narthex.
 //!
-//! `tests/golden/README.md` says how they were made. Directories with late values are tested elsewhere.
+//! `tests/golden/README.md` says how they were made. Directories with late values are tested
+//! elsewhere.
 
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram};
 use narthex::model::matcher::{MatchType, Matcher};
@@ -135,7 +137,8 @@ fn plain_float_histogram(histogram: &FloatHistogram) -> PlainHistogram {
     }
 }
 
-/// Opens a case, and again from the snapshot that narthex left, and again from the log; gives what the first start found.
+/// Opens a case, and again from the snapshot that narthex left, and again from the log; gives what
+/// the first start found.
 fn has_all_of(case: &str, starts: Starts) -> OpenReport {
     let place = dir::temp();
     let data = golden::unpack(case, place.path());

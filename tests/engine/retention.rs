@@ -1,4 +1,5 @@
-//! Retention in the running database: by time, size and share of the disk, changed while it runs, and held where nobody chose it.
+//! Retention in the running database: by time, size and share of the disk, changed while it runs,
+//! and held where nobody chose it.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 

@@ -1,5 +1,6 @@
-//! Upkeep and restarts together, in the test's own process: what was deleted stays so when its block is gone, what a head snapshot does not
-//! have is found in the log, and nothing changes a directory that was given up.
+//! Upkeep and restarts together, in the test's own process: what was deleted stays so when its
+//! block is gone, what a head snapshot does not have is found in the log, and nothing changes a
+//! directory that was given up.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 

@@ -1,4 +1,5 @@
-//! What stands on the disk at each fail point of a block: nothing counts before it has its name, a deletion not before its file.
+//! What stands on the disk at each fail point of a block: nothing counts before it has its name, a
+//! deletion not before its file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,8 @@ fn write_block(parent: &Path) -> PathBuf {
     parent.join(ulid.to_string())
 }
 
-/// Runs `act` in a thread that stops at `point`; `look` sees the disk as a crash there would leave it.
+/// Runs `act` in a thread that stops at `point`; `look` sees the disk as a crash there would leave
+/// it.
 fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, look: impl FnOnce()) {
     fail_point::arm_from_spec(&format!(
         "{point}@{}=pause:{}",

@@ -1,5 +1,5 @@
-//! Checkpoints and truncation: what stays is what the rules say, whatever the records; a power cut at any step, a full disk and
-//! damage cost nothing that is still needed.
+//! Checkpoints and truncation: what stays is what the rules say, whatever the records; a power cut
+//! at any step, a full disk and damage cost nothing that is still needed.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -379,7 +379,8 @@ impl Log {
         self.wal.wait(position)
     }
 
-    /// What a truncation is to drop: everything before the middle, and the series that have nothing behind it.
+    /// What a truncation is to drop: everything before the middle, and the series that have nothing
+    /// behind it.
     fn mint(&self) -> i64 {
         self.next / 2 * STEP
     }
@@ -405,7 +406,8 @@ fn open(dir: &Path, disk: &CrashDisk) -> Wal {
     .unwrap()
 }
 
-/// Checks that a log holds all that is needed of `before`, nothing that was never in it, and series before their samples.
+/// Checks that a log holds all that is needed of `before`, nothing that was never in it, and series
+/// before their samples.
 fn assert_needed(
     dir: &Path,
     before: &[LogEntry],

@@ -1,5 +1,5 @@
-//! Blocks that Prometheus 3.14.0 wrote: every sample in them is read bit for bit, what is deleted is not, and what is read is
-//! written again byte for byte.
+//! Blocks that Prometheus 3.14.0 wrote: every sample in them is read bit for bit, what is deleted
+//! is not, and what is read is written again byte for byte.
 //!
 //! `tests/golden/README.md` says how they were made.
 
@@ -73,7 +73,8 @@ struct Floats {
 }
 
 impl Floats {
-    /// Adds the floats that are not deleted. Their chunks, encoded again, are the same byte for byte.
+    /// Adds the floats that are not deleted. Their chunks, encoded again, are the same byte for
+    /// byte.
     fn add(&mut self, series: &ChunkSeries) {
         let labels: LabelSet =
             series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

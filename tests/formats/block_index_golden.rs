@@ -1,4 +1,5 @@
-//! The indexes of the blocks that Prometheus 3.14.0 wrote: read, verified, and written again byte by byte.
+//! The indexes of the blocks that Prometheus 3.14.0 wrote: read, verified, and written again byte
+//! by byte.
 
 use crate::support::golden;
 use narthex::tsdb::index::block_index::reader::IndexReader;

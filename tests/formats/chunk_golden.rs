@@ -1,5 +1,5 @@
-//! Chunks of every kind that Prometheus 3.14.0 wrote, in blocks and in `chunks_head/`: every one is read, and what is read is
-//! encoded again byte for byte.
+//! Chunks of every kind that Prometheus 3.14.0 wrote, in blocks and in `chunks_head/`: every one is
+//! read, and what is read is encoded again byte for byte.
 //!
 //! `tests/golden/README.md` says how they were made.
 

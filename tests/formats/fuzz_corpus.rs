@@ -1,7 +1,9 @@
-//! The fuzz targets' properties on the stable toolchain: over every input that is kept, and over damaged ones.
+//! The fuzz targets' properties on the stable toolchain: over every input that is kept, and over
+//! damaged ones.
 //!
-//! `tests/fuzz_corpus/TARGET/` holds small inputs: pieces of what Prometheus wrote, inputs by which fuzzing reached further
-//! code, and every one that ever found a fault. The properties themselves stand in `fuzz/checks/`.
+//! `tests/fuzz_corpus/TARGET/` holds small inputs: pieces of what Prometheus wrote, inputs by which
+//! fuzzing reached further code, and every one that ever found a fault. The properties themselves
+//! stand in `fuzz/checks/`.
 
 #[path = "../../fuzz/checks/mod.rs"]
 mod checks;

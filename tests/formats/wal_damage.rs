@@ -1,4 +1,5 @@
-//! Segments cut anywhere and with any bit flipped: what is read is a prefix of what was written, never anything else.
+//! Segments cut anywhere and with any bit flipped: what is read is a prefix of what was written,
+//! never anything else.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
 
@@ -37,7 +38,8 @@ impl Written {
     }
 }
 
-/// What a replay would take from a segment: its records up to the first that is damaged or does not decode.
+/// What a replay would take from a segment: its records up to the first that is damaged or does not
+/// decode.
 fn replay(bytes: &[u8]) -> (Vec<Vec<u8>>, Option<WalCorruption>) {
     let mut reader = LogSegmentReader::from_bytes(bytes);
     let mut records = Vec::new();
@@ -186,7 +188,8 @@ fn flipped_bit_keeps_earlier_records_and_alters_none() {
                 }
             }
         }
-        // Unused bits of type bytes, zstd's beside snappy's, and the bits of the first byte behind the last record.
+        // Unused bits of type bytes, zstd's beside snappy's, and the bits of the first byte behind
+        // the last record.
         let fragments = written.ends.len() + 2;
         assert!(unnoticed <= fragments * 4 + 8, "{unnoticed} of {fragments} fragments");
     }

@@ -412,8 +412,8 @@ fn expected_samples(name: &str) -> Samples {
     samples
 }
 
-/// Leaves of a histogram what does not depend on how it is encoded: buckets as index and count, without those that are zero, and
-/// of the reset hint only whether it is a gauge.
+/// Leaves of a histogram what does not depend on how it is encoded: buckets as index and count,
+/// without those that are zero, and of the reset hint only whether it is a gauge.
 fn normalize(histogram: &mut Value) {
     let fields = histogram.as_object_mut().unwrap();
     for side in ["positive", "negative"] {

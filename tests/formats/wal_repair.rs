@@ -1,4 +1,5 @@
-//! Repair keeps what stands before the damage and loses nothing that stands behind it, also when the power goes in between.
+//! Repair keeps what stands before the damage and loses nothing that stands behind it, also when
+//! the power goes in between.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
 

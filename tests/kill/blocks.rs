@@ -1,8 +1,9 @@
 //! kill -9, and an end at once, at every step of the work on blocks, while several senders write.
 //!
-//! The senders' time runs fast: a few dozen requests fill a block. A fault point holds the work where it is; meanwhile writes are
-//! acknowledged and reads see them, for no request waits for work in the background; then the process is killed. After the next
-//! start all that was acknowledged is there, nothing else is, nothing half-done is left, and the work goes on.
+//! The senders' time runs fast: a few dozen requests fill a block. A fault point holds the work
+//! where it is; meanwhile writes are acknowledged and reads see them, for no request waits for work
+//! in the background; then the process is killed. After the next start all that was acknowledged is
+//! there, nothing else is, nothing half-done is left, and the work goes on.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,8 @@ const KEEP_ALL: &str = "--storage.tsdb.retention.time=10y";
 /// The code with which a fault point ends the process.
 const EXIT_CODE: i32 = 86;
 
-/// The time of the requests; none gets far ahead of one that is under way, which would then be too old.
+/// The time of the requests; none gets far ahead of one that is under way, which would then be too
+/// old.
 #[derive(Default)]
 struct Clock {
     state: Mutex<Times>,
@@ -105,7 +107,8 @@ impl Clock {
         self.is_slow.store(false, Ordering::SeqCst);
     }
 
-    /// Lets time run slower where it is hours ahead of the newest block: else the work on the head would never come to its end.
+    /// Lets time run slower where it is hours ahead of the newest block: else the work on the head
+    /// would never come to its end.
     fn wait_for_blocks(&self, data: &Path) {
         // Blocks of late samples reach into the time of the head.
         let is_of_head = |block: &&blocks::Block| block.meta["compaction"]["hints"].is_null();
@@ -187,8 +190,9 @@ fn request(sender: usize, time: i64) -> WriteRequest {
     WriteRequest { timeseries, ..WriteRequest::default() }
 }
 
-/// How late a sample of a request is: by turns not at all, half an hour and an hour. The odd milliseconds keep it from meeting another one, as
-/// the times of all requests are multiples of [`STEP`] / 100.
+/// How late a sample of a request is: by turns not at all, half an hour and an hour. The odd
+/// milliseconds keep it from meeting another one, as the times of all requests are multiples of
+/// [`STEP`] / 100.
 fn lateness(time: i64) -> i64 {
     let turn = time / (STEP / 100) % 3;
     turn * (HOUR / 2 + 1)
@@ -286,7 +290,8 @@ impl Campaign {
         guard
     }
 
-    /// The work reaches the point; while it is held there, writes are answered, reads see them, and a reload is carried out.
+    /// The work reaches the point; while it is held there, writes are answered, reads see them, and
+    /// a reload is carried out.
     fn hold(&self, server: &Server, point: &str) {
         wait_for_file(&self.marker(point));
         for _ in 0..2 {
@@ -303,7 +308,8 @@ impl Campaign {
         assert!(self.marker(point).exists(), "the work was not held at {point}");
     }
 
-    /// A start after which everything acknowledged is there, nothing that was not sent, and nothing half-done.
+    /// A start after which everything acknowledged is there, nothing that was not sent, and nothing
+    /// half-done.
     fn start_and_check(&self, what: &str) -> Server {
         let server = self.launch().start();
         self.traffic.ledger.check(&server.remote().read_all_points(), what);
@@ -311,7 +317,8 @@ impl Campaign {
         server
     }
 
-    /// What was left half-done is gone; the work that is under way after the start comes to its end.
+    /// What was left half-done is gone; the work that is under way after the start comes to its
+    /// end.
     fn wait_for_no_leftovers(&self, what: &str) {
         wait_until(&format!("nothing half-done to be left, {what}"), || {
             blocks::leftovers(&self.data()).is_empty()
@@ -346,7 +353,8 @@ fn wait_for_metric(server: &Server, name: &str, least: f64) {
     });
 }
 
-/// Directories that end at a point of the work that writes set off: at its first time, and at a later one.
+/// Directories that end at a point of the work that writes set off: at its first time, and at a
+/// later one.
 fn survives_at(point: &str) {
     for (at, end) in [(1, End::Killed), (2, End::Exited), (3, End::Killed)] {
         // Only a kill amid requests counts.

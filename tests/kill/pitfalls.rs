@@ -1,7 +1,8 @@
 //! Faults that others had where the head becomes blocks, each as the story in which it showed.
 //!
-//! Series that end and come back, samples on the border of a block, references whose records a checkpoint must keep, deletions that
-//! came back or whose space did not. Every story ends with a kill and another start.
+//! Series that end and come back, samples on the border of a block, references whose records a
+//! checkpoint must keep, deletions that came back or whose space did not. Every story ends with a
+//! kill and another start.
 
 use std::ops::Range;
 
@@ -49,8 +50,8 @@ impl Story {
         self.expected.add_request(&request);
     }
 
-    /// Lets time pass with a sample a minute of each of these series, half an hour a request, and waits until nothing of the head is
-    /// due.
+    /// Lets time pass with a sample a minute of each of these series, half an hour a request, and
+    /// waits until nothing of the head is due.
     fn pass_with(&mut self, names: &[String], hours: Range<i64>) {
         let to_hour = hours.end;
         for half in hours.start * 2..to_hour * 2 {

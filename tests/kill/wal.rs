@@ -1,8 +1,9 @@
-//! kill -9 while several senders write: what was acknowledged is there after the restart, bit for bit, and nothing that was not sent.
+//! kill -9 while several senders write: what was acknowledged is there after the restart, bit for
+//! bit, and nothing that was not sent.
 //!
-//! At random moments, and at moments that a fault point holds open: in a segment roll, a chunk cut, a write, a replay. A fault
-//! point `name@number=pause:<file>` makes the file and stops the thread that reaches it for that time; the test waits for the
-//! file and kills.
+//! At random moments, and at moments that a fault point holds open: in a segment roll, a chunk cut,
+//! a write, a replay. A fault point `name@number=pause:<file>` makes the file and stops the thread
+//! that reaches it for that time; the test waits for the file and kills.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,8 @@ impl Campaign {
         self.flags.iter().fold(Launch::narthex(&self.data()), |launch, flag| launch.flag(flag))
     }
 
-    /// A launch that stops when it reaches a fault point for that time, and the file that then appears.
+    /// A launch that stops when it reaches a fault point for that time, and the file that then
+    /// appears.
     fn launch_with_fault(&self, point: &str, at: u32) -> (Launch, PathBuf) {
         let marker = self.place.path().join(format!("{point}.{}", self.kills));
         (
@@ -69,7 +71,8 @@ impl Campaign {
             .check(&remote.read_all_points(), &format!("after {} kills", self.kills));
     }
 
-    /// Lets all senders write until `moment` returns, then kills. Whether a request was under way: only then it is a kill that counts.
+    /// Lets all senders write until `moment` returns, then kills. Whether a request was under way:
+    /// only then it is a kill that counts.
     fn write_until(&mut self, mut server: Server, moment: impl FnOnce(&Traffic, &Remote)) -> bool {
         Writer::align(&mut self.writers);
         let remote = server.remote();
@@ -162,8 +165,8 @@ fn acknowledged_samples_survive_kills_at_random_moments() {
     assert!(acknowledged >= 100_000, "only {acknowledged} samples were acknowledged");
 }
 
-/// Directories that are killed at a fault point, and again at any moment; their replay would reach the point as well, so each kill
-/// has a directory of its own.
+/// Directories that are killed at a fault point, and again at any moment; their replay would reach
+/// the point as well, so each kill has a directory of its own.
 fn survive_kills_at(point: &str, at: Range<u32>) {
     let mut rng = seeded(point);
     for sync in SYNC_MODES.into_iter().cycle().take(6) {

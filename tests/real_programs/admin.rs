@@ -1,4 +1,5 @@
-//! The interfaces for operators beside Debian's Prometheus: the same statuses, types and kinds of errors.
+//! The interfaces for operators beside Debian's Prometheus: the same statuses, types and kinds of
+//! errors.
 
 use crate::support::admin::{Admin, ENABLE};
 use crate::support::data::{BEGIN, HOUR, assorted};
@@ -87,7 +88,8 @@ fn rejected_admin_requests_get_responses_of_prometheus() {
     assert_alike(&["--web.enable-lifecycle", "--web.enable-admin-api"], &ORDERS);
 }
 
-/// Statuses and types of deletion, clean-up and snapshot, the names of the snapshots, and what is left.
+/// Statuses and types of deletion, clean-up and snapshot, the names of the snapshots, and what is
+/// left.
 fn carry_out(server: &Server, data: &std::path::Path) -> Vec<(u16, String, String)> {
     let samples = assorted(HOUR / 2);
     server.remote().write_all(&samples);

@@ -1,7 +1,9 @@
-//! The data directory is Prometheus's: each program starts on what the other wrote, and answers the same.
+//! The data directory is Prometheus's: each program starts on what the other wrote, and answers the
+//! same.
 //!
-//! Debian's tools leave out without a word what they cannot read, so every comparison is of whole sets whose count is known. What
-//! another program opens is a copy, unless both are to write to it in turn.
+//! Debian's tools leave out without a word what they cannot read, so every comparison is of whole
+//! sets whose count is known. What another program opens is a copy, unless both are to write to it
+//! in turn.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,8 @@
-//! Blocks are Prometheus's: each program opens, compacts, cleans and hands back what the other wrote, and answers the same.
+//! Blocks are Prometheus's: each program opens, compacts, cleans and hands back what the other
+//! wrote, and answers the same.
 //!
-//! Every comparison is of whole sets whose count is known. Debian's Prometheus deletes nothing here: its retention is a century.
+//! Every comparison is of whole sets whose count is known. Debian's Prometheus deletes nothing
+//! here: its retention is a century.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +17,9 @@ use crate::support::{blocks, dir, dump, promtool};
 /// A turn of one program: after each, the blocks are those of [`OUTLINES`].
 const TURN: i64 = 7 * HOUR;
 
-/// The blocks of 7, 14, 21, 28 and 35 hours of data, by Prometheus's rules: a head of more than three hours loses two, and what is
-/// older than the newest block is put together where it fills 6 or 18 hours.
+/// The blocks of 7, 14, 21, 28 and 35 hours of data, by Prometheus's rules: a head of more than
+/// three hours loses two, and what is older than the newest block is put together where it fills 6
+/// or 18 hours.
 const OUTLINES: [&str; 5] = [
     "0-2 2-4",
     "0-6/2 6-8 8-10 10-12",
@@ -101,8 +104,8 @@ fn move_blocks(from: &Path, to: &Path) {
     }
 }
 
-/// Prometheus says of its end by a signal, and of the lock that a kill left, that they were; narthex says of data as old as this
-/// that no retention takes it.
+/// Prometheus says of its end by a signal, and of the lock that a kill left, that they were;
+/// narthex says of data as old as this that no retention takes it.
 fn says_nothing_bad(log: &str, what: &str) {
     let loud = ["level=error", "level=warn", "level=ERROR", "level=WARN"];
     let expected =
@@ -120,8 +123,8 @@ fn prometheus_agrees(data: &Path, expected: &Samples, what: &str) {
     says_nothing_bad(&server.kill(), what);
 }
 
-/// Waits until a Prometheus has loaded the blocks that lie there and its head begins behind them: before that, one of its reads may
-/// find neither the new block nor what it was made of.
+/// Waits until a Prometheus has loaded the blocks that lie there and its head begins behind them:
+/// before that, one of its reads may find neither the new block nor what it was made of.
 fn prometheus_settles(server: &Server, data: &Path) {
     wait_until("prometheus to have loaded its blocks", || {
         let blocks = blocks::blocks(data);
@@ -245,7 +248,8 @@ fn blocks_that_promtool_made_are_read_and_compacted() {
     prometheus_agrees(&place.data, &expected, "promtool's blocks, compacted");
 }
 
-/// A directory with many small blocks, others that overlap them, and deletions in blocks and head; what is in it.
+/// A directory with many small blocks, others that overlap them, and deletions in blocks and head;
+/// what is in it.
 fn long_run_of_prometheus(place: &Place) -> Samples {
     let small = |data: &Path| {
         let launch = Launch::prometheus(data, "")

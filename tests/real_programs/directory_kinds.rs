@@ -1,7 +1,9 @@
-//! Late samples and native histograms in a directory that narthex and Debian's Prometheus use in turn: each answers with all that either took.
+//! Late samples and native histograms in a directory that narthex and Debian's Prometheus use in
+//! turn: each answers with all that either took.
 //!
-//! Debian's version knows exponential histograms, by PromQL alone, and late floats. What it does not know it leaves out without a word, so the
-//! sets that are compared are whole and counted. (Late histograms and custom buckets it does not read; `tests/server/golden.rs` has those.)
+//! Debian's version knows exponential histograms, by PromQL alone, and late floats. What it does
+//! not know it leaves out without a word, so the sets that are compared are whole and counted.
+//! (Late histograms and custom buckets it does not read; `tests/server/golden.rs` has those.)
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,7 +46,8 @@ fn sample(number: usize, minute: i64) -> Sample {
     Sample { bits: Some(bits), timestamp: BEGIN + minute * MINUTE + number as i64 }
 }
 
-/// A counter with exponential buckets of which more and more are filled; one with float counts for odd numbers.
+/// A counter with exponential buckets of which more and more are filled; one with float counts for
+/// odd numbers.
 fn histogram(number: usize, minute: i64) -> PlainHistogram {
     let float = number % 2 == 1;
     let grown = minute as u64 + 1;
@@ -163,7 +166,8 @@ fn ooo_samples_and_histograms_of_killed_narthex_are_readable() {
     let place = dir::temp();
     let data = place.path().join("data");
     let mut sent = Points::new();
-    // More late samples than one chunk takes, some in the WBL alone; all of it in the head, then with blocks.
+    // More late samples than one chunk takes, some in the WBL alone; all of it in the head, then
+    // with blocks.
     for (begin, end) in [(0, 150), (150, 400)] {
         let server = Launch::narthex(&data).start();
         write(&server, begin..end, &EVERY_HISTOGRAM, &mut sent);

@@ -1,7 +1,8 @@
 //! Commands and `prometheus.yml` of the documents, run as a reader would run them.
 //!
-//! Commands run in a shell against a server of the test: its port stands for 9201, its data directory for `./data`. curl fails
-//! on a status of 400 or more. `tests/server/docs.rs` checks the rest of the documents.
+//! Commands run in a shell against a server of the test: its port stands for 9201, its data
+//! directory for `./data`. curl fails on a status of 400 or more. `tests/server/docs.rs` checks the
+//! rest of the documents.
 
 use crate::support::data::BEGIN;
 use crate::support::dir;

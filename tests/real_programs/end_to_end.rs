@@ -1,7 +1,9 @@
-//! The main job: a Prometheus writes to narthex, another one reads from it, and both give the same answers.
+//! The main job: a Prometheus writes to narthex, another one reads from it, and both give the same
+//! answers.
 //!
-//! The first scrapes a node exporter and itself, and remote-writes; the second has no data of its own and remote-reads. In
-//! between narthex is killed and started again: the writer repeats what it got no answer for, so nothing may be missing.
+//! The first scrapes a node exporter and itself, and remote-writes; the second has no data of its
+//! own and remote-reads. In between narthex is killed and started again: the writer repeats what it
+//! got no answer for, so nothing may be missing.
 
 use std::path::Path;
 
@@ -59,7 +61,8 @@ fn times_of_up(narthex: &Server) -> Vec<i64> {
     if node.len() < prometheus.len() { node } else { prometheus }
 }
 
-/// The time, in milliseconds, of a sample after `from` behind which there are more in narthex: up to there it has everything.
+/// The time, in milliseconds, of a sample after `from` behind which there are more in narthex: up
+/// to there it has everything.
 fn complete_until(narthex: &Server, from: i64) -> i64 {
     wait_for("scraped samples to arrive", || {
         let times: Vec<i64> = times_of_up(narthex).into_iter().filter(|&t| t > from).collect();

@@ -1,4 +1,5 @@
-//! narthex with real programs: Debian's prometheus, promtool and node exporter, and clients in Python.
+//! narthex with real programs: Debian's prometheus, promtool and node exporter, and clients in
+//! Python.
 //!
 //! `tests/run` installs them; a test that needs one is ignored otherwise.
 

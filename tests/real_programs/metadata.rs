@@ -1,5 +1,5 @@
-//! Metadata through the real binary: a Prometheus sends what its targets say of their metrics, narthex shows the same, and still does
-//! after it was killed.
+//! Metadata through the real binary: a Prometheus sends what its targets say of their metrics,
+//! narthex shows the same, and still does after it was killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! Native histograms and exemplars of a real sender: a Prometheus scrapes a target in the protobuf format and writes to narthex what it found.
+//! Native histograms and exemplars of a real sender: a Prometheus scrapes a target in the protobuf
+//! format and writes to narthex what it found.
 
 use std::collections::BTreeMap;
 
@@ -111,7 +112,8 @@ fn stale_histogram(float: bool) -> PointValue {
     }))
 }
 
-/// All that the scrapes up to `last` had is there, at the times of the counter, and ends with a marker.
+/// All that the scrapes up to `last` had is there, at the times of the counter, and ends with a
+/// marker.
 fn holds_all(points: &Points, last: u64) {
     let counted = values(points, COUNTER);
     let numbers: Vec<PointValue> = counted.values().cloned().collect();

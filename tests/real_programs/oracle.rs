@@ -1,7 +1,9 @@
-//! The oracles prove themselves: what the other tests hold narthex against is held against Prometheus here.
+//! The oracles prove themselves: what the other tests hold narthex against is held against
+//! Prometheus here.
 //!
-//! Debian's Prometheus takes what the tests' sender writes, and its remote read, its directory and `promtool` give it back
-//! exactly; it reads the golden cases as their expected samples say. So a difference that another test shows is narthex's.
+//! Debian's Prometheus takes what the tests' sender writes, and its remote read, its directory and
+//! `promtool` give it back exactly; it reads the golden cases as their expected samples say. So a
+//! difference that another test shows is narthex's.
 
 use crate::support::golden;
 use crate::support::launch::Launch;

@@ -1,6 +1,8 @@
-//! Clients that nobody here wrote: stock gRPC, and programs on stock packages, against the real binary.
+//! Clients that nobody here wrote: stock gRPC, and programs on stock packages, against the real
+//! binary.
 //!
-//! Each program checks what it is answered; what is stored is then read back here, exactly, also after a kill.
+//! Each program checks what it is answered; what is stored is then read back here, exactly, also
+//! after a kill.
 
 use std::collections::BTreeMap;
 

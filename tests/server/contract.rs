@@ -1,6 +1,8 @@
-//! What a write is answered: every kind of bad data, what of it is stored, and that a good write works right after.
+//! What a write is answered: every kind of bad data, what of it is stored, and that a good write
+//! works right after.
 //!
-//! The rows here are about the data in a request; those about HTTP itself are in `contract_http.rs`, those over gRPC in `grpc.rs`.
+//! The rows here are about the data in a request; those about HTTP itself are in
+//! `contract_http.rs`, those over gRPC in `grpc.rs`.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

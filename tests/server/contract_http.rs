@@ -1,4 +1,5 @@
-//! What HTTP itself may get wrong: methods, types, encodings, sizes, connections; and what a read may ask for.
+//! What HTTP itself may get wrong: methods, types, encodings, sizes, connections; and what a read
+//! may ask for.
 
 use prost::Message;
 
@@ -113,7 +114,8 @@ fn more_writes_at_once_than_the_limit_are_asked_to_come_back() {
         .start();
     let remote = server.remote();
     std::thread::scope(|scope| {
-        // One is being stored and held there, another one waits for its turn: there is no room for a third.
+        // One is being stored and held there, another one waits for its turn: there is no room for
+        // a third.
         let held = scope.spawn(|| remote.write(&small_request()).status);
         wait_until("a write to be held", || marker.exists());
         let others: Vec<_> =

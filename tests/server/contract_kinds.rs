@@ -1,4 +1,5 @@
-//! What a write of native histograms and exemplars is answered, what of it is stored, and that recorded requests of a real sender come back whole.
+//! What a write of native histograms and exemplars is answered, what of it is stored, and that
+//! recorded requests of a real sender come back whole.
 //!
 //! Beside `contract.rs`, which has the rows for floats and for bodies that are no request.
 
@@ -221,7 +222,8 @@ impl Recorded {
         for sample in entries("samples") {
             let (t, bits) = (time(sample), hex(&sample["v"]));
             let value = match self.points.last_before(&labels, t) {
-                // A series of histograms ends with a histogram, though the marker is sent as a float.
+                // A series of histograms ends with a histogram, though the marker is sent as a
+                // float.
                 Some(PointValue::Histogram(before)) if bits == STALE => {
                     PointValue::Histogram(Box::new(PlainHistogram {
                         float: before.float,

@@ -60,7 +60,8 @@ impl ConfiguredServer {
     }
 }
 
-/// Default of every flag in `narthex serve --help`; [`OFF`] for a switch, nothing without a default.
+/// Default of every flag in `narthex serve --help`; [`OFF`] for a switch, nothing without a
+/// default.
 fn help_defaults() -> BTreeMap<String, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(["serve", "--help"]).output();
     let output = output.expect("narthex runs");

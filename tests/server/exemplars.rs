@@ -1,5 +1,5 @@
-//! Exemplars through the running program: those of directories that Prometheus 3.14.0 wrote, as its own answers have them; the page that
-//! shows them; and those that come by remote write.
+//! Exemplars through the running program: those of directories that Prometheus 3.14.0 wrote, as its
+//! own answers have them; the page that shows them; and those that come by remote write.
 
 use crate::support::launch::Launch;
 use crate::support::launch::Server;
@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 /// Every exemplar there is.
 const ALL: &str = "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D";
 
-/// Starts narthex on a case twice, on what the first left behind; its answer is Prometheus's, in the same order.
+/// Starts narthex on a case twice, on what the first left behind; its answer is Prometheus's, in
+/// the same order.
 fn has_the_exemplars_of_prometheus(case: &str, count: f64) {
     let place = dir::temp();
     let data = golden::unpack(case, place.path());

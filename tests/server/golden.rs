@@ -1,5 +1,6 @@
-//! Directories that Prometheus 3.14.0 wrote, Debian's version not being able to read some of them: narthex finds in them every
-//! value that 3.14.0 finds, floats and native histograms, in blocks, in the head, late or not, bit for bit, and no other.
+//! Directories that Prometheus 3.14.0 wrote, Debian's version not being able to read some of them:
+//! narthex finds in them every value that 3.14.0 finds, floats and native histograms, in blocks, in
+//! the head, late or not, bit for bit, and no other.
 //!
 //! `tests/golden/README.md` says how they were made.
 
@@ -27,7 +28,8 @@ fn is_read_as_by_prometheus(case: &str) {
     }
 }
 
-/// Of `golden_ooo_same_time` some samples were sent twice, late with 1000 more; either is right. The late one for both.
+/// Of `golden_ooo_same_time` some samples were sent twice, late with 1000 more; either is right.
+/// The late one for both.
 fn with_late_values(returned: &Points, expected: &Points) -> Points {
     let same_time = [("__name__".to_owned(), "golden_ooo_same_time".to_owned())];
     let late = |labels: &LabelSet, t: i64, value: &PointValue| match value {

@@ -1,8 +1,8 @@
-//! Blocks of the same samples as a golden case's are byte for byte those of Prometheus 3.14.0: index, chunks, tombstones, and
-//! `meta.json` but for the names.
+//! Blocks of the same samples as a golden case's are byte for byte those of Prometheus 3.14.0:
+//! index, chunks, tombstones, and `meta.json` but for the names.
 //!
-//! The formats leave a writer little freedom, and what they leave is taken as Prometheus takes it: where chunks are cut, the order of
-//! symbols and postings, the fields of `meta.json`.
+//! The formats leave a writer little freedom, and what they leave is taken as Prometheus takes it:
+//! where chunks are cut, the order of symbols and postings, the fields of `meta.json`.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! The same port speaks gRPC: health, and `narthex.v1.Write`, answered by the same contract as HTTP.
+//! The same port speaks gRPC: health, and `narthex.v1.Write`, answered by the same contract as
+//! HTTP.
 //!
 //! The client is tonic's with messages written by hand; none of narthex's generated code is used.
 

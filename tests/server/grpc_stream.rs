@@ -1,5 +1,6 @@
-//! Write streams to the real program over a socket: what is acknowledged is there once, however often the server is killed under them; a sender
-//! that is too fast, or takes no acks, is held back; a stop ends them in order.
+//! Write streams to the real program over a socket: what is acknowledged is there once, however
+//! often the server is killed under them; a sender that is too fast, or takes no acks, is held
+//! back; a stop ends them in order.
 
 use std::collections::BTreeSet;
 use std::path::Path;

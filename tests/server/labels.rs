@@ -1,5 +1,5 @@
-//! Lists of labels and series through the running program, as Debian's Prometheus gives them of the same directory; and external labels, which
-//! are in what is read.
+//! Lists of labels and series through the running program, as Debian's Prometheus gives them of the
+//! same directory; and external labels, which are in what is read.
 
 use crate::support::data::{BEGIN, HOUR};
 use crate::support::launch::{Launch, Server};

@@ -1,4 +1,5 @@
-//! The real binary over its port: response contract, protocols, life cycle, and directories of Prometheus 3.14.0.
+//! The real binary over its port: response contract, protocols, life cycle, and directories of
+//! Prometheus 3.14.0.
 
 mod contract;
 mod contract_http;

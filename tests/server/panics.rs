@@ -1,4 +1,5 @@
-//! What panics inside is answered, reported and gone on from: maintenance runs again, and no write waits for ever.
+//! What panics inside is answered, reported and gone on from: maintenance runs again, and no write
+//! waits for ever.
 
 use crate::support::data::{BEGIN, HOUR};
 use crate::support::dir;

@@ -1,4 +1,5 @@
-//! What Thanos's sidecar asks of a Prometheus: the same requests, and the parts of the answers that it reads. (`tests/thanos/sidecar` runs a real one.)
+//! What Thanos's sidecar asks of a Prometheus: the same requests, and the parts of the answers that
+//! it reads. (`tests/thanos/sidecar` runs a real one.)
 
 use crate::support::data::BEGIN;
 use crate::support::dir;

@@ -1,5 +1,6 @@
-//! Remote reads answered with chunks, over the real port: the answers are those that Prometheus 3.14.0 gives, whatever is stored and however; they
-//! take little memory however large they are, and no client holds the server.
+//! Remote reads answered with chunks, over the real port: the answers are those that Prometheus
+//! 3.14.0 gives, whatever is stored and however; they take little memory however large they are,
+//! and no client holds the server.
 
 use crate::support::admin::Admin;
 use crate::support::launch::{Launch, Server};
@@ -116,7 +117,8 @@ fn recorded_requests_are_answered_as_by_prometheus() {
     assert_eq!((streamed, samples), (13, 4));
 }
 
-/// Of `golden_ooo_same_time` some samples were sent twice, late with 1000 more; either is right. The late one for both.
+/// Of `golden_ooo_same_time` some samples were sent twice, late with 1000 more; either is right.
+/// The late one for both.
 fn with_late_values(returned: &Points, expected: &Points) -> Points {
     let mut changed = Points::new();
     for (labels, t, value) in returned.iter() {
@@ -143,7 +145,8 @@ fn encodings(messages: &[ChunkedReadResponse]) -> Vec<i32> {
     all
 }
 
-/// Reads a case, by a server with these flags, with and without newer encodings; which encodings came each time.
+/// Reads a case, by a server with these flags, with and without newer encodings; which encodings
+/// came each time.
 fn is_streamed_as_by_prometheus(case: &str, flags: &[&str]) -> [Vec<i32>; 2] {
     let place = dir::temp();
     let data = golden::unpack(case, place.path());
@@ -326,7 +329,8 @@ fn error_before_response_is_status_and_during_it_aborts() {
         .map(|entry| entry.expect("an entry").path());
     let mut blocks: Vec<_> = block.filter(|path| path.join("chunks/000001").exists()).collect();
     blocks.sort();
-    // Not the newest, which is looked through at the start; its end, where the last series' chunks are.
+    // Not the newest, which is looked through at the start; its end, where the last series' chunks
+    // are.
     let segment = blocks[0].join("chunks/000001");
     let mut bytes = std::fs::read(&segment).expect("a segment can be read");
     let at = bytes.len() - 20;

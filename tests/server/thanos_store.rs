@@ -1,5 +1,6 @@
-//! `thanos.Store`, `thanos.info.Info`, `thanos.Exemplars` and `thanos.Metadata` as a Thanos Query uses them: it merges the answers of several
-//! stores series by series, so each must be sorted by the labels that it has in the answer. `tests/thanos/query` does the same with a real one.
+//! `thanos.Store`, `thanos.info.Info`, `thanos.Exemplars` and `thanos.Metadata` as a Thanos Query
+//! uses them: it merges the answers of several stores series by series, so each must be sorted by
+//! the labels that it has in the answer. `tests/thanos/query` does the same with a real one.
 
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use crate::support::{dir, golden};
 const KEEP_ALL: &str = "--storage.tsdb.retention.time=100y";
 const NEWER: &str = "--enable-feature=xor2-encoding,st-storage,histograms-st-encoding";
 
-/// A querier's side of one connection. To be dropped before the server is stopped, which else waits for its connection.
+/// A querier's side of one connection. To be dropped before the server is stopped, which else waits
+/// for its connection.
 struct Query {
     runtime: Runtime,
     channel: Channel,
@@ -208,7 +210,8 @@ fn the_answers_of_replicas_merge_as_a_query_merges_them() {
         drop(query);
         server.stop();
     }
-    // Both have the same series under the same labels, so that a merge finds each twice, side by side.
+    // Both have the same series under the same labels, so that a merge finds each twice, side by
+    // side.
     assert_eq!(
         all[0].iter().map(labels).collect::<Vec<_>>(),
         all[1].iter().map(labels).collect::<Vec<_>>()

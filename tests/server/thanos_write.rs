@@ -1,5 +1,6 @@
-//! `thanos.WriteableStore` as a Thanos Receive router uses it: series of tenants in, their labels on disk, and codes by which it decides
-//! whether its sender repeats. `tests/thanos/receive` does the same with a real router.
+//! `thanos.WriteableStore` as a Thanos Receive router uses it: series of tenants in, their labels
+//! on disk, and codes by which it decides whether its sender repeats. `tests/thanos/receive` does
+//! the same with a real router.
 //!
 //! The client is tonic's with messages written by hand; none of narthex's generated code is used.
 
