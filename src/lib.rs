@@ -4,6 +4,7 @@ pub mod app;
 pub mod config;
 pub mod metrics;
 pub mod model;
+mod promql;
 pub mod remote;
 pub mod server;
 pub mod tsdb;

@@ -20,7 +20,7 @@ const LINES: [&[&str]; 11] = [
     &["tsdb::head", "tsdb::block"],
     &["tsdb::compact"],
     &["tsdb::db"],
-    &["config", "remote"],
+    &["config", "promql", "remote"],
     &["scrape"],
     &["server"],
     &["app"],

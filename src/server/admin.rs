@@ -6,13 +6,13 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
+use crate::promql::selector;
 use crate::server::admission::Overloaded;
 use crate::server::api;
 use crate::server::api::ApiError;
 use crate::server::parameters;
 use crate::server::parameters::{Parameter, first_value, invalid_parameter};
 use crate::server::process_control::ApiAccess;
-use crate::server::promql_selector;
 use crate::server::state::SharedState;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::admin::SnapshotContents;
@@ -108,7 +108,7 @@ fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiErro
     let range = parameters::time_range(parameters)?;
     let selectors = strings
         .iter()
-        .map(|selector| promql_selector::parse_unrestricted(selector))
+        .map(|selector| selector::parse_unrestricted(selector))
         .collect::<Result<Vec<_>, _>>();
     Ok(DeleteParams {
         selectors: selectors.map_err(|error| invalid_parameter("match[]", error))?,

@@ -13,6 +13,7 @@
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
+use crate::promql::selectors;
 use crate::server::admission::{BudgetExhausted, Overloaded, Reservation};
 use crate::server::api;
 use crate::server::api::ApiError;
@@ -20,7 +21,6 @@ use crate::server::body::ResponseBody;
 use crate::server::ingest;
 use crate::server::parameters;
 use crate::server::parameters::Parameter;
-use crate::server::promql_selectors;
 use crate::server::state::SharedState;
 use crate::tsdb::head::exemplars::SeriesExemplars;
 use axum::body::Body;
@@ -77,7 +77,7 @@ fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
     }
     let query = parameters::first_value(parameters, "query").unwrap_or_default();
     let selectors =
-        promql_selectors::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
+        selectors::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
     Ok(ExemplarQuery { selectors, range })
 }
 

@@ -27,11 +27,11 @@ use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::promql::selector;
 use crate::server::admission::Overloaded;
 use crate::server::export::line::{ExportLine, ValueFormat};
 use crate::server::ingest;
 use crate::server::piece_stream::{PieceSender, StreamError, StreamLimits, stream};
-use crate::server::promql_selector;
 use crate::server::request_error::RequestError;
 use crate::server::state::SharedState;
 use crate::server::timestamp;
@@ -107,7 +107,7 @@ fn parse_params(parameters: &[(String, String)]) -> Result<ExportQuery, RequestE
             "match[]" | "match" => {
                 query
                     .selectors
-                    .push(promql_selector::parse(value).map_err(|error| invalid(name, &error))?);
+                    .push(selector::parse(value).map_err(|error| invalid(name, &error))?);
             }
             "start" => {
                 query.range.mint =

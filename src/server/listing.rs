@@ -5,6 +5,7 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
+use crate::promql::selector;
 use crate::server::admission::{Overloaded, Reservation};
 use crate::server::api;
 use crate::server::api::ApiError;
@@ -12,7 +13,6 @@ use crate::server::body::ResponseBody;
 use crate::server::ingest;
 use crate::server::parameters;
 use crate::server::parameters::Parameter;
-use crate::server::promql_selector;
 use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::extract::Request;
@@ -63,9 +63,8 @@ impl ListQuery {
                 format!("request has more than {MAX_SELECTORS} selectors"),
             ));
         }
-        let parse = |text: &str| {
-            promql_selector::parse(text).map_err(|error| selector_error(error.to_string()))
-        };
+        let parse =
+            |text: &str| selector::parse(text).map_err(|error| selector_error(error.to_string()));
         let selectors = given.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { selectors, range, limit })
     }

@@ -42,9 +42,6 @@
 //! | [`http_metrics`]     | request metrics                                                   |
 //! | `parameters`         | request parameters of the HTTP API                                |
 //! | `media_type`         | `Content-Type` parser                                             |
-//! | `promql_selector`    | PromQL series selectors                                           |
-//! | `parse_error`        | errors of selectors and expressions                               |
-//! | `promql_selectors`   | selectors of a PromQL expression                                  |
 //! | `timestamp`          | timestamps in parameters                                          |
 //! | `timestamp`      | times in parameters                                           |
 
@@ -72,11 +69,8 @@ mod management_api;
 mod media_type;
 mod metadata;
 mod parameters;
-mod parse_error;
 mod piece_stream;
 pub mod process_control;
-mod promql_selector;
-mod promql_selectors;
 mod read;
 mod read_permit;
 mod redirect;

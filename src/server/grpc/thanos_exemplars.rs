@@ -5,13 +5,13 @@ use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::time::TimeRange;
+use crate::promql::selectors;
 use crate::remote::pb::thanos as pb;
 use crate::remote::pb::thanos::{exemplars_response, metric_metadata_response};
 use crate::remote::thanos::selection::{LabelRewrite, SeriesSelection};
 use crate::server::grpc;
 use crate::server::grpc::message_writer;
 use crate::server::grpc::thanos_read::AdmittedThanosRead;
-use crate::server::promql_selectors;
 use crate::server::state::SharedState;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -46,7 +46,7 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
         AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&context, body).await?;
     let invalid = |text: String| Status::new(Code::InvalidArgument, text);
     let selectors =
-        promql_selectors::selectors(&request.query).map_err(|error| invalid(error.to_string()))?;
+        selectors::selectors(&request.query).map_err(|error| invalid(error.to_string()))?;
     let external = context.external_labels();
     let selected =
         selectors.into_iter().map(|matchers| SeriesSelection::from_matchers(matchers, &external));

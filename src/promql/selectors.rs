@@ -8,9 +8,9 @@
 //! Source: grammar and lexer of Prometheus 3 (`promql/parser`).
 
 use crate::model::matcher::Matcher;
-use crate::server::parse_error::SelectorError;
-use crate::server::promql_selector;
-use crate::server::promql_selector::SelectorParser;
+use crate::promql::parse_error::SelectorError;
+use crate::promql::selector;
+use crate::promql::selector::SelectorParser;
 
 /// Maximum number of selectors in an expression.
 const MAX_SELECTORS: usize = 1000;
@@ -127,7 +127,7 @@ impl<'a> SelectorScanner<'a> {
         self.text.skip_blanks();
         let start = self.text.at;
         let matchers = self.text.selector()?;
-        if promql_selector::match_everything(&matchers) {
+        if selector::match_everything(&matchers) {
             let problem = "vector selector must contain at least one non-empty matcher";
             return Err(self.text.error_at(start, problem));
         }

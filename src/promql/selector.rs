@@ -4,7 +4,7 @@
 
 use crate::model::labels::METRIC_NAME;
 use crate::model::matcher::{MatchType, Matcher};
-use crate::server::parse_error::{Position, SelectorError};
+use crate::promql::parse_error::{Position, SelectorError};
 
 /// Parses a selector that must not select every series.
 ///
@@ -260,7 +260,7 @@ mod tests {
     use super::parse;
     use crate::model::matcher::MatchType::{Equal, NotEqual, NotRegex, Regex};
     use crate::model::matcher::{MatchType, Matcher};
-    use crate::server::parse_error::SelectorError;
+    use crate::promql::parse_error::SelectorError;
 
     fn read(text: &str) -> Vec<(MatchType, String, String)> {
         let parts = |m: &Matcher| (m.kind(), m.name().to_owned(), m.value().to_owned());
