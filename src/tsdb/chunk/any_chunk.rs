@@ -1,9 +1,10 @@
-//! A chunk of any encoding: [`AnyChunk`] grows, [`AnyChunkIter`] reads. The formats stand in [`crate::tsdb::chunk::xor`],
-//! [`crate::tsdb::chunk::xor2`] and [`crate::tsdb::chunk::histogram`].
+//! Chunks of any encoding: [`AnyChunk`] is an open chunk, [`AnyChunkIter`] decodes.
 //!
-//! A chunk has points of one kind. An open XOR chunk, of which there may be a million, is as small as by itself; what is rarer stands elsewhere.
+//! Formats: [`crate::tsdb::chunk::xor`], [`crate::tsdb::chunk::xor2`],
+//! [`crate::tsdb::chunk::histogram`].
 //!
-//! Neither holds a lock.
+//! All samples of a chunk have one type. An open XOR chunk, of which there may be a million, is
+//! stored inline; the other encodings are boxed. Neither type holds a lock.
 
 use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::sample::{Sample, SampleValue, ValueType};
@@ -16,27 +17,28 @@ use crate::tsdb::chunk::histogram::header::HeaderLayout;
 use crate::tsdb::chunk::xor::{ChunkError, XorChunk};
 use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
 
-/// Whether new chunks of histograms have a place for start times. Only newer readers know those that have.
+/// Choice between histogram encodings with and without start timestamps. Only newer versions of
+/// Prometheus read those with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HistogramStMode {
-    /// They have none: encodings 2 and 3.
+    /// Encodings 2 and 3, without start timestamps.
     #[default]
     WithoutSt,
-    /// They have: 5 and 6.
+    /// Encodings 5 and 6, with start timestamps.
     WithSt,
 }
 
-/// How new chunks are encoded.
+/// Encodings of new chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EncodingPolicy {
-    /// Those of floats.
+    /// Encoding of float chunks.
     pub floats: FloatEncoding,
-    /// Those of histograms.
+    /// Encodings of histogram chunks.
     pub histogram_st_mode: HistogramStMode,
 }
 
 impl EncodingPolicy {
-    /// The encoding of a new chunk of such values.
+    /// Returns the encoding of a new chunk of values of this type.
     #[inline]
     #[must_use]
     pub fn encoding_for(self, kind: ValueType) -> ChunkEncoding {
@@ -51,14 +53,15 @@ impl EncodingPolicy {
         }
     }
 
-    /// Those by which the points of such a chunk become such a chunk again.
+    /// Returns a policy that encodes the samples of a chunk of `encoding` with the same encoding
+    /// again.
     #[must_use]
     pub fn from_encoding(encoding: ChunkEncoding) -> Self {
-        let has_starts =
+        let has_st =
             matches!(encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
         Self {
             floats: FloatEncoding::from_chunk_encoding(encoding).unwrap_or_default(),
-            histogram_st_mode: if has_starts {
+            histogram_st_mode: if has_st {
                 HistogramStMode::WithSt
             } else {
                 HistogramStMode::WithoutSt
@@ -74,7 +77,7 @@ impl EncodingPolicy {
     }
 }
 
-/// An open chunk: it has one point or more, and its bytes are at every moment a whole chunk.
+/// Open chunk with at least one sample. Its bytes are a complete chunk after every append.
 #[derive(Clone, Debug)]
 pub struct AnyChunk {
     chunk: ChunkRepr,
@@ -94,16 +97,18 @@ enum LargeChunk {
 }
 
 impl AnyChunk {
-    /// A chunk with one point in it.
+    /// Creates a chunk with one sample.
     ///
-    /// `before` is the series' chunk before this one, if it is at hand: the header of a chunk of histograms says whether the counters were reset
-    /// between the two. A start is dropped where the encoding has no place for it.
+    /// `previous` is the chunk of the series previous this one, if available: the header of a
+    /// histogram chunk records whether the counter was reset between the two. The start timestamp
+    /// is dropped if the encoding cannot store it.
+    ///
     #[inline]
     #[must_use]
     pub fn with_first_sample(
         encodings: EncodingPolicy,
         point: &Sample,
-        before: Option<&Self>,
+        previous: Option<&Self>,
     ) -> Self {
         match &point.value {
             SampleValue::Float(v) if encodings.floats == FloatEncoding::Xor => {
@@ -115,16 +120,18 @@ impl AnyChunk {
                 chunk: ChunkRepr::Other(Box::new(LargeChunk::with_first_sample(
                     encodings,
                     point,
-                    before.and_then(Self::other),
+                    previous.and_then(Self::as_large),
                 ))),
             },
         }
     }
 
-    /// Appends a point, if it is of the chunk's kind and, if it is a histogram, fits to those before it.
+    /// Appends a sample if it has the type of the chunk and, for a histogram, fits the samples
+    /// previous it.
     ///
-    /// Its time is not looked at; whether a new chunk is to begin for another reason is asked of [`crate::tsdb::chunk::cut`] before. A start is
-    /// dropped where the encoding has no place for it.
+    /// The timestamp is not checked. [`crate::tsdb::chunk::cut`] decides beforehand whether another
+    /// reason requires a new chunk. The start timestamp is dropped if the encoding cannot store it.
+    ///
     #[inline]
     pub fn append(&mut self, point: &Sample) -> AppendOutcome {
         match (&mut self.chunk, &point.value) {
@@ -137,16 +144,17 @@ impl AnyChunk {
         }
     }
 
-    /// Continues a chunk that was begun elsewhere; bytes after its last sample are dropped.
+    /// Creates an open chunk from an encoded one. Bytes after its last sample are dropped.
     ///
     /// # Errors
-    /// [`ChunkError`] where the bytes are not a whole chunk, or one without samples.
+    /// [`ChunkError`] if the bytes are not a complete chunk, or the chunk has no samples.
     pub fn resume(encoding: ChunkEncoding, bytes: &[u8]) -> Result<Self, ChunkError> {
-        let whole = |form| {
-            HistogramChunk::resume(form, bytes).map(|chunk| LargeChunk::Histogram(Box::new(chunk)))
+        let integer = |layout| {
+            HistogramChunk::resume(layout, bytes)
+                .map(|chunk| LargeChunk::Histogram(Box::new(chunk)))
         };
-        let real = |form| {
-            HistogramChunk::resume(form, bytes)
+        let float = |layout| {
+            HistogramChunk::resume(layout, bytes)
                 .map(|chunk| LargeChunk::FloatHistogram(Box::new(chunk)))
         };
         let other = match encoding {
@@ -155,10 +163,10 @@ impl AnyChunk {
                 return Self { chunk }.require_samples();
             }
             ChunkEncoding::Xor2 => LargeChunk::Xor2(Xor2Chunk::resume(bytes)?),
-            ChunkEncoding::Histogram => whole(HeaderLayout::WithoutSt)?,
-            ChunkEncoding::FloatHistogram => real(HeaderLayout::WithoutSt)?,
-            ChunkEncoding::HistogramSt => whole(HeaderLayout::WithSt)?,
-            ChunkEncoding::FloatHistogramSt => real(HeaderLayout::WithSt)?,
+            ChunkEncoding::Histogram => integer(HeaderLayout::WithoutSt)?,
+            ChunkEncoding::FloatHistogram => float(HeaderLayout::WithoutSt)?,
+            ChunkEncoding::HistogramSt => integer(HeaderLayout::WithSt)?,
+            ChunkEncoding::FloatHistogramSt => float(HeaderLayout::WithSt)?,
         };
         Self { chunk: ChunkRepr::Other(Box::new(other)) }.require_samples()
     }
@@ -167,7 +175,7 @@ impl AnyChunk {
         if self.num_samples() == 0 { Err(ChunkError::Truncated { sample: 0 }) } else { Ok(self) }
     }
 
-    /// How it is encoded.
+    /// Returns the codec of the chunk.
     #[inline]
     #[must_use]
     pub fn encoding(&self) -> ChunkEncoding {
@@ -177,14 +185,14 @@ impl AnyChunk {
         }
     }
 
-    /// What its points are.
+    /// Returns the type of all samples in the chunk.
     #[inline]
     #[must_use]
     pub fn kind(&self) -> ValueType {
         self.encoding().value_type()
     }
 
-    /// The chunk as it stands: whole.
+    /// Returns the encoded chunk, which is complete.
     #[inline]
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -194,7 +202,7 @@ impl AnyChunk {
         }
     }
 
-    /// The length of [`Self::bytes`].
+    /// Returns the length of [`Self::bytes`].
     #[inline]
     #[must_use]
     pub fn num_bytes(&self) -> usize {
@@ -204,7 +212,7 @@ impl AnyChunk {
         }
     }
 
-    /// The bytes of the chunk, and no more allocated than they take.
+    /// Returns the encoded chunk without spare capacity.
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         match self.chunk {
@@ -217,7 +225,7 @@ impl AnyChunk {
         }
     }
 
-    /// How many samples are in it.
+    /// Returns the number of samples.
     #[inline]
     #[must_use]
     pub fn num_samples(&self) -> u16 {
@@ -227,7 +235,7 @@ impl AnyChunk {
         }
     }
 
-    /// Time of the last sample, ms.
+    /// Returns the timestamp of the last sample, ms.
     #[inline]
     #[must_use]
     pub fn last_t(&self) -> Option<i64> {
@@ -237,7 +245,7 @@ impl AnyChunk {
         }
     }
 
-    /// The last sample; its start is 0 where the chunk has no place for one.
+    /// Returns the last sample. Its start timestamp is 0 if the encoding does not store one.
     #[must_use]
     pub fn last_sample(&self) -> Option<Sample> {
         match &self.chunk {
@@ -246,7 +254,7 @@ impl AnyChunk {
         }
     }
 
-    /// Whether the last sample is a stale marker.
+    /// Returns `true` if the last sample is a stale marker.
     #[inline]
     #[must_use]
     pub fn is_stale(&self) -> bool {
@@ -256,7 +264,7 @@ impl AnyChunk {
         }
     }
 
-    fn other(&self) -> Option<&LargeChunk> {
+    fn as_large(&self) -> Option<&LargeChunk> {
         match &self.chunk {
             ChunkRepr::Xor(_) => None,
             ChunkRepr::Other(chunk) => Some(chunk),
@@ -265,7 +273,11 @@ impl AnyChunk {
 }
 
 impl LargeChunk {
-    fn with_first_sample(encodings: EncodingPolicy, point: &Sample, before: Option<&Self>) -> Self {
+    fn with_first_sample(
+        encodings: EncodingPolicy,
+        point: &Sample,
+        previous: Option<&Self>,
+    ) -> Self {
         let times = SampleTimes { start: point.start_timestamp, t: point.t };
         match &point.value {
             SampleValue::Float(v) => {
@@ -274,7 +286,7 @@ impl LargeChunk {
                 Self::Xor2(chunk)
             }
             SampleValue::Histogram(value) => {
-                let before = match before {
+                let previous = match previous {
                     Some(Self::Histogram(chunk)) => Some(&**chunk),
                     _ => None,
                 };
@@ -282,11 +294,11 @@ impl LargeChunk {
                     encodings.header_layout(),
                     times,
                     &**value,
-                    before,
+                    previous,
                 )))
             }
             SampleValue::FloatHistogram(value) => {
-                let before = match before {
+                let previous = match previous {
                     Some(Self::FloatHistogram(chunk)) => Some(&**chunk),
                     _ => None,
                 };
@@ -294,7 +306,7 @@ impl LargeChunk {
                     encodings.header_layout(),
                     times,
                     &**value,
-                    before,
+                    previous,
                 )))
             }
         }
@@ -366,10 +378,11 @@ impl LargeChunk {
     }
 }
 
-/// The points of a chunk; the first error is the last item.
+/// Iterator over the samples of a chunk. An error is the last item.
 ///
-/// The reset hint of a histogram is as Prometheus gives it: gauges have theirs; the first histogram of a chunk has none, whatever the
-/// chunk's header says; of the others it is known that there was no reset before them.
+/// Counter reset hints are those that Prometheus returns: a gauge histogram keeps its hint, the
+/// first histogram of a chunk has none whatever the header of the chunk says, and the others have
+/// "no reset".
 #[derive(Clone, Debug)]
 pub struct AnyChunkIter<'a> {
     points: AnyChunkIterRepr<'a>,
@@ -383,12 +396,13 @@ enum AnyChunkIterRepr<'a> {
 }
 
 impl<'a> AnyChunkIter<'a> {
-    /// Reads the chunk `bytes`; whatever follows its last sample is not looked at.
+    /// Creates an iterator over the encoded chunk `bytes`. Bytes after the last sample are ignored.
     #[must_use]
     pub fn new(encoding: ChunkEncoding, bytes: &'a [u8]) -> Self {
-        let whole = |form| AnyChunkIterRepr::Histogram(Box::new(HistogramIter::new(form, bytes)));
-        let real =
-            |form| AnyChunkIterRepr::FloatHistogram(Box::new(HistogramIter::new(form, bytes)));
+        let integer =
+            |layout| AnyChunkIterRepr::Histogram(Box::new(HistogramIter::new(layout, bytes)));
+        let float =
+            |layout| AnyChunkIterRepr::FloatHistogram(Box::new(HistogramIter::new(layout, bytes)));
         let points = match encoding {
             ChunkEncoding::Xor => {
                 AnyChunkIterRepr::Float(FloatIter::new(FloatEncoding::Xor, bytes))
@@ -396,10 +410,10 @@ impl<'a> AnyChunkIter<'a> {
             ChunkEncoding::Xor2 => {
                 AnyChunkIterRepr::Float(FloatIter::new(FloatEncoding::Xor2, bytes))
             }
-            ChunkEncoding::Histogram => whole(HeaderLayout::WithoutSt),
-            ChunkEncoding::FloatHistogram => real(HeaderLayout::WithoutSt),
-            ChunkEncoding::HistogramSt => whole(HeaderLayout::WithSt),
-            ChunkEncoding::FloatHistogramSt => real(HeaderLayout::WithSt),
+            ChunkEncoding::Histogram => integer(HeaderLayout::WithoutSt),
+            ChunkEncoding::FloatHistogram => float(HeaderLayout::WithoutSt),
+            ChunkEncoding::HistogramSt => integer(HeaderLayout::WithSt),
+            ChunkEncoding::FloatHistogramSt => float(HeaderLayout::WithSt),
         };
         Self { points }
     }
@@ -443,12 +457,12 @@ mod tests {
     use crate::tsdb::chunk::xor::{ChunkError, XorChunk};
 
     #[test]
-    fn an_open_chunk_is_as_small_as_one_of_floats() {
+    fn open_chunk_is_as_small_as_an_xor_chunk() {
         assert_eq!((size_of::<AnyChunk>(), size_of::<XorChunk>()), (48, 48));
     }
 
     #[test]
-    fn floats_keep_their_start_where_the_encoding_has_a_place_for_it() {
+    fn start_timestamp_is_kept_only_by_xor2() {
         for floats in [FloatEncoding::Xor, FloatEncoding::Xor2] {
             let encodings = EncodingPolicy { floats, ..EncodingPolicy::default() };
             let point =
@@ -466,7 +480,7 @@ mod tests {
             assert_eq!(chunk.last_sample().map(|last| last.start_timestamp), Some(start));
             let read: Vec<Sample> =
                 AnyChunkIter::new(floats.into(), chunk.bytes()).map(Result::unwrap).collect();
-            assert_eq!(read.iter().map(|point| point.t).collect::<Vec<_>>(), [10, 20, 30]);
+            assert_eq!(read.iter().map(|sample| sample.t).collect::<Vec<_>>(), [10, 20, 30]);
             assert_eq!(read[2].start_timestamp, start);
             assert_eq!(
                 AnyChunk::resume(floats.into(), chunk.bytes()).unwrap().bytes(),
@@ -477,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_without_samples_is_not_continued() {
+    fn resume_rejects_a_chunk_without_samples() {
         for encoding in (1..=6).filter_map(ChunkEncoding::from_byte) {
             assert_eq!(AnyChunkIter::new(encoding, &[0, 0, 0]).count(), 0);
             assert_eq!(

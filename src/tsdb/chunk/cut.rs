@@ -1,82 +1,94 @@
-//! Where a chunk ends and the next one begins: a function of values, without state of its own but a time and a bit for each chunk.
+//! Rules that decide where a chunk ends and the next one begins.
 //!
-//! The rules and their order are those of Prometheus (`appendPreprocessor`, `histogramsAppendPreprocessor`, `computeChunkEndTime` in
-//! `tsdb/head_append.go`, `rangeForTimestamp` in `tsdb/db.go`), so that the same samples make the same chunks. Of floats:
+//! The rules and their order are those of Prometheus, so that the same samples make the same
+//! chunks. The only state is a [`ChunkBoundary`] per open chunk. A caller decides separately
+//! whether a sample is in order, whether the encoding changes, and whether the chunk can take the
+//! sample ([`AnyChunk::append`]).
 //!
-//! 1. The chunk has more than 1005 bytes: another sample (at most 19 bytes) might bring it over 1024.
-//! 2. At a quarter of the wanted samples the chunk's end is set anew, so that at the rate seen so far the rest of the chunk
-//!    range falls into chunks of equal length.
-//! 3. The sample is at or after the chunk's end, or the chunk has twice the wanted samples.
+//! # Floats
+//! 1. A chunk of more than 1005 bytes is cut: another sample (at most 19 bytes) could exceed 1024.
+//! 2. At a quarter of the target number of samples, the end time is computed again, so that at the
+//!    rate so far the rest of the chunk range is divided into chunks of equal length.
+//! 3. A sample at or after the end time is cut, as is a chunk with twice the target number of
+//!    samples.
 //!
-//! Of histograms, which differ more in size than in number:
+//! # Histograms
+//! Histograms differ more in size than in number.
 //!
-//! 1. At a quarter of 1024 bytes the chunk's end is set anew, once.
-//! 2. The sample is at or after the chunk's end, or the chunk has 2048 bytes; but a chunk with less than ten samples goes on to the end of
-//!    the chunk range.
+//! 1. At a quarter of 1024 bytes, the end time is computed again, once.
+//! 2. A sample at or after the end time is cut, as is a chunk of 2048 bytes. A chunk with less than
+//!    ten samples continues until the end of the chunk range.
 //!
-//! Not decided here: whether a sample is in order, and whether new chunks are to be encoded otherwise; the caller has judged that before. Nor
-//! whether the chunk can take the sample, which is another reason for a new one: see [`AnyChunk::append`].
+//! Source: `appendPreprocessor`, `histogramsAppendPreprocessor` and `computeChunkEndTime` in
+//! `tsdb/head_append.go`, `rangeForTimestamp` in `tsdb/db.go` of Prometheus.
 
 use crate::model::sample::ValueType;
 use crate::tsdb::chunk::any_chunk::AnyChunk;
 use crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
 
-/// A chunk of more bytes than this takes no more samples.
+/// Size above which a chunk of floats takes no more samples, bytes.
 ///
-/// Source: `MaxBytesPerXORChunkBeforeAppend` in `tsdb/chunkenc/chunk.go` of Prometheus: 1024 less the largest sample.
+/// Source: `MaxBytesPerXORChunkBeforeAppend` in `tsdb/chunkenc/chunk.go` of Prometheus: 1024 less
+/// the largest sample.
 const MAX_BYTES_BEFORE_APPEND: usize = 1024 - 19;
 
-/// How many bytes a chunk of histograms should have; it never begins another sample with twice as many, unless it has few.
+/// Target size of a histogram chunk, bytes. A chunk of twice this size takes no more samples,
+/// unless it has fewer than [`MIN_HISTOGRAMS_PER_CHUNK`].
 ///
 /// Source: `TargetBytesPerHistogramChunk` in `tsdb/chunkenc/chunk.go` of Prometheus.
 const TARGET_HISTOGRAM_CHUNK_BYTES: usize = 1024;
 
-/// A chunk of histograms that has less samples ends at the end of the chunk range only.
+/// Number of samples below which a histogram chunk ends at the end of the chunk range only.
 ///
 /// Source: `MinSamplesPerHistogramChunk` in `tsdb/chunkenc/chunk.go` of Prometheus.
 const MIN_HISTOGRAMS_PER_CHUNK: u16 = 10;
 
-/// What chunks should be like.
+/// Targets for the length of chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutPolicy {
-    /// No chunk crosses a multiple of this, ms. At least 1. (Before 1970 it may cross one.)
+    /// Chunk range, ms, at least 1. No chunk crosses a multiple of it, except before 1970.
     pub chunk_range_ms: i64,
-    /// How many samples a chunk should have; it never has more than twice as many.
+    /// Target number of samples of a float chunk. No float chunk has more than twice as many.
     pub samples_per_chunk: u16,
 }
 
-/// Until when an open chunk takes samples.
+/// End time of an open chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkBoundary {
-    /// A sample at or after this time, ms, begins a new chunk.
+    /// Timestamp from which a sample begins a new chunk, ms.
     next_at: i64,
-    /// Whether that is an end worked out from the bytes of a chunk of histograms.
+    /// `true` if `next_at` was computed from the size of a histogram chunk.
     is_estimated: bool,
 }
 
 impl ChunkBoundary {
-    /// The window of a chunk whose first sample is at `mint` ms.
+    /// Returns the boundary of a chunk whose first sample is at `mint`.
     #[must_use]
     pub fn starting_at(policy: &CutPolicy, mint: i64) -> Self {
         Self { next_at: range_end(mint, policy.chunk_range_ms), is_estimated: false }
     }
 
-    /// The window of a chunk whose first sample, at `mint` ms, is a histogram that the chunk of this window, which was not to end yet, could not
-    /// take. As in Prometheus its end is not set anew where that of the other was.
+    /// Returns the boundary of a chunk that begins at `mint` with a histogram that the current
+    /// chunk could not take, although that chunk was not to be cut yet.
+    ///
+    /// As in Prometheus, the end time of the new chunk is not estimated if that of the current one
+    /// was.
     #[must_use]
     pub fn after_incompatible_histogram(&self, policy: &CutPolicy, mint: i64) -> Self {
         Self { is_estimated: self.is_estimated, ..Self::starting_at(policy, mint) }
     }
 
-    /// The window of a chunk that takes no sample at or after `t` ms.
+    /// Returns the boundary of a chunk that takes no sample at or after `t`.
     #[must_use]
     pub fn ending_at(t: i64) -> Self {
         Self { next_at: t, is_estimated: false }
     }
 
-    /// Whether a sample at `t` ms begins a new chunk instead of going into `chunk`, which has samples, the first at `mint`.
+    /// Returns `true` if a sample at `t` begins a new chunk instead of being appended to `chunk`,
+    /// whose first sample is at `mint`.
     ///
-    /// To be asked once for each sample that is appended: the answer for one of them also moves the window's end.
+    /// Must be called exactly once per appended sample, because it also updates the end time.
+    ///
     #[inline]
     #[must_use]
     pub fn must_cut(&mut self, policy: &CutPolicy, chunk: &AnyChunk, mint: i64, t: i64) -> bool {
@@ -102,7 +114,8 @@ impl ChunkBoundary {
         t: i64,
     ) -> bool {
         let bytes = chunk.num_bytes();
-        // An end that was not worked out is that of the chunk range, or was set: that a chunk has few samples does not put it off.
+        // An end time that was not estimated is the end of the chunk range, or was set by the
+        // caller. A small number of samples does not postpone it.
         let last_end =
             if self.is_estimated { range_end(mint, policy.chunk_range_ms) } else { self.next_at };
         if !self.is_estimated && bytes >= TARGET_HISTOGRAM_CHUNK_BYTES / 4 {
@@ -116,15 +129,17 @@ impl ChunkBoundary {
     }
 }
 
-/// Until when a chunk that begins at `t` may last at most: the next multiple of `width` ms.
-/// Division goes towards zero, as in Go: before 0 it is the multiple after the next. Other than in
-/// Go sums stop at the last time, and no chunk lasts longer than a mapped one may.
+/// Returns the latest end time of a chunk that begins at `t`: the next multiple of `width` ms.
+///
+/// Division rounds towards zero, as in Go: before 0 the result is the multiple after the next.
+/// Unlike in Go, the sum saturates, and no chunk is longer than [`MAX_SPAN_MS`].
 fn range_end(t: i64, width: i64) -> i64 {
     let width = width.max(1);
     (t / width * width).saturating_add(width).min(t.saturating_add(MAX_SPAN_MS as i64))
 }
 
-/// The end of a chunk from `mint` to `maxt`, of which `parts` are a full one, so that chunks of its length divide the time up to `end` evenly.
+/// Returns an end time such that chunks of equal length divide the time from `mint` to `end`. The
+/// samples from `mint` to `maxt` fill one of `parts` parts of a chunk.
 fn compute_chunk_end_time(mint: i64, maxt: i64, end: i64, parts: f64) -> i64 {
     let rest = end.saturating_sub(mint) as f64;
     let chunks = rest / (maxt.saturating_sub(mint).saturating_add(1) as f64 * parts);
@@ -152,12 +167,11 @@ mod tests {
         Sample::from(FloatSample::new(t, v))
     }
 
-    /// A chunk with this sample.
-    fn begun(t: i64, v: f64) -> AnyChunk {
+    fn chunk_with(t: i64, v: f64) -> AnyChunk {
         AnyChunk::with_first_sample(EncodingPolicy::default(), &float(t, v), None)
     }
 
-    /// The times of the chunks into which samples with these times and values fall.
+    /// Returns the timestamps of each chunk into which the samples are cut.
     fn chunks(policy: &CutPolicy, samples: impl IntoIterator<Item = (i64, f64)>) -> Vec<Vec<i64>> {
         let mut chunks: Vec<Vec<i64>> = Vec::new();
         let mut open: Option<(AnyChunk, ChunkBoundary)> = None;
@@ -167,7 +181,7 @@ mod tests {
                 open.as_mut().is_none_or(|(chunk, window)| window.must_cut(policy, chunk, mint, t));
             if cut {
                 chunks.push(Vec::new());
-                open = Some((begun(t, v), ChunkBoundary::starting_at(policy, t)));
+                open = Some((chunk_with(t, v), ChunkBoundary::starting_at(policy, t)));
             } else {
                 open.as_mut().unwrap().0.append(&float(t, v));
             }
@@ -180,8 +194,8 @@ mod tests {
         chunks(policy, samples).iter().map(Vec::len).collect()
     }
 
-    /// The rules once more, in the plainest words, over whole numbers where there are any.
-    fn plain(range: i64, wanted: usize, times: &[i64]) -> Vec<usize> {
+    /// Reference implementation of the rules for floats, in integers.
+    fn expected_lengths(range: i64, wanted: usize, times: &[i64]) -> Vec<usize> {
         let mut lengths = Vec::new();
         let (mut first, mut end) = (0, i64::MIN);
         for (i, &t) in times.iter().enumerate() {
@@ -206,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hours_of_a_steady_series_are_cut_evenly() {
+    fn steady_series_is_cut_evenly() {
         let steady = |step: i64, n: i64| (0..n).map(move |i| (i * step, 1.0));
         // 7200 s / 15 s = 480 samples: four chunks of 120.
         assert_eq!(
@@ -219,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_whose_rate_rises_ends_at_twice_its_samples() {
+    fn rising_rate_cuts_at_twice_the_target() {
         let slow = (0..30).map(|i| (i * 60_000, 1.0));
         let fast = (0..1000).map(|i| (30 * 60_000 + i, 1.0));
         assert_eq!(lengths(&POLICY, slow.chain(fast))[..3], [240, 120, 120]);
     }
 
     #[test]
-    fn a_chunk_of_incompressible_values_ends_before_1024_bytes() {
+    fn incompressible_chunk_ends_before_1024_bytes() {
         let mut bits = 1u64;
         let noise = (0..1000i64).map(|i| {
             bits = bits
@@ -238,7 +252,7 @@ mod tests {
         let lengths =
             lengths(&CutPolicy { samples_per_chunk: 1000, ..POLICY }, noise.iter().copied());
         assert!(lengths[0] > 100 && lengths[0] < 128, "{lengths:?}");
-        let mut chunk = begun(noise[0].0, noise[0].1);
+        let mut chunk = chunk_with(noise[0].0, noise[0].1);
         noise[1..lengths[0] - 1]
             .iter()
             .for_each(|&(t, v)| assert_eq!(chunk.append(&float(t, v)), AppendOutcome::Appended));
@@ -247,7 +261,7 @@ mod tests {
         assert!((1006..=1024).contains(&chunk.num_bytes()));
     }
 
-    /// A histogram with `buckets` buckets, each of which has a count that `seed` makes hard to tell.
+    /// Returns a histogram with `buckets` buckets, whose counts compress badly unless `seed` is 0.
     fn histogram(t: i64, buckets: u32, seed: u64) -> Sample {
         let number = |i: u32| {
             (u64::from(i) + 1).wrapping_mul(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 44
@@ -261,7 +275,7 @@ mod tests {
         Sample::new(t, SampleValue::Histogram(Box::new(value)))
     }
 
-    /// How many samples each chunk has into which these fall, and its bytes.
+    /// Returns the number of samples and the size of each chunk into which the samples are cut.
     fn histogram_chunks(points: impl IntoIterator<Item = Sample>) -> Vec<(u16, usize)> {
         let mut chunks = Vec::new();
         let mut open: Option<(AnyChunk, ChunkBoundary, i64)> = None;
@@ -284,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn histograms_of_one_size_fill_chunks_of_about_1024_bytes_evenly() {
+    fn equal_histograms_fill_chunks_of_about_1024_bytes() {
         let chunks = histogram_chunks((0..960).map(|i| histogram(i * 15_000, 8, 1 + i as u64)));
         assert!(chunks.len() > 10);
         let whole = &chunks[..chunks.len() - 1];
@@ -293,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_of_large_histograms_has_ten_of_them_unless_the_range_ends() {
+    fn large_histograms_are_cut_at_ten_or_range_end() {
         let chunks = histogram_chunks((0..35).map(|i| histogram(i * 15_000, 400, 1 + i as u64)));
         assert_eq!(chunks.iter().map(|(samples, _)| *samples).collect::<Vec<_>>(), [10, 10, 10, 5]);
         let late = histogram_chunks(
@@ -303,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_of_histograms_that_get_larger_ends_at_2048_bytes() {
+    fn growing_histograms_are_cut_at_2048_bytes() {
         let chunks = histogram_chunks(
             (0..400).map(|i| histogram(i * 15_000, 60, if i < 100 { 0 } else { i as u64 })),
         );
@@ -311,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_of_negative_times_are_those_of_go() {
+    fn negative_timestamps_round_as_in_go() {
         assert_eq!(
             [0, 1, 99, 100, -1, -99, -100, -101].map(|t| range_end(t, 100)),
             [100, 100, 100, 200, 100, 100, 0, 0]
@@ -322,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn no_chunk_outgrows_its_header_whatever_the_policy() {
+    fn chunk_never_outgrows_its_sample_count() {
         let policy = CutPolicy { chunk_range_ms: i64::MAX, samples_per_chunk: u16::MAX };
         assert!(
             lengths(&policy, (0..70_000).map(|t| (t, 1.0))).iter().all(|&samples| samples < 10_000)
@@ -331,29 +345,47 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_of_any_times_hold_all_samples_within_their_span(
+        fn chunks_keep_all_samples_within_the_maximum_span(
             times in proptest::collection::btree_set(prop_oneof![
-                2 => any::<i64>(), 4 => (0..9_000_000i64).prop_map(|t| i64::MIN + t), 1 => (0..9_000_000i64).prop_map(|t| i64::MAX - t),
+                2 => any::<i64>(),
+                4 => (0..9_000_000i64).prop_map(|t| i64::MIN + t),
+                1 => (0..9_000_000i64).prop_map(|t| i64::MAX - t),
             ], 1..200),
             range in prop_oneof![Just(POLICY.chunk_range_ms), Just(i64::MAX), any::<i64>()],
         ) {
             let policy = CutPolicy { chunk_range_ms: range, samples_per_chunk: 8 };
             let cut = chunks(&policy, times.iter().map(|&t| (t, 1.0)));
-            prop_assert!(cut.iter().all(|chunk| chunk[chunk.len() - 1].abs_diff(chunk[0]) <= MAX_SPAN_MS));
+            prop_assert!(
+                cut.iter().all(|chunk| chunk[chunk.len() - 1].abs_diff(chunk[0]) <= MAX_SPAN_MS)
+            );
             prop_assert!(cut.into_iter().flatten().eq(times));
         }
 
         #[test]
-        fn chunks_are_cut_by_the_rules_and_keep_their_bounds(
+        fn cut_matches_the_reference_rules(
             start in -20_000_000i64..20_000_000,
-            steps in proptest::collection::vec(prop_oneof![4 => Just(15_000i64), 2 => 1..1000i64, 1 => 1..2_000_000i64], 1..700)
-                .prop_map(|mut steps| { let half = steps.len() / 2; steps[half..].sort_unstable(); steps }),
+            steps in proptest::collection::vec(
+                prop_oneof![4 => Just(15_000i64), 2 => 1..1000i64, 1 => 1..2_000_000i64],
+                1..700,
+            )
+            .prop_map(|mut steps| {
+                let half = steps.len() / 2;
+                steps[half..].sort_unstable();
+                steps
+            }),
             wanted in prop_oneof![Just(120u16), 4..40u16],
         ) {
             let policy = CutPolicy { samples_per_chunk: wanted, ..POLICY };
-            let times: Vec<i64> = steps.iter().scan(start, |t, step| { *t += step; Some(*t) }).collect();
+            let advance = |t: &mut i64, step: &i64| {
+                *t += step;
+                Some(*t)
+            };
+            let times: Vec<i64> = steps.iter().scan(start, advance).collect();
             let cut = chunks(&policy, times.iter().map(|&t| (t, 1.0)));
-            prop_assert_eq!(cut.iter().map(Vec::len).collect::<Vec<_>>(), plain(POLICY.chunk_range_ms, wanted.into(), &times));
+            prop_assert_eq!(
+                cut.iter().map(Vec::len).collect::<Vec<_>>(),
+                expected_lengths(POLICY.chunk_range_ms, wanted.into(), &times)
+            );
             for chunk in cut {
                 prop_assert!(chunk.len() <= 2 * usize::from(wanted));
                 let (first, last) = (chunk[0], chunk[chunk.len() - 1]);

@@ -1,23 +1,25 @@
-//! Reading a chunk of floats of either encoding. The formats stand in [`crate::tsdb::chunk::xor`] and [`crate::tsdb::chunk::xor2`]; chunks that
-//! grow in [`crate::tsdb::chunk::any_chunk`].
+//! Float chunks of both encodings: the choice of encoding, and an iterator.
+//!
+//! Formats: [`crate::tsdb::chunk::xor`], [`crate::tsdb::chunk::xor2`]. Open chunks:
+//! [`crate::tsdb::chunk::any_chunk`].
 
 use crate::model::float_sample::FloatSample;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor::{ChunkError, XorIter};
 use crate::tsdb::chunk::xor2::decode::Xor2Iter;
 
-/// How floats are encoded.
+/// Encoding of float chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FloatEncoding {
-    /// What every Prometheus reads.
+    /// XOR, readable by every version of Prometheus.
     #[default]
     Xor,
-    /// Smaller, with start times; only newer ones read it.
+    /// XOR2: smaller, with start timestamps, readable by newer versions of Prometheus only.
     Xor2,
 }
 
 impl FloatEncoding {
-    /// The encoding of floats that `encoding` is, or `None` where it is one of histograms.
+    /// Returns the float encoding, or `None` if `encoding` is one of histograms.
     #[inline]
     #[must_use]
     pub fn from_chunk_encoding(encoding: ChunkEncoding) -> Option<Self> {
@@ -38,17 +40,17 @@ impl From<FloatEncoding> for ChunkEncoding {
     }
 }
 
-/// The samples of a chunk of floats; the first error is the last item.
+/// Iterator over the samples of a float chunk. An error is the last item.
 #[derive(Clone, Debug)]
 pub enum FloatIter<'a> {
-    /// Of XOR.
+    /// Iterator over a chunk in the XOR encoding.
     Xor(XorIter<'a>),
-    /// Of XOR2.
+    /// Iterator over a chunk in the XOR2 encoding.
     Xor2(Xor2Iter<'a>),
 }
 
 impl<'a> FloatIter<'a> {
-    /// Reads the chunk `bytes`.
+    /// Creates an iterator over the encoded chunk `bytes`.
     #[inline]
     #[must_use]
     pub fn new(encoding: FloatEncoding, bytes: &'a [u8]) -> Self {
@@ -58,7 +60,7 @@ impl<'a> FloatIter<'a> {
         }
     }
 
-    /// The start time, ms, that belongs to the sample given last; 0 where none is known.
+    /// Returns the start timestamp of the last returned sample, ms; 0 if unknown.
     #[inline]
     #[must_use]
     pub fn start_timestamp(&self) -> i64 {

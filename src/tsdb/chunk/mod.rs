@@ -1,4 +1,17 @@
-//! Chunks: runs of samples of one series, encoded; where they are cut; the files of the head's full chunks.
+//! Chunks: encoded runs of samples of one series, and the files of the head's sealed chunks.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`any_chunk`] | chunk and iterator for every encoding |
+//! | [`cut`] | rules that end a chunk |
+//! | [`float_chunk`] | iterator over float chunks of both encodings |
+//! | [`head_chunks`] | the directory `chunks_head/` |
+//! | [`histogram`] | codec of native histograms |
+//! | [`mapped_chunk`] | in-memory entry of a chunk in `chunks_head/` |
+//! | [`reencode`] | writing samples into new chunks |
+//! | `varbit` | variable-width integers of XOR2 and histogram chunks |
+//! | [`xor`] | codec of floats |
+//! | [`xor2`] | codec of floats with start timestamps |
 
 pub mod any_chunk;
 pub mod cut;
@@ -13,17 +26,19 @@ pub mod xor2;
 
 use crate::model::sample::ValueType;
 
-/// How a chunk's bytes are encoded. The numbers stand on disk (`tsdb/chunkenc/chunk.go` of Prometheus).
+/// Codec of a chunk. The discriminants are stored on disk.
+///
+/// Source: `tsdb/chunkenc/chunk.go` of Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ChunkEncoding {
-    /// Floats, Gorilla's XOR scheme.
+    /// Floats in Gorilla's XOR scheme.
     Xor = 1,
-    /// Integer native histograms.
+    /// Native histograms with integer counts.
     Histogram = 2,
-    /// Float native histograms.
+    /// Native histograms with float counts.
     FloatHistogram = 3,
-    /// Floats, the second XOR scheme, with start timestamps.
+    /// Floats in the second XOR scheme, with start timestamps.
     Xor2 = 4,
     /// Integer native histograms with start timestamps.
     HistogramSt = 5,
@@ -32,7 +47,7 @@ pub enum ChunkEncoding {
 }
 
 impl ChunkEncoding {
-    /// What the samples of such a chunk are.
+    /// Returns the type of all samples in a chunk of this encoding.
     #[inline]
     #[must_use]
     pub fn value_type(self) -> ValueType {
@@ -43,7 +58,7 @@ impl ChunkEncoding {
         }
     }
 
-    /// The encoding with that number on disk, or `None` where there is none.
+    /// Returns the encoding with the given number on disk, or `None` if the number is unknown.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {

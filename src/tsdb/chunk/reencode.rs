@@ -1,10 +1,14 @@
-//! Points as new chunks: those of chunks that overlap, that a deletion touches, or whose encoding is not wanted.
+//! Re-encoding: samples of overlapping, partly deleted or differently encoded chunks as new chunks.
 //!
-//! As where Prometheus encodes anew (`storage/series.go`), a new chunk has at most so many points, all of one kind, and ends where a
-//! histogram does not go with those before it: a counter reset, another schema, other custom buckets, … What is known of a
-//! counter reset between two chunks is what the end of the one and the beginning of the other say.
+//! As in Prometheus, a new chunk has a limited number of samples of one type. It ends at a
+//! histogram that does not fit the ones previous it (a counter reset, another schema, other custom
+//! buckets). The counter reset hint of a chunk follows from its first histogram and the last one of
+//! the chunk previous.
 //!
-//! Points go in one by one, and each chunk comes out when it is complete: of all of them one is in memory.
+//! Samples are pushed one by one, and a chunk is returned when it is complete. At most one chunk is
+//! in memory.
+//!
+//! Source: `storage/series.go` of Prometheus.
 
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
@@ -14,55 +18,55 @@ use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::format::NewChunk;
 use crate::tsdb::chunk::histogram::append::AppendOutcome;
 
-/// Points of a chunk of which several are made.
+/// Default maximum number of samples of a re-encoded chunk.
 pub const MAX_SAMPLES: u16 = 120;
 
-/// What becomes of start times that the wanted encodings have no place for.
+/// Treatment of start timestamps that the chosen encodings cannot store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StPolicy {
-    /// Where one is known, the encoding is one that has a place for it.
+    /// Samples with a start timestamp get an encoding that stores it.
     Preserve,
-    /// They are dropped.
+    /// Start timestamps are dropped.
     Discard,
 }
 
-/// How points are encoded anew.
+/// Options of a [`Reencoder`].
 #[derive(Clone, Copy, Debug)]
 pub struct ReencodeOptions {
-    /// Into what.
+    /// Encodings of the new chunks.
     pub encodings: EncodingPolicy,
-    /// What becomes of start times.
+    /// Treatment of start timestamps that `encodings` cannot store.
     pub starts: StPolicy,
-    /// Most points of a chunk.
+    /// Maximum number of samples per chunk.
     pub max_samples: u16,
 }
 
 impl ReencodeOptions {
-    fn encodings_for(&self, point: &Sample) -> EncodingPolicy {
-        if point.start_timestamp == 0 || self.starts == StPolicy::Discard {
+    fn encodings_for(&self, sample: &Sample) -> EncodingPolicy {
+        if sample.start_timestamp == 0 || self.starts == StPolicy::Discard {
             return self.encodings;
         }
         EncodingPolicy { floats: FloatEncoding::Xor2, histogram_st_mode: HistogramStMode::WithSt }
     }
 }
 
-/// A new chunk.
+/// Complete chunk that a [`Reencoder`] returns.
 #[derive(Clone, Debug)]
 pub struct ReencodedChunk {
-    /// Time of its first point, ms.
+    /// Timestamp of the first sample, ms.
     pub mint: i64,
-    /// Time of its last point, ms.
+    /// Timestamp of the last sample, ms.
     pub maxt: i64,
-    /// How many points there are.
+    /// Number of samples, at least 1.
     pub samples: u16,
-    /// How `bytes` are encoded.
+    /// Encoding of `bytes`, which depends on the samples.
     pub encoding: ChunkEncoding,
-    /// The encoded points.
+    /// Encoded samples, without spare capacity.
     pub bytes: Box<[u8]>,
 }
 
 impl ReencodedChunk {
-    /// As a chunk of late points is written for `series`.
+    /// Returns the chunk as an out-of-order head chunk of `series`.
     #[must_use]
     pub fn as_out_of_order(&self, series: SeriesRef) -> NewChunk<'_> {
         let Self { mint, maxt, encoding, ref bytes, .. } = *self;
@@ -70,51 +74,51 @@ impl ReencodedChunk {
     }
 }
 
-/// Makes chunks of points that rise.
+/// Encoder of samples with ascending timestamps into chunks.
 #[derive(Debug)]
 pub struct Reencoder {
-    rules: ReencodeOptions,
+    options: ReencodeOptions,
     open: Option<PendingChunk>,
 }
 
 impl Reencoder {
-    /// One that has no point yet.
+    /// Creates an encoder without samples.
     #[must_use]
-    pub fn new(rules: ReencodeOptions) -> Self {
-        Self { rules, open: None }
+    pub fn new(options: ReencodeOptions) -> Self {
+        Self { options, open: None }
     }
 
-    /// Takes the next point, and gives the chunk that is complete because this one begins another.
-    pub fn push(&mut self, point: &Sample) -> Option<ReencodedChunk> {
-        let encodings = self.rules.encodings_for(point);
+    /// Appends the next sample. Returns the previous chunk if the sample begins another one.
+    pub fn push(&mut self, sample: &Sample) -> Option<ReencodedChunk> {
+        let encodings = self.options.encodings_for(sample);
         let Some(open) = &mut self.open else {
-            self.open = Some(PendingChunk::with_first_sample(encodings, point, None));
+            self.open = Some(PendingChunk::with_first_sample(encodings, sample, None));
             return None;
         };
-        let next = if open.has_room(encodings, point, self.rules.max_samples) {
-            if open.append(point) {
+        let next = if open.has_room(encodings, sample, self.options.max_samples) {
+            if open.append(sample) {
                 return None;
             }
-            PendingChunk::with_first_sample(encodings, point, Some(&open.chunk))
+            PendingChunk::with_first_sample(encodings, sample, Some(&open.chunk))
         } else {
-            PendingChunk::with_first_sample(encodings, point, None)
+            PendingChunk::with_first_sample(encodings, sample, None)
         };
         Some(std::mem::replace(open, next).finish())
     }
 
-    /// Time of the first point of the chunk that is being filled, ms.
+    /// Returns the timestamp of the first sample of the open chunk, ms, or `None` if there is none.
     #[must_use]
     pub fn begins_at(&self) -> Option<i64> {
         self.open.as_ref().map(|open| open.mint)
     }
 
-    /// The last chunk. From then on points begin anew.
+    /// Returns the open chunk, if any. The encoder is empty afterwards and can be used again.
     pub fn finish(&mut self) -> Option<ReencodedChunk> {
         self.open.take().map(PendingChunk::finish)
     }
 }
 
-/// A new chunk that is being filled.
+/// Open chunk with the timestamps of its first and last sample.
 #[derive(Debug)]
 struct PendingChunk {
     mint: i64,
@@ -125,30 +129,31 @@ struct PendingChunk {
 impl PendingChunk {
     fn with_first_sample(
         encodings: EncodingPolicy,
-        point: &Sample,
-        before: Option<&AnyChunk>,
+        sample: &Sample,
+        previous: Option<&AnyChunk>,
     ) -> Self {
         Self {
-            mint: point.t,
-            maxt: point.t,
-            chunk: AnyChunk::with_first_sample(encodings, point, before),
+            mint: sample.t,
+            maxt: sample.t,
+            chunk: AnyChunk::with_first_sample(encodings, sample, previous),
         }
     }
 
-    /// Whether there is room in it for a point, and its encoding is right. Floats of which no start is known may stand in either of theirs.
-    fn has_room(&self, encodings: EncodingPolicy, point: &Sample, most: u16) -> bool {
-        let (own, wanted) = (self.chunk.encoding(), encodings.encoding_for(point.value.kind()));
-        self.chunk.num_samples() < most
+    /// Returns `true` if the chunk has less than `max_samples` samples and the right encoding.
+    /// Floats without a start timestamp may stay in an XOR2 chunk.
+    fn has_room(&self, encodings: EncodingPolicy, sample: &Sample, max_samples: u16) -> bool {
+        let (own, wanted) = (self.chunk.encoding(), encodings.encoding_for(sample.value.kind()));
+        self.chunk.num_samples() < max_samples
             && (own == wanted || (own, wanted) == (ChunkEncoding::Xor2, ChunkEncoding::Xor))
     }
 
-    /// Whether the point goes with those in the chunk, and is its last one now.
-    fn append(&mut self, point: &Sample) -> bool {
-        let is_taken = self.chunk.append(point) != AppendOutcome::NeedsNewChunk;
-        if is_taken {
-            self.maxt = point.t;
+    /// Appends a sample. Returns `false` if it does not fit the chunk, which is then unchanged.
+    fn append(&mut self, sample: &Sample) -> bool {
+        let is_appended = self.chunk.append(sample) != AppendOutcome::NeedsNewChunk;
+        if is_appended {
+            self.maxt = sample.t;
         }
-        is_taken
+        is_appended
     }
 
     fn finish(self) -> ReencodedChunk {

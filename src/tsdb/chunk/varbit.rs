@@ -1,4 +1,4 @@
-//! Whole numbers in few bits, as `tsdb/chunkenc/varbit.go` of Prometheus writes them: in XOR2 chunks and in those of histograms.
+//! Variable-width integers of XOR2 and histogram chunks, in the format of Prometheus.
 //!
 //! ```text
 //! signed                                               unsigned
@@ -13,11 +13,14 @@
 //! 11111111 + 64 bits  any other                        any other
 //! ```
 //!
-//! Each is written in the shortest form. Pure, without locks; beyond the end of the bits a reader sees zeros, so its numbers end.
+//! Every number is written in its shortest form. After the last bit a reader sees zeros, so that
+//! every read ends.
+//!
+//! Source: `tsdb/chunkenc/varbit.go` of Prometheus.
 
 use crate::tsdb::encoding::bits::{BitReader, BitWriter};
 
-/// The forms but the first and the last: how many bits follow as many ones as the form's place, from 1, and a zero.
+/// Payload widths of the forms with 1 to 7 leading ones, bits.
 const WIDTHS: [u32; 7] = [3, 6, 9, 12, 18, 25, 56];
 
 /// Writes a signed number.
@@ -70,10 +73,10 @@ pub(super) fn read_unsigned(bits: &mut BitReader<'_>) -> u64 {
     read(bits).value
 }
 
-/// A number as it stands in its bits.
+/// Number as encoded, without sign extension.
 struct VarbitCode {
     value: u64,
-    /// How many bits it takes behind its code; 0 for 0.
+    /// Number of payload bits after the code; 0 for the number 0.
     width: u32,
 }
 
@@ -106,7 +109,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
-    fn each_form_is_as_long_as_the_format_says() {
+    fn encoded_length_matches_the_format() {
         let limits = [
             (4, 5),
             (32, 9),
@@ -132,16 +135,19 @@ mod tests {
             {
                 assert_eq!(len(&|sink| push_signed(sink, value)), expected, "{value}");
             }
-            let most = (limit as u64) * 2 - 1;
-            assert_eq!(len(&|sink| push_unsigned(sink, most)), bits, "{most}");
-            assert_eq!(len(&|sink| push_unsigned(sink, most + 1)), next, "{most}");
+            let max = (limit as u64) * 2 - 1;
+            assert_eq!(len(&|sink| push_unsigned(sink, max)), bits, "{max}");
+            assert_eq!(len(&|sink| push_unsigned(sink, max + 1)), next, "{max}");
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(values in proptest::collection::vec((any::<i64>(), 0..64u32), 0..50)) {
-            let values: Vec<i64> = values.into_iter().map(|(value, shift)| value >> shift).collect();
+        fn numbers_round_trip(
+            values in proptest::collection::vec((any::<i64>(), 0..64u32), 0..50),
+        ) {
+            let values: Vec<i64> =
+                values.into_iter().map(|(value, shift)| value >> shift).collect();
             let (mut buffer, mut len) = (Box::default(), 0);
             for &value in &values {
                 push_signed(&mut BitWriter { buffer: &mut buffer, len: &mut len }, value);

@@ -1,122 +1,129 @@
-//! XOR chunks: floats in Gorilla's scheme, bit for bit as Prometheus's `tsdb/chunkenc/xor.go` writes them.
+//! XOR chunks: floats in Gorilla's scheme, byte for byte as Prometheus writes them.
 //!
+//! # Format
 //! ```text
-//! ┌───────────────────────┬─────────────────────┬────────────────┬─────────────────────────┬────────────────┬─────┬─────────┐
-//! │ samples (2 bytes, BE) │ t of sample 0       │ v of sample 0  │ t1 - t0                 │ v of sample 1  │ ... │ padding │
-//! │                       │ (zig-zag varint)    │ (64 bits)      │ (unsigned varint)       │ (as below)     │     │ (zeros) │
-//! └───────────────────────┴─────────────────────┴────────────────┴─────────────────────────┴────────────────┴─────┴─────────┘
+//! ┌────────────┬────────────┬───────┬──────────┬─────────┬─────┬─────────┐
+//! │ samples    │ t0         │ v0    │ t1 - t0  │ v1      │ ... │ padding │
+//! │ (2 bytes,  │ (zig-zag   │ (64   │ (varint) │ (value, │     │ (zeros) │
+//! │ BE)        │ varint)    │ bits) │          │ below)  │     │         │
+//! └────────────┴────────────┴───────┴──────────┴─────────┴─────┴─────────┘
 //! ```
 //!
-//! From sample 2 on the time is the difference `d` between its step and the step before it, the value is the exclusive or `x`
-//! with the value before it:
+//! From sample 2 on, `d` is the change of the time delta, and `x` is the exclusive or of the value
+//! and the previous value:
 //!
 //! ```text
-//! time   0                        d = 0               value  0                          x = 0
-//!        10    + 14 bits of d     -8191..=8192               10 + bits of x             in the window of the one before
-//!        110   + 17 bits of d     -65535..=65536             11 + 5 bits: leading zeros of x (at most 31)
-//!        1110  + 20 bits of d     -524287..=524288              + 6 bits: width of the window, 0 for 64
-//!        1111  + 64 bits of d     any other                     + bits of x             a new window
+//! time   0                  d = 0               value  0    x = 0
+//!        10   + 14 bits d   -8191..=8192               10   + bits of x, previous window
+//!        110  + 17 bits d   -65535..=65536             11   + 5 bits: leading zeros of x (max 31)
+//!        1110 + 20 bits d   -524287..=524288                + 6 bits: width of window, 0 for 64
+//!        1111 + 64 bits d   any other                       + bits of x, new window
 //! ```
 //!
-//! Times wrap as Go's integers do, so any sequence of times, also a falling one, survives the round trip.
+//! Timestamps wrap like Go's integers, so any sequence of timestamps survives a round trip.
 //!
-//! [`XorChunk`] is the open end of a series, one of perhaps a million: it keeps no slack but the step in which its
-//! buffer grows. [`XorIter`] reads any bytes: it gives at most as many samples as the header promises and ends at the
-//! first fault. Neither holds a lock; a reader of an open chunk copies the bytes first.
+//! [`XorChunk`] is the open chunk of a series, of which there may be a million: it allocates no
+//! more than one growth step in advance. [`XorIter`] accepts any bytes: it returns at most as many
+//! samples as the header states and ends at the first error. Neither holds a lock; a reader copies
+//! the bytes of an open chunk first.
+//!
+//! Source: `tsdb/chunkenc/xor.go` of Prometheus.
 
 use crate::model::float_sample::FloatSample;
 use crate::tsdb::encoding::bits::{BitReader, BitWriter, into_exact_len, truncate_to_bits};
 
-/// Length in bytes of the header: the number of samples.
+/// Length of the header (the number of samples), bytes.
 const HEADER: usize = 2;
 
-/// Stands in [`XorWindow::leading`] as long as no value of the chunk has changed.
+/// Value of [`XorWindow::leading`] until a value of the chunk changes.
 const NO_WINDOW: u8 = 0xff;
 
-/// Why the bytes are not a whole chunk.
+/// Defect of an encoded chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
-    /// The bytes end before the samples do, or before the header does.
+    /// The bytes end before the header or the last sample does.
     #[error("chunk ends within sample {sample}")]
     Truncated {
-        /// Its number, from 0.
+        /// Index of the sample, from 0.
         sample: u16,
     },
-    /// A varint of more than 64 bits.
+    /// A varint has more than 64 bits.
     #[error("time of sample {sample} has more than 64 bits")]
     VarintOverflow {
-        /// Its number, from 0.
+        /// Index of the sample, from 0.
         sample: u16,
     },
-    /// A window of bits that reaches beyond the value.
+    /// A window exceeds the 64 bits of a value.
     #[error("value of sample {sample} has {leading} leading and {width} significant bits")]
     InvalidXorWindow {
-        /// Its number, from 0.
+        /// Index of the sample, from 0.
         sample: u16,
-        /// Number of leading zeros as read.
+        /// Number of leading zeros, as stored.
         leading: u8,
-        /// Number of significant bits as read.
+        /// Number of significant bits, as stored.
         width: u8,
     },
-    /// Histograms of a schema that is not known.
+    /// The histograms have an unknown schema.
     #[error("histograms have the unknown schema {schema}")]
     UnknownSchema {
-        /// As read.
+        /// Schema number, as stored.
         schema: i32,
     },
 }
 
-/// Which bits of a value's exclusive or are written.
+/// Range of the bits of an exclusive or that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct XorWindow {
-    /// Zeros before it, or [`NO_WINDOW`].
+    /// Number of leading zeros, or [`NO_WINDOW`].
     pub(super) leading: u8,
-    /// Zeros after it.
+    /// Number of trailing zero bits.
     pub(super) trailing: u8,
 }
 
 impl XorWindow {
-    /// No window: no value of the chunk has changed yet.
+    /// State until a value of the chunk changes.
     pub(super) const NONE: Self = Self { leading: NO_WINDOW, trailing: 0 };
 
-    /// The window that fits `xor`, not 0, best. The format has 5 bits for the leading zeros.
+    /// Returns the smallest window that contains `xor`, which is not 0. The format has 5 bits for
+    /// the leading zeros.
     #[inline]
     pub(super) fn fitting(xor: u64) -> Self {
         Self { leading: xor.leading_zeros().min(31) as u8, trailing: xor.trailing_zeros() as u8 }
     }
 
-    /// Whether this window holds all of what fits into `other`. No window, whose `leading` is larger than any, holds nothing.
+    /// Returns `true` if this window contains `other`. [`Self::NONE`] contains no window, because
+    /// its `leading` exceeds all others.
     #[inline]
     pub(super) fn contains(self, other: Self) -> bool {
         other.leading >= self.leading && other.trailing >= self.trailing
     }
 
-    /// Number of bits in it.
+    /// Returns the number of bits in the window.
     #[inline]
     pub(super) fn width(self) -> u32 {
         64 - u32::from(self.leading) - u32::from(self.trailing)
     }
 }
 
-/// An open XOR chunk: samples are appended to it, its bytes are at every moment a whole chunk.
+/// Open XOR chunk. Its bytes are a complete chunk after every append.
 #[derive(Clone)]
 pub struct XorChunk {
-    /// The chunk, and room to grow into.
+    /// Encoded chunk and spare capacity.
     buffer: Box<[u8]>,
-    /// Time of the last sample, ms.
+    /// Timestamp of the last sample, ms.
     t: i64,
     /// Bits of the last value.
     v: u64,
-    /// Step from the last but one to the last sample, ms, wrapped.
+    /// Difference of the last two timestamps, ms, wrapped.
     time_delta: u64,
-    /// Length of the chunk in bits, header included.
+    /// Length of the chunk, bits, header included.
     len: u32,
     samples: u16,
     window: XorWindow,
 }
 
 impl XorChunk {
-    /// A chunk without samples.
+    /// Creates a chunk without samples.
     #[must_use]
     pub fn new() -> Self {
         let mut chunk = Self {
@@ -132,13 +139,14 @@ impl XorChunk {
         chunk
     }
 
-    /// Continues a chunk that was begun elsewhere; bytes after its last sample are dropped.
+    /// Creates an open chunk from an encoded one. Bytes after its last sample are dropped.
     ///
-    /// The outcome is as if the chunk had never been interrupted. (Prometheus's own appender, asked for again before
-    /// any value changed, takes a window of 64 bits from there on; such chunks are read, not written.)
+    /// Samples appended afterwards are encoded as if the chunk had never been interrupted.
+    /// Prometheus's appender, if reopened before any value changed, uses a window of 64 bits from
+    /// there on; such chunks can be read but are not written.
     ///
     /// # Errors
-    /// [`ChunkError`] where the bytes are not a whole chunk.
+    /// [`ChunkError`] if the bytes are not a complete chunk.
     pub fn resume(bytes: &[u8]) -> Result<Self, ChunkError> {
         let mut iter = XorIter::new(bytes);
         for sample in &mut iter {
@@ -158,8 +166,8 @@ impl XorChunk {
 
     /// Appends a sample.
     ///
-    /// A chunk of 65535 samples takes no more: its header could not count them. No chunk that is cut by
-    /// [`crate::tsdb::chunk::cut`] gets there, as its limit of bytes comes long before.
+    /// A chunk of 65535 samples ignores further ones, because its header cannot count them. The
+    /// size limit of [`crate::tsdb::chunk::cut`] cuts a chunk long before.
     #[inline]
     pub fn append(&mut self, t: i64, v: f64) {
         debug_assert!(self.samples < u16::MAX);
@@ -179,41 +187,41 @@ impl XorChunk {
         }
     }
 
-    /// How many samples are in it.
+    /// Returns the number of samples.
     #[inline]
     #[must_use]
     pub fn num_samples(&self) -> u16 {
         self.samples
     }
 
-    /// The chunk as it stands: whole, as Prometheus would have it.
+    /// Returns the encoded chunk, which is complete and equal to Prometheus's.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[..self.num_bytes()]
     }
 
-    /// The length of [`Self::bytes`].
+    /// Returns the length of [`Self::bytes`].
     #[inline]
     #[must_use]
     pub fn num_bytes(&self) -> usize {
         self.len.div_ceil(8) as usize
     }
 
-    /// How many bytes the chunk holds allocated.
+    /// Returns the allocated size, bytes.
     #[cfg(test)]
     #[must_use]
     pub fn allocated_bytes(&self) -> usize {
         self.buffer.len()
     }
 
-    /// The last sample.
+    /// Returns the last sample, or `None` if the chunk is empty.
     #[inline]
     #[must_use]
     pub fn last(&self) -> Option<FloatSample> {
         (self.samples > 0).then(|| FloatSample::new(self.t, f64::from_bits(self.v)))
     }
 
-    /// The bytes of the chunk, and no more allocated than they take.
+    /// Returns the encoded chunk without spare capacity.
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
@@ -257,30 +265,30 @@ impl XorChunk {
         }
     }
 
-    /// Writes the `n` low bits of `before`, at most 24, and then the value.
+    /// Writes the `n` low bits of `prefix`, at most 24, and then the value.
     #[inline]
-    fn push_value(&mut self, bits: u64, before: u64, n: u32) {
+    fn push_value(&mut self, bits: u64, prefix: u64, n: u32) {
         let xor = bits ^ self.v;
         if xor == 0 {
             let mut sink = self.sink();
-            return if before == 0 {
+            return if prefix == 0 {
                 sink.push_zeros(n + 1)
             } else {
-                sink.push(before << 1, n + 1)
+                sink.push(prefix << 1, n + 1)
             };
         }
         let best = XorWindow::fitting(xor);
         if self.window.contains(best) {
             let (width, significant) = (self.window.width(), xor >> self.window.trailing);
-            return self.push_pair((before << 2 | 0b10, n + 2), (significant, width));
+            return self.push_pair((prefix << 2 | 0b10, n + 2), (significant, width));
         }
         self.window = best;
         let (width, significant) = (best.width(), xor >> best.trailing);
         let control = 0b11 << 11 | u64::from(best.leading) << 6 | u64::from(width & 63);
-        self.push_pair((before << 13 | control, n + 13), (significant, width));
+        self.push_pair((prefix << 13 | control, n + 13), (significant, width));
     }
 
-    /// Writes two values, as one where they fit into a word.
+    /// Writes two values, in a single write if they fit into 64 bits.
     #[inline]
     fn push_pair(&mut self, (first, n): (u64, u32), (second, m): (u64, u32)) {
         if n + m <= 64 {
@@ -304,7 +312,7 @@ impl std::fmt::Debug for XorChunk {
     }
 }
 
-/// The samples of an XOR chunk, one after another; the first error is the last item.
+/// Iterator over the samples of an XOR chunk. An error is the last item.
 #[derive(Clone, Debug)]
 pub struct XorIter<'a> {
     bits: BitReader<'a>,
@@ -317,10 +325,10 @@ pub struct XorIter<'a> {
 }
 
 impl<'a> XorIter<'a> {
-    /// Reads the chunk `bytes`; whatever follows its last sample is not looked at.
+    /// Creates an iterator over the encoded chunk `bytes`. Bytes after the last sample are ignored.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        // Without a header there is one sample to come, which fails.
+        // Without a header, the iterator expects one sample, which fails.
         let (total, data) = match bytes.split_first_chunk::<HEADER>() {
             Some((header, data)) => (u16::from_be_bytes(*header), data),
             None => (1, &bytes[..0]),
@@ -372,7 +380,8 @@ impl<'a> XorIter<'a> {
         self.read_value(ahead)
     }
 
-    /// Takes `code` bits and then the `n` bits of a change of step, and gives what is left of `ahead`: at least 33 bits.
+    /// Reads `code` bits and an `n`-bit change of the time delta. Returns the unread bits of
+    /// `ahead`, at least 33.
     #[inline]
     fn read_delta_of_delta(&mut self, ahead: u64, code: u32, n: u32) -> u64 {
         let raw = ahead << code >> (64 - n);
@@ -383,7 +392,7 @@ impl<'a> XorIter<'a> {
         ahead << (code + n)
     }
 
-    /// Reads the value whose first 13 bits or more stand in `ahead`.
+    /// Reads the value whose first bits, at least 13, are in `ahead`.
     #[inline]
     fn read_value(&mut self, ahead: u64) -> Result<(), ChunkError> {
         match ahead.leading_ones() {
@@ -393,7 +402,8 @@ impl<'a> XorIter<'a> {
             }
             1 => {
                 self.bits.skip(2);
-                // Prometheus's appender, continued before any value changed, writes all 64 bits without a window.
+                // Prometheus's appender, if reopened before any value changed, writes all 64 bits
+                // without a window.
                 if self.window.leading == NO_WINDOW {
                     self.v ^= self.bits.read(64);
                     return Ok(());

@@ -4,7 +4,7 @@ use super::{ChunkError, XorChunk, XorIter};
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-/// Chunks that Prometheus's code made; the file says how.
+/// Chunks written by Prometheus's code. The file says how.
 const GOLDEN: &str = include_str!("../../../tests/golden/xor/chunks.txt");
 
 struct Golden {
@@ -46,7 +46,7 @@ fn decode(bytes: &[u8]) -> Result<Vec<FloatSample>, ChunkError> {
     XorIter::new(bytes).collect()
 }
 
-/// Times that come as scrapes do, jump, or lie at the ends of what there is; values of every kind.
+/// Samples with regular, jumping and extreme timestamps, and values of every kind.
 fn samples(max: usize) -> impl Strategy<Value = Vec<FloatSample>> {
     let step = prop_oneof![
         6 => Just(15_000),
@@ -60,7 +60,12 @@ fn samples(max: usize) -> impl Strategy<Value = Vec<FloatSample>> {
         3 => (0..1000u32).prop_map(|n| Some(f64::from(n).to_bits())),
         2 => any::<u64>().prop_map(Some),
         2 => (0..64u32).prop_map(|n| Some(1 << n)),
-        1 => prop_oneof![Just(STALE_NAN_BITS), Just(f64::INFINITY.to_bits()), Just((-0.0f64).to_bits())].prop_map(Some),
+        1 => prop_oneof![
+            Just(STALE_NAN_BITS),
+            Just(f64::INFINITY.to_bits()),
+            Just((-0.0f64).to_bits()),
+        ]
+        .prop_map(Some),
     ];
     let start = prop_oneof![
         Just(1_762_300_800_000i64),
@@ -81,12 +86,13 @@ fn samples(max: usize) -> impl Strategy<Value = Vec<FloatSample>> {
 }
 
 #[test]
-fn chunks_of_prometheus_are_read_and_written_byte_for_byte() {
+fn golden_chunks_round_trip_byte_for_byte() {
     let chunks = golden();
     assert_eq!(chunks.len(), 25);
     for Golden { name, samples, bytes } in chunks {
         assert_eq!(decode(&bytes).as_ref(), Ok(&samples), "{name}");
-        // Where Prometheus's appender was interrupted it writes longer windows; ours goes on as if it had not been.
+        // A reopened appender of Prometheus writes longer windows. Ours continues as if never
+        // interrupted.
         if !matches!(name, "resumed-before-any-change" | "resumed-after-one-sample") {
             assert_eq!(encode(&samples).bytes(), bytes, "{name}");
         }
@@ -94,7 +100,7 @@ fn chunks_of_prometheus_are_read_and_written_byte_for_byte() {
 }
 
 #[test]
-fn a_chunk_is_whole_after_every_sample() {
+fn chunk_is_complete_after_every_sample() {
     for Golden { name, samples, .. } in golden() {
         let mut chunk = XorChunk::new();
         assert_eq!((chunk.bytes(), chunk.last()), (&[0, 0][..], None));
@@ -109,7 +115,7 @@ fn a_chunk_is_whole_after_every_sample() {
 }
 
 #[test]
-fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
+fn truncated_chunk_yields_its_samples_then_an_error() {
     for Golden { name, samples, bytes } in
         golden().into_iter().filter(|chunk| !chunk.samples.is_empty())
     {
@@ -126,7 +132,7 @@ fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
 }
 
 #[test]
-fn faults_are_named() {
+fn malformed_chunks_return_specific_errors() {
     assert_eq!(decode(&[]), Err(ChunkError::Truncated { sample: 0 }));
     assert_eq!(decode(&[0]), Err(ChunkError::Truncated { sample: 0 }));
     assert_eq!(decode(&[0xff; 30]), Err(ChunkError::VarintOverflow { sample: 0 }));
@@ -139,7 +145,7 @@ fn faults_are_named() {
 }
 
 #[test]
-fn an_open_chunk_is_small() {
+fn open_chunk_has_little_slack() {
     assert_eq!(size_of::<XorChunk>(), 48);
     let mut chunk = XorChunk::new();
     for i in 0..120 {
@@ -150,7 +156,7 @@ fn an_open_chunk_is_small() {
 }
 
 #[test]
-fn a_full_chunk_takes_no_more() {
+fn full_chunk_ignores_samples() {
     let mut chunk = XorChunk::new();
     for i in 0..65_536 {
         if chunk.num_samples() < u16::MAX || !cfg!(debug_assertions) {
@@ -162,14 +168,15 @@ fn a_full_chunk_takes_no_more() {
 
 proptest! {
     #[test]
-    fn what_is_appended_is_read_bit_for_bit(samples in samples(300)) {
+    fn samples_round_trip_bit_for_bit(samples in samples(300)) {
         let chunk = encode(&samples);
         prop_assert_eq!(decode(chunk.bytes()), Ok(samples));
     }
 
     #[test]
-    fn a_chunk_resumed_anywhere_is_as_if_never_interrupted(
-        samples in samples(100), at in any::<proptest::sample::Index>(), garbage in any::<[u8; 4]>(),
+    fn resumed_chunk_equals_an_uninterrupted_one(
+        samples in samples(100), at in any::<proptest::sample::Index>(),
+        garbage in any::<[u8; 4]>(),
     ) {
         let whole = encode(&samples);
         let (before, after) = samples.split_at(at.index(samples.len() + 1));
@@ -182,8 +189,11 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_a_bounded_number_of_samples(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let promised = bytes.first_chunk().map_or(1, |header| usize::from(u16::from_be_bytes(*header)));
+    fn arbitrary_bytes_yield_a_bounded_number_of_samples(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let promised =
+            bytes.first_chunk().map_or(1, |header| usize::from(u16::from_be_bytes(*header)));
         let items: Vec<_> = XorIter::new(&bytes).collect();
         prop_assert!(items.len() <= promised && items.len() <= bytes.len() * 4 + 1);
         prop_assert!(items.iter().rev().skip(1).all(Result::is_ok));
@@ -193,7 +203,9 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_never_makes_the_reader_fail_otherwise(samples in samples(60), at in any::<proptest::sample::Index>()) {
+    fn flipped_bit_yields_a_bounded_number_of_samples(
+        samples in samples(60), at in any::<proptest::sample::Index>(),
+    ) {
         let mut bytes = encode(&samples).bytes().to_vec();
         let bit = at.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);

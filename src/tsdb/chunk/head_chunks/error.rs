@@ -1,76 +1,76 @@
-//! What can go wrong in `chunks_head/`, with file and offset.
+//! Errors of `chunks_head/`, with path and offset.
 
 use crate::tsdb::chunk::head_chunks::format::HeadChunkFormatError;
 use crate::tsdb::fs::full::is_full;
 use std::io;
 use std::path::PathBuf;
 
-/// Bytes of a file that are not what they should be.
+/// Corrupted header or record of a head-chunk file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: at byte {offset}: {fault}", path = path.display())]
+#[error("{path}: at offset {offset}: {fault}", path = path.display())]
 pub struct HeadChunkCorruption {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Where in it the header or the record begins.
+    /// Offset of the header or record in the file, bytes.
     pub offset: u64,
-    /// What is wrong.
+    /// Defect of the header or record.
     pub fault: HeadChunkFormatError,
 }
 
-/// Why `chunks_head/` could not be read or written.
+/// Error of reading or writing `chunks_head/`.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadChunksError {
-    /// A step on a file or directory failed.
-    #[error("{path}: {step}: {source}", path = path.display())]
+    /// An operation on a file or directory failed.
+    #[error("cannot {step} {path}: {source}", path = path.display())]
     Io {
-        /// What was tried.
+        /// Operation that failed, as a verb phrase.
         step: &'static str,
-        /// The file or directory.
+        /// Path of the file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A write failed; none of its chunks is referred to, the next one goes to the same place.
-    #[error("{path}: write at byte {offset}: {source}", path = path.display())]
+    /// A write failed. None of its chunks is referenced; the next write uses the same offset.
+    #[error("cannot write {path} at offset {offset}: {source}", path = path.display())]
     Write {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Where in it.
+        /// Offset of the write in the file, bytes.
         offset: u64,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A file could not be brought to the disk; what reached it is unknown.
-    #[error("{path}: sync: {source}", path = path.display())]
+    /// A sync failed. It is unknown which data is durable.
+    #[error("cannot sync {path}: {source}", path = path.display())]
     Sync {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// What a reference points at is not a whole chunk.
+    /// A reference does not point to a valid chunk.
     #[error(transparent)]
     Corrupted(#[from] HeadChunkCorruption),
-    /// A reference to a file that is not there (any more).
+    /// A reference points to a file that does not exist (any more).
     #[error("{dir}: no file {number:06}", dir = dir.display())]
     MissingFile {
-        /// `chunks_head/`.
+        /// Path of the directory `chunks_head/`.
         dir: PathBuf,
-        /// The number in the reference.
+        /// File number in the reference.
         number: u32,
     },
-    /// A chunk that no file can hold, or that is of no series.
-    #[error("chunk of {bytes} bytes of series {series} can't be stored")]
+    /// A chunk exceeds the maximum file size, or its series reference is 0.
+    #[error("cannot store chunk of {bytes} bytes of series {series}")]
     ChunkTooLarge {
-        /// Its series.
+        /// Series reference of the chunk.
         series: u64,
-        /// Its size.
+        /// Size of the chunk, bytes.
         bytes: usize,
     },
 }
 
 impl HeadChunksError {
-    /// Whether it says that the disk is full, or this user's share of it.
+    /// Returns `true` if the cause is a full disk or an exhausted disk quota.
     #[must_use]
     pub fn is_no_space(&self) -> bool {
         let (Self::Io { source, .. } | Self::Write { source, .. } | Self::Sync { source, .. }) =

@@ -1,8 +1,9 @@
-//! Which head-chunk files there are: finding and opening them, checking one, moving damaged ones away.
+//! Files of `chunks_head/`: list, open, check, quarantine.
 //!
-//! Invariant: the numbers of the files follow each other without a gap, in the directory as in `ChunkFileSet`, whenever a process ends:
-//! files go away from one end only. A directory that violates this lost a file. The files behind the gap cannot be used:
-//! replay skips log samples up to the last chunk of a series, and so would skip those of the lost file.
+//! Invariant: the numbers of the files are consecutive whenever a process ends, in the directory
+//! and in `ChunkFileSet`, because files are removed from one end only. A gap means that a file was
+//! lost. The files after a gap cannot be used: replay skips WAL samples up to the last chunk of a
+//! series, and would therefore skip those of the lost file.
 
 use crate::tsdb::chunk::head_chunks::error::{HeadChunkCorruption, HeadChunksError};
 use crate::tsdb::chunk::head_chunks::format::{
@@ -19,31 +20,31 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What opening the directory found.
+/// Result of opening the directory.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ChunkDirReport {
-    /// The last file, removed because it was created but never written to.
+    /// Last file, if it was removed because it had no content.
     pub removed_empty: Option<PathBuf>,
 }
 
-/// A mapped file.
+/// File of the directory, mapped into memory.
 #[derive(Debug, Clone)]
 pub(super) struct ChunkFile {
     pub(super) path: Arc<Path>,
     pub(super) mapped: Arc<MappedFile>,
 }
 
-/// The mapped files by number.
+/// Mapped files, by number.
 #[derive(Debug, Default)]
 pub(super) struct ChunkFileSet {
     by_number: BTreeMap<u32, ChunkFile>,
     unusable: Option<Unusable>,
 }
 
-/// The files from the first one that cannot be used, found when the directory was opened.
+/// Files from the first unusable one on, listed when the directory was opened.
 #[derive(Debug)]
 pub(super) struct Unusable {
-    pub(super) damage: HeadChunkCorruption,
+    pub(super) corruption: HeadChunkCorruption,
     files: Vec<UnusableFile>,
 }
 
@@ -54,12 +55,12 @@ struct UnusableFile {
     mapped: Option<Arc<MappedFile>>,
 }
 
-/// A file in the quarantine.
+/// File that was moved to the quarantine.
 #[derive(Debug)]
 pub(super) struct QuarantinedFile {
     pub(super) number: u32,
     pub(super) moved_to: PathBuf,
-    /// Its content, if it can be mapped.
+    /// Content of the file, if it can be mapped.
     pub(super) mapped: Option<Arc<MappedFile>>,
 }
 
@@ -76,7 +77,7 @@ impl ChunkFileSet {
         self.by_number.remove(&number);
     }
 
-    /// All numbers, from the lowest up.
+    /// Returns all numbers, ascending.
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
         self.by_number.keys().copied()
     }
@@ -85,18 +86,18 @@ impl ChunkFileSet {
         self.by_number.values().map(|file| &file.path)
     }
 
-    /// The highest number, 0 where there is no file.
+    /// Returns the highest number, or 0 if there are no files.
     pub(super) fn last_number(&self) -> u32 {
         self.by_number.last_key_value().map_or(0, |(&number, _)| number)
     }
 
-    /// Damage that was found when the directory was opened.
+    /// Returns the corruption listed when the directory was opened.
     pub(super) fn opening_damage(&self) -> Option<&HeadChunkCorruption> {
-        self.unusable.as_ref().map(|unusable| &unusable.damage)
+        self.unusable.as_ref().map(|unusable| &unusable.corruption)
     }
 
-    /// Moves all files that cannot be used to `quarantine`, the last one first: those that were found
-    /// unusable when the directory was opened, and those from `number` on.
+    /// Moves all unusable files to `quarantine`, newest first: the ones listed when the directory
+    /// was opened, and the ones from `number` on.
     pub(super) fn quarantine_from(
         &mut self,
         number: Option<u32>,
@@ -123,7 +124,7 @@ impl ChunkFileSet {
 }
 
 impl ChunkFile {
-    /// Looks at every byte of the file; where there is a fault, tells where its record begins.
+    /// Verifies every record of the file. An error includes the offset of the header or record.
     pub(super) fn check(&self) -> Result<(), (usize, HeadChunkFormatError)> {
         let bytes = self.mapped.bytes();
         format::check_file_header(bytes).map_err(|fault| (0, fault))?;
@@ -140,7 +141,7 @@ impl ChunkFile {
     }
 }
 
-/// The bytes of a file before its first damage; none if its header is damaged.
+/// Returns the valid prefix of a file, which is empty if the header is corrupted.
 pub(super) fn readable_prefix(bytes: &[u8]) -> &[u8] {
     if format::check_file_header(bytes).is_err() {
         return &[];
@@ -155,18 +156,18 @@ pub(super) fn readable_prefix(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-/// Finds and maps all files of `dir`.
+/// Lists and maps all files of `dir`.
 pub(super) fn open_all(dir: &Path) -> Result<(ChunkFileSet, ChunkDirReport), HeadChunksError> {
     fs::create_dir_all(dir).map_err(io_error("create directory", dir))?;
-    let mut found = list(dir)?;
+    let mut listed = list(dir)?;
     let mut opened = ChunkDirReport::default();
-    if let Some((_, last)) = found.pop_if(|(_, path)| is_unwritten(path).unwrap_or(false)) {
+    if let Some((_, last)) = listed.pop_if(|(_, path)| is_unwritten(path).unwrap_or(false)) {
         remove(&last)?;
         opened.removed_empty = Some(last);
     }
     let mut files = ChunkFileSet::default();
-    for (number, path) in found {
-        let damage = |fault| HeadChunkCorruption { path: path.clone(), offset: 0, fault };
+    for (number, path) in listed {
+        let corruption = |fault| HeadChunkCorruption { path: path.clone(), offset: 0, fault };
         let mapped = map(&path)?;
         if let Some(unusable) = &mut files.unusable {
             unusable.files.push(UnusableFile { number, path, mapped: mapped.ok() });
@@ -177,21 +178,21 @@ pub(super) fn open_all(dir: &Path) -> Result<(ChunkFileSet, ChunkDirReport), Hea
         match (order, mapped) {
             (Ok(()), Ok(mapped)) => files.add(number, ChunkFile { path: path.into(), mapped }),
             (Err(fault), mapped) => {
-                let damage = damage(fault);
+                let corruption = corruption(fault);
                 let file = UnusableFile { number, path, mapped: mapped.ok() };
-                files.unusable = Some(Unusable { damage, files: vec![file] });
+                files.unusable = Some(Unusable { corruption, files: vec![file] });
             }
             (Ok(()), Err(kind)) => {
-                let damage = damage(HeadChunkFormatError::Unmappable(kind));
+                let corruption = corruption(HeadChunkFormatError::Unmappable(kind));
                 let file = UnusableFile { number, path, mapped: None };
-                files.unusable = Some(Unusable { damage, files: vec![file] });
+                files.unusable = Some(Unusable { corruption, files: vec![file] });
             }
         }
     }
     Ok((files, opened))
 }
 
-/// Checks that a file with the number `number` can stand behind that with the number `last`.
+/// Checks that `number` is the successor of `last`.
 fn follows(last: u32, number: u32) -> Result<(), HeadChunkFormatError> {
     match number.checked_sub(last) {
         Some(1) => Ok(()),
@@ -200,8 +201,11 @@ fn follows(last: u32, number: u32) -> Result<(), HeadChunkFormatError> {
     }
 }
 
-/// Maps a file. The inner error is a property of the file, such as a bad sector or an entry that is no file; the outer one is a
-/// lack of permission, descriptors or memory, for which no file is to be moved away.
+/// Maps a file.
+///
+/// The inner error is a property of the file, such as a bad sector or an entry that is not a file.
+/// The outer error is a lack of permission, descriptors or memory, which is no reason to move a
+/// file.
 fn map(path: &Path) -> Result<Result<Arc<MappedFile>, io::ErrorKind>, HeadChunksError> {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
@@ -209,35 +213,35 @@ fn map(path: &Path) -> Result<Result<Arc<MappedFile>, io::ErrorKind>, HeadChunks
         Ok(mapped) => return Ok(Ok(Arc::new(mapped))),
         Err(error) => error,
     };
-    let is_lack =
+    let is_resource_error =
         matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::OutOfMemory)
             || matches!(error.raw_os_error(), Some(ENFILE | EMFILE));
-    if is_lack { Err(io_error("map", path)(error)) } else { Ok(Err(error.kind())) }
+    if is_resource_error { Err(io_error("map", path)(error)) } else { Ok(Err(error.kind())) }
 }
 
-/// The files whose names are numbers, in the order of the numbers.
+/// Returns the files with numeric names, sorted by number.
 fn list(dir: &Path) -> Result<Vec<(u32, PathBuf)>, HeadChunksError> {
-    let mut found = Vec::new();
+    let mut listed = Vec::new();
     for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
         let entry = entry.map_err(io_error("list", dir))?;
         let name = entry.file_name();
         let digits = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
         if let Some(number) = digits.and_then(|digits| digits.parse().ok()) {
-            found.push((number, entry.path()));
+            listed.push((number, entry.path()));
         }
     }
-    found.sort_unstable();
-    Ok(found)
+    listed.sort_unstable();
+    Ok(listed)
 }
 
-/// Whether a file was created but nothing, not even its header, reached it: it is empty or all zeros.
+/// Returns `true` if a file is empty or all zeros: it was created, but nothing was written.
 fn is_unwritten(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
-    let mut piece = [0; 4096];
+    let mut buffer = [0; 4096];
     loop {
-        match file.read(&mut piece)? {
+        match file.read(&mut buffer)? {
             0 => return Ok(true),
-            n if piece[..n].iter().any(|&byte| byte != 0) => return Ok(false),
+            n if buffer[..n].iter().any(|&byte| byte != 0) => return Ok(false),
             _ => {}
         }
     }
@@ -253,14 +257,14 @@ fn move_to_quarantine(
         .map_err(|FileError { step, path, source }| HeadChunksError::Io { step, path, source })
 }
 
-/// A name in `quarantine` that is not taken.
+/// Returns an unused path in `quarantine`.
 fn unused_name(quarantine: &Path, number: u32) -> PathBuf {
     let first = quarantine.join(format!("chunks_head.{number:06}"));
     let further = (1..u32::MAX).map(|n| quarantine.join(format!("chunks_head.{number:06}.{n}")));
     std::iter::once(first.clone()).chain(further).find(|path| !path.exists()).unwrap_or(first)
 }
 
-/// Removes a file; that it is gone already is no error.
+/// Removes a file. A missing file is not an error.
 pub(super) fn remove(path: &Path) -> Result<(), HeadChunksError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -270,21 +274,21 @@ pub(super) fn remove(path: &Path) -> Result<(), HeadChunksError> {
     }
 }
 
-/// Makes the entries of a directory durable.
+/// Syncs the entries of a directory.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), HeadChunksError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync directory", dir))
 }
 
-/// The length of a file in bytes; 0 where it was removed meanwhile.
+/// Returns the length of a file, bytes; 0 if it has been removed.
 pub(super) fn len(path: &Path) -> Result<u64, HeadChunksError> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(io_error("look at", path)(error)),
+        Err(error) => Err(io_error("stat", path)(error)),
     }
 }
 
-/// Turns what the system says into an error with the step and the path.
+/// Returns a function that adds the step and the path to an error of the operating system.
 pub(super) fn io_error<'a>(
     step: &'static str,
     path: &'a Path,

@@ -1,18 +1,23 @@
-//! The bytes of a head-chunk file: how a chunk is written into one and read out of it. Pure; no file is touched here.
-//!
-//! All numbers are big-endian (`tsdb/docs/format/head_chunks.md` of Prometheus):
+//! Format of head-chunk files. These functions are pure and access no file.
 //!
 //! ```text
-//! file:   ┌──────────────────────┬─────────────┬─────────────┬────────┬─────┬────────┬────────────────────────────┐
-//!         │ magic 0x0130BC91 (4) │ version 1(1)│ padding (3) │ record │ ... │ record │ zeros (to 131072) or end   │
-//!         └──────────────────────┴─────────────┴─────────────┴────────┴─────┴────────┴────────────────────────────┘
-//! record: ┌────────────────┬──────────┬──────────┬──────────────┬──────────────────┬───────────┬─────────────────────┐
-//!         │ series ref (8) │ mint (8) │ maxt (8) │ encoding (1) │ length (uvarint) │ the chunk │ CRC-32C of all (4)  │
-//!         └────────────────┴──────────┴──────────┴──────────────┴──────────────────┴───────────┴─────────────────────┘
+//! file:
+//! ┌────────────┬───────────┬─────────────┬────────┬─────┬────────┬───────────────────┐
+//! │ magic (4)  │ version 1 │ padding (3) │ record │ ... │ record │ zeros (to 131072) │
+//! │ 0x0130BC91 │ (1)       │             │        │     │        │ or end of file    │
+//! └────────────┴───────────┴─────────────┴────────┴─────┴────────┴───────────────────┘
+//! record:
+//! ┌────────────────┬──────────┬──────────┬──────────────┬──────────────────┬───────┬────────────┐
+//! │ series ref (8) │ mint (8) │ maxt (8) │ encoding (1) │ length (uvarint) │ chunk │ CRC-32C of │
+//! │                │          │          │              │                  │       │ record (4) │
+//! └────────────────┴──────────┴──────────┴──────────────┴──────────────────┴───────┴────────────┘
 //! ```
 //!
-//! The highest bit of the encoding is set for a chunk of late samples. A record whose series, mint and maxt are 0 is no
-//! record: the file was preallocated with zeros, and there its content ends.
+//! All numbers are big-endian. The highest bit of the encoding is set for a chunk of out-of-order
+//! samples. Files are preallocated with zeros: the content ends before a record whose series, mint
+//! and maxt are 0.
+//!
+//! Source: `tsdb/docs/format/head_chunks.md` of Prometheus.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::ChunkEncoding;
@@ -20,120 +25,120 @@ use crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
 use crate::tsdb::encoding::checksum::crc32c;
 use std::ops::Range;
 
-/// Length of a file's header in bytes.
+/// Length of the file header, bytes.
 pub(super) const FILE_HEADER: usize = 8;
 
-/// The header of every file.
+/// Header of every file: magic number, version, padding.
 pub(super) const FILE_HEADER_BYTES: [u8; FILE_HEADER] = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
 
-/// No file grows beyond this (`MaxHeadChunkFileSize`).
+/// Maximum size of a file, bytes (`MaxHeadChunkFileSize` of Prometheus).
 pub(super) const MAX_FILE: usize = 128 << 20;
 
-/// Length of a new file, all zeros after its header (`HeadChunkFilePreallocationSize`).
+/// Length of a new file, bytes; zeros after the header (`HeadChunkFilePreallocationSize`).
 pub(super) const PREALLOCATED: usize = 128 << 10;
 
-/// Series, mint, maxt.
+/// Length of series, mint and maxt at the start of a record, bytes.
 const RECORD_START: usize = 24;
 const CRC: usize = 4;
 const OUT_OF_ORDER_BIT: u8 = 0x80;
 
-/// A chunk to be written.
+/// Chunk to be written to `chunks_head/`.
 #[derive(Clone, Copy, Debug)]
 pub struct NewChunk<'a> {
-    /// The series that it belongs to; not 0.
+    /// Series of the chunk; not 0.
     pub series: SeriesRef,
-    /// Time of its first sample, ms.
+    /// Timestamp of the first sample, ms.
     pub mint: i64,
-    /// Time of its last sample, ms.
+    /// Timestamp of the last sample, ms.
     pub maxt: i64,
-    /// How `bytes` are encoded.
+    /// Encoding of the bytes in `bytes`.
     pub encoding: ChunkEncoding,
-    /// Whether its samples came late.
+    /// Whether the samples are out of order.
     pub out_of_order: bool,
-    /// The encoded samples.
+    /// Encoded samples, a complete chunk.
     pub bytes: &'a [u8],
 }
 
-/// What is wrong with the bytes of a file.
+/// Defect of the bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadChunkFormatError {
-    /// Shorter than the header, or longer than a reference can address.
+    /// The file is shorter than the header, or longer than a reference can address.
     #[error("file of {0} bytes")]
     FileLength(u64),
-    /// Not a head-chunk file.
+    /// The file is not a head-chunk file.
     #[error("magic number is {0:#010x}, not 0x0130bc91")]
     Magic(u32),
-    /// A format that is not known.
+    /// The version of the format is unknown.
     #[error("format version {0}")]
     Version(u8),
-    /// Nothing but zeros where a record should be.
+    /// The location has only zeros and no record.
     #[error("no record")]
     NoRecord,
     /// The bytes end within a record.
-    #[error("record is cut short")]
+    #[error("record is truncated")]
     Truncated,
-    /// The record's length is no number.
+    /// The length field of a record is malformed.
     #[error("record has a malformed length")]
     InvalidLength,
-    /// The bytes are not those that were written.
-    #[error("checksum is {computed:#010x}, stored is {stored:#010x}")]
+    /// The record does not match its checksum.
+    #[error("checksum mismatch: stored {stored:#010x}, computed {computed:#010x}")]
     Checksum {
-        /// The sum that stands in the record.
+        /// Checksum in the record.
         stored: u32,
-        /// The sum of its bytes.
+        /// Checksum of the bytes of the record.
         computed: u32,
     },
-    /// A record without series.
+    /// The series reference of a record is 0.
     #[error("record has series reference 0")]
     NoSeries,
-    /// A chunk too short to count its samples.
+    /// A chunk is too short for its number of samples.
     #[error("chunk of {0} bytes has no header")]
     ChunkTooShort(usize),
-    /// A last sample before the first, or one more than 557 years after it.
+    /// The last sample is before the first, or more than 557 years after it.
     #[error("chunk lasts from {mint} to {maxt}")]
     InvalidTimeRange {
-        /// Time of its first sample, ms.
+        /// Timestamp of the first sample, ms.
         mint: i64,
-        /// Time of its last sample, ms.
+        /// Timestamp of the last sample, ms.
         maxt: i64,
     },
-    /// An encoding that this version can't read.
+    /// This version does not know the encoding.
     #[error("chunk has unknown encoding {0}")]
     Encoding(u8),
-    /// The number of the file does not follow that of the file before it.
-    #[error("file {missing:06} is missing before it")]
+    /// The number of the file is not the successor of the previous one.
+    #[error("missing previous file {missing:06}")]
     Gap {
-        /// First number that is missing.
+        /// First missing file number.
         missing: u32,
     },
-    /// The file has the same number as the file before it, written with other digits.
-    #[error("the number exists twice")]
+    /// The previous file has the same number, written with other digits.
+    #[error("duplicate file number")]
     Twice,
-    /// The file cannot be mapped.
-    #[error("cannot be mapped: {0}")]
+    /// The file cannot be mapped into memory.
+    #[error("cannot map file: {0}")]
     Unmappable(std::io::ErrorKind),
 }
 
-/// A record as it stands in a file.
+/// Header fields of a record in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HeadChunkRecord {
     pub(super) series: SeriesRef,
     pub(super) mint: i64,
     pub(super) maxt: i64,
-    /// With the mark of late samples.
+    /// Encoding byte, including [`OUT_OF_ORDER_BIT`].
     encoding: u8,
-    /// Where the chunk lies, counted from the record's first byte.
+    /// Byte range of the chunk, relative to the start of the record.
     pub(super) data: Range<usize>,
 }
 
 impl NewChunk<'_> {
-    /// How many bytes its record takes.
+    /// Returns the length of the record, bytes.
     pub(super) fn record_len(&self) -> usize {
         let length = (usize::BITS - (self.bytes.len() | 1).leading_zeros()).div_ceil(7) as usize;
         RECORD_START + 1 + length + self.bytes.len() + CRC
     }
 
-    /// Appends its record to `out`.
+    /// Appends the record to `out`.
     pub(super) fn write_record(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.series.0.to_be_bytes());
@@ -153,7 +158,8 @@ impl NewChunk<'_> {
 }
 
 impl HeadChunkRecord {
-    /// The record at the start of `bytes`, or `None` where the content of the file ends. The checksum is not looked at.
+    /// Parses the record at the start of `bytes`. Returns `None` at the end of the content. The
+    /// checksum is not verified.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, HeadChunkFormatError> {
         let number = |at: usize| {
             let field = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>());
@@ -172,12 +178,12 @@ impl HeadChunkRecord {
         Ok(Some(Self { series: SeriesRef(series), mint, maxt, encoding, data: start..end }))
     }
 
-    /// Its length in bytes.
+    /// Returns the length of the record, bytes.
     pub(super) fn len(&self) -> usize {
         self.data.end + CRC
     }
 
-    /// Compares the checksum, and then that the fields make sense. `bytes` is what was parsed.
+    /// Verifies the checksum, then the fields. `bytes` is the input of [`Self::parse`].
     pub(super) fn verify(&self, bytes: &[u8]) -> Result<(), HeadChunkFormatError> {
         let computed = crc32c(&bytes[..self.data.end]);
         let stored = bytes[self.data.end..].first_chunk().map_or(0, |sum| u32::from_be_bytes(*sum));
@@ -190,11 +196,11 @@ impl HeadChunkRecord {
         if self.data.len() < 2 {
             return Err(HeadChunkFormatError::ChunkTooShort(self.data.len()));
         }
-        let sane = self
+        let is_valid_span = self
             .maxt
             .checked_sub(self.mint)
             .is_some_and(|span| (0..=MAX_SPAN_MS as i64).contains(&span));
-        if !sane && self.num_samples(bytes) > 0 {
+        if !is_valid_span && self.num_samples(bytes) > 0 {
             return Err(HeadChunkFormatError::InvalidTimeRange {
                 mint: self.mint,
                 maxt: self.maxt,
@@ -203,19 +209,19 @@ impl HeadChunkRecord {
         Ok(())
     }
 
-    /// How the chunk is encoded.
+    /// Returns the codec of the chunk.
     pub(super) fn encoding(&self) -> Result<ChunkEncoding, HeadChunkFormatError> {
         let byte = self.encoding & !OUT_OF_ORDER_BIT;
         ChunkEncoding::from_byte(byte).ok_or(HeadChunkFormatError::Encoding(byte))
     }
 
-    /// Whether the chunk holds late samples.
+    /// Returns `true` for a chunk of out-of-order samples.
     pub(super) fn is_out_of_order(&self) -> bool {
         self.encoding & OUT_OF_ORDER_BIT != 0
     }
 
-    /// How many samples the chunk says it has. In the histogram encodings with start timestamps the two highest bits mean
-    /// something else.
+    /// Returns the number of samples in the header of the chunk. In the histogram encodings with
+    /// start timestamps, the two highest bits are the counter reset header.
     pub(super) fn num_samples(&self, bytes: &[u8]) -> u16 {
         let count =
             bytes[self.data.clone()].first_chunk().map_or(0, |count| u16::from_be_bytes(*count));
@@ -240,7 +246,7 @@ pub(super) fn check_file_header(bytes: &[u8]) -> Result<(), HeadChunkFormatError
     Ok(())
 }
 
-/// The number at `at`, written in groups of 7 bits, at most 5 of them; and where it ends.
+/// Reads the uvarint at `at`, of at most 5 bytes. Returns the number and its end offset.
 fn read_length(bytes: &[u8], at: usize) -> Result<(usize, usize), HeadChunkFormatError> {
     let mut length = 0;
     for i in 0..5 {

@@ -1,22 +1,27 @@
-//! The directory `chunks_head/`: the full chunks of the head, in numbered files that are mapped into memory.
+//! The directory `chunks_head/`: sealed chunks of the head, in numbered memory-mapped files.
 //!
-//! | file           | what                                            |
-//! |----------------|-------------------------------------------------|
-//! | [`mod@format`] | the bytes of a file                             |
-//! | [`error`]      | what can go wrong                               |
-//! | `files`        | which files there are: found, opened, set aside |
-//! | `writer`       | the file that grows                             |
+//! | file | content |
+//! |---|---|
+//! | [`error`] | errors |
+//! | [`files`] | files of the directory: list, open, check, quarantine |
+//! | [`mod@format`] | bytes of a file |
+//! | `writer` | file that grows |
 //!
-//! Files are numbered one after another, from 000001 up, at most 128 MiB each; each run begins a file of its own at its first write.
-//! Whatever is in them the log has too, as long as the head has it: that is why a write that fails loses nothing, why nothing is
-//! synced before a file is full, and why a damaged file is set aside with all after it instead of being repaired.
+//! Files have consecutive numbers from 000001 and at most 128 MiB. A process writes to a new file,
+//! which it creates at its first write. The WAL holds the same samples as long as the head does.
+//! Therefore a failed write loses nothing, a file is synced only when it is full, and a corrupted
+//! file is quarantined with all later ones instead of being repaired.
 //!
-//! Invariant: a [`HeadChunkRef`] given out by [`HeadChunkStore::write`] or [`HeadChunkStore::for_each`] stays readable until
-//! [`HeadChunkStore::truncate_before`] removes its file; a [`HeadChunk`] that was read outlives even that. Bytes are given out only
-//! once they are written, and never change afterwards.
+//! # Invariants
+//! - A [`HeadChunkRef`] from [`HeadChunkStore::write`] or [`HeadChunkStore::for_each`] is readable
+//!   until [`HeadChunkStore::truncate_before`] removes its file. A [`HeadChunk`] stays readable
+//!   even then.
+//! - Bytes are visible to readers only after they are written, and never change afterwards.
 //!
-//! Locks, in the order in which they are taken: the writer's mutex, held for a write; the list of files, held for a
-//! look-up or a change of one entry. Reading takes the list only.
+//! # Locking
+//! The writer's mutex is held for a write; the lock of the file set is held for a lookup or for the
+//! change of one entry. They are acquired in this order. A read acquires the lock of the file set
+//! only.
 
 pub mod error;
 pub mod files;
@@ -41,26 +46,27 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is known of a stored chunk without decoding it.
+/// Metadata of a stored chunk, known without decoding it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadChunkMeta {
-    /// The series that it belongs to.
+    /// Series of the chunk.
     pub series: SeriesRef,
-    /// Where it is.
+    /// Location of the record in `chunks_head/`.
     pub chunk_ref: HeadChunkRef,
-    /// Time of its first sample, ms.
+    /// Timestamp of the first sample, ms.
     pub mint: i64,
-    /// Time of its last sample, ms; at most [`crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS`] later.
+    /// Timestamp of the last sample, ms; at most [`crate::tsdb::chunk::mapped_chunk::MAX_SPAN_MS`]
+    /// after `mint`.
     pub maxt: i64,
-    /// How many samples it has; not 0.
+    /// Number of samples, not 0.
     pub samples: u16,
-    /// How it is encoded.
+    /// Codec of the chunk.
     pub encoding: ChunkEncoding,
-    /// Whether its samples came late.
+    /// Whether the samples are out of order.
     pub out_of_order: bool,
 }
 
-/// A stored chunk; its bytes stay where they are as long as this lives.
+/// Stored chunk. Its bytes stay mapped as long as this value lives.
 #[derive(Clone, Debug)]
 pub struct HeadChunk {
     file: Arc<MappedFile>,
@@ -69,42 +75,44 @@ pub struct HeadChunk {
 }
 
 impl HeadChunk {
-    /// How its bytes are encoded.
+    /// Returns the codec of the chunk.
     #[must_use]
     pub fn encoding(&self) -> ChunkEncoding {
         self.encoding
     }
 }
 
-/// The encoded samples.
+/// Returns the encoded samples.
 impl AsRef<[u8]> for HeadChunk {
     fn as_ref(&self) -> &[u8] {
         &self.file.bytes()[self.data.clone()]
     }
 }
 
-/// What [`HeadChunkStore::for_each`] went through.
+/// Counts and corruption that [`HeadChunkStore::for_each`] found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct ScanReport {
-    /// Chunks handed out.
+    /// Number of visited chunks.
     pub chunks: u64,
-    /// Chunks left out because their encoding is newer than this version.
+    /// Number of skipped chunks whose encoding this version does not know.
     pub unknown_encodings: u64,
-    /// The first damage, with which the walk ended.
+    /// First corruption, at which the scan ended.
     pub corruption: Option<QuarantinedChunkFiles>,
 }
 
-/// Damage, and what was done about it.
+/// Corruption, and the files that were moved to the quarantine because of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuarantinedChunkFiles {
-    /// What was found, under the name that the file had.
+    /// Defect, with the path that the file had before.
     pub corruption: HeadChunkCorruption,
-    /// Where the damaged file and all after it are now, the last one first.
+    /// New paths of the corrupted file and all later ones, newest first.
     pub moved_to: Vec<PathBuf>,
 }
 
-/// Chunks of files in the quarantine, up to the first damage of each file: what is compared with the head after the log was
-/// replayed. No reader gets them. The files stay mapped as long as this exists, wherever they were moved.
+/// Readable chunks of the quarantined files, up to the first corruption of each. They are compared
+/// with the head after WAL replay and are not visible to queries.
+///
+/// The files stay mapped as long as this value lives, even if they are moved.
 #[derive(Debug, Default)]
 pub struct QuarantinedChunks {
     chunks: Vec<HeadChunkMeta>,
@@ -112,38 +120,39 @@ pub struct QuarantinedChunks {
 }
 
 impl QuarantinedChunks {
-    /// Reads the chunks of `moved`, whose last file comes first.
+    /// Collects the chunks of `moved`, which lists the newest file first.
     fn of(moved: Vec<QuarantinedFile>) -> Self {
-        let mut own = Self::default();
+        let mut quarantined = Self::default();
         for QuarantinedFile { number, mapped, .. } in moved.into_iter().rev() {
             let Some(mapped) = mapped else { continue };
             let readable = files::readable_prefix(mapped.bytes());
             visit_file(number, readable, &mut ScanReport::default(), &mut |chunk| {
-                own.chunks.push(chunk)
+                quarantined.chunks.push(chunk)
             });
-            own.files.insert(number, mapped);
+            quarantined.files.insert(number, mapped);
         }
-        own
+        quarantined
     }
 
-    /// The chunks, in the order of the files.
+    /// Iterates over the chunks in the order of the files.
     pub fn iter(&self) -> std::slice::Iter<'_, HeadChunkMeta> {
         self.chunks.iter()
     }
 
-    /// Times of the samples of one of the chunks, ms, ascending.
+    /// Returns the timestamps of the samples of a chunk, ms, ascending. The list is empty if the
+    /// chunk cannot be read.
     #[must_use]
     pub fn times(&self, chunk: &HeadChunkMeta) -> Vec<i64> {
         let bytes = self.files.get(&chunk.chunk_ref.file()).map_or(&[][..], |file| file.bytes());
         let record = bytes.get(chunk.chunk_ref.offset() as usize..).unwrap_or_default();
         let Ok((encoding, data)) = read_record(record) else { return Vec::new() };
         AnyChunkIter::new(encoding, &record[data])
-            .map_while(|point| point.ok().map(|point| point.t))
+            .map_while(|sample| sample.ok().map(|sample| sample.t))
             .collect()
     }
 }
 
-/// The open directory.
+/// Open directory `chunks_head/`: mapped files and the writer.
 #[derive(Debug)]
 pub struct HeadChunkStore {
     dir: PathBuf,
@@ -154,13 +163,15 @@ pub struct HeadChunkStore {
 }
 
 impl HeadChunkStore {
-    /// Opens the directory `dir`, which is made if it does not exist, and maps its files.
+    /// Opens the directory `dir`, creates it if missing, and maps its files.
     ///
-    /// A last file without content, left by a crash just after its creation, is removed. The content of files is not looked at:
-    /// that is [`Self::for_each`]'s, as is what becomes of files behind a missing one.
+    /// A last file without content, which a crash after its creation leaves behind, is removed. The
+    /// content of files is not checked: [`Self::for_each`] does, and it also quarantines files
+    /// after a gap.
     ///
     /// # Errors
-    /// [`HeadChunksError::Io`] where the directory can't be used, or a file for a reason that is not the file's.
+    /// [`HeadChunksError::Io`] if the directory cannot be used, or if a file cannot be mapped for a
+    /// reason that lies outside the file.
     pub fn open(dir: &Path) -> Result<(Self, ChunkDirReport), HeadChunksError> {
         let (files, opened) = files::open_all(dir)?;
         let writer = Mutex::new(HeadChunkWriter::after(files.last_number()));
@@ -168,61 +179,66 @@ impl HeadChunkStore {
         Ok((Self { dir: dir.to_owned(), files: RwLock::new(files), writer, quarantined }, opened))
     }
 
-    /// Hands out every chunk, file by file, in the order in which they were written. To be called once, before the first write.
+    /// Visits every chunk, file by file, in the order in which they were written. Must be called
+    /// once, before the first write.
     ///
-    /// A file is checked as a whole before a chunk of it is handed out. If it is damaged, or a file before it is missing, it and
-    /// all later ones are moved to the directory `quarantine` and the walk ends: what they held has to come from the log, from
-    /// which nothing is removed before a block has it. (Prometheus deletes the files from a damaged one on, and does not start
-    /// if one is missing.) An empty chunk is passed over.
+    /// A file is checked completely before any of its chunks is visited. If it is corrupted, or an
+    /// earlier file is missing, it and all later files are moved to the directory `quarantine` and
+    /// the scan ends. The samples then have to come from the WAL, from which nothing is removed
+    /// before a block contains it. (Prometheus deletes the files from a corrupted one on, and does
+    /// not start if one is missing.) Chunks without samples are skipped.
     ///
     /// # Errors
-    /// [`HeadChunksError::Io`] where damaged files can't be moved.
+    /// [`HeadChunksError::Io`] if corrupted files cannot be moved.
     pub fn for_each(
         &mut self,
         quarantine: &Path,
         mut visit: impl FnMut(HeadChunkMeta),
     ) -> Result<ScanReport, HeadChunksError> {
-        let mut walked = ScanReport::default();
+        let mut report = ScanReport::default();
         let files = self.files.get_mut();
         let numbers: Vec<u32> = files.numbers().collect();
-        // Files that were found unusable when the directory was opened stand behind all others.
-        let mut first_unusable = files.opening_damage().map(|damage| (None, damage.clone()));
+        // Files found unusable when the directory was opened come after all others.
+        let mut first_unusable =
+            files.opening_damage().map(|corruption| (None, corruption.clone()));
         for number in numbers {
             let Some(file) = files.get(number) else { continue };
             if let Err((offset, fault)) = file.check() {
-                let damage = HeadChunkCorruption {
+                let corruption = HeadChunkCorruption {
                     path: file.path.to_path_buf(),
                     offset: offset as u64,
                     fault,
                 };
-                first_unusable = Some((Some(number), damage));
+                first_unusable = Some((Some(number), corruption));
                 break;
             }
-            visit_file(number, file.mapped.bytes(), &mut walked, &mut visit);
+            visit_file(number, file.mapped.bytes(), &mut report, &mut visit);
         }
-        if let Some((number, damage)) = first_unusable {
+        if let Some((number, corruption)) = first_unusable {
             let moved = files.quarantine_from(number, quarantine)?;
             *self.writer.get_mut() = HeadChunkWriter::after(files.last_number());
             let moved_to = moved.iter().map(|file| file.moved_to.clone()).collect();
-            walked.corruption = Some(QuarantinedChunkFiles { corruption: damage, moved_to });
+            report.corruption = Some(QuarantinedChunkFiles { corruption, moved_to });
             self.quarantined = QuarantinedChunks::of(moved);
         }
-        Ok(walked)
+        Ok(report)
     }
 
-    /// Takes the chunks of the files that [`Self::for_each`] moved to the quarantine, as far as they can be read.
+    /// Takes the readable chunks of the files that [`Self::for_each`] moved to the quarantine.
     pub fn take_quarantined(&mut self) -> QuarantinedChunks {
         std::mem::take(&mut self.quarantined)
     }
 
-    /// Writes chunks one after another, with a single write unless they are more than a file can hold, and tells where they are.
+    /// Writes chunks and returns their references. A single write is used unless they exceed one
+    /// file.
     ///
-    /// They are handed to the operating system, not synced.
+    /// The data is passed to the operating system and not synced.
+    ///
     ///
     /// # Errors
-    /// Any [`HeadChunksError`] but `Gap`, `Damaged` and `MissingFile`. None of the chunks may be referred to then, all can be written
-    /// again. Only where they are more than a file can hold some may have stayed in a full file; a later walk finds
-    /// these a second time.
+    /// Any [`HeadChunksError`] but `Corrupted` and `MissingFile`. None of the chunks may be
+    /// referenced then; all can be written again. If the chunks exceed one file, some may already
+    /// be in a full file, and a later scan finds these twice.
     pub fn write(&self, chunks: &[NewChunk<'_>]) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
         let unstorable = |chunk: &&NewChunk<'_>| {
             chunk.series.0 == 0 || chunk.record_len() > MAX_FILE - FILE_HEADER
@@ -236,10 +252,11 @@ impl HeadChunkStore {
         self.writer.lock().write(&self.dir, &self.files, chunks)
     }
 
-    /// The chunk at `chunk_ref`, checked against its checksum. Nothing is copied.
+    /// Returns the chunk at `at` after verifying its checksum. Nothing is copied.
     ///
     /// # Errors
-    /// [`HeadChunksError::MissingFile`] where its file is gone, `Damaged` where there is no whole chunk with a known encoding.
+    /// [`HeadChunksError::MissingFile`] if its file does not exist, `Corrupted` if the location has
+    /// no valid chunk with a known encoding.
     pub fn read(&self, at: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
         let (path, file) = match self.files.read().get(at.file()) {
             Some(ChunkFile { path, mapped }) => (Arc::clone(path), Arc::clone(mapped)),
@@ -264,12 +281,14 @@ impl HeadChunkStore {
         }
     }
 
-    /// Removes the files with numbers below `number`, oldest first, but not the one that is written to; gives how many.
+    /// Removes the files with numbers below `number`, oldest first, except the active file. Returns
+    /// their number.
     ///
-    /// The next write begins a new file, so that the present one can go in its turn.
+    /// The next write begins a new file, so that a later call can remove the currently active one.
+    ///
     ///
     /// # Errors
-    /// [`HeadChunksError::Io`]; the file that could not be removed and all after it are still there.
+    /// [`HeadChunksError::Io`]. The file that could not be removed and all later ones still exist.
     pub fn truncate_before(&self, number: u32) -> Result<usize, HeadChunksError> {
         let current = self.writer.lock().cut_at_next_write();
         let old: Vec<u32> = self
@@ -291,44 +310,46 @@ impl HeadChunkStore {
         Ok(old.len())
     }
 
-    /// The number of a file such that nothing is written to one before it from now on.
+    /// Returns the number of the first file that may still be written to. Earlier files are never
+    /// written again.
     #[must_use]
     pub fn first_active_file(&self) -> u32 {
         self.writer.lock().active_file_number()
     }
 
-    /// How many bytes the files take, as `prometheus_tsdb_head_chunks_storage_size_bytes` counts them.
+    /// Returns the total size of the files, bytes, as in
+    /// `prometheus_tsdb_head_chunks_storage_size_bytes`.
     ///
     /// # Errors
-    /// [`HeadChunksError::Io`] where a file's length can't be had.
+    /// [`HeadChunksError::Io`] if the length of a file cannot be read.
     pub fn size(&self) -> Result<u64, HeadChunksError> {
         let paths: Vec<_> = self.files.read().paths().map(Arc::clone).collect();
         paths.iter().map(|path| files::len(path)).sum()
     }
 
-    /// Brings to the disk what was written.
+    /// Syncs the active file.
     ///
     /// # Errors
-    /// [`HeadChunksError::Sync`].
+    /// [`HeadChunksError::Sync`] if the operating system reports an error.
     pub fn sync(&self) -> Result<(), HeadChunksError> {
-        // Not under the mutex: others go on writing meanwhile.
+        // Sync without the mutex, so that writes continue.
         let current = self.writer.lock().active_file();
         current.map_or(Ok(()), |(path, file)| writer::sync_file(&path, &file))
     }
 }
 
-/// Where in `bytes`, from a record's first byte on, the chunk lies.
+/// Checks the record at the start of `bytes`. Returns the encoding and the byte range of its chunk.
 fn read_record(bytes: &[u8]) -> Result<(ChunkEncoding, Range<usize>), HeadChunkFormatError> {
     let record = HeadChunkRecord::parse(bytes)?.ok_or(HeadChunkFormatError::NoRecord)?;
     record.verify(bytes)?;
     Ok((record.encoding()?, record.data))
 }
 
-/// Hands out the chunks of a file up to its end or its first damage.
+/// Visits the chunks of a file up to its end or its first corruption.
 fn visit_file(
     number: u32,
     bytes: &[u8],
-    walked: &mut ScanReport,
+    report: &mut ScanReport,
     visit: &mut impl FnMut(HeadChunkMeta),
 ) {
     let mut offset = FILE_HEADER;
@@ -339,11 +360,11 @@ fn visit_file(
         let at = HeadChunkRef::new(number, offset as u32);
         offset += record.len();
         let Ok(encoding) = record.encoding() else {
-            walked.unknown_encodings += 1;
+            report.unknown_encodings += 1;
             continue;
         };
         if samples > 0 {
-            walked.chunks += 1;
+            report.chunks += 1;
             let HeadChunkRecord { series, mint, maxt, .. } = record;
             visit(HeadChunkMeta {
                 series,

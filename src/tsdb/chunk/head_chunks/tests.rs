@@ -1,4 +1,4 @@
-//! Tests of head-chunk files: those of Prometheus, and what becomes of damaged and unwritable ones.
+//! Tests of head-chunk files: golden files of Prometheus, corruption, failing writes.
 
 use super::error::HeadChunksError;
 use super::format::{
@@ -28,7 +28,7 @@ const WAL_KILLED: &[u8] =
 const OOO_KILLED: &[u8] =
     include_bytes!("../../../../tests/golden/chunks_head/ooo-killed-000001.gz");
 
-/// A data directory.
+/// Temporary data directory with `chunks_head/`.
 struct Data(TempDir);
 
 impl Data {
@@ -36,7 +36,7 @@ impl Data {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// With a file in `chunks_head/`.
+    /// Creates a directory with one file in `chunks_head/`.
     fn with(number: u32, content: &[u8]) -> Self {
         let data = Self::new();
         data.put(number, content);
@@ -64,20 +64,20 @@ impl Data {
         HeadChunkStore::open(&self.dir()).unwrap().0
     }
 
-    /// Opens the directory and reads every chunk that it has.
+    /// Opens the directory, scans it and reads every chunk.
     fn walk(&self) -> (ScanReport, Vec<Stored>) {
         let mut chunks = self.open();
         let mut metas = Vec::new();
-        let walked = chunks.for_each(&self.quarantine(), |meta| metas.push(meta)).unwrap();
+        let report = chunks.for_each(&self.quarantine(), |meta| metas.push(meta)).unwrap();
         let read =
             |meta: HeadChunkMeta| (meta, chunks.read(meta.chunk_ref).unwrap().as_ref().to_vec());
-        (walked, metas.into_iter().map(read).collect())
+        (report, metas.into_iter().map(read).collect())
     }
 }
 
 type Stored = (HeadChunkMeta, Vec<u8>);
 
-/// A chunk that belongs to nobody else.
+/// Chunk that owns its bytes.
 #[derive(Clone, Debug)]
 struct Owned {
     series: u64,
@@ -87,7 +87,7 @@ struct Owned {
 }
 
 impl Owned {
-    /// With one sample every second.
+    /// Creates a chunk with one sample per second.
     fn new(series: u64, mint: i64, samples: i64) -> Self {
         let mut chunk = XorChunk::new();
         (0..samples).for_each(|i| chunk.append(mint + i * 1000, (series as i64 * i) as f64));
@@ -120,19 +120,18 @@ fn write(chunks: &HeadChunkStore, owned: &[Owned]) -> Vec<HeadChunkRef> {
 
 fn assert_same(stored: &[Stored], owned: &[Owned]) {
     assert_eq!(stored.len(), owned.len());
-    stored
-        .iter()
-        .zip(owned)
-        .for_each(|(stored, owned)| assert!(owned.is(stored), "{stored:?} is not {owned:?}"));
+    stored.iter().zip(owned).for_each(|(stored, owned)| {
+        assert!(owned.is(stored), "stored {stored:?}, expected {owned:?}")
+    });
 }
 
-fn unpack(gz: &[u8]) -> Vec<u8> {
+fn decompress(gz: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     flate2::read::GzDecoder::new(gz).read_to_end(&mut bytes).unwrap();
     bytes
 }
 
-/// A file without the zeros at its end, with three small chunks, and those.
+/// Returns a file without trailing zeros and the three small chunks in it.
 fn small_file() -> (Vec<u8>, Vec<Owned>) {
     let owned = vec![Owned::new(7, 1000, 3), Owned::new(8, -5000, 1), Owned::new(7, 9000, 2)];
     let mut bytes = FILE_HEADER_BYTES.to_vec();
@@ -141,10 +140,10 @@ fn small_file() -> (Vec<u8>, Vec<Owned>) {
 }
 
 #[test]
-fn files_of_prometheus_are_read_and_their_floats_encoded_again_byte_for_byte() {
+fn golden_files_are_read_and_floats_encode_identically() {
     for (gz, chunks, floats, late) in [(WAL_KILLED, 68, 68, 0), (OOO_KILLED, 171, 53, 32)] {
-        let (walked, stored) = Data::with(1, &unpack(gz)).walk();
-        assert_eq!(walked, ScanReport { chunks, ..ScanReport::default() });
+        let (report, stored) = Data::with(1, &decompress(gz)).walk();
+        assert_eq!(report, ScanReport { chunks, ..ScanReport::default() });
         assert_eq!(stored.iter().filter(|(meta, _)| meta.out_of_order).count(), late);
         let floats_found = stored.iter().filter(|(meta, _)| meta.encoding == ChunkEncoding::Xor);
         let again = floats_found.map(|(meta, bytes)| {
@@ -160,8 +159,8 @@ fn files_of_prometheus_are_read_and_their_floats_encoded_again_byte_for_byte() {
 }
 
 #[test]
-fn the_same_chunks_make_the_file_that_prometheus_made() {
-    let golden = unpack(WAL_KILLED);
+fn same_chunks_produce_the_golden_file() {
+    let golden = decompress(WAL_KILLED);
     let (_, stored) = Data::with(1, &golden).walk();
     let new = |(meta, bytes): &'_ Stored| Owned {
         series: meta.series.0,
@@ -170,14 +169,14 @@ fn the_same_chunks_make_the_file_that_prometheus_made() {
         bytes: bytes.clone(),
     };
     let data = Data::new();
-    let places = write(&data.open(), &stored.iter().map(new).collect::<Vec<_>>());
-    assert_eq!(places, stored.iter().map(|(meta, _)| meta.chunk_ref).collect::<Vec<_>>());
+    let chunk_refs = write(&data.open(), &stored.iter().map(new).collect::<Vec<_>>());
+    assert_eq!(chunk_refs, stored.iter().map(|(meta, _)| meta.chunk_ref).collect::<Vec<_>>());
     assert!(fs::read(data.file(1)).unwrap() == golden);
 }
 
 #[test]
-fn chunks_are_cut_where_prometheus_cut_them() {
-    let (_, stored) = Data::with(1, &unpack(WAL_KILLED)).walk();
+fn cuts_match_prometheus() {
+    let (_, stored) = Data::with(1, &decompress(WAL_KILLED)).walk();
     let mut series: BTreeMap<u64, Vec<Vec<FloatSample>>> = BTreeMap::new();
     for (meta, bytes) in stored {
         series
@@ -211,7 +210,7 @@ fn chunks_are_cut_where_prometheus_cut_them() {
 }
 
 #[test]
-fn each_run_begins_a_file_and_all_are_found_again() {
+fn each_run_creates_a_file_and_scan_finds_all() {
     let data = Data::new();
     let mut all = Vec::new();
     for run in 0..3 {
@@ -221,9 +220,9 @@ fn each_run_begins_a_file_and_all_are_found_again() {
             let new: Vec<_> = (0..n)
                 .map(|i| Owned::new(i + 1, (run * 100) as i64 * 10_000 + n as i64, 5))
                 .collect();
-            let places = write(&chunks, &new);
-            assert!(places.iter().all(|at| at.file() as usize == run + 1));
-            for (at, new) in places.iter().zip(&new) {
+            let chunk_refs = write(&chunks, &new);
+            assert!(chunk_refs.iter().all(|at| at.file() as usize == run + 1));
+            for (at, new) in chunk_refs.iter().zip(&new) {
                 assert_eq!(chunks.read(*at).unwrap().as_ref(), new.bytes);
             }
             all.extend(new);
@@ -231,35 +230,35 @@ fn each_run_begins_a_file_and_all_are_found_again() {
         assert_eq!(chunks.size().unwrap(), (run as u64 + 1) * PREALLOCATED as u64);
         chunks.sync().unwrap();
     }
-    let (walked, stored) = data.walk();
+    let (report, stored) = data.walk();
     assert_same(&stored, &all);
-    assert_eq!(walked, ScanReport { chunks: 9, ..ScanReport::default() });
+    assert_eq!(report, ScanReport { chunks: 9, ..ScanReport::default() });
 }
 
 #[test]
-fn a_file_cut_short_anywhere_in_its_last_record_is_set_aside() {
+fn file_truncated_in_its_last_record_is_quarantined() {
     let (bytes, owned) = small_file();
     let last = bytes.len() - owned[2].as_new().record_len();
     for len in last..bytes.len() {
         let data = Data::with(1, &bytes[..len]);
         data.put(2, &bytes);
-        let (walked, stored) = data.walk();
+        let (report, stored) = data.walk();
         if len == last {
             assert_same(&stored, &[&owned[..2], &owned[..]].concat());
             continue;
         }
-        // Where the record's first bytes are zeros the file ends there.
+        // The content ends before a record whose first bytes are zeros.
         if stored.is_empty() {
-            let set_aside = walked.corruption.unwrap();
+            let quarantined_files = report.corruption.unwrap();
             assert_eq!(
-                (set_aside.corruption.path, set_aside.corruption.offset),
+                (quarantined_files.corruption.path, quarantined_files.corruption.offset),
                 (data.file(1), last as u64)
             );
             assert_eq!(
                 fs::read(data.quarantine().join("chunks_head.000001")).unwrap(),
                 bytes[..len]
             );
-            assert_eq!(set_aside.moved_to.len(), 2);
+            assert_eq!(quarantined_files.moved_to.len(), 2);
             assert!(!data.file(1).exists() && !data.file(2).exists());
         } else {
             assert!(bytes[last..len].iter().all(|&byte| byte == 0));
@@ -269,27 +268,27 @@ fn a_file_cut_short_anywhere_in_its_last_record_is_set_aside() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_never_makes_a_wrong_chunk() {
+fn flipped_bit_never_yields_a_wrong_chunk() {
     let (mut bytes, owned) = small_file();
     bytes.extend([0; 40]);
-    let mut set_aside = 0;
+    let mut quarantined_files = 0;
     for bit in 0..bytes.len() * 8 {
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let (walked, stored) = Data::with(1, &bytes).walk();
-        set_aside += usize::from(walked.corruption.is_some());
+        let (report, stored) = Data::with(1, &bytes).walk();
+        quarantined_files += usize::from(report.corruption.is_some());
         match stored.len() {
-            // The header's padding means nothing, a bit far behind the end is not looked at.
+            // The padding of the header is ignored, as are bits far after the end.
             3 => assert!((40..64).contains(&bit) || bit / 8 >= bytes.len() - 40 + 24),
-            n => assert!(n == 0 && walked.corruption.is_some()),
+            n => assert!(n == 0 && report.corruption.is_some()),
         }
         assert!(stored.iter().all(|one| owned.iter().any(|owned| owned.is(one))));
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
-    assert!(set_aside > (bytes.len() - 40 - 8) * 8);
+    assert!(quarantined_files > (bytes.len() - 40 - 8) * 8);
 }
 
 #[test]
-fn damage_in_the_middle_keeps_the_files_before_and_the_evidence() {
+fn corrupted_file_and_later_ones_are_quarantined() {
     let (bytes, owned) = small_file();
     let data = Data::with(4, &bytes);
     let mut damaged = bytes.clone();
@@ -300,25 +299,28 @@ fn damage_in_the_middle_keeps_the_files_before_and_the_evidence() {
     fs::write(data.quarantine().join("chunks_head.000005"), "older").unwrap();
     let mut chunks = data.open();
     let mut stored = 0;
-    let walked = chunks.for_each(&data.quarantine(), |_| stored += 1).unwrap();
+    let report = chunks.for_each(&data.quarantine(), |_| stored += 1).unwrap();
     assert_eq!(stored, 3);
-    let text = walked.corruption.as_ref().unwrap().corruption.to_string();
-    assert!(text.contains("chunks_head/000005: at byte 8: checksum is 0x"), "{text}");
+    let text = report.corruption.as_ref().unwrap().corruption.to_string();
+    assert!(
+        text.contains("chunks_head/000005: at offset 8: checksum mismatch: stored 0x"),
+        "{text}"
+    );
     let moved =
         ["chunks_head.000006", "chunks_head.000005.1"].map(|name| data.quarantine().join(name));
-    assert_eq!(walked.corruption.unwrap().moved_to, moved);
+    assert_eq!(report.corruption.unwrap().moved_to, moved);
     assert_eq!(moved.map(|path| fs::read(path).unwrap()), [bytes, damaged]);
     assert_eq!(fs::read(data.quarantine().join("chunks_head.000005")).unwrap(), b"older");
-    // What is written next takes the place.
+    // The next write reuses the file number.
     assert_eq!(write(&chunks, &owned)[0], HeadChunkRef::new(5, 8));
     assert_eq!(data.walk().1.len(), 6);
 }
 
 #[test]
-fn headers_that_are_wrong_are_damage() {
+fn invalid_file_headers_are_corruption() {
     let (bytes, _) = small_file();
     let fault = |content: &[u8]| {
-        Data::with(1, content).walk().0.corruption.map(|set_aside| set_aside.corruption.fault)
+        Data::with(1, content).walk().0.corruption.map(|files| files.corruption.fault)
     };
     assert_eq!(fault(&bytes[..5]), Some(HeadChunkFormatError::FileLength(5)));
     assert_eq!(fault(&bytes[..8]), None);
@@ -335,7 +337,7 @@ fn headers_that_are_wrong_are_damage() {
 }
 
 #[test]
-fn records_that_no_head_writes_are_damage_unless_they_are_only_newer() {
+fn unknown_encodings_are_skipped_other_defects_are_corruption() {
     let good = Owned::new(3, 50, 4);
     let record = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = Vec::new();
@@ -347,7 +349,7 @@ fn records_that_no_head_writes_are_damage_unless_they_are_only_newer() {
         Data::with(1, &[&FILE_HEADER_BYTES[..], &bytes, &[0; 10]].concat()).walk()
     };
     let fault = |change: &dyn Fn(&mut Vec<u8>)| {
-        record(change).0.corruption.map(|set_aside| set_aside.corruption.fault)
+        record(change).0.corruption.map(|files| files.corruption.fault)
     };
     assert_eq!(fault(&|_| {}), None);
     assert_eq!(fault(&|bytes| bytes[7] = 0), Some(HeadChunkFormatError::NoSeries));
@@ -389,7 +391,7 @@ fn records_that_no_head_writes_are_damage_unless_they_are_only_newer() {
 }
 
 #[test]
-fn a_last_file_that_was_never_written_is_removed() {
+fn unwritten_last_file_is_removed() {
     let (bytes, _) = small_file();
     for content in [&[][..], &[0; 3], &[0; PREALLOCATED]] {
         let data = Data::with(1, &bytes);
@@ -403,11 +405,11 @@ fn a_last_file_that_was_never_written_is_removed() {
 }
 
 #[test]
-fn files_behind_a_gap_are_set_aside() {
+fn files_after_a_gap_are_quarantined() {
     let (bytes, owned) = small_file();
     for (second, third, expected) in [
-        (5, 6, "chunks_head/000005: at byte 0: file 000004 is missing before it"),
-        (4, 9, "chunks_head/000009: at byte 0: file 000005 is missing before it"),
+        (5, 6, "chunks_head/000005: at offset 0: missing previous file 000004"),
+        (4, 9, "chunks_head/000009: at offset 0: missing previous file 000005"),
     ] {
         let data = Data::with(3, &bytes);
         data.put(second, &bytes);
@@ -415,19 +417,23 @@ fn files_behind_a_gap_are_set_aside() {
         fs::write(data.dir().join("not-a-number"), "").unwrap();
         let mut chunks = data.open();
         let mut stored = Vec::new();
-        let walked = chunks.for_each(&data.quarantine(), |meta| stored.push(meta)).unwrap();
-        let set_aside = walked.corruption.unwrap();
-        assert!(set_aside.corruption.to_string().ends_with(expected), "{}", set_aside.corruption);
+        let report = chunks.for_each(&data.quarantine(), |meta| stored.push(meta)).unwrap();
+        let quarantined_files = report.corruption.unwrap();
+        assert!(
+            quarantined_files.corruption.to_string().ends_with(expected),
+            "{}",
+            quarantined_files.corruption
+        );
         let usable = if second == 4 { 2 } else { 1 };
-        assert_eq!((stored.len(), set_aside.moved_to.len()), (3 * usable, 3 - usable));
-        assert!(set_aside.moved_to.iter().all(|path| fs::read(path).unwrap() == bytes));
-        // The chunks of the files that were moved can still be looked at.
+        assert_eq!((stored.len(), quarantined_files.moved_to.len()), (3 * usable, 3 - usable));
+        assert!(quarantined_files.moved_to.iter().all(|path| fs::read(path).unwrap() == bytes));
+        // The chunks of the quarantined files can still be read.
         let quarantined = chunks.take_quarantined();
         assert_eq!(quarantined.iter().count(), 3 * (3 - usable));
         let times: Vec<_> =
             quarantined.iter().take(3).map(|chunk| quarantined.times(chunk)).collect();
         assert_eq!(times, [vec![1000, 2000, 3000], vec![-5000], vec![9000, 10_000]]);
-        // What is written next closes the gap.
+        // The next write closes the gap.
         assert_eq!(write(&chunks, &owned)[0], HeadChunkRef::new(3 + usable as u32, 8));
         drop(chunks);
         assert_eq!(
@@ -438,20 +444,20 @@ fn files_behind_a_gap_are_set_aside() {
 }
 
 #[test]
-fn file_with_a_repeated_number_is_set_aside() {
+fn file_with_duplicate_number_is_quarantined() {
     let (bytes, _) = small_file();
     let data = Data::with(3, &bytes);
     fs::write(data.dir().join("3"), &bytes).unwrap();
-    let (walked, stored) = data.walk();
+    let (report, stored) = data.walk();
     assert_eq!(
-        (stored.len(), walked.corruption.unwrap().corruption.fault),
+        (stored.len(), report.corruption.unwrap().corruption.fault),
         (3, HeadChunkFormatError::Twice)
     );
     assert_eq!(fs::read_dir(data.dir()).unwrap().count(), 1);
 }
 
 #[test]
-fn chunks_before_the_damage_of_a_quarantined_file_are_readable() {
+fn quarantined_chunks_before_corruption_are_readable() {
     let (mut bytes, owned) = small_file();
     let last = bytes.len() - 6;
     bytes[last] ^= 1;
@@ -466,7 +472,7 @@ fn chunks_before_the_damage_of_a_quarantined_file_are_readable() {
 }
 
 #[test]
-fn references_to_nothing_are_errors() {
+fn invalid_references_are_errors() {
     let data = Data::new();
     let chunks = data.open();
     let at = write(&chunks, &[Owned::new(1, 0, 9)])[0];
@@ -475,28 +481,32 @@ fn references_to_nothing_are_errors() {
     let end = at.offset() + Owned::new(1, 0, 9).as_new().record_len() as u32;
     for offset in (0..8).chain(9..end + 100).chain([PREALLOCATED as u32, MAX_FILE as u32, u32::MAX])
     {
-        assert!(
-            matches!(read(1, offset), Err(HeadChunksError::Corrupted(damage)) if damage.offset == u64::from(offset))
-        );
+        assert!(matches!(
+            read(1, offset),
+            Err(HeadChunksError::Corrupted(corruption))
+                if corruption.offset == u64::from(offset)
+        ));
     }
 }
 
 #[test]
-fn a_chunk_damaged_after_the_start_is_an_error_when_it_is_read() {
+fn chunk_corrupted_after_startup_fails_to_read() {
     let data = Data::new();
     let chunks = data.open();
     let owned = Owned::new(1, 0, 9);
     let at = write(&chunks, &[owned.clone(), owned])[1];
     let file = fs::OpenOptions::new().write(true).open(data.file(1)).unwrap();
     file.write_all_at(&[0xee], u64::from(at.offset()) + 30).unwrap();
-    assert!(
-        matches!(chunks.read(at), Err(HeadChunksError::Corrupted(d)) if matches!(d.fault, HeadChunkFormatError::Checksum { .. }))
-    );
+    assert!(matches!(
+        chunks.read(at),
+        Err(HeadChunksError::Corrupted(corruption))
+            if matches!(corruption.fault, HeadChunkFormatError::Checksum { .. })
+    ));
     assert!(chunks.read(HeadChunkRef::new(1, 8)).is_ok());
 }
 
 #[test]
-fn a_failed_write_changes_nothing_and_the_next_takes_its_place() {
+fn failed_write_is_overwritten_by_the_next() {
     let data = Data::new();
     let chunks = data.open();
     let (first, second) = (Owned::new(1, 0, 9), Owned::new(2, 0, 9));
@@ -515,17 +525,17 @@ fn a_failed_write_changes_nothing_and_the_next_takes_its_place() {
         );
     }
     assert!(chunks.read(HeadChunkRef::new(1, place as u32)).is_err());
-    // As if part of the large chunk had reached the file before the write failed.
+    // Simulates that part of the large chunk reached the file before the write failed.
     good.write_all_at(&[0xaa; 300], place as u64).unwrap();
     chunks.writer.lock().current.as_mut().unwrap().file = good;
     assert_eq!(write(&chunks, std::slice::from_ref(&second)), [HeadChunkRef::new(1, place as u32)]);
-    let (walked, stored) = data.walk();
-    assert_eq!(walked.corruption, None);
+    let (report, stored) = data.walk();
+    assert_eq!(report.corruption, None);
     assert_same(&stored, &[first, second]);
 }
 
 #[test]
-fn a_file_that_can_not_be_begun_is_tried_again() {
+fn failed_file_creation_is_retried() {
     let data = Data::new();
     let chunks = data.open();
     let owned = Owned::new(1, 0, 9);
@@ -539,27 +549,27 @@ fn a_file_that_can_not_be_begun_is_tried_again() {
 }
 
 #[test]
-fn a_full_file_is_followed_by_the_next() {
+fn full_file_is_followed_by_a_new_one() {
     let data = Data::new();
     let chunks = data.open();
     let owned = [Owned::new(1, 0, 9), Owned::new(2, 0, 9)];
     write(&chunks, &owned[..1]);
     {
-        // A hole instead of 128 MiB of chunks.
+        // A sparse file instead of 128 MiB of chunks.
         let mut writer = chunks.writer.lock();
         let current = writer.current.as_mut().unwrap();
         current.end =
             MAX_FILE - owned.iter().map(|one| one.as_new().record_len()).sum::<usize>() + 1;
         current.file.set_len(current.end as u64).unwrap();
     }
-    let places = write(&chunks, &owned);
-    assert_eq!(places[0], HeadChunkRef::new(2, 8));
-    assert_eq!(chunks.read(places[1]).unwrap().as_ref(), owned[1].bytes);
+    let chunk_refs = write(&chunks, &owned);
+    assert_eq!(chunk_refs[0], HeadChunkRef::new(2, 8));
+    assert_eq!(chunks.read(chunk_refs[1]).unwrap().as_ref(), owned[1].bytes);
     assert_eq!(write(&chunks, &owned)[0].file(), 2);
 }
 
 #[test]
-fn chunks_that_fit_nowhere_are_refused() {
+fn oversized_chunks_are_rejected() {
     let chunks = Data::new().open();
     let bytes = vec![0; MAX_FILE];
     let mut large = NewChunk { bytes: &bytes, ..Owned::new(1, 0, 1).as_new() };
@@ -572,14 +582,14 @@ fn chunks_that_fit_nowhere_are_refused() {
 }
 
 #[test]
-fn old_files_are_removed_but_a_chunk_that_was_read_stays() {
+fn truncation_keeps_chunks_that_were_read() {
     let data = Data::new();
     for _ in 0..3 {
         write(&data.open(), &[Owned::new(1, 0, 9)]);
     }
     let chunks = data.open();
-    let places = write(&chunks, &[Owned::new(4, 0, 9)]);
-    assert_eq!(places, [HeadChunkRef::new(4, 8)]);
+    let chunk_refs = write(&chunks, &[Owned::new(4, 0, 9)]);
+    assert_eq!(chunk_refs, [HeadChunkRef::new(4, 8)]);
     let pinned = chunks.read(HeadChunkRef::new(1, 8)).unwrap();
     assert_eq!(chunks.truncate_before(3).unwrap(), 2);
     assert!(!data.file(1).exists() && !data.file(2).exists() && data.file(3).exists());
@@ -588,7 +598,7 @@ fn old_files_are_removed_but_a_chunk_that_was_read_stays() {
         chunks.read(HeadChunkRef::new(1, 8)),
         Err(HeadChunksError::MissingFile { number: 1, .. })
     ));
-    // The file that was written to stays until another has begun.
+    // The active file stays until another one begins.
     assert_eq!(write(&chunks, &[Owned::new(5, 0, 9)]), [HeadChunkRef::new(5, 8)]);
     assert_eq!(chunks.truncate_before(9).unwrap(), 2);
     assert!(!data.file(4).exists() && data.file(5).exists());
@@ -597,7 +607,7 @@ fn old_files_are_removed_but_a_chunk_that_was_read_stays() {
 }
 
 #[test]
-fn readers_see_whole_chunks_while_others_are_written() {
+fn readers_see_complete_chunks_during_writes() {
     let data = Data::new();
     let chunks = data.open();
     let published = parking_lot::Mutex::new(Vec::new());
@@ -619,8 +629,8 @@ fn readers_see_whole_chunks_while_others_are_written() {
         for i in 0..300 {
             let owned: Vec<_> =
                 (1..5).map(|series| Owned::new(series, i * 1_000_000, 100 + i % 20)).collect();
-            let places = write(&chunks, &owned);
-            published.lock().extend(places.into_iter().zip(owned));
+            let chunk_refs = write(&chunks, &owned);
+            published.lock().extend(chunk_refs.into_iter().zip(owned));
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -631,10 +641,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn any_chunks_written_are_found_and_read(
+    fn written_chunks_are_scanned_and_read(
         runs in proptest::collection::vec(
             proptest::collection::vec(
-                proptest::collection::vec((1..u64::MAX, any::<i32>(), 1..200i64, any::<u16>()), 0..6), 0..4), 1..4),
+                proptest::collection::vec(
+                    (1..u64::MAX, any::<i32>(), 1..200i64, any::<u16>()),
+                    0..6,
+                ),
+                0..4,
+            ),
+            1..4,
+        ),
     ) {
         let data = Data::new();
         let mut all = Vec::new();
@@ -647,21 +664,22 @@ proptest! {
                     owned.bytes.extend(vec![0x5a; usize::from(padding % 20_000)]);
                     owned
                 }).collect();
-                let places = write(&chunks, &batch);
-                for (at, owned) in places.iter().zip(&batch) {
+                let chunk_refs = write(&chunks, &batch);
+                for (at, owned) in chunk_refs.iter().zip(&batch) {
                     let read = chunks.read(*at).unwrap();
-                    prop_assert_eq!((read.as_ref(), read.encoding()), (&owned.bytes[..], ChunkEncoding::Xor));
+                    prop_assert_eq!(read.as_ref(), &owned.bytes[..]);
+                    prop_assert_eq!(read.encoding(), ChunkEncoding::Xor);
                 }
                 all.extend(batch);
             }
         }
-        let (walked, stored) = data.walk();
-        prop_assert_eq!(walked.corruption, None);
+        let (report, stored) = data.walk();
+        prop_assert_eq!(report.corruption, None);
         assert_same(&stored, &all);
     }
 
     #[test]
-    fn any_bytes_after_the_header_never_make_it_fail_otherwise(
+    fn arbitrary_bytes_never_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..200), at in 0..300u32,
     ) {
         let data = Data::with(1, &[&FILE_HEADER_BYTES[..], &bytes].concat());
@@ -670,16 +688,15 @@ proptest! {
     }
 }
 
-/// The path is only there to name it in a message.
 #[test]
-fn errors_name_path_and_place() {
-    let damage = super::HeadChunkCorruption {
+fn errors_include_path_and_offset() {
+    let corruption = super::HeadChunkCorruption {
         path: Path::new("/d/000001").into(),
         offset: 8,
         fault: HeadChunkFormatError::Truncated,
     };
     assert_eq!(
-        HeadChunksError::from(damage).to_string(),
-        "/d/000001: at byte 8: record is cut short"
+        HeadChunksError::from(corruption).to_string(),
+        "/d/000001: at offset 8: record is truncated"
     );
 }

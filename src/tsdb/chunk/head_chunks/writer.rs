@@ -1,10 +1,11 @@
-//! The head-chunk file that grows: begun at the first write of a run, full at 128 MiB, then synced and left as it is.
+//! Writer of the active head-chunk file.
 //!
-//! Invariant: what lies before [`ActiveFile::end`] is whole records and is published to readers; what lies behind it is zeros, or
-//! counted in [`ActiveFile::dirty_until`] and made zeros before the next write. So the file can at any moment be read by another
-//! process up to its end.
+//! The file is created at the first write of a process. At 128 MiB it is full and synced, and never
+//! changes again. The mutex of [`super::HeadChunkStore`] protects the writer.
 //!
-//! Runs under the mutex of [`super::HeadChunkStore`].
+//! Invariant: everything before [`ActiveFile::end`] is complete records that readers may see.
+//! Everything after it is zeros, or lies before [`ActiveFile::dirty_until`] and is zeroed before
+//! the next write. Another process can therefore read the file up to its end at any time.
 
 use crate::model::refs::HeadChunkRef;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
@@ -22,57 +23,58 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-/// A write buffer larger than this is given back after the write.
+/// Capacity to which the write buffer shrinks after a write, bytes.
 const MAX_RETAINED_BUFFER: usize = 1 << 20;
 
-/// Writes chunks to the newest file.
+/// Writer of records to the newest file.
 #[derive(Debug)]
 pub(super) struct HeadChunkWriter {
     pub(super) current: Option<ActiveFile>,
-    /// The number of the newest file, 0 where there was none yet.
+    /// Number of the newest file, or 0 if there is none yet.
     last_number: u32,
-    /// The next write goes to a new file.
+    /// Whether the next write begins a new file.
     cut_at_next_write: bool,
-    /// The records of one write.
+    /// Encoded records of one write; kept to reuse its allocation.
     buffer: Vec<u8>,
 }
 
-/// The file that is written to.
+/// File that receives new records.
 #[derive(Debug)]
 pub(super) struct ActiveFile {
     number: u32,
     pub(super) file: Arc<File>,
     path: Arc<Path>,
     mapped: Arc<MappedFile>,
-    /// Where the next record goes.
+    /// Offset of the next record, bytes.
     pub(super) end: usize,
-    /// Up to here a failed write may have left bytes.
+    /// End of the bytes that a failed write may have left behind, offset in bytes.
     dirty_until: usize,
 }
 
 impl HeadChunkWriter {
-    /// A writer whose first file has the number after `last_number`.
+    /// Creates a writer whose first file has the number after `last_number`.
     pub(super) fn after(last_number: u32) -> Self {
         Self { current: None, last_number, cut_at_next_write: false, buffer: Vec::new() }
     }
 
-    /// Writes all chunks and tells where they are. No chunk is too large for a file.
+    /// Writes all chunks and returns their references. No chunk may exceed the size of a file.
     pub(super) fn write(
         &mut self,
         dir: &Path,
         files: &RwLock<ChunkFileSet>,
         chunks: &[NewChunk<'_>],
     ) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
-        let mut places = Vec::with_capacity(chunks.len());
+        let mut chunk_refs = Vec::with_capacity(chunks.len());
         let mut rest = chunks;
         while !rest.is_empty() {
             let (group, later) = rest.split_at(count_fitting(rest));
-            let room = group.iter().map(NewChunk::record_len).sum();
+            let record_bytes = group.iter().map(NewChunk::record_len).sum();
             let mut buffer = std::mem::take(&mut self.buffer);
-            let current = self.active_file_with_room(dir, files, room)?;
+            let current = self.active_file_with_space(dir, files, record_bytes)?;
             buffer.clear();
             for chunk in group {
-                places.push(HeadChunkRef::new(current.number, (current.end + buffer.len()) as u32));
+                let offset = current.end + buffer.len();
+                chunk_refs.push(HeadChunkRef::new(current.number, offset as u32));
                 chunk.write_record(&mut buffer);
             }
             current.append(&buffer)?;
@@ -80,17 +82,18 @@ impl HeadChunkWriter {
             self.buffer = buffer;
             rest = later;
         }
-        Ok(places)
+        Ok(chunk_refs)
     }
 
-    /// Makes the next write begin a new file if the present one has chunks. Gives the number of the present one.
+    /// Makes the next write begin a new file if the active one has chunks. Returns the number of
+    /// the active file.
     pub(super) fn cut_at_next_write(&mut self) -> Option<u32> {
         let current = self.current.as_ref()?;
         self.cut_at_next_write |= current.end > FILE_HEADER;
         Some(self.last_number)
     }
 
-    /// The number of the file that the next write goes to, unless it has no room.
+    /// Returns the number of the file for the next write, unless that file lacks space.
     pub(super) fn active_file_number(&self) -> u32 {
         match &self.current {
             Some(current) if !self.cut_at_next_write => current.number,
@@ -98,13 +101,13 @@ impl HeadChunkWriter {
         }
     }
 
-    /// The file that is written to.
+    /// File that receives new records.
     pub(super) fn active_file(&self) -> Option<(Arc<Path>, Arc<File>)> {
         self.current.as_ref().map(|current| (Arc::clone(&current.path), Arc::clone(&current.file)))
     }
 
-    /// The current file if it has room for `len` bytes, else a new one.
-    fn active_file_with_room(
+    /// Returns the active file if it has space for `len` bytes, otherwise a new one.
+    fn active_file_with_space(
         &mut self,
         dir: &Path,
         files: &RwLock<ChunkFileSet>,
@@ -121,14 +124,14 @@ impl HeadChunkWriter {
         }
     }
 
-    /// Begins the file after the last one.
+    /// Creates the file after the last one.
     fn create_next_file(
         &mut self,
         dir: &Path,
         files: &RwLock<ChunkFileSet>,
     ) -> Result<&mut ActiveFile, HeadChunksError> {
         let exhausted =
-            || io_error("number the next file", dir)(io::Error::other("no numbers left"));
+            || io_error("create next file in", dir)(io::Error::other("no numbers left"));
         let number = self.last_number.checked_add(1).ok_or_else(exhausted)?;
         let current = ActiveFile::create(dir, number)?;
         let file =
@@ -141,13 +144,14 @@ impl HeadChunkWriter {
 }
 
 impl ActiveFile {
-    /// Creates the file `number`: a header and zeros.
+    /// Creates the file `number` with a header and zeros.
     fn create(dir: &Path, number: u32) -> Result<Self, HeadChunksError> {
         let path = dir.join(format!("{number:06}"));
         let created =
             Self::create_at(&path, number).and_then(|current| sync_dir(dir).map(|()| current));
         if created.is_err() {
-            // Left behind it would be in nobody's way: the next attempt begins it again, and the next start removes it.
+            // A leftover file does no harm: the next attempt truncates it, and the next start
+            // removes it.
             let _ = remove(&path);
         }
         created
@@ -177,7 +181,8 @@ impl ActiveFile {
         })
     }
 
-    /// Writes `records` at the end and lets readers see them. If that fails nothing has changed but bytes that count as dirty.
+    /// Writes `records` at the end and publishes them to readers. After a failure, only bytes up to
+    /// `dirty_until` have changed.
     fn append(&mut self, records: &[u8]) -> Result<(), HeadChunksError> {
         let end = self.end + records.len();
         let outcome = self.zero_dirty_tail().and_then(|()| {
@@ -187,7 +192,8 @@ impl ActiveFile {
             self.mapped.set_readable_len(&self.file, end)
         });
         if let Err(source) = outcome {
-            // At once if possible: should the process end now, the next start finds a file without a torn record.
+            // Zero the tail now, if possible: if the process ends here, the next start finds no
+            // torn record.
             let _ = self.zero_dirty_tail();
             return Err(HeadChunksError::Write {
                 path: self.path.to_path_buf(),
@@ -199,7 +205,8 @@ impl ActiveFile {
         Ok(())
     }
 
-    /// Makes zeros of what a failed write left behind the end. The file is not made shorter: it is mapped.
+    /// Overwrites the remains of a failed write with zeros. The file is not truncated, because it
+    /// is mapped.
     fn zero_dirty_tail(&mut self) -> io::Result<()> {
         if self.dirty_until > self.end {
             let present = usize::try_from(self.file.metadata()?.len()).unwrap_or(usize::MAX);
@@ -211,7 +218,7 @@ impl ActiveFile {
     }
 }
 
-/// How many of the chunks fit into one file, at least one.
+/// Returns the number of chunks that fit into one file, at least 1.
 fn count_fitting(chunks: &[NewChunk<'_>]) -> usize {
     let mut total = FILE_HEADER;
     let fit = |chunk: &&NewChunk<'_>| {
@@ -221,19 +228,20 @@ fn count_fitting(chunks: &[NewChunk<'_>]) -> usize {
     chunks.iter().take_while(fit).count().max(1)
 }
 
-/// Brings a full file to the disk while writes go on in the next one. A failure costs nothing: the log has its samples.
+/// Syncs a full file while writes continue in the next one. A failure loses nothing, because the
+/// WAL has its samples.
 fn sync_in_background(full: ActiveFile) {
     let sync = move || {
         if let Err(error) = sync_file(&full.path, &full.file) {
-            tracing::warn!(%error, "can't sync a full chunk file; its samples are in the log");
+            tracing::warn!(%error, "cannot sync full head-chunk file");
         }
     };
     if let Err(error) = thread::Builder::new().name("chunks-sync".into()).spawn(sync) {
-        tracing::warn!(%error, "no thread to sync a full chunk file; its samples are in the log");
+        tracing::warn!(%error, "cannot start thread to sync full head-chunk file");
     }
 }
 
-/// Brings a file to the disk.
+/// Makes the content of a file durable.
 pub(super) fn sync_file(path: &Path, file: &File) -> Result<(), HeadChunksError> {
     file.sync_all().map_err(|source| HeadChunksError::Sync { path: path.to_owned(), source })
 }

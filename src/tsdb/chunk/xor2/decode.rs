@@ -1,5 +1,7 @@
-//! The samples of an XOR2 chunk, one after another. Reads any bytes: at most as many samples as the header promises, up to the
-//! first fault. The format stands in the module above.
+//! Decoder of XOR2 chunks. Format: [`crate::tsdb::chunk::xor2`].
+//!
+//! The decoder accepts any bytes: it returns at most as many samples as the header states and ends
+//! at the first error.
 
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::tsdb::chunk::varbit;
@@ -7,33 +9,36 @@ use crate::tsdb::chunk::xor::{ChunkError, XorWindow};
 use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
 use crate::tsdb::encoding::bits::BitReader;
 
-/// The samples of an XOR2 chunk; the first error is the last item.
+/// Iterator over the samples of an XOR2 chunk. An error is the last item.
 #[derive(Clone, Debug)]
 pub struct Xor2Iter<'a> {
     pub(super) bits: BitReader<'a>,
     pub(super) t: i64,
-    /// Bits of the value last read.
+    /// Bits of the last value.
     pub(super) v: u64,
-    /// Bits of the newest value that is no stale marker.
+    /// Bits of the newest value that is not a stale marker.
     pub(super) baseline: u64,
     pub(super) time_delta: u64,
     pub(super) st: i64,
-    /// Time of the sample before less its start, from the first change of start on.
+    /// Timestamp of the previous sample less `st`, ms; set from the first changed start timestamp
+    /// on.
     pub(super) st_delta: i64,
     pub(super) window: XorWindow,
     pub(super) read: u16,
     total: u16,
-    /// The header's third byte.
+    /// Third byte of the header.
     pub(super) st_header: u8,
 }
 
 impl<'a> Xor2Iter<'a> {
-    /// Reads the chunk `bytes`; whatever follows its last sample is not looked at.
+    /// Creates an iterator over the encoded chunk `bytes`. Bytes after the last sample are ignored.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
-        // Without a header there is one sample to come, which fails.
-        let (total, starts, data) = match bytes.split_first_chunk::<HEADER>() {
-            Some((&[high, low, starts], data)) => (u16::from_be_bytes([high, low]), starts, data),
+        // Without a header, the iterator expects one sample, which fails.
+        let (total, st_header, data) = match bytes.split_first_chunk::<HEADER>() {
+            Some((&[high, low, st_header], data)) => {
+                (u16::from_be_bytes([high, low]), st_header, data)
+            }
             None => (1, 0, &bytes[..0]),
         };
         Self {
@@ -47,11 +52,11 @@ impl<'a> Xor2Iter<'a> {
             window: XorWindow::NONE,
             read: 0,
             total,
-            st_header: starts,
+            st_header,
         }
     }
 
-    /// The start time, ms, that belongs to the sample given last; 0 where none is known.
+    /// Returns the start timestamp of the last returned sample, ms; 0 if unknown.
     #[inline]
     #[must_use]
     pub fn start_timestamp(&self) -> i64 {
@@ -82,8 +87,8 @@ impl<'a> Xor2Iter<'a> {
     #[inline]
     fn read_following(&mut self) -> Result<(), ChunkError> {
         let mut ahead = self.bits.peek();
-        let form = ahead.leading_ones();
-        match form {
+        let code = ahead.leading_ones();
+        match code {
             2 => ahead = self.read_delta_of_delta(ahead, 3, 13),
             3 => ahead = self.read_delta_of_delta(ahead, 4, 20),
             4 => {
@@ -94,7 +99,7 @@ impl<'a> Xor2Iter<'a> {
             _ => {}
         }
         self.t = self.t.wrapping_add(self.time_delta as i64);
-        match form {
+        match code {
             0 => {
                 self.bits.skip(1);
                 self.v = self.baseline;
@@ -110,7 +115,8 @@ impl<'a> Xor2Iter<'a> {
         }
     }
 
-    /// Takes `code` bits and then the `n` bits of a change of step, and gives what is left of `ahead`: at least 33 bits.
+    /// Reads `code` bits and an `n`-bit change of the time delta. Returns the unread bits of
+    /// `ahead`, at least 33.
     #[inline]
     fn read_delta_of_delta(&mut self, ahead: u64, code: u32, n: u32) -> u64 {
         let change = (ahead << code) as i64 >> (64 - n);
@@ -119,7 +125,7 @@ impl<'a> Xor2Iter<'a> {
         ahead << (code + n)
     }
 
-    /// Reads the value whose first 14 bits or more stand in `ahead`.
+    /// Reads the value whose first bits, at least 14, are in `ahead`.
     #[inline]
     fn read_value(&mut self, ahead: u64) -> Result<(), ChunkError> {
         match ahead.leading_ones() {
@@ -143,7 +149,7 @@ impl<'a> Xor2Iter<'a> {
         Ok(())
     }
 
-    /// Reads, after `10`, the value whose first 12 bits or more stand in `ahead`.
+    /// Reads, after `10`, the value whose first bits, at least 12, are in `ahead`.
     #[inline]
     fn read_changed_value(&mut self, ahead: u64) -> Result<(), ChunkError> {
         self.bits.skip(3);
@@ -169,7 +175,8 @@ impl<'a> Xor2Iter<'a> {
 
     #[inline]
     fn read_in_window(&mut self) {
-        // Prometheus's appender, continued before any value changed, writes all 64 bits without a window.
+        // Prometheus's appender, if reopened before any value changed, writes all 64 bits without a
+        // window.
         let window = if self.window == XorWindow::NONE {
             XorWindow { leading: 0, trailing: 0 }
         } else {
@@ -179,9 +186,10 @@ impl<'a> Xor2Iter<'a> {
         self.v = self.baseline;
     }
 
-    /// Reads the start time behind a sample that has one; `before` is the time of the sample before.
+    /// Reads the start timestamp after a sample, if there is one. `previous_t` is the timestamp of
+    /// the previous sample.
     #[inline]
-    fn read_st(&mut self, before: i64) {
+    fn read_st(&mut self, previous_t: i64) {
         let first = u16::from(self.st_header & LAST_START_CHANGE);
         if first == 0 || self.read < first {
             return;
@@ -189,7 +197,7 @@ impl<'a> Xor2Iter<'a> {
         let change = varbit::read_signed(&mut self.bits);
         self.st_delta =
             if self.read == first { change } else { self.st_delta.wrapping_add(change) };
-        self.st = before.wrapping_sub(self.st_delta);
+        self.st = previous_t.wrapping_sub(self.st_delta);
     }
 
     fn read_zigzag(&mut self) -> Result<i64, ChunkError> {
@@ -205,13 +213,13 @@ impl Iterator for Xor2Iter<'_> {
         if self.read == self.total {
             return None;
         }
-        let before = self.t;
+        let previous_t = self.t;
         let outcome = match self.read {
             0 => self.read_first(),
             1 => self.read_second(),
             _ => self.read_following(),
         };
-        self.read_st(before);
+        self.read_st(previous_t);
         let outcome = if self.bits.is_overrun() {
             Err(ChunkError::Truncated { sample: self.read })
         } else {

@@ -1,4 +1,4 @@
-//! An XOR2 chunk that grows. The format stands in the module above.
+//! Encoder of XOR2 chunks. Format: [`crate::tsdb::chunk::xor2`].
 
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::tsdb::chunk::varbit;
@@ -7,33 +7,34 @@ use crate::tsdb::chunk::xor2::decode::Xor2Iter;
 use crate::tsdb::chunk::xor2::{FIRST_HAS_START, HEADER, LAST_START_CHANGE};
 use crate::tsdb::encoding::bits::{BitWriter, into_exact_len, truncate_to_bits};
 
-/// An open XOR2 chunk: samples are appended to it, its bytes are at every moment a whole chunk.
+/// Open XOR2 chunk. Its bytes are a complete chunk after every append.
 #[derive(Clone)]
 pub struct Xor2Chunk {
-    /// The chunk, and room to grow into.
+    /// Encoded chunk and spare capacity.
     buffer: Box<[u8]>,
-    /// Time of the last sample, ms.
+    /// Timestamp of the last sample, ms.
     t: i64,
     /// Bits of the last value.
     v: u64,
-    /// Bits of the newest value that is no stale marker.
+    /// Bits of the newest value that is not a stale marker.
     baseline: u64,
-    /// Step from the last but one to the last sample, ms, wrapped.
+    /// Difference of the last two timestamps, ms, wrapped.
     time_delta: u64,
-    /// The last sample's start, ms.
+    /// Start timestamp of the last sample, ms; 0 if unknown.
     st: i64,
-    /// What the last start was written as, from the first change of start on.
+    /// Timestamp of the last sample but one less `st`, ms; set from the first changed start
+    /// timestamp on.
     st_delta: i64,
-    /// Length of the chunk in bits, header included.
+    /// Length of the chunk, bits, header included.
     len: u32,
     samples: u16,
     window: XorWindow,
-    /// The header's third byte.
+    /// Third byte of the header.
     st_header: u8,
 }
 
 impl Xor2Chunk {
-    /// A chunk without samples.
+    /// Creates a chunk without samples.
     #[must_use]
     pub fn new() -> Self {
         let mut chunk = Self {
@@ -53,13 +54,13 @@ impl Xor2Chunk {
         chunk
     }
 
-    /// Continues a chunk that was begun elsewhere; bytes after its last sample are dropped.
+    /// Creates an open chunk from an encoded one. Bytes after its last sample are dropped.
     ///
-    /// The outcome is as if the chunk had never been interrupted, with the exception that Prometheus makes of XOR chunks too:
-    /// see [`crate::tsdb::chunk::xor::XorChunk::resume`].
+    /// Samples appended afterwards are encoded as if the chunk had never been interrupted, unlike
+    /// in Prometheus: see [`crate::tsdb::chunk::xor::XorChunk::resume`].
     ///
     /// # Errors
-    /// [`ChunkError`] where the bytes are not a whole chunk.
+    /// [`ChunkError`] if the bytes are not a complete chunk.
     pub fn resume(bytes: &[u8]) -> Result<Self, ChunkError> {
         let mut iter = Xor2Iter::new(bytes);
         for sample in &mut iter {
@@ -81,29 +82,29 @@ impl Xor2Chunk {
         })
     }
 
-    /// Appends a sample of which no start is known.
+    /// Appends a sample with an unknown start timestamp.
     #[inline]
     pub fn append(&mut self, t: i64, v: f64) {
         self.append_with_st(0, t, v);
     }
 
-    /// Appends a sample whose counter began at `st` ms; 0 where that is not known.
+    /// Appends a sample with its start timestamp in ms; 0 if unknown.
     ///
-    /// A chunk of 65535 samples takes no more, as with XOR chunks.
+    /// A chunk of 65535 samples ignores further ones, because its header cannot count them.
     #[inline]
-    pub fn append_with_st(&mut self, start: i64, t: i64, v: f64) {
+    pub fn append_with_st(&mut self, st: i64, t: i64, v: f64) {
         debug_assert!(self.samples < u16::MAX);
         let bits = v.to_bits();
         match self.samples {
-            0 => self.push_first(start, t, bits),
+            0 => self.push_first(st, t, bits),
             1 => self.push_second(t, bits),
             u16::MAX => return,
             _ => self.push_following(t, bits),
         }
         if self.samples > 0 {
-            self.push_st(start);
+            self.push_st(st);
         }
-        self.st = start;
+        self.st = st;
         self.t = t;
         self.v = bits;
         if bits != STALE_NAN_BITS {
@@ -111,47 +112,47 @@ impl Xor2Chunk {
         }
         self.samples += 1;
         let [high, low] = self.samples.to_be_bytes();
-        let starts = self.st_header;
+        let st_header = self.st_header;
         if let Some(header) = self.buffer.first_chunk_mut::<HEADER>() {
-            *header = [high, low, starts];
+            *header = [high, low, st_header];
         }
     }
 
-    /// How many samples are in it.
+    /// Returns the number of samples.
     #[inline]
     #[must_use]
     pub fn num_samples(&self) -> u16 {
         self.samples
     }
 
-    /// The chunk as it stands: whole, as Prometheus would have it.
+    /// Returns the encoded chunk, which is complete and equal to Prometheus's.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[..self.num_bytes()]
     }
 
-    /// The length of [`Self::bytes`].
+    /// Returns the length of [`Self::bytes`].
     #[inline]
     #[must_use]
     pub fn num_bytes(&self) -> usize {
         self.len.div_ceil(8) as usize
     }
 
-    /// The last sample.
+    /// Returns the last sample, or `None` if the chunk is empty.
     #[inline]
     #[must_use]
     pub fn last(&self) -> Option<FloatSample> {
         (self.samples > 0).then(|| FloatSample::new(self.t, f64::from_bits(self.v)))
     }
 
-    /// When the last sample's counter began, ms; 0 where that is not known.
+    /// Returns the start timestamp of the last sample, ms; 0 if unknown.
     #[inline]
     #[must_use]
     pub fn last_st(&self) -> i64 {
         self.st
     }
 
-    /// The bytes of the chunk, and no more allocated than they take.
+    /// Returns the encoded chunk without spare capacity.
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
@@ -164,11 +165,11 @@ impl Xor2Chunk {
     }
 
     #[cold]
-    fn push_first(&mut self, start: i64, t: i64, bits: u64) {
+    fn push_first(&mut self, st: i64, t: i64, bits: u64) {
         self.sink().push_varint(t);
         self.sink().push(bits, 64);
-        if start != 0 {
-            self.sink().push_varint(t.wrapping_sub(start));
+        if st != 0 {
+            self.sink().push_varint(t.wrapping_sub(st));
             self.st_header = FIRST_HAS_START;
         }
     }
@@ -213,7 +214,7 @@ impl Xor2Chunk {
         }
     }
 
-    /// Writes a value that differs from the one before.
+    /// Writes a value that differs from the baseline.
     #[inline]
     fn push_in_window(&mut self, bits: u64, codes: ValueCodes) {
         let xor = bits ^ self.baseline;
@@ -229,7 +230,7 @@ impl Xor2Chunk {
         self.push_pair((control, n + 11), (xor >> best.trailing, width));
     }
 
-    /// Writes two values, as one where they fit into a word.
+    /// Writes two values, in a single write if they fit into 64 bits.
     #[inline]
     fn push_pair(&mut self, (first, n): (u64, u32), (second, m): (u64, u32)) {
         if n + m <= 64 {
@@ -240,14 +241,14 @@ impl Xor2Chunk {
         }
     }
 
-    /// Writes, behind a sample that is not the first, its start where it has to be said.
+    /// Writes the start timestamp of a sample that is not the first, if the format requires it.
     #[inline]
-    fn push_st(&mut self, start: i64) {
-        let distance = self.t.wrapping_sub(start);
+    fn push_st(&mut self, st: i64) {
+        let distance = self.t.wrapping_sub(st);
         if self.st_header & LAST_START_CHANGE != 0 {
             let change = distance.wrapping_sub(self.st_delta);
             varbit::push_signed(&mut self.sink(), change);
-        } else if start != self.st || self.samples == u16::from(LAST_START_CHANGE) {
+        } else if st != self.st || self.samples == u16::from(LAST_START_CHANGE) {
             self.st_header |= self.samples as u8;
             varbit::push_signed(&mut self.sink(), distance);
         } else {
@@ -257,7 +258,7 @@ impl Xor2Chunk {
     }
 }
 
-/// What stands before the bits of a value: a code and its width, in the window of the one before and before a new window.
+/// Codes before the bits of a value, with their widths: for the current window and for a new one.
 #[derive(Clone, Copy)]
 struct ValueCodes {
     same: (u64, u32),

@@ -6,15 +6,15 @@ use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::tsdb::chunk::xor::ChunkError;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-/// Chunks that Prometheus's code made; the file says how.
+/// Chunks written by Prometheus's code. The file says how.
 const GOLDEN: &str = include_str!("../../../../tests/golden/xor2-chunks/chunks.txt");
 
-/// A sample and when its counter began.
-type Started = (i64, FloatSample);
+/// Start timestamp and sample.
+type SampleWithSt = (i64, FloatSample);
 
 struct Golden {
     name: &'static str,
-    samples: Vec<Started>,
+    samples: Vec<SampleWithSt>,
     bytes: Vec<u8>,
 }
 
@@ -43,13 +43,13 @@ fn golden() -> Vec<Golden> {
     chunks
 }
 
-fn encode(samples: &[Started]) -> Xor2Chunk {
+fn encode(samples: &[SampleWithSt]) -> Xor2Chunk {
     let mut chunk = Xor2Chunk::new();
     samples.iter().for_each(|(start, sample)| chunk.append_with_st(*start, sample.t, sample.v));
     chunk
 }
 
-fn decode(bytes: &[u8]) -> Result<Vec<Started>, ChunkError> {
+fn decode(bytes: &[u8]) -> Result<Vec<SampleWithSt>, ChunkError> {
     let mut iter = Xor2Iter::new(bytes);
     let mut samples = Vec::new();
     while let Some(sample) = iter.next() {
@@ -58,8 +58,9 @@ fn decode(bytes: &[u8]) -> Result<Vec<Started>, ChunkError> {
     Ok(samples)
 }
 
-/// Times that come as scrapes do, jump, or lie at the ends of what there is; values and starts of every kind.
-fn samples(max: usize) -> impl Strategy<Value = Vec<Started>> {
+/// Samples with regular, jumping and extreme timestamps, values of every kind, and start timestamps
+/// that change rarely.
+fn samples(max: usize) -> impl Strategy<Value = Vec<SampleWithSt>> {
     let step = prop_oneof![
         6 => Just(15_000),
         3 => 14_900..15_100i64,
@@ -82,26 +83,31 @@ fn samples(max: usize) -> impl Strategy<Value = Vec<Started>> {
         Just(i64::MAX),
         Just(0)
     ];
-    let start = prop_oneof![60 => Just(None), 1 => (-300i64..300).prop_map(Some), 1 => any::<i64>().prop_map(Some)];
+    let start = prop_oneof![
+        60 => Just(None),
+        1 => (-300i64..300).prop_map(Some),
+        1 => any::<i64>().prop_map(Some),
+    ];
     (first, proptest::collection::vec((step, value, start), 0..max)).prop_map(|(first, steps)| {
-        let (mut t, mut bits, mut begun) = (first, 0, 0);
+        let (mut t, mut bits, mut st) = (first, 0, 0);
         let mut next = |(step, value, start): (i64, Option<u64>, Option<i64>)| {
             t = t.wrapping_add(step);
             bits = value.unwrap_or(bits);
-            begun = start.map_or(begun, |start| t.wrapping_add(start));
-            (begun, FloatSample::new(t, f64::from_bits(bits)))
+            st = start.map_or(st, |start| t.wrapping_add(start));
+            (st, FloatSample::new(t, f64::from_bits(bits)))
         };
         steps.into_iter().map(&mut next).collect()
     })
 }
 
 #[test]
-fn chunks_of_prometheus_are_read_and_written_byte_for_byte() {
+fn golden_chunks_round_trip_byte_for_byte() {
     let chunks = golden();
     assert_eq!(chunks.len(), 27);
     for Golden { name, samples, bytes } in chunks {
         assert_eq!(decode(&bytes).as_ref(), Ok(&samples), "{name}");
-        // Where Prometheus's appender was interrupted it writes longer windows; ours goes on as if it had not been.
+        // A reopened appender of Prometheus writes longer windows. Ours continues as if never
+        // interrupted.
         if name != "resumed-before-any-change" {
             assert_eq!(encode(&samples).bytes(), bytes, "{name}");
         }
@@ -109,7 +115,7 @@ fn chunks_of_prometheus_are_read_and_written_byte_for_byte() {
 }
 
 #[test]
-fn a_chunk_is_whole_after_every_sample() {
+fn chunk_is_complete_after_every_sample() {
     for Golden { name, samples, .. } in golden() {
         let mut chunk = Xor2Chunk::new();
         assert_eq!((chunk.bytes(), chunk.last()), (&[0, 0, 0][..], None));
@@ -124,7 +130,7 @@ fn a_chunk_is_whole_after_every_sample() {
 }
 
 #[test]
-fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
+fn truncated_chunk_yields_its_samples_then_an_error() {
     for Golden { name, samples, bytes } in
         golden().into_iter().filter(|chunk| !chunk.samples.is_empty())
     {
@@ -144,7 +150,7 @@ fn a_chunk_cut_short_anywhere_is_an_error_after_its_whole_samples() {
 }
 
 #[test]
-fn faults_are_named() {
+fn malformed_chunks_return_specific_errors() {
     assert_eq!(decode(&[]), Err(ChunkError::Truncated { sample: 0 }));
     assert_eq!(decode(&[0, 0]), Err(ChunkError::Truncated { sample: 0 }));
     assert_eq!(decode(&[0xff; 30]), Err(ChunkError::VarintOverflow { sample: 0 }));
@@ -159,14 +165,15 @@ fn faults_are_named() {
 
 proptest! {
     #[test]
-    fn what_is_appended_is_read_bit_for_bit(samples in samples(300)) {
+    fn samples_round_trip_bit_for_bit(samples in samples(300)) {
         let chunk = encode(&samples);
         prop_assert_eq!(decode(chunk.bytes()), Ok(samples));
     }
 
     #[test]
-    fn a_chunk_resumed_anywhere_is_as_if_never_interrupted(
-        samples in samples(160), at in any::<proptest::sample::Index>(), garbage in any::<[u8; 4]>(),
+    fn resumed_chunk_equals_an_uninterrupted_one(
+        samples in samples(160), at in any::<proptest::sample::Index>(),
+        garbage in any::<[u8; 4]>(),
     ) {
         let whole = encode(&samples);
         let (before, after) = samples.split_at(at.index(samples.len() + 1));
@@ -179,7 +186,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_give_a_bounded_number_of_samples(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_yield_a_bounded_number_of_samples(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
         let items: Vec<_> = Xor2Iter::new(&bytes).collect();
         prop_assert!(items.len() <= bytes.len() * 8 + 1);
         prop_assert!(items.iter().rev().skip(1).all(Result::is_ok));
@@ -189,7 +198,9 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_never_makes_the_reader_fail_otherwise(samples in samples(60), at in any::<proptest::sample::Index>()) {
+    fn flipped_bit_yields_a_bounded_number_of_samples(
+        samples in samples(60), at in any::<proptest::sample::Index>(),
+    ) {
         let mut bytes = encode(&samples).bytes().to_vec();
         let bit = at.index(bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
