@@ -1,4 +1,4 @@
-//! Points of every kind for tests: made up, as chunks, and compared.
+//! Samples of all types for tests: generated, encoded as chunks, and compared.
 
 use crate::model::float_sample::STALE_NAN_BITS;
 use crate::model::histogram::{
@@ -12,26 +12,26 @@ use crate::tsdb::query::source::{Chunk, ChunkData};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use std::collections::BTreeMap;
 
-/// What Prometheus writes without any flag.
+/// Default encodings of Prometheus.
 pub(crate) const PLAIN: EncodingPolicy =
     EncodingPolicy { floats: FloatEncoding::Xor, histogram_st_mode: HistogramStMode::WithoutSt };
-/// With a place for start times.
+/// Encodings with start timestamps.
 pub(crate) const WITH_STARTS: EncodingPolicy =
     EncodingPolicy { floats: FloatEncoding::Xor2, histogram_st_mode: HistogramStMode::WithSt };
 
-/// These points, which rise, as chunks of at most `most`.
-pub(crate) fn chunks(points: &[Sample], encodings: EncodingPolicy, most: u16) -> Vec<Chunk> {
+/// Encodes samples with ascending timestamps into chunks of at most `max` samples.
+pub(crate) fn chunks(samples: &[Sample], encodings: EncodingPolicy, max: u16) -> Vec<Chunk> {
     let mut chunks: Vec<(i64, AnyChunk)> = Vec::new();
-    for point in points {
+    for sample in samples {
         if let Some((_, open)) = chunks.last_mut()
-            && open.num_samples() < most
-            && !matches!(open.append(point), AppendOutcome::NeedsNewChunk)
+            && open.num_samples() < max
+            && !matches!(open.append(sample), AppendOutcome::NeedsNewChunk)
         {
             continue;
         }
-        let before = chunks.last().map(|(_, chunk)| chunk);
-        let chunk = AnyChunk::with_first_sample(encodings, point, before);
-        chunks.push((point.t, chunk));
+        let previous = chunks.last().map(|(_, chunk)| chunk);
+        let chunk = AnyChunk::with_first_sample(encodings, sample, previous);
+        chunks.push((sample.t, chunk));
     }
     let chunk = |(mint, chunk): (i64, AnyChunk)| {
         let (maxt, encoding) = (chunk.last_t().unwrap(), chunk.encoding());
@@ -46,12 +46,12 @@ pub(crate) fn chunks(points: &[Sample], encodings: EncodingPolicy, most: u16) ->
     chunks.into_iter().map(chunk).collect()
 }
 
-/// The points of a chunk.
+/// Decodes the samples of a chunk.
 pub(crate) fn decoded(chunk: &Chunk) -> Vec<Sample> {
-    AnyChunkIter::new(chunk.encoding, chunk.data.bytes()).map(|point| point.unwrap()).collect()
+    AnyChunkIter::new(chunk.encoding, chunk.data.bytes()).map(|sample| sample.unwrap()).collect()
 }
 
-/// Asserts that these are the same points, whatever is said of counter resets.
+/// Asserts that the samples are equal, ignoring counter reset hints.
 #[track_caller]
 pub(crate) fn assert_same(found: &[Sample], expected: &[Sample]) {
     let is_same = |a: &Sample, b: &Sample| {
@@ -61,13 +61,13 @@ pub(crate) fn assert_same(found: &[Sample], expected: &[Sample]) {
     let lengths = (found.len(), expected.len());
     assert!(
         lengths == (equal, equal),
-        "point {equal} of {lengths:?}: {:?} is not {:?}",
+        "sample {equal} of {lengths:?}: found {:?}, expected {:?}",
         found.get(equal),
         expected.get(equal)
     );
 }
 
-/// An integer histogram with these buckets.
+/// Returns an integer histogram with these buckets.
 pub(crate) fn histogram(
     schema: i32,
     positive: &BTreeMap<i32, u64>,
@@ -97,7 +97,7 @@ pub(crate) fn histogram(
     }
 }
 
-/// The same with counts that are no whole numbers.
+/// Returns the histogram with all counts multiplied by 1.25, as a float histogram.
 pub(crate) fn with_floats(histogram: &Histogram) -> FloatHistogram {
     let counts = |deltas: &[i64]| {
         let mut count = 0;
@@ -136,11 +136,15 @@ fn spans(buckets: &BTreeMap<i32, u64>) -> Vec<Span> {
 }
 
 fn deltas(buckets: &BTreeMap<i32, u64>) -> Vec<i64> {
-    let before = std::iter::once(0).chain(buckets.values().copied());
-    buckets.values().zip(before).map(|(count, before)| *count as i64 - before as i64).collect()
+    let previous = std::iter::once(0).chain(buckets.values().copied());
+    buckets
+        .values()
+        .zip(previous)
+        .map(|(count, previous)| *count as i64 - previous as i64)
+        .collect()
 }
 
-/// What a part of a series is made of.
+/// Type of the samples in a part of a series.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Float,
@@ -148,11 +152,11 @@ enum Kind {
     Gauge { schema: i32, is_float: bool },
 }
 
-/// A part of a series.
+/// Run of samples of one type in a series.
 #[derive(Clone, Debug)]
 struct Part {
     kind: Kind,
-    has_starts: bool,
+    has_st: bool,
     seed: u64,
     steps: Vec<i64>,
 }
@@ -161,37 +165,40 @@ fn arb_part() -> impl Strategy<Value = Part> {
     let schema = || prop_oneof![Just(0), Just(3), Just(8), Just(-4), Just(CUSTOM_BUCKETS_SCHEMA)];
     let kind = prop_oneof![
         2 => Just(Kind::Float),
-        3 => (schema(), any::<bool>()).prop_map(|(schema, is_float)| Kind::Counter { schema, is_float }),
-        1 => (schema(), any::<bool>()).prop_map(|(schema, is_float)| Kind::Gauge { schema, is_float }),
+        3 => (schema(), any::<bool>())
+            .prop_map(|(schema, is_float)| Kind::Counter { schema, is_float }),
+        1 => (schema(), any::<bool>())
+            .prop_map(|(schema, is_float)| Kind::Gauge { schema, is_float }),
     ];
     let step = prop_oneof![3 => Just(1i64), 2 => 2i64..6, 1 => 6i64..30];
     (kind, proptest::bool::weighted(0.2), any::<u64>(), proptest::collection::vec(step, 1..60))
-        .prop_map(|(kind, has_starts, seed, steps)| Part { kind, has_starts, seed, steps })
+        .prop_map(|(kind, has_st, seed, steps)| Part { kind, has_st, seed, steps })
 }
 
-/// Points of a series whose kind of value changes, which rise: counters with resets and new buckets, gauges, custom buckets, stale
-/// markers, start times.
+/// Generates samples with ascending timestamps and changing types: counters with resets and new
+/// buckets, gauges, custom buckets, stale markers, start timestamps.
 pub(crate) fn arb_samples() -> impl Strategy<Value = Vec<Sample>> {
     (proptest::collection::vec(arb_part(), 0..5), 0i64..200).prop_map(|(parts, mut t)| {
-        let mut points = Vec::new();
+        let mut samples = Vec::new();
         for part in parts {
             let mut numbers = PseudoRandom(part.seed | 1);
             let mut buckets = BTreeMap::from([(1, 2u64)]);
             for step in &part.steps {
                 t += step;
-                let start = if part.has_starts { t - 50 - (numbers.below(2) as i64) } else { 0 };
-                points.push(Sample {
+                let start = if part.has_st { t - 50 - (numbers.below(2) as i64) } else { 0 };
+                samples.push(Sample {
                     start_timestamp: start,
                     t,
                     value: value(part.kind, &mut buckets, &mut numbers),
                 });
             }
         }
-        points
+        samples
     })
 }
 
-/// Points of every kind, one kind after the other, the same for the same seed; none is a stale marker or has a start.
+/// Returns samples of all types, one type after the other, determined by `seed`. None is a stale
+/// marker or has a start timestamp.
 pub(crate) fn seeded_samples(seed: u64) -> Vec<Sample> {
     let kinds = [
         Kind::Float,
@@ -203,17 +210,17 @@ pub(crate) fn seeded_samples(seed: u64) -> Vec<Sample> {
         Kind::Float,
     ];
     let mut numbers = PseudoRandom(seed | 1);
-    let mut points = Vec::new();
+    let mut samples = Vec::new();
     for kind in kinds {
         let mut buckets = BTreeMap::from([(1, 2u64)]);
         for _ in 0..6 {
             let value = std::iter::repeat_with(|| value(kind, &mut buckets, &mut numbers))
                 .find(|value| !value.is_stale());
-            let t = 1_000_000 + 15_000 * points.len() as i64;
-            points.extend(value.map(|value| Sample::new(t, value)));
+            let t = 1_000_000 + 15_000 * samples.len() as i64;
+            samples.extend(value.map(|value| Sample::new(t, value)));
         }
     }
-    points
+    samples
 }
 
 fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut PseudoRandom) -> SampleValue {
@@ -225,12 +232,12 @@ fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut PseudoRando
         Kind::Gauge { schema, is_float } => (schema, is_float, true),
     };
     let is_reset = numbers.below(20) == 0;
-    let most = if schema == CUSTOM_BUCKETS_SCHEMA { 6 } else { 40 };
+    let max_index = if schema == CUSTOM_BUCKETS_SCHEMA { 6 } else { 40 };
     if is_gauge || is_reset {
         buckets.clear();
     }
     for _ in 0..=numbers.below(3) {
-        *buckets.entry(numbers.below(most) as i32).or_default() += 1 + numbers.below(100);
+        *buckets.entry(numbers.below(max_index) as i32).or_default() += 1 + numbers.below(100);
     }
     let negative = buckets
         .iter()
@@ -252,7 +259,7 @@ fn value(kind: Kind, buckets: &mut BTreeMap<i32, u64>, numbers: &mut PseudoRando
     }
 }
 
-/// Numbers that look like chance.
+/// Deterministic pseudo-random numbers (xorshift).
 struct PseudoRandom(u64);
 
 impl PseudoRandom {

@@ -1,15 +1,18 @@
-//! A series of an answer as chunks: for streamed remote reads, and for Thanos.
+//! Encoded chunks of a merged series, for streamed remote reads and Thanos.
 //!
-//! Chunks come in the order of time and do not overlap. Each is handed on as it is stored, its bytes neither decoded nor copied, unless
-//! - it overlaps another one that is not its like,
-//! - a deletion touches it,
-//! - the reader does not know its encoding ([`SupportedEncodings`]),
-//! - it reaches beyond the range and is to be cut there ([`MergedSeries::encoded_chunks_clipped`]).
+//! Chunks are returned in time order and without overlap. A stored chunk is returned as is, neither
+//! decoded nor copied, unless
 //!
-//! Then its points in the range are encoded anew, with those that overlap it. What was one chunk stays one if its points go together;
-//! of several, each new one has at most 120 points ([`crate::tsdb::chunk::reencode`]).
+//! - it overlaps another chunk that is not identical,
+//! - it has deleted samples,
+//! - the reader does not support its encoding ([`SupportedEncodings`]),
+//! - it exceeds the range and must be clipped ([`MergedSeries::encoded_chunks_clipped`]).
 //!
-//! Lazy: one new chunk is in memory, and those are decoded at once that overlap at one time.
+//! Otherwise its samples in the range are re-encoded ([`crate::tsdb::chunk::reencode`]), merged
+//! with those of overlapping chunks. A single chunk stays a single chunk if its samples fit
+//! together; a chunk from several has at most 120 samples.
+//!
+//! The iterator is lazy: it holds one new chunk and decodes single chunks that overlap each other.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
@@ -22,41 +25,42 @@ use crate::tsdb::query::merged_series::groups::{OverlapGroup, OverlapGroups};
 use crate::tsdb::query::merged_series::{MergedSeries, SampleIter};
 use crate::tsdb::query::source::{Chunk, ChunkData, QueryError};
 
-/// Which encodings a reader knows.
+/// Chunk encodings that a reader supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SupportedEncodings {
-    /// XOR and histograms without start times: what every reader of chunks knows. Start times of others are dropped.
+    /// XOR and histograms without start timestamps, which every reader supports. Start timestamps
+    /// are dropped.
     Baseline,
-    /// All: chunks are handed on whatever their encoding.
+    /// All encodings of [`ChunkEncoding`].
     All,
 }
 
-/// A chunk of an answer; nothing of it is deleted.
+/// Chunk of a query result. None of its samples is deleted.
 #[derive(Clone, Debug)]
 pub struct EncodedChunk {
-    /// Time of its first point, ms.
+    /// Timestamp of the first sample, ms.
     pub mint: i64,
-    /// Time of its last point, ms, or a later one where it was still growing.
+    /// Timestamp of the last sample, ms, or a later one for an open chunk.
     pub maxt: i64,
-    /// How `data` is encoded.
+    /// Codec of the bytes in `data`.
     pub encoding: ChunkEncoding,
-    /// The encoded points.
+    /// Encoded samples, a complete chunk.
     pub data: ChunkData,
 }
 
-/// The chunks of a series; made by [`MergedSeries::encoded_chunks`] and [`MergedSeries::encoded_chunks_clipped`]. After an error it ends.
+/// Iterator over the encoded chunks of a series. An error is the last item.
 pub struct EncodedChunkIter<'a> {
     groups: OverlapGroups<'a>,
     range: TimeRange,
-    /// What reaches beyond these times is cut.
+    /// Range to which chunks are clipped; unlimited if chunks may exceed `range`.
     clip_range: TimeRange,
     readable: SupportedEncodings,
-    /// The group that is being encoded anew.
+    /// Overlap group that is currently re-encoded.
     reencoding: Option<ReencodeRun<'a>>,
 }
 
 impl MergedSeries {
-    /// The chunks that overlap `range`. Those that are handed on as they are may reach beyond it.
+    /// Returns the chunks that overlap `range`. Chunks that need no re-encoding may exceed it.
     #[must_use]
     pub fn encoded_chunks(
         &self,
@@ -72,7 +76,7 @@ impl MergedSeries {
         }
     }
 
-    /// The chunks with the points in `range` and no others.
+    /// Returns chunks with exactly the samples in `range`.
     #[must_use]
     pub fn encoded_chunks_clipped(
         &self,
@@ -94,8 +98,8 @@ impl Iterator for EncodedChunkIter<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(anew) = &mut self.reencoding {
-                match anew.next().transpose() {
+            if let Some(run) = &mut self.reencoding {
+                match run.next().transpose() {
                     Some(Ok(chunk)) => return Some(Ok(chunk.into())),
                     Some(Err(error)) => {
                         self.reencoding = None;
@@ -131,8 +135,8 @@ impl SupportedEncodings {
         }
     }
 
-    /// How the points of such a chunk, or of several, are encoded anew.
-    fn reencode_options(self, only: Option<&Chunk>) -> ReencodeOptions {
+    /// Returns the options to re-encode a single chunk, or a group of several (`None`).
+    fn reencode_options(self, single: Option<&Chunk>) -> ReencodeOptions {
         let plain = EncodingPolicy {
             floats: FloatEncoding::Xor,
             histogram_st_mode: HistogramStMode::WithoutSt,
@@ -140,39 +144,39 @@ impl SupportedEncodings {
         let (encodings, starts) = match self {
             Self::Baseline => (plain, StPolicy::Discard),
             Self::All => (
-                only.map_or(plain, |chunk| EncodingPolicy::from_encoding(chunk.encoding)),
+                single.map_or(plain, |chunk| EncodingPolicy::from_encoding(chunk.encoding)),
                 StPolicy::Preserve,
             ),
         };
         ReencodeOptions {
             encodings,
             starts,
-            max_samples: if only.is_some() { u16::MAX } else { MAX_SAMPLES },
+            max_samples: if single.is_some() { u16::MAX } else { MAX_SAMPLES },
         }
     }
 }
 
-/// A group whose points become new chunks.
+/// Re-encoding of the samples of one overlap group.
 struct ReencodeRun<'a> {
-    points: SampleIter<'a>,
-    recoder: Reencoder,
+    samples: SampleIter<'a>,
+    reencoder: Reencoder,
 }
 
 impl<'a> ReencodeRun<'a> {
     fn new(group: &OverlapGroup<'a>, range: TimeRange, readable: SupportedEncodings) -> Self {
         Self {
-            points: group.samples(range),
-            recoder: Reencoder::new(readable.reencode_options(group.single_chunk())),
+            samples: group.samples(range),
+            reencoder: Reencoder::new(readable.reencode_options(group.single_chunk())),
         }
     }
 
     fn next(&mut self) -> Result<Option<ReencodedChunk>, QueryError> {
-        for point in &mut self.points {
-            if let Some(chunk) = self.recoder.push(&point?) {
+        for sample in &mut self.samples {
+            if let Some(chunk) = self.reencoder.push(&sample?) {
                 return Ok(Some(chunk));
             }
         }
-        Ok(self.recoder.finish())
+        Ok(self.reencoder.finish())
     }
 }
 

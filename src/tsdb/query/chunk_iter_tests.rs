@@ -1,4 +1,5 @@
-//! Chunks of an answer against the points of the series, and where bytes are handed on.
+//! Tests of encoded chunks: they have the samples of the series, and bytes are passed through when
+//! possible.
 
 use super::{EncodedChunk, SupportedEncodings};
 use crate::model::intervals::Intervals;
@@ -16,7 +17,7 @@ use crate::tsdb::query::source::{Chunk, ChunkData, ChunkSeries};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::sync::Arc;
 
-/// A series that several sources have.
+/// Creates a series from the chunks of several sources.
 fn series(sources: Vec<Vec<Chunk>>) -> MergedSeries {
     let mut series = MergedSeries::new(ChunkSeries { labels: labels("x"), chunks: Vec::new() });
     sources.into_iter().for_each(|chunks| series.add_chunks(chunks));
@@ -43,7 +44,7 @@ fn floats(times: impl Iterator<Item = i64>) -> Vec<Sample> {
     times.map(|t| Sample::new(t, SampleValue::Float(t as f64))).collect()
 }
 
-/// Counter histograms that rise.
+/// Returns counter histograms with ascending counts.
 fn counters(times: impl Iterator<Item = i64>) -> Vec<Sample> {
     let value = |t: i64| histogram(3, &[(1, 1 + t as u64), (4, 2)].into(), &[].into());
     times.map(|t| Sample::new(t, SampleValue::Histogram(Box::new(value(t))))).collect()
@@ -54,13 +55,13 @@ fn deleted(chunk: Chunk, mint: i64, maxt: i64) -> Chunk {
     Chunk { deleted_intervals: Some(Arc::new(deleted)), ..chunk }
 }
 
-fn is_handed_on(one: &EncodedChunk, stored: &Chunk) -> bool {
+fn is_passed_through(encoded: &EncodedChunk, stored: &Chunk) -> bool {
     std::ptr::eq(one.data.bytes(), stored.data.bytes())
         && (one.mint, one.maxt, one.encoding) == (stored.mint, stored.maxt, stored.encoding)
 }
 
 #[test]
-fn what_nothing_touches_is_handed_on_also_beyond_the_range_and_where_it_cannot_be_decoded() {
+fn unaffected_chunk_is_passed_through_undecoded() {
     let opaque = Chunk {
         mint: 900,
         maxt: 999,
@@ -73,8 +74,8 @@ fn what_nothing_touches_is_handed_on_also_beyond_the_range_and_where_it_cannot_b
     let series = series(vec![stored.clone()]);
     let found = encoded(&series, TimeRange::new(150, 950), SupportedEncodings::Baseline);
     assert_eq!(found.len(), 3);
-    assert!(found.iter().zip(&stored[1..]).all(|(one, stored)| is_handed_on(one, stored)));
-    // Those that are alike come once.
+    assert!(found.iter().zip(&stored[1..]).all(|(one, stored)| is_passed_through(one, stored)));
+    // Identical chunks are returned once.
     let twice = self::series(vec![stored.clone(), stored.clone()]);
     assert_eq!(encoded(&twice, TimeRange::ALL, SupportedEncodings::All).len(), 4);
     assert!(encoded(&twice, TimeRange::new(300, 899), SupportedEncodings::All).is_empty());
@@ -82,7 +83,7 @@ fn what_nothing_touches_is_handed_on_also_beyond_the_range_and_where_it_cannot_b
 }
 
 #[test]
-fn what_reaches_beyond_the_range_is_cut_where_that_is_wanted() {
+fn clipped_chunks_end_at_the_range() {
     let stored = chunks(&floats(0..400), PLAIN, 100);
     let series = series(vec![stored.clone()]);
     let found: Vec<_> = series
@@ -91,12 +92,12 @@ fn what_reaches_beyond_the_range_is_cut_where_that_is_wanted() {
         .collect();
     let times: Vec<_> = found.iter().map(|chunk| (chunk.mint, chunk.maxt)).collect();
     assert_eq!(times, [(150, 199), (200, 299), (300, 301)]);
-    assert!(is_handed_on(&found[1], &stored[2]));
+    assert!(is_passed_through(&found[1], &stored[2]));
     assert_same(&points(&found), &floats(150..302));
 }
 
 #[test]
-fn a_chunk_that_is_touched_stays_one_and_its_neighbours_are_handed_on() {
+fn chunk_with_deletions_is_reencoded_as_one() {
     let mut stored = chunks(&counters(0..600), PLAIN, 200);
     stored[1] = deleted(stored[1].clone(), 250, 259);
     let series = series(vec![stored.clone()]);
@@ -105,12 +106,12 @@ fn a_chunk_that_is_touched_stays_one_and_its_neighbours_are_handed_on() {
         found.iter().map(|chunk| (chunk.mint, chunk.maxt)).collect::<Vec<_>>(),
         [(0, 199), (200, 399), (400, 599)]
     );
-    assert!(is_handed_on(&found[0], &stored[0]) && is_handed_on(&found[2], &stored[2]));
+    assert!(is_passed_through(&found[0], &stored[0]) && is_passed_through(&found[2], &stored[2]));
     assert_same(&points(&found), &counters((0..250).chain(260..600)));
 }
 
 #[test]
-fn overlapping_chunks_become_chunks_of_120() {
+fn overlapping_chunks_are_reencoded_with_120_samples() {
     let even = chunks(&floats((0..300).step_by(2)), PLAIN, 200);
     let odd = chunks(&floats((1..300).step_by(2)), PLAIN, 200);
     let series = series(vec![even, odd]);
@@ -119,13 +120,13 @@ fn overlapping_chunks_become_chunks_of_120() {
         found.iter().map(|chunk| (chunk.mint, chunk.maxt)).collect::<Vec<_>>(),
         [(0, 119), (120, 239), (240, 299)]
     );
-    // Of those that have to be made only what is wanted is.
+    // Only the requested chunks are re-encoded.
     let found = encoded(&series, TimeRange::new(10, 20), SupportedEncodings::Baseline);
     assert_same(&points(&found), &floats(10..21));
 }
 
 #[test]
-fn a_newer_encoding_is_handed_on_only_to_whom_knows_it() {
+fn newer_encoding_requires_support_of_the_reader() {
     let with_starts = |points: Vec<Sample>| -> Vec<Sample> {
         points.into_iter().map(|point| Sample { start_timestamp: point.t - 1, ..point }).collect()
     };
@@ -134,11 +135,12 @@ fn a_newer_encoding_is_handed_on_only_to_whom_knows_it() {
         let stored = chunks(&own, WITH_STARTS, 120);
         let series = series(vec![stored.clone()]);
         let raw = encoded(&series, TimeRange::ALL, SupportedEncodings::All);
-        assert!(raw.len() == 1 && is_handed_on(&raw[0], &stored[0]));
+        assert!(raw.len() == 1 && is_passed_through(&raw[0], &stored[0]));
         let classic = encoded(&series, TimeRange::ALL, SupportedEncodings::Baseline);
         assert!(classic.len() == 1 && SupportedEncodings::Baseline.supports(classic[0].encoding));
         assert_same(&points(&classic), &plain);
-        // What is touched keeps its encoding and its starts for whom knows them.
+        // A re-encoded chunk keeps its encoding and start timestamps for a reader that supports
+        // them.
         let touched = self::series(vec![vec![deleted(stored[0].clone(), 7, 7)]]);
         let raw = encoded(&touched, TimeRange::ALL, SupportedEncodings::All);
         assert_eq!(raw[0].encoding, stored[0].encoding);
@@ -150,7 +152,7 @@ fn a_newer_encoding_is_handed_on_only_to_whom_knows_it() {
 }
 
 #[test]
-fn what_is_damaged_is_an_error_behind_what_is_whole_and_then_nothing_comes() {
+fn corrupted_chunk_ends_the_iterator_with_an_error() {
     let mut stored = chunks(&floats(0..300), PLAIN, 100);
     stored[1] = deleted(Chunk { data: ChunkData::new([0, 9]), ..stored[1].clone() }, 120, 130);
     let series = series(vec![stored]);
@@ -160,7 +162,7 @@ fn what_is_damaged_is_an_error_behind_what_is_whole_and_then_nothing_comes() {
     assert!(found.next().is_none());
 }
 
-/// Chunks of points of every kind, apart from each other; some with a deletion.
+/// Generates disjoint chunks of samples of all types, some with a deletion.
 fn any_chunks() -> impl Strategy<Value = Vec<Chunk>> {
     let holes = proptest::collection::vec((0usize..20, any::<bool>()), 0..3);
     (arb_samples(), 1u16..200, any::<bool>(), holes).prop_map(
@@ -181,47 +183,64 @@ fn any_chunks() -> impl Strategy<Value = Vec<Chunk>> {
 
 proptest! {
     #[test]
-    fn the_chunks_of_an_answer_have_the_points_of_the_series(
-        mut sources in proptest::collection::vec(any_chunks(), 1..4), twice in 0usize..6, from in -30i64..300, length in 0i64..900,
-        readable in prop_oneof![Just(SupportedEncodings::Baseline), Just(SupportedEncodings::All)], is_cut in any::<bool>(),
+    fn encoded_chunks_have_the_samples_of_the_series(
+        mut sources in proptest::collection::vec(any_chunks(), 1..4),
+        twice in 0usize..6,
+        from in -30i64..300,
+        length in 0i64..900,
+        readable in prop_oneof![Just(SupportedEncodings::Baseline), Just(SupportedEncodings::All)],
+        is_cut in any::<bool>(),
     ) {
-        // A source that is there twice, as when a crash left both.
+        // A duplicate source, as after a crash that left both blocks.
         if let Some(again) = sources.get(twice).cloned() {
             sources.push(again);
         }
         let stored: Vec<Chunk> = sources.iter().flatten().cloned().collect();
         let series = series(sources);
         let range = TimeRange::new(from, from + length);
-        let found = if is_cut { series.encoded_chunks_clipped(range, readable) } else { series.encoded_chunks(range, readable) };
+        let found = if is_cut {
+            series.encoded_chunks_clipped(range, readable)
+        } else {
+            series.encoded_chunks(range, readable)
+        };
         let found: Vec<EncodedChunk> = found.map(Result::unwrap).collect();
-        prop_assert!(found.is_sorted_by(|a, b| a.maxt < b.mint), "they overlap");
+        prop_assert!(found.is_sorted_by(|a, b| a.maxt < b.mint), "chunks overlap");
         for chunk in &found {
-            prop_assert!(readable.supports(chunk.encoding) && range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
+            prop_assert!(readable.supports(chunk.encoding));
+            prop_assert!(range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
             let own = points(std::slice::from_ref(chunk));
             prop_assert_eq!(own.first().map(|one| one.t), Some(chunk.mint));
             prop_assert_eq!(own.last().map(|one| one.t), Some(chunk.maxt));
-            let overlapped = stored.iter().filter(|old| old.mint <= chunk.maxt && chunk.mint <= old.maxt).count();
-            prop_assert!(stored.iter().any(|old| is_handed_on(chunk, old)) || overlapped < 2 || own.len() <= 200, "too long");
+            let overlaps = |old: &&Chunk| old.mint <= chunk.maxt && chunk.mint <= old.maxt;
+            let overlapped = stored.iter().filter(overlaps).count();
+            let is_stored = stored.iter().any(|old| is_passed_through(chunk, old));
+            prop_assert!(is_stored || overlapped < 2 || own.len() <= 200, "too many samples");
             prop_assert!(!is_cut || (range.contains(chunk.mint) && range.contains(chunk.maxt)));
         }
-        // Whatever can be handed on is.
+        // Every chunk that can be passed through is.
         for old in &stored {
-            let alone = stored.iter().all(|other| other.overlaps(range) <= (other.maxt < old.mint || old.maxt < other.mint || std::ptr::eq(other, old)));
-            if old.overlaps(range) && alone && old.is_fully_selected(if is_cut { range } else { TimeRange::ALL }) && readable.supports(old.encoding) {
-                prop_assert!(found.iter().any(|chunk| is_handed_on(chunk, old)));
+            let is_apart = |other: &Chunk| {
+                other.maxt < old.mint || old.maxt < other.mint || std::ptr::eq(other, old)
+            };
+            let alone = stored.iter().all(|other| other.overlaps(range) <= is_apart(other));
+            let clip_range = if is_cut { range } else { TimeRange::ALL };
+            let is_selected = old.overlaps(range) && old.is_fully_selected(clip_range);
+            if is_selected && alone && readable.supports(old.encoding) {
+                prop_assert!(found.iter().any(|chunk| is_passed_through(chunk, old)));
             }
         }
         let expected = series.samples(range).map(Result::unwrap).map(|point| match readable {
             SupportedEncodings::Baseline => Sample { start_timestamp: 0, ..point },
             SupportedEncodings::All => point,
         });
-        let found: Vec<Sample> = points(&found).into_iter().filter(|point| range.contains(point.t)).collect();
+        let found: Vec<Sample> =
+            points(&found).into_iter().filter(|point| range.contains(point.t)).collect();
         assert_same(&found, &expected.collect::<Vec<_>>());
     }
 }
 
 #[test]
-fn no_chunk_made_of_several_is_longer_than_120() {
+fn merged_chunks_have_at_most_120_samples() {
     let sources: Vec<Vec<Chunk>> =
         (0..3).map(|n| chunks(&counters((n..900).step_by(3)), PLAIN, 200)).collect();
     let found = encoded(&series(sources), TimeRange::ALL, SupportedEncodings::Baseline);

@@ -1,4 +1,5 @@
-//! The tests that every [`BlockSource`] must pass: matchers of all kinds × ranges, against the points it should hold.
+//! Checks that every [`BlockSource`] must pass: all kinds of matchers and ranges, against the
+//! expected samples.
 
 use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
@@ -10,8 +11,10 @@ use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, ChunkSeries};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Asserts that `source` holds exactly these series and samples and answers as [`BlockSource`] promises. Give it a few
-/// series with some labels that not all of them have; its work grows with series × labels.
+/// Asserts that `source` has exactly these series and samples and satisfies the contract of
+/// [`BlockSource`].
+///
+/// Use a few series, some of whose labels are not in all of them: the cost is series × labels.
 pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<FloatSample>>) {
     check_overlapping(source, expected);
     for series in source.select(&[all()], TimeRange::ALL).unwrap() {
@@ -21,7 +24,7 @@ pub(crate) fn check(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Fl
     }
 }
 
-/// As [`check`], of a source whose chunks may overlap.
+/// Same as [`check`], for a source whose chunks may overlap.
 pub(crate) fn check_overlapping(
     source: &dyn BlockSource,
     expected: &BTreeMap<Labels, Vec<FloatSample>>,
@@ -33,7 +36,7 @@ pub(crate) fn check_overlapping(
     );
 }
 
-/// The same for points of every kind.
+/// Same as [`check`], for samples of all types.
 pub(crate) fn check_points(source: &dyn BlockSource, expected: &BTreeMap<Labels, Vec<Sample>>) {
     let selectors = selectors(expected);
     for range in ranges(expected) {
@@ -44,25 +47,34 @@ pub(crate) fn check_points(source: &dyn BlockSource, expected: &BTreeMap<Labels,
     }
 }
 
-/// What a source promises of series and chunks, whatever they hold.
+/// Checks the contract for series and chunks, independent of their content.
 fn check_source(source: &dyn BlockSource, matchers: &[Matcher], range: TimeRange) {
-    let what = || format!("{matchers:?} in {range:?}");
+    let context = || format!("{matchers:?} in {range:?}");
     let answer: Vec<ChunkSeries> =
         source.select(matchers, range).unwrap().map(|series| series.unwrap()).collect();
-    assert!(answer.is_sorted_by(|a, b| a.labels < b.labels), "labels rise: {}", what());
+    assert!(
+        answer.is_sorted_by(|a, b| a.labels < b.labels),
+        "labels are not ascending: {}",
+        context()
+    );
     for series in &answer {
-        assert!(satisfies(&series.labels, matchers), "{} is selected: {}", series.labels, what());
-        assert!(!series.chunks.is_empty(), "{} has no chunk: {}", series.labels, what());
+        assert!(
+            satisfies(&series.labels, matchers),
+            "{} does not match: {}",
+            series.labels,
+            context()
+        );
+        assert!(!series.chunks.is_empty(), "{} has no chunk: {}", series.labels, context());
         assert!(
             series.chunks.iter().all(|chunk| chunk.overlaps(range)),
             "{}: {}",
             series.labels,
-            what()
+            context()
         );
     }
 }
 
-/// Selects every series.
+/// Returns a matcher that selects every series.
 fn all() -> Matcher {
     Matcher::new(MatchType::Equal, "no_such_label", "").unwrap()
 }
@@ -79,7 +91,7 @@ fn check_answer(
         let points: Vec<Sample> = series.samples(range).map(|point| point.unwrap()).collect();
         for chunk in series.chunks() {
             let all = series.samples(TimeRange::new(chunk.mint, chunk.maxt)).count();
-            assert!(all > 0, "a chunk of {} has no sample between its own times", series.labels());
+            assert!(all > 0, "chunk of {} has no samples in its time range", series.labels());
         }
         let floats = points.iter().filter_map(|point| match point.value {
             SampleValue::Float(v) => Some(FloatSample::new(point.t, v)),
@@ -87,7 +99,7 @@ fn check_answer(
         });
         let samples: Vec<FloatSample> =
             series.float_samples(range).map(|sample| sample.unwrap()).collect();
-        assert_eq!(samples, floats.collect::<Vec<_>>(), "the floats of {}", series.labels());
+        assert_eq!(samples, floats.collect::<Vec<_>>(), "floats of {}", series.labels());
         if !points.is_empty() {
             found.insert(series.labels().clone(), points);
         }
@@ -112,7 +124,7 @@ fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
             .all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
 }
 
-/// Everything, nothing, and ranges that begin or end at, before and after samples.
+/// Returns unlimited, empty, and partial ranges that begin or end at, before and after samples.
 fn ranges(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<TimeRange> {
     let times: BTreeSet<i64> = expected.values().flatten().map(|point| point.t).collect();
     let mut ranges = vec![TimeRange::ALL, TimeRange::new(1, 0), TimeRange::new(i64::MAX, i64::MIN)];
@@ -135,7 +147,7 @@ fn ranges(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<TimeRange> {
     ranges
 }
 
-/// Matchers of all kinds on every label and on one that is not there, alone and together.
+/// Returns matchers of all kinds on every label and on a missing one, alone and combined.
 fn selectors(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<Vec<Matcher>> {
     let mut values: BTreeMap<&str, BTreeSet<&str>> =
         BTreeMap::from([("no_such_label", BTreeSet::from(["x"]))]);
@@ -164,7 +176,8 @@ fn selectors(expected: &BTreeMap<Labels, Vec<Sample>>) -> Vec<Vec<Matcher>> {
         }
     }
     let single: Vec<Matcher> = selectors.iter().flatten().cloned().collect();
-    // Pairs of each with a neighbour further and further away, so that all kinds and labels meet.
+    // Pair each matcher with neighbors at growing distances, so that all kinds and labels are
+    // combined.
     for distance in [1, 7, single.len() / 2] {
         let pairs = single.iter().zip(single.iter().cycle().skip(distance));
         selectors.extend(pairs.map(|(a, b)| vec![a.clone(), b.clone()]));
@@ -201,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_source_passes() {
+    fn correct_source_passes() {
         let (source, model) = example();
         check(&source, &model);
         check(&FixedSource::default(), &BTreeMap::new());
@@ -209,7 +222,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "is not Some")]
-    fn a_missing_chunk_is_found() {
+    fn missing_chunk_is_detected() {
         let (mut source, model) = example();
         source.0.values_mut().for_each(|chunks| drop(chunks.remove(1)));
         check(&source, &model);
@@ -217,7 +230,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "overlap")]
-    fn overlapping_chunks_are_found() {
+    fn overlapping_chunks_are_detected() {
         let (mut source, model) = example();
         source.0.values_mut().for_each(|chunks| chunks.insert(0, chunks[0].clone()));
         check(&source, &model);

@@ -1,4 +1,4 @@
-//! A source for tests: series that are given, each with runs of samples as its chunks.
+//! Source for tests with given series and chunks.
 
 use crate::model::float_sample::FloatSample;
 use crate::model::labels::{Labels, LabelsBuilder};
@@ -11,7 +11,7 @@ use crate::tsdb::query::source::{
 };
 use std::collections::BTreeMap;
 
-/// Series and the chunks of each.
+/// Chunks by label set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FixedSource(pub(crate) BTreeMap<Labels, Vec<Chunk>>);
 
@@ -34,7 +34,7 @@ impl BlockSource for FixedSource {
     }
 }
 
-/// A chunk of these samples, which rise.
+/// Encodes samples with ascending timestamps as an XOR chunk.
 pub(crate) fn chunk(samples: &[FloatSample]) -> Chunk {
     let mut chunk = XorChunk::new();
     samples.iter().for_each(|sample| chunk.append(sample.t, sample.v));
@@ -48,7 +48,7 @@ pub(crate) fn chunk(samples: &[FloatSample]) -> Chunk {
     }
 }
 
-/// The label set `{a="…"}`.
+/// Returns the label set `{a="…"}`.
 pub(crate) fn labels(value: &str) -> Labels {
     [("a", value)].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap()
 }

@@ -1,7 +1,8 @@
-//! A series of an answer, and its points as one stream in the order of time.
+//! Merged series: the chunks of all sources, and their samples as one stream in time order.
 //!
-//! Of points at the same time the one of the later chunk wins, "later" meaning the order in which the chunks were given: the
-//! sources in their order, and each source's chunks in its order. How chunks are merged stands in `merger`.
+//! If several chunks have a sample at the same timestamp, the one added last wins: sources in their
+//! order, and the chunks of a source in theirs. `merger` merges the chunks; [`groups`] finds the
+//! ones that overlap.
 
 pub mod groups;
 mod merger;
@@ -20,21 +21,21 @@ use crate::tsdb::query::merged_series::merger::{
 };
 use crate::tsdb::query::source::{Chunk, ChunkSeries, QueryError};
 
-/// One series and its chunks from all sources.
+/// Series of a query result with its chunks from all sources.
 #[derive(Debug, Clone)]
 pub struct MergedSeries {
     labels: Labels,
-    /// By `mint`.
+    /// Chunks, sorted by `mint`.
     chunks: Vec<RankedChunk>,
 }
 
 impl MergedSeries {
-    /// The series as one source has it.
+    /// Creates a series from the chunks of one source.
     #[must_use]
     pub fn new(series: ChunkSeries) -> Self {
-        let mut own = Self { labels: series.labels, chunks: Vec::new() };
-        own.add_chunks(series.chunks);
-        own
+        let mut merged = Self { labels: series.labels, chunks: Vec::new() };
+        merged.add_chunks(series.chunks);
+        merged
     }
 
     /// Adds the chunks of a later source.
@@ -46,38 +47,38 @@ impl MergedSeries {
         self.chunks.sort_by_key(|ranked| ranked.chunk.mint);
     }
 
-    /// The labels.
+    /// Returns the label set of the series.
     #[must_use]
     pub fn labels(&self) -> &Labels {
         &self.labels
     }
 
-    /// The chunks, by their `mint`; those of different sources may overlap.
+    /// Iterates over the chunks, sorted by `mint`. Chunks of different sources may overlap.
     pub fn chunks(&self) -> impl ExactSizeIterator<Item = &Chunk> {
         self.chunks.iter().map(|ranked| &ranked.chunk)
     }
 
-    /// The points in `range`, each time once and rising. What a histogram says of a counter reset before it is forgotten where the
-    /// point before it is of another chunk.
+    /// Returns the samples in `range` with unique, ascending timestamps. The counter reset hint of
+    /// a histogram is cleared if the previous sample is from another chunk.
     #[must_use]
     pub fn samples(&self, range: TimeRange) -> SampleIter<'_> {
         SampleIter::new(&self.labels, &self.chunks, range)
     }
 
-    /// Those of [`Self::samples`] that are floats.
+    /// Returns only the float samples of [`Self::samples`].
     #[must_use]
     pub fn float_samples(&self, range: TimeRange) -> FloatSampleIter<'_> {
         FloatSampleIter(SampleIterRepr::new(&self.labels, &self.chunks, range))
     }
 }
 
-/// The points of a series in a range; made by [`MergedSeries::samples`]. After an error it ends.
+/// Iterator of [`MergedSeries::samples`]. An error is the last item.
 pub struct SampleIter<'a>(SampleIterRepr<'a>);
 
-/// The float samples of a series in a range; made by [`MergedSeries::samples`]. After an error it ends.
+/// Iterator of [`MergedSeries::float_samples`]. An error is the last item.
 pub struct FloatSampleIter<'a>(SampleIterRepr<'a>);
 
-/// Where all chunks are of floats they are merged as such.
+/// Merger for float chunks only, which is cheaper, or for all types.
 enum SampleIterRepr<'a> {
     Floats(SampleMerger<'a, FloatIter<'a>>),
     Any(SampleMerger<'a, AnyChunkIter<'a>>),
@@ -85,8 +86,9 @@ enum SampleIterRepr<'a> {
 
 impl<'a> SampleIterRepr<'a> {
     fn new(labels: &'a Labels, chunks: &'a [RankedChunk], range: TimeRange) -> Self {
-        let mut wanted = chunks.iter().filter(|ranked| ranked.chunk.overlaps(range));
-        if wanted.all(|ranked| FloatEncoding::from_chunk_encoding(ranked.chunk.encoding).is_some())
+        let mut selected = chunks.iter().filter(|ranked| ranked.chunk.overlaps(range));
+        if selected
+            .all(|ranked| FloatEncoding::from_chunk_encoding(ranked.chunk.encoding).is_some())
         {
             Self::Floats(SampleMerger::new(labels, chunks, range))
         } else {
@@ -108,7 +110,7 @@ impl Iterator for SampleIter<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         match &mut self.0 {
             SampleIterRepr::Floats(floats) => floats.next().map(|float| float.map(Sample::from)),
-            SampleIterRepr::Any(points) => points.next(),
+            SampleIterRepr::Any(samples) => samples.next(),
         }
     }
 }
@@ -122,7 +124,7 @@ impl Iterator for FloatSampleIter<'_> {
             SampleIterRepr::Floats(floats) => {
                 floats.next().map(|float| float.map(|float| float.sample))
             }
-            SampleIterRepr::Any(points) => points.find_map(|point| match point {
+            SampleIterRepr::Any(samples) => samples.find_map(|sample| match sample {
                 Ok(Sample { t, value: SampleValue::Float(v), .. }) => {
                     Some(Ok(FloatSample::new(t, v)))
                 }
@@ -133,7 +135,7 @@ impl Iterator for FloatSampleIter<'_> {
     }
 }
 
-/// A float with its start.
+/// Float sample with its start timestamp.
 #[derive(Clone, Copy)]
 struct FloatWithSt {
     start: i64,
@@ -183,7 +185,7 @@ impl<'a> ChunkDecoder<'a> for FloatIter<'a> {
     type Sample = FloatWithSt;
 
     fn start(encoding: ChunkEncoding, bytes: &'a [u8]) -> Self {
-        // Asked for only where all chunks are of floats.
+        // Called only if all chunks have floats.
         FloatIter::new(FloatEncoding::from_chunk_encoding(encoding).unwrap_or_default(), bytes)
     }
 

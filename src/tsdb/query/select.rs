@@ -1,7 +1,7 @@
-//! Series out of several sources as one stream, ordered by their labels.
+//! Selection of series from several sources, as one stream ordered by labels.
 //!
-//! A series that several sources have comes once, with the chunks of all of them. Lazy: of each source one series is
-//! held, and its next one is made when that was handed on.
+//! A series of several sources is returned once, with the chunks of all of them. The stream is
+//! lazy: it holds one series per source.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -10,13 +10,15 @@ use crate::tsdb::query::source::{BlockSource, ChunkSeries, ChunkSeriesSet, Query
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-/// The series of all sources that satisfy every matcher, with their chunks that overlap `range`.
+/// Returns the series of all sources that satisfy every matcher, with their chunks that overlap
+/// `range`.
 ///
-/// Where two sources have a sample at the same time, the later one in `sources` wins. A series may turn out to have no
-/// sample in the range: chunks are not decoded here.
+/// If two sources have a sample at the same timestamp, the later one in `sources` wins. Chunks are
+/// not decoded here, so a series may have no sample in the range.
+///
 ///
 /// # Errors
-/// [`QueryError`] where a source can't be read; also in the stream, which ends there.
+/// [`QueryError`] if a source cannot be read. The stream can also return it, as its last item.
 pub fn select<'a>(
     sources: &[&'a dyn BlockSource],
     matchers: &[Matcher],
@@ -25,28 +27,28 @@ pub fn select<'a>(
     merge(sources.iter().map(|source| source.select(matchers, range)).collect::<Result<_, _>>()?)
 }
 
-/// The series of several answers as one.
+/// Merges the series of several sources.
 ///
-/// Where two have a sample at the same time, the later one in `sets` wins.
+/// If two have a sample at the same timestamp, the later one in `sets` wins.
 ///
 /// # Errors
-/// [`QueryError`] where the first series of one can't be read.
+/// [`QueryError`] if the first series of a set cannot be read.
 pub fn merge(sets: Vec<ChunkSeriesSet<'_>>) -> Result<SeriesSet<'_>, QueryError> {
-    let mut heads = BinaryHeap::with_capacity(sets.len());
+    let mut cursors = BinaryHeap::with_capacity(sets.len());
     for (source, mut rest) in sets.into_iter().enumerate() {
         if let Some(series) = rest.next().transpose()? {
-            heads.push(Reverse(SourceCursor { series, source, rest }));
+            cursors.push(Reverse(SourceCursor { series, source, rest }));
         }
     }
-    Ok(SeriesSet { cursors: heads })
+    Ok(SeriesSet { cursors })
 }
 
-/// Series of several sources, ordered by labels; made by [`select`].
+/// Stream of merged series, ordered by labels; returned by [`select`] and [`merge`].
 pub struct SeriesSet<'a> {
     cursors: BinaryHeap<Reverse<SourceCursor<'a>>>,
 }
 
-/// The next series of a source, and those behind it.
+/// Next series of a source, and the iterator over the others.
 struct SourceCursor<'a> {
     series: ChunkSeries,
     source: usize,
@@ -74,7 +76,7 @@ impl SeriesSet<'_> {
         while self
             .cursors
             .peek()
-            .is_some_and(|Reverse(head)| head.series.labels == *series.labels())
+            .is_some_and(|Reverse(cursor)| cursor.series.labels == *series.labels())
         {
             if let Some(same) = self.pop_lowest()? {
                 series.add_chunks(same.chunks);
@@ -83,22 +85,22 @@ impl SeriesSet<'_> {
         Ok(Some(series))
     }
 
-    /// Takes the series with the lowest labels, of equal ones that of the first source.
+    /// Removes the series with the lowest labels; of equal ones, that of the first source.
     fn pop_lowest(&mut self) -> Result<Option<ChunkSeries>, QueryError> {
-        let Some(Reverse(mut head)) = self.cursors.pop() else {
+        let Some(Reverse(mut cursor)) = self.cursors.pop() else {
             return Ok(None);
         };
-        let Some(next) = head.rest.next().transpose()? else {
-            return Ok(Some(head.series));
+        let Some(next) = cursor.rest.next().transpose()? else {
+            return Ok(Some(cursor.series));
         };
-        if next.labels <= head.series.labels {
+        if next.labels <= cursor.series.labels {
             return Err(QueryError::Corrupted(format!(
-                "series {} stands behind {}",
-                next.labels, head.series.labels
+                "series {} follows {}",
+                next.labels, cursor.series.labels
             )));
         }
-        let series = std::mem::replace(&mut head.series, next);
-        self.cursors.push(Reverse(head));
+        let series = std::mem::replace(&mut cursor.series, next);
+        self.cursors.push(Reverse(cursor));
         Ok(Some(series))
     }
 }

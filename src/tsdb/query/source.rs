@@ -1,8 +1,9 @@
-//! What a query reads from: the seam that the head and every block implement.
+//! Data sources of queries: the trait that the head and every block implement.
 //!
-//! A source answers with series sorted by their labels; each series lists its chunks in the order of their time (late ones of the head last). A chunk
-//! is bytes that stay valid as long as the [`ChunkData`] lives (shared memory, or a pinned mapped file): no lock is
-//! held while it is read. The answer is lazy, and its matchers are the source's own by then: it borrows the source alone.
+//! A source returns series sorted by labels, and for each series its chunks in time order,
+//! out-of-order chunks of the head last. The bytes of a chunk stay valid as long as its
+//! [`ChunkData`] lives (shared memory, or a pinned mapped file), so no lock is held while a chunk
+//! is read. The result is lazy and borrows only the source, not the matchers.
 //!
 //! Every source passes the tests of `conformance`.
 
@@ -13,14 +14,16 @@ use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use std::sync::Arc;
 
-/// A part of the stored data that can be queried by itself.
+/// Part of the stored data that can be queried: the head or a block.
 pub trait BlockSource: Send + Sync {
-    /// The series that satisfy every matcher, sorted by labels, with the chunks that overlap `range`. No labels come
-    /// twice, and a series without such a chunk is left out. An absent label has the empty value; no matcher at all
-    /// selects nothing.
+    /// Returns the series that satisfy every matcher, sorted by labels, with the chunks that
+    /// overlap `range`.
+    ///
+    /// Label sets are unique. A series without such a chunk is omitted. An absent label has the
+    /// empty value. An empty list of matchers selects nothing.
     ///
     /// # Errors
-    /// [`QueryError`] where the data can't be read.
+    /// [`QueryError`] if the stored data cannot be read.
     fn select(
         &self,
         matchers: &[Matcher],
@@ -28,62 +31,64 @@ pub trait BlockSource: Send + Sync {
     ) -> Result<ChunkSeriesSet<'_>, QueryError>;
 }
 
-/// Series with their chunks, sorted by labels, made one by one as they are asked for.
+/// Lazy iterator over series with their chunks, sorted by labels.
 pub type ChunkSeriesSet<'a> = Box<dyn Iterator<Item = Result<ChunkSeries, QueryError>> + Send + 'a>;
 
-/// One series and its chunks in a range.
+/// Series of one source with its chunks in a range.
 #[derive(Debug, Clone)]
 pub struct ChunkSeries {
-    /// The labels of the series.
+    /// Label set of the series.
     pub labels: Labels,
-    /// Its chunks. Those of a block and those of samples that came in order are sorted by `mint` and do not overlap; behind them stand those of
-    /// late samples, which may overlap anything. Where two have a sample at the same time, the later one in this list wins.
+    /// Chunks of the series. In-order chunks come first, sorted by `mint` and without overlap. They
+    /// are followed by out-of-order chunks of the head, which may overlap any other. If two chunks
+    /// have a sample at the same timestamp, the later one in this list wins.
     pub chunks: Vec<Chunk>,
 }
 
-/// A chunk: an encoded run of samples. All of them lie between `mint` and `maxt`.
+/// Encoded samples with timestamps from `mint` to `maxt`.
 #[derive(Debug, Clone)]
 pub struct Chunk {
-    /// Time of its first sample, ms.
+    /// Timestamp of the first sample, ms.
     pub mint: i64,
-    /// Time of its last sample, ms, or a later one where it is still growing.
+    /// Timestamp of the last sample, ms, or a later one for an open chunk.
     pub maxt: i64,
-    /// How `data` is encoded.
+    /// Codec of the bytes in `data`.
     pub encoding: ChunkEncoding,
-    /// The encoded samples, without the header and checksum of any file.
+    /// Encoded samples, without the header and checksum of a file.
     pub data: ChunkData,
-    /// Samples at these times are deleted: they are in `data`, and no reader gets them.
+    /// Deleted time ranges. Their samples are still in `data`; readers skip them.
     pub deleted_intervals: Option<Arc<Intervals>>,
 }
 
 impl Chunk {
-    /// Whether the chunk may have samples in the range. A range that ends before it begins has none.
+    /// Returns `true` if the chunk may have samples in `range`. A range with `mint` > `maxt`
+    /// contains nothing.
     #[must_use]
     pub fn overlaps(&self, range: TimeRange) -> bool {
         range.mint <= range.maxt && range.overlaps(TimeRange::new(self.mint, self.maxt))
     }
 
-    /// Whether all of its samples are in the range, and none is deleted.
+    /// Returns `true` if all samples are in `range` and none is deleted.
     #[must_use]
     pub fn is_fully_selected(&self, range: TimeRange) -> bool {
-        let times = TimeRange::new(self.mint, self.maxt);
-        let is_touched =
-            self.deleted_intervals.as_ref().is_some_and(|deleted| deleted.overlaps(times));
-        range.contains(self.mint) && range.contains(self.maxt) && !is_touched
+        let chunk_range = TimeRange::new(self.mint, self.maxt);
+        let has_deletions =
+            self.deleted_intervals.as_ref().is_some_and(|deleted| deleted.overlaps(chunk_range));
+        range.contains(self.mint) && range.contains(self.maxt) && !has_deletions
     }
 }
 
-/// The bytes of a chunk, kept alive by whatever owns them.
+/// Reference-counted bytes of a chunk.
 #[derive(Clone)]
 pub struct ChunkData(Arc<dyn AsRef<[u8]> + Send + Sync>);
 
 impl ChunkData {
-    /// Takes shared bytes, such as a part of a mapped file with its mapping.
+    /// Wraps shared bytes, such as a part of a mapped file with its mapping.
     pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         Self(Arc::new(bytes))
     }
 
-    /// The encoded samples.
+    /// Returns the encoded samples.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         (*self.0).as_ref()
@@ -96,10 +101,10 @@ impl std::fmt::Debug for ChunkData {
     }
 }
 
-/// Why a query has no answer, or none that is whole.
+/// Error of a query that returns no result, or only a part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// Stored data that can't be read; the text names file and offset.
-    #[error("damaged data: {0}")]
+    /// Stored data cannot be read. The string includes the series or the file and offset.
+    #[error("corrupted data: {0}")]
     Corrupted(String),
 }

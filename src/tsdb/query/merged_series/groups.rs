@@ -1,6 +1,7 @@
-//! Which chunks of a series belong together because they overlap. Pure.
+//! Overlap groups: chunks of a series that overlap in time.
 //!
-//! Chunks come in the order of their `mint`, so that a group ends where one begins behind all before it. Groups do not overlap each other.
+//! Chunks are sorted by `mint`. A group ends before the first chunk that begins after all its
+//! predecessors end, so groups do not overlap each other.
 
 use crate::model::labels::Labels;
 use crate::model::time::TimeRange;
@@ -8,7 +9,7 @@ use crate::tsdb::query::merged_series::merger::RankedChunk;
 use crate::tsdb::query::merged_series::{MergedSeries, SampleIter};
 use crate::tsdb::query::source::Chunk;
 
-/// The groups of a series in the order of time; made by [`MergedSeries::groups`].
+/// Iterator of [`MergedSeries::groups`], in time order.
 #[derive(Clone, Debug)]
 pub struct OverlapGroups<'a> {
     labels: &'a Labels,
@@ -16,17 +17,17 @@ pub struct OverlapGroups<'a> {
     range: TimeRange,
 }
 
-/// Chunks that overlap, directly or by way of others; or one that stands alone.
+/// Chunks that overlap directly or transitively, or a single chunk.
 #[derive(Clone, Debug)]
 pub struct OverlapGroup<'a> {
     labels: &'a Labels,
     chunks: &'a [RankedChunk],
     times: TimeRange,
-    only: Option<&'a Chunk>,
+    single: Option<&'a Chunk>,
 }
 
 impl MergedSeries {
-    /// Its chunks that overlap `range`, together with those that they overlap.
+    /// Groups the chunks that overlap `range` with the ones that they overlap.
     #[must_use]
     pub fn groups(&self, range: TimeRange) -> OverlapGroups<'_> {
         OverlapGroups { labels: &self.labels, unread: &self.chunks, range }
@@ -37,46 +38,51 @@ impl<'a> Iterator for OverlapGroups<'a> {
     type Item = OverlapGroup<'a>;
 
     fn next(&mut self) -> Option<OverlapGroup<'a>> {
-        let wanted = |ranked: &RankedChunk| ranked.chunk.overlaps(self.range);
-        let begin = self.unread.iter().position(wanted)?;
-        let chunks = self.unread.get(begin..)?;
+        let is_selected = |ranked: &RankedChunk| ranked.chunk.overlaps(self.range);
+        let start = self.unread.iter().position(is_selected)?;
+        let chunks = self.unread.get(start..)?;
         let first = &chunks.first()?.chunk;
         let mut times = TimeRange::new(first.mint, first.maxt);
-        let (mut is_only, mut end) = (true, 1);
+        let (mut is_single, mut end) = (true, 1);
         while let Some(next) = chunks.get(end).filter(|next| next.chunk.mint <= times.maxt) {
             end += 1;
-            if wanted(next) {
+            if is_selected(next) {
                 times.maxt = times.maxt.max(next.chunk.maxt);
-                is_only = is_only && is_identical(first, &next.chunk);
+                is_single = is_single && is_identical(first, &next.chunk);
             }
         }
         let (chunks, unread) = chunks.split_at(end);
         self.unread = unread;
-        Some(OverlapGroup { labels: self.labels, chunks, times, only: is_only.then_some(first) })
+        Some(OverlapGroup {
+            labels: self.labels,
+            chunks,
+            times,
+            single: is_single.then_some(first),
+        })
     }
 }
 
 impl OverlapGroups<'_> {
-    /// From now on there are none.
+    /// Discards the remaining groups.
     pub(in crate::tsdb::query) fn finish(&mut self) {
         self.unread = &[];
     }
 }
 
 impl<'a> OverlapGroup<'a> {
-    /// From the beginning of the first chunk to the end of the last, ms.
+    /// Returns the range from the first to the last timestamp of the group, both inclusive.
     #[must_use]
     pub fn range(&self) -> TimeRange {
         self.times
     }
 
-    /// The chunk that stands alone; several that are alike count as one.
+    /// Returns the single chunk of the group. Identical chunks count as one.
     #[must_use]
     pub fn single_chunk(&self) -> Option<&'a Chunk> {
-        self.only
+        self.single
     }
 
-    /// The points of these chunks in `range`, as [`MergedSeries::samples`].
+    /// Returns the samples of these chunks in `range`, as [`MergedSeries::samples`] does.
     #[must_use]
     pub fn samples(&self, range: TimeRange) -> SampleIter<'a> {
         SampleIter::new(self.labels, self.chunks, range)

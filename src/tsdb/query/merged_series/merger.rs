@@ -1,13 +1,14 @@
-//! The chunks of one series, decoded and merged into one stream that rises in time.
+//! K-way merge of the chunks of one series into samples with ascending timestamps.
 //!
-//! Chunks are decoded one after another, only as far as samples are asked for; several at once only
-//! where they overlap. Those stand in a heap, so that a sample costs the logarithm of the number of
-//! chunks that overlap at its time.
-//! What a chunk is decoded to is the [`ChunkDecoder`]'s business: floats are merged as floats, which costs less than to merge
-//! values of every kind.
+//! A chunk is decoded only as far as samples are requested, several at once only if they overlap.
+//! Open chunks are in a heap, so a sample costs the logarithm of the number of chunks that overlap
+//! at its timestamp. The merger is generic over the [`ChunkDecoder`]: merging floats is cheaper
+//! than merging samples of all types.
 //!
-//! Whether a histogram follows a counter reset is known only of neighbours of one chunk. So a sample that comes behind one of another
-//! chunk forgets what is said of the sample before it, as with Prometheus (`storage/merge.go`).
+//! Counter resets are known only between neighbors in the same chunk. The hint of a sample is
+//! therefore cleared if the previous sample is from another chunk.
+//!
+//! Source: `storage/merge.go` of Prometheus.
 
 use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
@@ -16,46 +17,47 @@ use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::query::source::{Chunk, QueryError};
 
-/// A chunk of a series and its place among those of all sources: of samples at the same time that of the greater rank stands.
+/// Chunk of a series with its rank among all sources. Of samples at the same timestamp, the one
+/// with the highest rank wins.
 #[derive(Debug, Clone)]
 pub(super) struct RankedChunk {
     pub(super) chunk: Chunk,
     pub(super) rank: usize,
 }
 
-/// What a chunk is decoded to.
+/// Sample that a decoder returns.
 pub(super) trait DecodedSample {
-    /// Its time, ms.
+    /// Returns the timestamp, ms.
     fn t(&self) -> i64;
-    /// Forgets what is said of the sample before it.
+    /// Clears the counter reset hint, except that of a gauge.
     fn clear_reset_hint(&mut self);
 }
 
-/// Decodes a chunk.
+/// Decoder of the samples of one chunk.
 pub(super) trait ChunkDecoder<'a>: Sized {
     type Sample: DecodedSample;
 
-    /// Begins with the first sample of `bytes`.
+    /// Creates a decoder that begins with the first sample of `bytes`.
     fn start(encoding: ChunkEncoding, bytes: &'a [u8]) -> Self;
 
-    /// The next sample.
+    /// Returns the next sample.
     fn next(&mut self) -> Option<Result<Self::Sample, ChunkError>>;
 }
 
-/// The samples of a series in a range. After an error it ends.
+/// Iterator over the samples of a series in a range. An error is the last item.
 pub(super) struct SampleMerger<'a, D: ChunkDecoder<'a>> {
     labels: &'a Labels,
     range: TimeRange,
     unread: &'a [RankedChunk],
-    /// The chunks being decoded; more than one only where they overlap. A binary heap: none has an
-    /// earlier sample than its parent.
+    /// Binary min-heap of the chunks being decoded, by timestamp of their next sample. More than
+    /// one only if they overlap.
     open: Vec<ChunkCursor<'a, D>>,
-    /// The rank of the chunk that the last sample came from.
+    /// Rank of the chunk of the last sample.
     last_rank: Option<usize>,
 }
 
 struct ChunkCursor<'a, D: ChunkDecoder<'a>> {
-    /// The sample that comes next.
+    /// Next sample of the chunk.
     head: D::Sample,
     rest: D,
     deleted: Option<&'a Intervals>,
@@ -84,7 +86,7 @@ impl<'a, D: ChunkDecoder<'a>> Iterator for SampleMerger<'a, D> {
 }
 
 impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
-    /// Merges `chunks`, which are sorted by their `mint`.
+    /// Merges `chunks`, which are sorted by `mint`.
     pub(super) fn new(labels: &'a Labels, chunks: &'a [RankedChunk], range: TimeRange) -> Self {
         Self { labels, range, unread: chunks, open: Vec::new(), last_rank: None }
     }
@@ -94,7 +96,7 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
         self.unread = &[];
     }
 
-    /// The next sample of all chunks, whether in the range or not.
+    /// Returns the next sample of all chunks, inside the range or not.
     fn advance(&mut self) -> Result<Option<D::Sample>, QueryError> {
         while let Some((ranked, unread)) = self.unread.split_first()
             && self.open.first().is_none_or(|open| ranked.chunk.mint <= open.head.t())
@@ -121,12 +123,12 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
         }))
     }
 
-    /// Takes the earliest sample of the open chunks. A chunk is closed with its last one.
+    /// Removes the earliest sample of the open chunks. A chunk is closed after its last one.
     fn take_first(&mut self) -> Result<D::Sample, QueryError> {
         let open = &mut self.open[0];
         let sample = match read(&mut open.rest, open.deleted, self.labels)? {
             Some(sample) if sample.t() <= open.head.t() => {
-                return Err(self.corrupted("its times do not rise"));
+                return Err(self.corrupted("timestamps are not ascending"));
             }
             Some(sample) => std::mem::replace(&mut open.head, sample),
             None => self.open.swap_remove(0).head,
@@ -174,7 +176,7 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
         let deleted = chunk.deleted_intervals.as_deref();
         if let Some(head) = read(&mut rest, deleted, self.labels)? {
             if head.t() < chunk.mint {
-                return Err(self.corrupted("it begins before the time that is stated for it"));
+                return Err(self.corrupted("first sample is before the stated minimum time"));
             }
             self.open.push(ChunkCursor { head, rest, deleted, rank: ranked.rank });
             self.sift_up();
@@ -182,20 +184,20 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
         Ok(())
     }
 
-    fn corrupted(&self, what: &str) -> QueryError {
-        QueryError::Corrupted(format!("a chunk of {}: {what}", self.labels))
+    fn corrupted(&self, defect: &str) -> QueryError {
+        QueryError::Corrupted(format!("chunk of {}: {defect}", self.labels))
     }
 }
 
-/// The next sample that is not deleted.
+/// Returns the next sample that is not deleted.
 fn read<'a, D: ChunkDecoder<'a>>(
     samples: &mut D,
     deleted: Option<&Intervals>,
     labels: &Labels,
 ) -> Result<Option<D::Sample>, QueryError> {
     while let Some(sample) = samples.next() {
-        let sample = sample
-            .map_err(|error| QueryError::Corrupted(format!("a chunk of {labels}: {error}")))?;
+        let sample =
+            sample.map_err(|error| QueryError::Corrupted(format!("chunk of {labels}: {error}")))?;
         if deleted.is_none_or(|deleted| !deleted.contains(sample.t())) {
             return Ok(Some(sample));
         }
@@ -214,11 +216,11 @@ mod tests {
     use std::cell::Cell;
 
     thread_local! {
-        /// Number of times that the time of a sample was looked at.
+        /// Number of calls of `t`.
         static LOOKS: Cell<u64> = const { Cell::new(0) };
     }
 
-    /// A time, and nothing else.
+    /// Sample that is only a timestamp.
     #[derive(Debug, PartialEq)]
     struct Time(i64);
 
@@ -231,7 +233,7 @@ mod tests {
         fn clear_reset_hint(&mut self) {}
     }
 
-    /// The bytes of a chunk are the times, 8 bytes each.
+    /// Decoder of timestamps, 8 bytes each.
     struct Times<'a>(std::slice::Chunks<'a, u8>);
 
     impl<'a> ChunkDecoder<'a> for Times<'a> {
@@ -246,8 +248,7 @@ mod tests {
         }
     }
 
-    /// Merges `count` chunks that all overlap, and returns how often a time was looked at for each
-    /// sample.
+    /// Merges `count` overlapping chunks. Returns the number of timestamp reads per sample.
     fn looks_per_sample(count: i64) -> u64 {
         let chunk = |first: i64| {
             let times = (0..32).map(|n| first + n * count);
@@ -272,9 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn sample_costs_the_logarithm_of_overlapping_chunks() {
+    fn merge_cost_is_logarithmic_in_overlapping_chunks() {
         let (few, many) = (looks_per_sample(16), looks_per_sample(1 << 12));
-        // Per level of the heap four times are compared; 4 levels and 12.
-        assert!(many <= few + 8 * 4 && many < 100, "{few} and {many} for each sample");
+        // Every level of the heap compares four timestamps; there are 4 levels and 12.
+        assert!(many <= few + 8 * 4 && many < 100, "{few} and {many} reads per sample");
     }
 }

@@ -1,4 +1,4 @@
-//! Points out of chunks that overlap, are damaged, or are of several kinds. (See also `select::tests`.)
+//! Tests of merged samples: overlapping, corrupted and mixed chunks. See also `select::tests`.
 
 use super::MergedSeries;
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
@@ -29,7 +29,7 @@ fn read(series: &MergedSeries, range: TimeRange) -> Result<Vec<FloatSample>, Que
 }
 
 #[test]
-fn of_two_samples_at_one_time_the_later_sources_stands() {
+fn later_source_wins_at_equal_timestamps() {
     let stale = f64::from_bits(STALE_NAN_BITS);
     let mut merged =
         series(vec![chunk(&run(&[(1, 1.0), (3, 3.0), (5, 5.0)])), chunk(&run(&[(7, 7.0)]))]);
@@ -42,7 +42,7 @@ fn of_two_samples_at_one_time_the_later_sources_stands() {
 }
 
 #[test]
-fn floats_of_both_encodings_are_read_with_their_start_times() {
+fn floats_of_both_encodings_keep_start_timestamps() {
     let mut newer = Xor2Chunk::default();
     [(4, 40), (4, 50), (7, 60)].iter().for_each(|&(start, t)| newer.append_with_st(start, t, 1.0));
     let data = ChunkData::new(newer.into_bytes());
@@ -62,7 +62,7 @@ fn points(series: &MergedSeries) -> Vec<Sample> {
     series.samples(TimeRange::ALL).map(|point| point.unwrap()).collect()
 }
 
-/// A counter histogram that has counted `count` observations.
+/// Returns a counter histogram with `count` observations.
 fn counter(t: i64, count: u64) -> Sample {
     Sample::new(t, SampleValue::Histogram(Box::new(histogram(0, &[(1, count)].into(), &[].into()))))
 }
@@ -93,7 +93,7 @@ fn hints(series: &MergedSeries, range: TimeRange) -> Vec<(i64, CounterResetHint)
 }
 
 #[test]
-fn a_float_and_a_histogram_at_one_time_are_one_point_of_the_later_source() {
+fn later_source_wins_across_sample_types() {
     let mut merged = series(vec![chunk(&run(&[(1, 1.0), (3, 3.0), (5, 5.0)]))]);
     merged.add_chunks(vec![one_chunk(&[counter(2, 4), counter(3, 5)])]);
     merged.add_chunks(vec![chunk(&run(&[(2, 2.5)]))]);
@@ -109,7 +109,7 @@ fn a_float_and_a_histogram_at_one_time_are_one_point_of_the_later_source() {
 }
 
 #[test]
-fn what_is_known_of_counter_resets_is_kept_between_neighbours_of_one_chunk() {
+fn reset_hint_is_kept_within_a_chunk() {
     use CounterResetHint::{NotReset, Unknown};
     let series = series(vec![
         one_chunk(&[counter(1, 1), counter(2, 2)]),
@@ -123,7 +123,7 @@ fn what_is_known_of_counter_resets_is_kept_between_neighbours_of_one_chunk() {
 }
 
 #[test]
-fn what_is_known_of_counter_resets_is_forgotten_where_points_of_another_chunk_come_between() {
+fn reset_hint_is_cleared_between_chunks() {
     use CounterResetHint::{Gauge, NotReset, Unknown};
     let mut merged =
         series(vec![one_chunk(&[counter(1, 1), counter(2, 2), counter(5, 5), counter(6, 6)])]);
@@ -137,7 +137,7 @@ fn what_is_known_of_counter_resets_is_forgotten_where_points_of_another_chunk_co
 }
 
 #[test]
-fn where_the_first_of_a_chunk_is_deleted_nothing_is_known_of_a_reset_before_the_second() {
+fn reset_hint_after_a_deleted_first_sample_is_unknown() {
     use CounterResetHint::{NotReset, Unknown};
     let counters = [counter(3, 1), counter(4, 2), counter(5, 3), counter(6, 3)];
     let holes = [TimeRange::new(3, 3), TimeRange::new(5, 5)].into_iter().collect();
@@ -149,8 +149,9 @@ fn where_the_first_of_a_chunk_is_deleted_nothing_is_known_of_a_reset_before_the_
 
 proptest! {
     #[test]
-    fn chunks_of_every_kind_are_merged_as_if_written_one_after_another(
-        given in proptest::collection::vec(arb_samples(), 0..4), most in 1u16..50, from in -5i64..300, length in 0i64..400,
+    fn merge_of_all_types_equals_sequential_writes(
+        given in proptest::collection::vec(arb_samples(), 0..4),
+        most in 1u16..50, from in -5i64..300, length in 0i64..400,
     ) {
         let range = TimeRange::new(from, from + length);
         let mut merged = series(Vec::new());
@@ -159,15 +160,18 @@ proptest! {
             merged.add_chunks(chunks(points, WITH_STARTS, most));
             model.extend(points.iter().map(|point| (point.t, point.clone())));
         }
-        let expected: Vec<Sample> = model.into_values().filter(|point| range.contains(point.t)).collect();
-        assert_same(&merged.samples(range).map(|point| point.unwrap()).collect::<Vec<_>>(), &expected);
+        let expected: Vec<Sample> =
+            model.into_values().filter(|point| range.contains(point.t)).collect();
+        let found: Vec<Sample> = merged.samples(range).map(|point| point.unwrap()).collect();
+        assert_same(&found, &expected);
         let is_float = |point: &&Sample| matches!(point.value, SampleValue::Float(_));
-        prop_assert_eq!(merged.float_samples(range).count(), expected.iter().filter(is_float).count());
+        let floats = expected.iter().filter(is_float).count();
+        prop_assert_eq!(merged.float_samples(range).count(), floats);
     }
 }
 
 #[test]
-fn a_damaged_chunk_is_an_error_that_names_the_series_and_ends_the_samples() {
+fn corrupted_chunk_ends_samples_with_an_error() {
     let whole = chunk(&run(&[(1, 1.5), (2, 2.5), (3, 3.5)]));
     let bytes = whole.data.bytes();
     let torn = ChunkData::new(bytes[..bytes.len() - 3].to_vec());
@@ -182,17 +186,17 @@ fn a_damaged_chunk_is_an_error_that_names_the_series_and_ends_the_samples() {
         data: histogram,
         ..chunk(&run(&[(1, 1.0), (9, 9.0)]))
     }]);
-    for (damaged, right) in [(torn, 2), (early, 0), (falling, 1), (none, 0), (kinds, 1)] {
-        let mut samples = damaged.float_samples(TimeRange::new(0, 10));
+    for (corrupted, right) in [(torn, 2), (early, 0), (falling, 1), (none, 0), (kinds, 1)] {
+        let mut samples = corrupted.float_samples(TimeRange::new(0, 10));
         let before = samples.by_ref().take_while(Result::is_ok).count();
         assert!(before <= right && samples.next().is_none());
-        let error = read(&damaged, TimeRange::ALL).unwrap_err().to_string();
+        let error = read(&corrupted, TimeRange::ALL).unwrap_err().to_string();
         assert!(error.contains(r#"{a="x"}"#), "{error}");
     }
 }
 
 #[test]
-fn a_chunk_without_samples_is_passed_over() {
+fn chunk_without_samples_is_skipped() {
     let empty = Chunk { mint: 1, maxt: 9, ..chunk(&[]) };
     let series = series(vec![empty, chunk(&run(&[(3, 3.0)]))]);
     assert_eq!(read(&series, TimeRange::ALL).unwrap(), run(&[(3, 3.0)]));

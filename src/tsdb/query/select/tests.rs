@@ -1,4 +1,4 @@
-//! Merged sources against a plain model.
+//! Tests of merged sources against a model.
 
 use super::select;
 use crate::model::float_sample::FloatSample;
@@ -17,7 +17,7 @@ fn every() -> Vec<Matcher> {
 
 proptest! {
     #[test]
-    fn sources_are_merged_as_if_written_one_after_another(
+    fn merge_equals_sequential_writes(
         given in proptest::collection::vec(
             proptest::collection::btree_map(
                 "[a-e]",
@@ -36,21 +36,26 @@ proptest! {
         for series in &given {
             let mut source = FixedSource::default();
             for (name, samples) in series {
-                let run: Vec<FloatSample> = samples.iter().map(|(t, v)| FloatSample::new(*t, f64::from_bits(*v))).collect();
+                let sample = |(t, v): (&i64, &u64)| FloatSample::new(*t, f64::from_bits(*v));
+                let run: Vec<FloatSample> = samples.iter().map(sample).collect();
                 source.0.insert(labels(name), run.chunks(per_chunk).map(chunk).collect());
-                model.entry(labels(name)).or_default().extend(samples.iter().map(|(t, v)| (*t, *v)));
+                let written = samples.iter().map(|(t, v)| (*t, *v));
+                model.entry(labels(name)).or_default().extend(written);
             }
             sources.push(source);
         }
-        let sources: Vec<&dyn BlockSource> = sources.iter().map(|source| source as &dyn BlockSource).collect();
+        let sources: Vec<&dyn BlockSource> =
+            sources.iter().map(|source| source as &dyn BlockSource).collect();
         let mut found: Vec<(Labels, BTreeMap<i64, u64>)> = Vec::new();
         for series in select(&sources, &every(), range).unwrap() {
             let series = series.unwrap();
             prop_assert!(series.chunks().is_sorted_by_key(|chunk| chunk.mint));
-            let samples: Vec<FloatSample> = series.float_samples(range).collect::<Result<_, _>>().unwrap();
+            let samples: Vec<FloatSample> =
+                series.float_samples(range).collect::<Result<_, _>>().unwrap();
             prop_assert!(samples.is_sorted_by(|a, b| a.t < b.t));
             if !samples.is_empty() {
-                found.push((series.labels().clone(), samples.iter().map(|s| (s.t, s.v.to_bits())).collect()));
+                let samples = samples.iter().map(|s| (s.t, s.v.to_bits())).collect();
+                found.push((series.labels().clone(), samples));
             }
         }
         prop_assert!(found.is_sorted_by(|a, b| a.0 < b.0));
@@ -62,7 +67,7 @@ proptest! {
     }
 }
 
-/// A source that counts how many series were asked for, and fails at one of them.
+/// Source that counts the requested series and fails at one of them.
 struct Counting {
     series: Vec<ChunkSeries>,
     fails_at: usize,
@@ -91,7 +96,7 @@ impl BlockSource for Counting {
 }
 
 #[test]
-fn series_are_made_as_they_are_asked_for() {
+fn series_are_selected_lazily() {
     let (one, two) = (Counting::new(&["a", "c", "d", "e"], 9), Counting::new(&["b", "c", "f"], 9));
     let mut set = select(&[&one, &two], &every(), TimeRange::ALL).unwrap();
     let mut next = || set.next().unwrap().unwrap().labels().get("a").unwrap().to_owned();
@@ -103,7 +108,7 @@ fn series_are_made_as_they_are_asked_for() {
 }
 
 #[test]
-fn a_fault_ends_the_answer_as_an_error() {
+fn error_ends_the_stream() {
     for (one, two) in [
         (Counting::new(&["a", "b", "c"], 2), Counting::new(&["a", "d"], 9)),
         (Counting::new(&["a", "c", "b"], 9), Counting::new(&["d"], 9)),
