@@ -99,9 +99,9 @@ enum LargeChunk {
 impl AnyChunk {
     /// Creates a chunk with one sample.
     ///
-    /// `previous` is the chunk of the series previous this one, if available: the header of a
-    /// histogram chunk records whether the counter was reset between the two. The start timestamp
-    /// is dropped if the encoding cannot store it.
+    /// `previous` is the preceding chunk of the series, if available: the header of a histogram
+    /// chunk records whether the counter was reset between the two. The start timestamp is dropped
+    /// if the encoding cannot store it.
     ///
     #[inline]
     #[must_use]
@@ -127,7 +127,7 @@ impl AnyChunk {
     }
 
     /// Appends a sample if it has the type of the chunk and, for a histogram, fits the samples
-    /// previous it.
+    /// before it.
     ///
     /// The timestamp is not checked. [`crate::tsdb::chunk::cut`] decides beforehand whether another
     /// reason requires a new chunk. The start timestamp is dropped if the encoding cannot store it.

@@ -1,9 +1,9 @@
 //! Re-encoding: samples of overlapping, partly deleted or differently encoded chunks as new chunks.
 //!
 //! As in Prometheus, a new chunk has a limited number of samples of one type. It ends at a
-//! histogram that does not fit the ones previous it (a counter reset, another schema, other custom
+//! histogram that does not fit the ones before it (a counter reset, another schema, other custom
 //! buckets). The counter reset hint of a chunk follows from its first histogram and the last one of
-//! the chunk previous.
+//! the chunk before.
 //!
 //! Samples are pushed one by one, and a chunk is returned when it is complete. At most one chunk is
 //! in memory.

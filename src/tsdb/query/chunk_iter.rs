@@ -12,7 +12,8 @@
 //! with those of overlapping chunks. A single chunk stays a single chunk if its samples fit
 //! together; a chunk from several has at most 120 samples.
 //!
-//! The iterator is lazy: it holds one new chunk and decodes single chunks that overlap each other.
+//! The iterator is lazy: it holds one new chunk, and it decodes several chunks at once only if they
+//! overlap each other.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;

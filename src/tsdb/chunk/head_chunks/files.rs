@@ -41,7 +41,7 @@ pub(super) struct ChunkFileSet {
     unusable: Option<Unusable>,
 }
 
-/// Files from the first unusable one on, listed when the directory was opened.
+/// Files from the first unusable one on, found when the directory was opened.
 #[derive(Debug)]
 pub(super) struct Unusable {
     pub(super) corruption: HeadChunkCorruption,
@@ -91,12 +91,12 @@ impl ChunkFileSet {
         self.by_number.last_key_value().map_or(0, |(&number, _)| number)
     }
 
-    /// Returns the corruption listed when the directory was opened.
+    /// Returns the corruption that was found when the directory was opened.
     pub(super) fn opening_damage(&self) -> Option<&HeadChunkCorruption> {
         self.unusable.as_ref().map(|unusable| &unusable.corruption)
     }
 
-    /// Moves all unusable files to `quarantine`, newest first: the ones listed when the directory
+    /// Moves all unusable files to `quarantine`, newest first: the ones found when the directory
     /// was opened, and the ones from `number` on.
     pub(super) fn quarantine_from(
         &mut self,

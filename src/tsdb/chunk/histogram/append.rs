@@ -1,25 +1,29 @@
-//! When a chunk takes a histogram, and what has to be done for it. The rules are those of Prometheus (`appendable`, `appendableGauge`
-//! and `AppendHistogram` in `tsdb/chunkenc/histogram.go`, and their like for floats).
+//! Rules that decide whether a chunk takes a histogram, and the recoding of chunks.
 //!
-//! | the histogram                                                     | counters                        | gauges              |
-//! |-------------------------------------------------------------------|---------------------------------|---------------------|
-//! | is a gauge and the chunk has counters, or the other way round     | new chunk                       | new chunk           |
-//! | says of itself that there was a reset                             | new chunk, reset                |                     |
-//! | is a stale marker                                                 | taken                           | taken               |
-//! | is not, and the one before it is                                  | new chunk                       | new chunk           |
-//! | has a smaller count                                               | new chunk, reset                |                     |
-//! | has another schema or zero threshold                              | new chunk                       | new chunk           |
-//! | has other custom bounds                                           | new chunk, reset                | new chunk           |
-//! | has a smaller zero count, a bucket with a smaller count, or lacks a bucket that was not empty | new chunk, reset |        |
-//! | has new buckets                                                   | the chunk is written anew       | as with counters    |
-//! | lacks (empty) buckets                                             | it gets them, empty             | it gets them, empty |
+//! The first row that applies decides. The header of a new chunk follows from
+//! `HistogramChunk::detect_counter_reset`.
 //!
-//! The first that applies decides. What a new chunk's header then says is in `HistogramChunk::detect_counter_reset`.
+//! | the histogram | counters | gauges |
+//! |---|---|---|
+//! | is a gauge in a chunk of counters, or the reverse | new chunk | new chunk |
+//! | has the reset hint "reset" | new chunk, reset | |
+//! | is a stale marker | appended | appended |
+//! | follows a stale marker | new chunk | new chunk |
+//! | has a smaller count | new chunk, reset | |
+//! | has another schema or zero threshold | new chunk | new chunk |
+//! | has other custom values | new chunk, reset | new chunk |
+//! | has a smaller zero count or bucket, or lacks a nonempty bucket | new chunk, reset | |
+//! | has additional buckets | chunk is recoded | chunk is recoded |
+//! | lacks (empty) buckets | gets empty buckets | gets empty buckets |
 //!
-//! The new layout is the histogram's own where it lacks nothing, and else has the fewest spans. (Of counters only the side that lacks
-//! buckets is laid out anew, of gauges both.)
+//! The new layout is that of the histogram if it lacks no buckets, otherwise the one with the
+//! fewest spans. For counters this applies to each sign separately, for gauges to both together.
 //!
-//! A histogram whose lists are not as long as its spans say is cut to what both have; no sender's gets here.
+//! A histogram whose bucket lists are shorter or longer than its spans is truncated to what both
+//! have. Input validation rejects such histograms earlier.
+//!
+//! Source: `appendable`, `appendableGauge` and `AppendHistogram` in `tsdb/chunkenc/histogram.go` of
+//! Prometheus, and their counterparts for float histograms.
 
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, Span};
 use crate::tsdb::chunk::histogram::count_codec::CountCodec;
@@ -32,64 +36,66 @@ use crate::tsdb::chunk::histogram::value::{
     BucketsView, ChunkValue, HistogramView, RawCount, raw_counts,
 };
 
-/// What became of a point that was to be appended to a chunk.
+/// Result of appending a sample to a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppendOutcome {
-    /// It is the chunk's last one now.
+    /// The sample was appended.
     Appended,
-    /// It is, and the whole chunk was written anew: its histograms have more buckets.
+    /// The sample was appended, and the chunk was recoded because the sample has additional
+    /// buckets.
     Recoded,
-    /// It is not in the chunk: it has to begin another.
+    /// The sample was not appended; it requires a new chunk, and this one is unchanged.
     NeedsNewChunk,
 }
 
-/// Whether a chunk takes a histogram.
+/// Relation of a histogram to the layout of a chunk.
 enum LayoutFit {
-    /// It has the chunk's layout.
+    /// The histogram has the layout of the chunk.
     Identical,
-    /// Either may lack buckets of the other.
+    /// The histogram or the chunk may lack buckets of the other.
     Mergeable(BucketUnions),
-    /// It begins a new chunk, of whose counters this is known.
+    /// The histogram requires a new chunk, with this counter reset header.
     Incompatible(CounterResetHint),
 }
 
-/// The buckets of a chunk (the one) and of a histogram (the other) together.
+/// Unions of the buckets of a chunk (left) and of a histogram (right).
 struct BucketUnions {
     positive: BucketUnion,
     negative: BucketUnion,
 }
 
-/// The buckets of both sides.
+/// Spans of both signs.
 struct SpanPair {
     positive: Vec<Span>,
     negative: Vec<Span>,
 }
 
-/// Numbers for each of them.
+/// Stored counts of both signs.
 struct CountPair<P> {
     positive: Vec<P>,
     negative: Vec<P>,
 }
 
 impl<V: ChunkValue> HistogramChunk<V> {
-    /// A chunk with one histogram; `before` is the chunk of the series before it, where that has histograms of the same kind.
+    /// Creates a chunk with one histogram. `previous` is the previous chunk of the series, if it
+    /// has the same type.
     pub fn with_first_sample(
-        form: HeaderLayout,
+        header_layout: HeaderLayout,
         times: SampleTimes,
         value: &V,
-        before: Option<&Self>,
+        previous: Option<&Self>,
     ) -> Self {
         value.view().with_valid(|view| {
-            let reset = match (view.reset_hint, before) {
+            let reset = match (view.reset_hint, previous) {
                 (hint @ (CounterResetHint::Gauge | CounterResetHint::Reset), _) => hint,
-                (_, Some(before)) => before.detect_counter_reset(view),
+                (_, Some(previous)) => previous.detect_counter_reset(view),
                 (_, None) => CounterResetHint::Unknown,
             };
-            Self::with_first(form, reset, times, view)
+            Self::with_first(header_layout, reset, times, view)
         })
     }
 
-    /// Appends a histogram where the chunk can take it.
+    /// Appends a histogram if the chunk can take it.
     pub fn append(&mut self, times: SampleTimes, value: &V) -> AppendOutcome {
         if self.is_full() {
             return AppendOutcome::NeedsNewChunk;
@@ -99,16 +105,19 @@ impl<V: ChunkValue> HistogramChunk<V> {
                 self.push(times, view);
                 AppendOutcome::Appended
             }
-            LayoutFit::Mergeable(sides) => self.append_with_new_buckets(times, view, &sides),
+            LayoutFit::Mergeable(unions) => self.append_with_new_buckets(times, view, &unions),
             LayoutFit::Incompatible(_) => AppendOutcome::NeedsNewChunk,
         })
     }
 
-    /// What a new chunk's header says of counter resets where it begins with this counter histogram, after this chunk.
+    /// Returns the counter reset header of a new chunk that begins with this counter histogram
+    /// after this chunk.
     ///
-    /// Whether this chunk could have taken it is asked, even if it was not for that reason that the new one began. Where it could not, but for no
-    /// reset, nothing is known. Prometheus says "no reset" after gauges if the counts are whole, and if they are floats and the
-    /// new chunk began for another reason as well; it is only followed in the first.
+    /// It depends on whether this chunk could have taken the histogram, even if the new chunk began
+    /// for another reason. If it could not, but not because of a reset, the hint is unknown. After
+    /// gauges, Prometheus states "no reset" for integer counts, and for float counts if the new
+    /// chunk began for another reason as well. Only the first is reproduced.
+    ///
     fn detect_counter_reset(&self, view: &HistogramView<'_, RawCount<V>>) -> CounterResetHint {
         match self.check_appendable(view) {
             LayoutFit::Identical | LayoutFit::Mergeable(_) => CounterResetHint::NotReset,
@@ -116,7 +125,7 @@ impl<V: ChunkValue> HistogramChunk<V> {
         }
     }
 
-    /// Whether it takes the histogram; the table above.
+    /// Applies the table in the module documentation.
     fn check_appendable(&self, view: &HistogramView<'_, RawCount<V>>) -> LayoutFit {
         let is_gauge = view.reset_hint == CounterResetHint::Gauge;
         if is_gauge != (self.reset == CounterResetHint::Gauge) {
@@ -131,7 +140,7 @@ impl<V: ChunkValue> HistogramChunk<V> {
         if self.is_stale() {
             return LayoutFit::Incompatible(CounterResetHint::Unknown);
         }
-        if !is_gauge && V::Number::has_total_decreased(self.numbers.count.raw(), view.count) {
+        if !is_gauge && V::Number::has_total_decreased(self.state.count.raw(), view.count) {
             return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
         if view.schema != self.layout.schema || view.zero_threshold != self.layout.zero_threshold {
@@ -140,8 +149,7 @@ impl<V: ChunkValue> HistogramChunk<V> {
         if view.schema == CUSTOM_BUCKETS_SCHEMA && view.custom_values != self.layout.custom_values {
             return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
-        if !is_gauge
-            && V::Number::has_total_decreased(self.numbers.zero_count.raw(), view.zero_count)
+        if !is_gauge && V::Number::has_total_decreased(self.state.zero_count.raw(), view.zero_count)
         {
             return LayoutFit::Incompatible(CounterResetHint::Reset);
         }
@@ -157,83 +165,86 @@ impl<V: ChunkValue> HistogramChunk<V> {
         self.fit_of_buckets(view, is_gauge)
     }
 
-    /// Whether a bucket of the histogram, which has those of the chunk, has a smaller count.
+    /// Returns `true` if a bucket has a smaller count. The histogram has the buckets of the chunk.
     fn has_decreased_bucket(&self, view: &HistogramView<'_, RawCount<V>>) -> bool {
-        let positive = self.numbers.positive(&self.layout);
-        let negative = self.numbers.negative(&self.layout);
+        let positive = self.state.positive(&self.layout);
+        let negative = self.state.negative(&self.layout);
         has_decreased(positive, view.positive.stored)
             || has_decreased(negative, view.negative.stored)
     }
 
     fn fit_of_buckets(&self, view: &HistogramView<'_, RawCount<V>>, is_gauge: bool) -> LayoutFit {
-        let Some(sides) = BucketUnions::new(&self.layout, view) else {
+        let Some(unions) = BucketUnions::new(&self.layout, view) else {
             return LayoutFit::Incompatible(CounterResetHint::Unknown);
         };
-        let positive = self.numbers.positive(&self.layout);
-        let negative = self.numbers.negative(&self.layout);
-        let has_reset = !is_gauge
-            && (has_decreased_in_union(&sides.positive, positive, view.positive.stored)
-                || has_decreased_in_union(&sides.negative, negative, view.negative.stored));
-        if has_reset {
+        let positive = self.state.positive(&self.layout);
+        let negative = self.state.negative(&self.layout);
+        let has_decreased_bucket = !is_gauge
+            && (has_decreased_in_union(&unions.positive, positive, view.positive.stored)
+                || has_decreased_in_union(&unions.negative, negative, view.negative.stored));
+        if has_decreased_bucket {
             LayoutFit::Incompatible(CounterResetHint::Reset)
         } else {
-            LayoutFit::Mergeable(sides)
+            LayoutFit::Mergeable(unions)
         }
     }
 
-    /// Appends a histogram that fits but for the buckets that it adds or lacks.
+    /// Appends a histogram that fits except for missing or additional buckets.
     fn append_with_new_buckets(
         &mut self,
         times: SampleTimes,
         view: &HistogramView<'_, RawCount<V>>,
-        sides: &BucketUnions,
+        unions: &BucketUnions,
     ) -> AppendOutcome {
-        let adds = sides.positive.right_adds_buckets() || sides.negative.right_adds_buckets();
-        if adds {
-            let Some(chunk) = self.recode(sides, &sides.new_spans(view)) else {
+        let adds_buckets =
+            unions.positive.right_adds_buckets() || unions.negative.right_adds_buckets();
+        if adds_buckets {
+            let Some(chunk) = self.recode(unions, &unions.new_spans(view)) else {
                 return AppendOutcome::NeedsNewChunk;
             };
             *self = chunk;
         }
         let lists = CountPair {
-            positive: sides.positive.expand_right::<V::Number>(view.positive.stored),
-            negative: sides.negative.expand_right::<V::Number>(view.negative.stored),
+            positive: unions.positive.expand_right::<V::Number>(view.positive.stored),
+            negative: unions.negative.expand_right::<V::Number>(view.negative.stored),
         };
         let spans = SpanPair {
             positive: self.layout.positive.clone(),
             negative: self.layout.negative.clone(),
         };
         self.push(times, &view.with_buckets(&spans, &lists));
-        if adds { AppendOutcome::Recoded } else { AppendOutcome::Appended }
+        if adds_buckets { AppendOutcome::Recoded } else { AppendOutcome::Appended }
     }
 
-    /// The chunk with the buckets of both; `None` where its own bytes can't be read.
-    fn recode(&self, sides: &BucketUnions, spans: &SpanPair) -> Option<Self> {
-        let mut iter = HistogramIter::<V>::new(self.form, self.bytes());
-        let mut rewritten: Option<Self> = None;
+    /// Returns the chunk with the buckets of both, or `None` if its own bytes cannot be decoded.
+    fn recode(&self, unions: &BucketUnions, spans: &SpanPair) -> Option<Self> {
+        let mut iter = HistogramIter::<V>::new(self.header_layout, self.bytes());
+        let mut recoded: Option<Self> = None;
         while iter.advance().ok()? {
-            let numbers = iter.numbers.as_ref()?;
+            let state = iter.state.as_ref()?;
             let lists = CountPair {
-                positive: sides
+                positive: unions
                     .positive
-                    .expand_left::<V::Number>(&raw_counts(numbers.positive(&iter.layout))),
-                negative: sides
+                    .expand_left::<V::Number>(&raw_counts(state.positive(&iter.layout))),
+                negative: unions
                     .negative
-                    .expand_left::<V::Number>(&raw_counts(numbers.negative(&iter.layout))),
+                    .expand_left::<V::Number>(&raw_counts(state.negative(&iter.layout))),
             };
             let view = iter.view()?.with_buckets(spans, &lists);
-            let times = SampleTimes { start: iter.starts.st, t: numbers.t.value };
-            match &mut rewritten {
+            let times = SampleTimes { start: iter.st_codec.st, t: state.t.value };
+            match &mut recoded {
                 Some(chunk) => chunk.push(times, &view),
-                None => rewritten = Some(Self::with_first(self.form, self.reset, times, &view)),
+                None => {
+                    recoded = Some(Self::with_first(self.header_layout, self.reset, times, &view))
+                }
             }
         }
-        rewritten
+        recoded
     }
 }
 
 impl BucketUnions {
-    /// `None` where the spans of either do not rise.
+    /// Returns `None` if the bucket indices of either are not ascending.
     fn new<P: Copy>(layout: &ChunkLayout, view: &HistogramView<'_, P>) -> Option<Self> {
         let positive =
             BucketUnion::new(&indices(&layout.positive)?, &indices(view.positive.spans)?);
@@ -242,7 +253,7 @@ impl BucketUnions {
         Some(Self { positive, negative })
     }
 
-    /// The spans of a chunk that gets the histogram's buckets.
+    /// Returns the spans of the recoded chunk.
     fn new_spans<P: Copy>(&self, view: &HistogramView<'_, P>) -> SpanPair {
         let is_gauge = view.reset_hint == CounterResetHint::Gauge;
         let any_lacks = self.positive.left_adds_buckets() || self.negative.left_adds_buckets();
@@ -270,30 +281,31 @@ impl<'a, P: Copy> HistogramView<'a, P> {
     }
 }
 
-/// Whether one of the buckets has a smaller count than before; both have the same.
-fn has_decreased<N: CountCodec>(before: &[N], now: &[N::Raw]) -> bool {
+/// Returns `true` if a bucket has a smaller count than before. Both have the same buckets.
+fn has_decreased<N: CountCodec>(previous: &[N], now: &[N::Raw]) -> bool {
     let (mut from, mut to) = (N::Raw::default(), N::Raw::default());
-    before.iter().zip(now).any(|(before, &now)| {
-        from = N::to_absolute(from, before.raw());
+    previous.iter().zip(now).any(|(previous, &now)| {
+        from = N::to_absolute(from, previous.raw());
         to = N::to_absolute(to, now);
         N::has_decreased(from, to)
     })
 }
 
-/// Whether one of the buckets of the one has a smaller count in the other, or is not empty and missing there.
+/// Returns `true` if a bucket of the left histogram is smaller in the right one, or is missing
+/// there although it is not empty.
 fn has_decreased_in_union<N: CountCodec>(
     union: &BucketUnion,
-    before: &[N],
+    previous: &[N],
     now: &[N::Raw],
 ) -> bool {
     let mut others = union.right.iter().zip(now).peekable();
     let (mut from, mut to) = (N::Raw::default(), N::Raw::default());
-    union.left.iter().zip(before).any(|(place, before)| {
-        from = N::to_absolute(from, before.raw());
-        while let Some((_, now)) = others.next_if(|(other, _)| *other < place) {
+    union.left.iter().zip(previous).any(|(index, previous)| {
+        from = N::to_absolute(from, previous.raw());
+        while let Some((_, now)) = others.next_if(|(other, _)| *other < index) {
             to = N::to_absolute(to, *now);
         }
-        match others.next_if(|(other, _)| *other == place) {
+        match others.next_if(|(other, _)| *other == index) {
             Some((_, now)) => {
                 to = N::to_absolute(to, *now);
                 N::has_decreased(from, to)

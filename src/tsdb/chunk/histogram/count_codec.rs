@@ -1,28 +1,27 @@
-//! One number of the histograms of a chunk, followed from sample to sample: [`DeltaOfDelta`] by the change of its step, [`XorFloat`] by the bits
-//! that change.
+//! Codecs of one number over the samples of a histogram chunk: [`DeltaOfDelta`] and [`XorFloat`].
 //!
-//! What is remembered is the same for who writes and who reads. The forms stand in the module above.
+//! Encoder and decoder share the state. Format: [`crate::tsdb::chunk::histogram`].
 
 use crate::tsdb::chunk::varbit;
 use crate::tsdb::chunk::xor::XorWindow;
 use crate::tsdb::encoding::bits::{BitReader, BitWriter};
 
-/// A number of one bucket, or of all of them, as the newest sample has it.
+/// Codec with the state of one number: a bucket, a count, a timestamp or a sum.
 pub trait CountCodec: Copy + std::fmt::Debug {
-    /// The number by itself.
+    /// Number without codec state.
     type Raw: Copy + Default + std::fmt::Debug;
 
-    /// How many bits a bucket of the first sample takes at least.
+    /// Minimum size of a bucket in the first sample, bits.
     const MIN_BITS: usize;
 
     /// Writes a bucket of the first sample.
-    fn push_first(sink: &mut BitWriter<'_>, plain: Self::Raw) -> Self;
+    fn push_first(sink: &mut BitWriter<'_>, raw: Self::Raw) -> Self;
 
-    /// Writes a count or a zero count of the first sample.
-    fn push_first_total(sink: &mut BitWriter<'_>, plain: Self::Raw) -> Self;
+    /// Writes the count or zero count of the first sample.
+    fn push_first_total(sink: &mut BitWriter<'_>, raw: Self::Raw) -> Self;
 
-    /// Writes what the number is now.
-    fn push_next(&mut self, sink: &mut BitWriter<'_>, plain: Self::Raw);
+    /// Writes the number of the next sample.
+    fn push_next(&mut self, sink: &mut BitWriter<'_>, raw: Self::Raw);
 
     /// Writes the count or zero count of a stale marker that is not the first sample.
     fn push_stale_total(&mut self, sink: &mut BitWriter<'_>);
@@ -30,56 +29,58 @@ pub trait CountCodec: Copy + std::fmt::Debug {
     /// Reads a bucket of the first sample.
     fn read_first(bits: &mut BitReader<'_>) -> Self;
 
-    /// Reads a count or a zero count of the first sample.
+    /// Reads the count or zero count of the first sample.
     fn read_first_total(bits: &mut BitReader<'_>) -> Self;
 
-    /// Reads what the number is now.
+    /// Reads the number of the next sample.
     ///
     /// # Errors
-    /// [`XorWindowError`] where the bits can't be those of a number.
+    /// [`XorWindowError`] if a window exceeds the number.
     fn read_next(&mut self, bits: &mut BitReader<'_>) -> Result<(), XorWindowError>;
 
-    /// What the number is.
+    /// Returns the number of the last sample.
     fn raw(self) -> Self::Raw;
 
-    /// The count of a bucket that is listed as `to_stored`, behind one with the count `before`.
-    fn to_absolute(before: Self::Raw, listed: Self::Raw) -> Self::Raw;
+    /// Returns the count of a bucket from its stored form and the count of the previous bucket.
+    fn to_absolute(previous: Self::Raw, stored: Self::Raw) -> Self::Raw;
 
-    /// How a bucket with this count is listed behind one with the count `before`.
-    fn to_stored(before: Self::Raw, count: Self::Raw) -> Self::Raw;
+    /// Returns the stored form of a bucket with this count after a bucket with the count
+    /// `previous`.
+    fn to_stored(previous: Self::Raw, count: Self::Raw) -> Self::Raw;
 
-    /// Whether a bucket's count is less than it was.
+    /// Returns `true` if the count of a bucket has decreased.
     fn has_decreased(from: Self::Raw, to: Self::Raw) -> bool;
 
-    /// Whether the count of all observations, or of those in the zero bucket, is less than it was.
+    /// Returns `true` if the count of all observations or of the zero bucket has decreased.
     fn has_total_decreased(from: Self::Raw, to: Self::Raw) -> bool;
 
-    /// Whether a bucket has a count of 0.
+    /// Returns `true` if the count of a bucket is 0.
     fn is_zero(count: Self::Raw) -> bool;
 }
 
-/// A window of bits that reaches beyond the number.
+/// Window that exceeds the 64 bits of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XorWindowError {
-    /// Number of leading zeros as read.
+    /// Number of leading zeros, as stored.
     pub leading: u8,
-    /// Number of significant bits as read.
+    /// Number of significant bits, as stored.
     pub width: u8,
 }
 
-/// A time, a whole count, or the difference of a bucket's count to that of the one before. Unsigned ones are kept wrapped.
+/// Codec of a timestamp, an integer count, or the delta of a bucket to the previous one. Unsigned
+/// numbers are wrapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeltaOfDelta {
-    /// The number.
+    /// Number in the last sample.
     pub value: i64,
-    /// Its step to here.
-    step: i64,
+    /// Difference to the previous number, wrapped.
+    delta: i64,
 }
 
 impl DeltaOfDelta {
     fn advance(&mut self, change: i64) {
-        self.step = self.step.wrapping_add(change);
-        self.value = self.value.wrapping_add(self.step);
+        self.delta = self.delta.wrapping_add(change);
+        self.value = self.value.wrapping_add(self.delta);
     }
 }
 
@@ -89,19 +90,19 @@ impl CountCodec for DeltaOfDelta {
     const MIN_BITS: usize = 1;
 
     #[inline]
-    fn push_first(sink: &mut BitWriter<'_>, plain: i64) -> Self {
-        varbit::push_signed(sink, plain);
-        Self { value: plain, step: 0 }
+    fn push_first(sink: &mut BitWriter<'_>, raw: i64) -> Self {
+        varbit::push_signed(sink, raw);
+        Self { value: raw, delta: 0 }
     }
 
-    fn push_first_total(sink: &mut BitWriter<'_>, plain: i64) -> Self {
-        varbit::push_unsigned(sink, plain as u64);
-        Self { value: plain, step: 0 }
+    fn push_first_total(sink: &mut BitWriter<'_>, raw: i64) -> Self {
+        varbit::push_unsigned(sink, raw as u64);
+        Self { value: raw, delta: 0 }
     }
 
     #[inline]
-    fn push_next(&mut self, sink: &mut BitWriter<'_>, plain: i64) {
-        let change = plain.wrapping_sub(self.value).wrapping_sub(self.step);
+    fn push_next(&mut self, sink: &mut BitWriter<'_>, raw: i64) {
+        let change = raw.wrapping_sub(self.value).wrapping_sub(self.delta);
         varbit::push_signed(sink, change);
         self.advance(change);
     }
@@ -113,11 +114,11 @@ impl CountCodec for DeltaOfDelta {
 
     #[inline]
     fn read_first(bits: &mut BitReader<'_>) -> Self {
-        Self { value: varbit::read_signed(bits), step: 0 }
+        Self { value: varbit::read_signed(bits), delta: 0 }
     }
 
     fn read_first_total(bits: &mut BitReader<'_>) -> Self {
-        Self { value: varbit::read_unsigned(bits) as i64, step: 0 }
+        Self { value: varbit::read_unsigned(bits) as i64, delta: 0 }
     }
 
     #[inline]
@@ -130,12 +131,12 @@ impl CountCodec for DeltaOfDelta {
         self.value
     }
 
-    fn to_absolute(before: i64, listed: i64) -> i64 {
-        before.wrapping_add(listed)
+    fn to_absolute(previous: i64, stored: i64) -> i64 {
+        previous.wrapping_add(stored)
     }
 
-    fn to_stored(before: i64, count: i64) -> i64 {
-        count.wrapping_sub(before)
+    fn to_stored(previous: i64, count: i64) -> i64 {
+        count.wrapping_sub(previous)
     }
 
     fn has_decreased(from: i64, to: i64) -> bool {
@@ -151,7 +152,7 @@ impl CountCodec for DeltaOfDelta {
     }
 }
 
-/// A sum, or a count that is a float.
+/// Codec of a sum or a float count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct XorFloat {
     bits: u64,
@@ -170,19 +171,19 @@ impl CountCodec for XorFloat {
     const MIN_BITS: usize = 64;
 
     #[inline]
-    fn push_first(sink: &mut BitWriter<'_>, plain: f64) -> Self {
-        sink.push(plain.to_bits(), 64);
-        Self { bits: plain.to_bits(), window: XorWindow::NONE }
+    fn push_first(sink: &mut BitWriter<'_>, raw: f64) -> Self {
+        sink.push(raw.to_bits(), 64);
+        Self { bits: raw.to_bits(), window: XorWindow::NONE }
     }
 
-    fn push_first_total(sink: &mut BitWriter<'_>, plain: f64) -> Self {
-        Self::push_first(sink, plain)
+    fn push_first_total(sink: &mut BitWriter<'_>, raw: f64) -> Self {
+        Self::push_first(sink, raw)
     }
 
     #[inline]
-    fn push_next(&mut self, sink: &mut BitWriter<'_>, plain: f64) {
-        let xor = plain.to_bits() ^ self.bits;
-        self.bits = plain.to_bits();
+    fn push_next(&mut self, sink: &mut BitWriter<'_>, raw: f64) {
+        let xor = raw.to_bits() ^ self.bits;
+        self.bits = raw.to_bits();
         if xor == 0 {
             return sink.push_zeros(1);
         }
@@ -219,7 +220,8 @@ impl CountCodec for XorFloat {
             }
             1 => {
                 bits.skip(2);
-                // Prometheus's appender, continued before the number changed, writes all 64 bits without a window.
+                // Prometheus's appender, if reopened before the number changed, writes all 64 bits
+                // without a window.
                 if self.window == XorWindow::NONE {
                     self.bits ^= bits.read(64);
                     return Ok(());
@@ -243,11 +245,11 @@ impl CountCodec for XorFloat {
         f64::from_bits(self.bits)
     }
 
-    fn to_absolute(_before: f64, listed: f64) -> f64 {
-        listed
+    fn to_absolute(_previous: f64, stored: f64) -> f64 {
+        stored
     }
 
-    fn to_stored(_before: f64, count: f64) -> f64 {
+    fn to_stored(_previous: f64, count: f64) -> f64 {
         count
     }
 

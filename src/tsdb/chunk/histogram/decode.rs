@@ -1,5 +1,7 @@
-//! The histograms of a chunk, one after another. Reads any bytes: at most as many samples as the header promises, up to the first
-//! fault, and no more buckets than the bytes can hold. The format stands in the module above.
+//! Decoder of histogram chunks. Format: [`crate::tsdb::chunk::histogram`].
+//!
+//! The decoder accepts any bytes: it returns at most as many samples as the header states, ends at
+//! the first error, and allocates no more buckets than the bytes can hold.
 
 use crate::model::histogram::CounterResetHint;
 use crate::model::sample::Sample;
@@ -13,41 +15,42 @@ use crate::tsdb::chunk::histogram::value::{ChunkValue, HistogramView, RawCount, 
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::bits::BitReader;
 
-/// The histograms of a chunk; the first error is the last item.
+/// Iterator over the samples of a histogram chunk. An error is the last item.
 #[derive(Clone, Debug)]
 pub struct HistogramIter<'a, V: ChunkValue> {
     bits: BitReader<'a>,
-    pub(super) form: HeaderLayout,
+    pub(super) header_layout: HeaderLayout,
     pub(super) header: ChunkHeader,
     pub(super) layout: ChunkLayout,
-    /// `None` until the first sample was read.
-    pub(super) numbers: Option<SampleState<V::Number>>,
-    pub(super) starts: StCodec,
+    /// State of the last sample; `None` until the first sample is read.
+    pub(super) state: Option<SampleState<V::Number>>,
+    pub(super) st_codec: StCodec,
     read: u16,
 }
 
 impl<'a, V: ChunkValue> HistogramIter<'a, V> {
-    /// Reads the chunk `bytes`; whatever follows its last sample is not looked at.
+    /// Creates an iterator over the encoded chunk `bytes`. Bytes after the last sample are ignored.
     #[must_use]
-    pub fn new(form: HeaderLayout, bytes: &'a [u8]) -> Self {
-        // Without a header there is one sample to come, which fails.
-        let nothing = ChunkHeader { samples: 1, reset: CounterResetHint::Unknown, st_header: 0 };
+    pub fn new(header_layout: HeaderLayout, bytes: &'a [u8]) -> Self {
+        // Without a header, the iterator expects one sample, which fails.
+        let missing = ChunkHeader { samples: 1, reset: CounterResetHint::Unknown, st_header: 0 };
         let (header, data) = match bytes.split_first_chunk::<{ header::LEN }>() {
-            Some((header, data)) => (ChunkHeader::from_bytes(form, *header), data),
-            None => (nothing, &bytes[..0]),
+            Some((header, data)) => (ChunkHeader::from_bytes(header_layout, *header), data),
+            None => (missing, &bytes[..0]),
         };
         Self {
             bits: BitReader::new(data),
-            form,
+            header_layout,
             header,
             layout: ChunkLayout::default(),
-            numbers: None,
-            starts: StCodec::from_header(header.st_header),
+            state: None,
+            st_codec: StCodec::from_header(header.st_header),
             read: 0,
         }
     }
 
-    /// Reads the next sample; `false` behind the last one. After an error there is none left.
+    /// Reads the next sample. Returns `false` after the last one. After an error no samples are
+    /// left.
     pub(super) fn advance(&mut self) -> Result<bool, ChunkError> {
         if self.read == self.header.samples {
             return Ok(false);
@@ -66,75 +69,76 @@ impl<'a, V: ChunkValue> HistogramIter<'a, V> {
         Ok(true)
     }
 
-    /// How many samples were read.
+    /// Returns the number of samples read.
     pub(super) fn samples_read(&self) -> u16 {
         self.read
     }
 
-    /// How many bits the samples that were read take, header included.
+    /// Returns the number of bits read, header included.
     pub(super) fn position(&self) -> usize {
         8 * header::LEN + self.bits.position()
     }
 
-    /// The sample that was read last.
+    /// Returns the last sample.
     pub(super) fn sample(&self) -> Option<Sample> {
-        let numbers = self.numbers.as_ref()?;
-        let value = V::build(&self.layout, numbers, reset_hint_at(self.header.reset, self.read));
+        let state = self.state.as_ref()?;
+        let value = V::build(&self.layout, state, reset_hint_at(self.header.reset, self.read));
         Some(Sample {
-            start_timestamp: self.starts.st,
-            t: numbers.t.value,
+            start_timestamp: self.st_codec.st,
+            t: state.t.value,
             value: value.into_value(),
         })
     }
 
-    /// A look at it, but for its buckets.
+    /// Returns a view of the last sample without its buckets.
     pub(super) fn view(&self) -> Option<HistogramView<'_, RawCount<V>>> {
-        let numbers = self.numbers.as_ref()?;
+        let state = self.state.as_ref()?;
         Some(HistogramView {
             reset_hint: self.header.reset,
             schema: self.layout.schema,
             zero_threshold: self.layout.zero_threshold,
-            zero_count: numbers.zero_count.raw(),
-            count: numbers.count.raw(),
-            sum: numbers.sum.raw(),
+            zero_count: state.zero_count.raw(),
+            count: state.count.raw(),
+            sum: state.sum.raw(),
             custom_values: &self.layout.custom_values,
             ..HistogramView::default()
         })
     }
 
     fn read_sample(&mut self) -> Result<(), ChunkError> {
-        let before = match &mut self.numbers {
-            Some(numbers) => {
-                let before = numbers.t.value;
+        let previous_t = match &mut self.state {
+            Some(state) => {
+                let previous_t = state.t.value;
                 let sample = self.read;
-                let named = |XorWindowError { leading, width }| ChunkError::InvalidXorWindow {
-                    sample,
-                    leading,
-                    width,
+                let with_sample = |XorWindowError { leading, width }| {
+                    ChunkError::InvalidXorWindow { sample, leading, width }
                 };
-                read_next(&mut self.bits, numbers).map_err(named)?;
-                before
+                read_next(&mut self.bits, state).map_err(with_sample)?;
+                previous_t
             }
             None => {
                 self.layout = ChunkLayout::read(&mut self.bits)?;
-                self.numbers = Some(read_first(&mut self.bits, &self.layout)?);
+                self.state = Some(read_first(&mut self.bits, &self.layout)?);
                 0
             }
         };
-        if self.form == HeaderLayout::WithSt {
-            let t = self.numbers.as_ref().map_or(0, |numbers| numbers.t.value);
-            let place = SamplePosition { number: self.read, t, before };
-            self.starts
-                .read(&mut self.bits, place)
+        if self.header_layout == HeaderLayout::WithSt {
+            let t = self.state.as_ref().map_or(0, |state| state.t.value);
+            let position = SamplePosition { number: self.read, t, previous_t };
+            self.st_codec
+                .read(&mut self.bits, position)
                 .ok_or(ChunkError::VarintOverflow { sample: self.read })?;
         }
         Ok(())
     }
 }
 
-/// What is known of a counter reset before the sample that is the `count_codec`th of a chunk, from 1, whose header says `reset`.
+/// Returns the counter reset hint of the sample with this number, counted from 1, in a chunk whose
+/// header has `reset`.
 ///
-/// What the header says of the first one is not passed on, as in Prometheus: the chunk before may be another one than when this was written.
+/// As in Prometheus, the header does not apply to the first sample: the chunk may not follow the
+/// same chunk as when it was written.
+///
 pub(super) fn reset_hint_at(reset: CounterResetHint, number: u16) -> CounterResetHint {
     match reset {
         CounterResetHint::Gauge => CounterResetHint::Gauge,
@@ -161,16 +165,16 @@ fn read_first<N: CountCodec>(
 
 fn read_next<N: CountCodec>(
     bits: &mut BitReader<'_>,
-    numbers: &mut SampleState<N>,
+    state: &mut SampleState<N>,
 ) -> Result<(), XorWindowError> {
-    numbers.t.read_next(bits)?;
-    numbers.count.read_next(bits)?;
-    numbers.zero_count.read_next(bits)?;
-    numbers.sum.read_next(bits)?;
-    if numbers.is_stale() {
+    state.t.read_next(bits)?;
+    state.count.read_next(bits)?;
+    state.zero_count.read_next(bits)?;
+    state.sum.read_next(bits)?;
+    if state.is_stale() {
         return Ok(());
     }
-    numbers.buckets.iter_mut().try_for_each(|bucket| bucket.read_next(bits))
+    state.buckets.iter_mut().try_for_each(|bucket| bucket.read_next(bits))
 }
 
 impl<V: ChunkValue> Iterator for HistogramIter<'_, V> {

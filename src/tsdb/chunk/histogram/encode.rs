@@ -1,4 +1,4 @@
-//! A chunk of histograms that grows. The format stands in the module above; when a chunk takes a histogram in
+//! Encoder of histogram chunks. Format: [`crate::tsdb::chunk::histogram`]. Rules for appends:
 //! [`crate::tsdb::chunk::histogram::append`].
 
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint};
@@ -13,37 +13,40 @@ use crate::tsdb::chunk::histogram::value::{ChunkValue, HistogramView, RawCount, 
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::bits::{BitWriter, into_exact_len, truncate_to_bits};
 
-/// A chunk of more bits takes no more samples: the next one could not be counted.
+/// Size above which a chunk takes no more samples, bits. It keeps the 32-bit length from
+/// overflowing.
 const MAX_BITS: u32 = u32::MAX / 2;
 
-/// An open chunk of histograms: it has one sample or more, and its bytes are at every moment a whole chunk.
+/// Open histogram chunk with at least one sample. Its bytes are a complete chunk after every
+/// append.
 #[derive(Clone)]
 pub struct HistogramChunk<V: ChunkValue> {
-    /// The chunk, and room to grow into.
+    /// Encoded chunk and spare capacity.
     buffer: Box<[u8]>,
-    /// Length of the chunk in bits, header included.
+    /// Length of the chunk, bits, header included.
     len: u32,
     samples: u16,
-    pub(super) form: HeaderLayout,
+    pub(super) header_layout: HeaderLayout,
     pub(super) reset: CounterResetHint,
     pub(super) layout: ChunkLayout,
-    pub(super) numbers: SampleState<V::Number>,
-    starts: StCodec,
+    pub(super) state: SampleState<V::Number>,
+    st_codec: StCodec,
 }
 
-/// When a histogram was taken, and when its counts began, both in ms.
+/// Timestamp and start timestamp of a histogram, ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SampleTimes {
-    /// 0 where it is not known.
+    /// Start timestamp, ms; 0 if unknown.
     pub start: i64,
-    /// Its time.
+    /// Timestamp of the sample, ms.
     pub t: i64,
 }
 
 impl<V: ChunkValue> HistogramChunk<V> {
-    /// A chunk with one histogram, whose lists of buckets are as long as its spans say. A stale marker's have to be empty.
+    /// Creates a chunk with one histogram. Its bucket lists must match its spans; those of a stale
+    /// marker must be empty.
     pub(super) fn with_first(
-        form: HeaderLayout,
+        header_layout: HeaderLayout,
         reset: CounterResetHint,
         times: SampleTimes,
         view: &HistogramView<'_, RawCount<V>>,
@@ -61,29 +64,30 @@ impl<V: ChunkValue> HistogramChunk<V> {
         let mut sink = BitWriter { buffer: &mut buffer, len: &mut len };
         sink.push_zeros(8 * header::LEN as u32);
         layout.push(&mut sink);
-        let numbers = push_first(&mut sink, times.t, view);
-        let mut starts = StCodec::default();
-        if form == HeaderLayout::WithSt {
-            starts.push(
+        let state = push_first(&mut sink, times.t, view);
+        let mut st_codec = StCodec::default();
+        if header_layout == HeaderLayout::WithSt {
+            st_codec.push(
                 &mut sink,
-                SamplePosition { number: 0, t: times.t, before: 0 },
+                SamplePosition { number: 0, t: times.t, previous_t: 0 },
                 times.start,
             );
         }
-        let mut chunk = Self { buffer, len, samples: 1, form, reset, layout, numbers, starts };
+        let mut chunk =
+            Self { buffer, len, samples: 1, header_layout, reset, layout, state, st_codec };
         chunk.write_header();
         chunk
     }
 
-    /// Appends a histogram that has the chunk's layout, or is a stale marker without buckets.
+    /// Appends a histogram that has the layout of the chunk, or a stale marker without buckets.
     pub(super) fn push(&mut self, times: SampleTimes, view: &HistogramView<'_, RawCount<V>>) {
-        let before = self.numbers.t.value;
+        let previous_t = self.state.t.value;
         let mut sink = BitWriter { buffer: &mut self.buffer, len: &mut self.len };
-        push_next(&mut sink, &mut self.numbers, times.t, view);
-        if self.form == HeaderLayout::WithSt {
-            self.starts.push(
+        push_next(&mut sink, &mut self.state, times.t, view);
+        if self.header_layout == HeaderLayout::WithSt {
+            self.st_codec.push(
                 &mut sink,
-                SamplePosition { number: self.samples, t: times.t, before },
+                SamplePosition { number: self.samples, t: times.t, previous_t },
                 times.start,
             );
         }
@@ -91,95 +95,96 @@ impl<V: ChunkValue> HistogramChunk<V> {
         self.write_header();
     }
 
-    /// Continues a chunk that was begun elsewhere; bytes after its last sample are dropped.
+    /// Creates an open chunk from an encoded one. Bytes after its last sample are dropped.
     ///
-    /// As with XOR chunks the outcome is as if the chunk had never been interrupted, where Prometheus may take longer windows.
+    /// Samples appended afterwards are encoded as if the chunk had never been interrupted;
+    /// Prometheus may write wider windows.
     ///
     /// # Errors
-    /// [`ChunkError`] where the bytes are not a whole chunk, or one without samples.
-    pub fn resume(form: HeaderLayout, bytes: &[u8]) -> Result<Self, ChunkError> {
-        let mut iter = HistogramIter::<V>::new(form, bytes);
+    /// [`ChunkError`] if the bytes are not a complete chunk, or the chunk has no samples.
+    pub fn resume(header_layout: HeaderLayout, bytes: &[u8]) -> Result<Self, ChunkError> {
+        let mut iter = HistogramIter::<V>::new(header_layout, bytes);
         while iter.advance()? {}
         let end = iter.position();
         let samples = iter.samples_read();
         let len = u32::try_from(end).map_err(|_| ChunkError::Truncated { sample: samples })?;
-        let numbers = iter.numbers.ok_or(ChunkError::Truncated { sample: 0 })?;
-        if form == HeaderLayout::WithSt && !iter.starts.fits_sample_count(samples) {
+        let state = iter.state.ok_or(ChunkError::Truncated { sample: 0 })?;
+        if header_layout == HeaderLayout::WithSt && !iter.st_codec.fits_sample_count(samples) {
             return Err(ChunkError::Truncated { sample: samples });
         }
         Ok(Self {
             buffer: truncate_to_bits(bytes, end),
             len,
             samples,
-            form,
+            header_layout,
             reset: iter.header.reset,
             layout: iter.layout,
-            numbers,
-            starts: iter.starts,
+            state,
+            st_codec: iter.st_codec,
         })
     }
 
-    /// Whether it can take no more samples, whatever they are.
+    /// Returns `true` if the chunk can take no more samples.
     pub(super) fn is_full(&self) -> bool {
-        self.samples >= self.form.max_samples() || self.len > MAX_BITS
+        self.samples >= self.header_layout.max_samples() || self.len > MAX_BITS
     }
 
-    /// How it is encoded.
+    /// Returns the codec of the chunk.
     #[must_use]
     pub fn encoding(&self) -> ChunkEncoding {
-        V::encoding(self.form)
+        V::encoding(self.header_layout)
     }
 
-    /// How many samples are in it.
+    /// Returns the number of samples.
     #[must_use]
     pub fn num_samples(&self) -> u16 {
         self.samples
     }
 
-    /// The chunk as it stands: whole, as Prometheus would have it.
+    /// Returns the encoded chunk, which is complete and equal to Prometheus's.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[..self.num_bytes()]
     }
 
-    /// The length of [`Self::bytes`].
+    /// Returns the length of [`Self::bytes`].
     #[must_use]
     pub fn num_bytes(&self) -> usize {
         self.len.div_ceil(8) as usize
     }
 
-    /// The bytes of the chunk, and no more allocated than they take.
+    /// Returns the encoded chunk without spare capacity.
     #[must_use]
     pub fn into_bytes(self) -> Box<[u8]> {
         let len = self.num_bytes();
         into_exact_len(self.buffer, len)
     }
 
-    /// Time of the last sample, ms.
+    /// Returns the timestamp of the last sample, ms.
     #[must_use]
     pub fn last_t(&self) -> i64 {
-        self.numbers.t.value
+        self.state.t.value
     }
 
-    /// The last sample.
+    /// Returns the last sample.
     #[must_use]
     pub fn last_sample(&self) -> Sample {
-        let value = V::build(&self.layout, &self.numbers, reset_hint_at(self.reset, self.samples));
-        Sample { start_timestamp: self.starts.st, t: self.last_t(), value: value.into_value() }
+        let value = V::build(&self.layout, &self.state, reset_hint_at(self.reset, self.samples));
+        Sample { start_timestamp: self.st_codec.st, t: self.last_t(), value: value.into_value() }
     }
 
-    /// Whether the last sample is a stale marker.
+    /// Returns `true` if the last sample is a stale marker.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.numbers.is_stale()
+        self.state.is_stale()
     }
 
     fn write_header(&mut self) {
         let header =
-            ChunkHeader { samples: self.samples, reset: self.reset, st_header: self.starts.byte };
-        let bytes = header.to_bytes(self.form);
-        if let Some(place) = self.buffer.first_chunk_mut() {
-            *place = bytes;
+            ChunkHeader { samples: self.samples, reset: self.reset, st_header: self.st_codec.byte };
+        let bytes = header.to_bytes(self.header_layout);
+        if let Some(prefix) = self.buffer.first_chunk_mut() {
+            *prefix = bytes;
         }
     }
 }
@@ -193,32 +198,32 @@ fn push_first<N: CountCodec>(
     let count = N::push_first_total(sink, view.count);
     let zero_count = N::push_first_total(sink, view.zero_count);
     let sum = XorFloat::push_first(sink, view.sum);
-    let listed = view.positive.stored.iter().chain(view.negative.stored);
-    let buckets = listed.map(|&listed| N::push_first(sink, listed)).collect();
+    let stored = view.positive.stored.iter().chain(view.negative.stored);
+    let buckets = stored.map(|&stored| N::push_first(sink, stored)).collect();
     SampleState { t, count, zero_count, sum, buckets }
 }
 
 fn push_next<N: CountCodec>(
     sink: &mut BitWriter<'_>,
-    numbers: &mut SampleState<N>,
+    state: &mut SampleState<N>,
     t: i64,
     view: &HistogramView<'_, N::Raw>,
 ) {
-    numbers.t.push_next(sink, t);
+    state.t.push_next(sink, t);
     if view.is_stale() {
-        numbers.count.push_stale_total(sink);
-        numbers.zero_count.push_stale_total(sink);
-        return numbers.sum.push_next(sink, view.sum);
+        state.count.push_stale_total(sink);
+        state.zero_count.push_stale_total(sink);
+        return state.sum.push_next(sink, view.sum);
     }
-    numbers.count.push_next(sink, view.count);
-    numbers.zero_count.push_next(sink, view.zero_count);
-    numbers.sum.push_next(sink, view.sum);
-    let listed = view.positive.stored.iter().chain(view.negative.stored);
-    numbers
+    state.count.push_next(sink, view.count);
+    state.zero_count.push_next(sink, view.zero_count);
+    state.sum.push_next(sink, view.sum);
+    let stored = view.positive.stored.iter().chain(view.negative.stored);
+    state
         .buckets
         .iter_mut()
-        .zip(listed)
-        .for_each(|(bucket, &listed)| bucket.push_next(sink, listed));
+        .zip(stored)
+        .for_each(|(bucket, &stored)| bucket.push_next(sink, stored));
 }
 
 impl<V: ChunkValue> std::fmt::Debug for HistogramChunk<V> {

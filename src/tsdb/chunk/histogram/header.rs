@@ -1,23 +1,22 @@
-//! The three bytes before a chunk's layout, in their two forms, and what they say of counter resets.
-//!
-//! The picture stands in the module above.
+//! Header of a histogram chunk: three bytes in two layouts. Format:
+//! [`crate::tsdb::chunk::histogram`].
 
 use crate::model::histogram::CounterResetHint;
 
-/// Length in bytes.
+/// Length of the header, bytes.
 pub(super) const LEN: usize = 3;
 
-/// Which encoding's form a header has.
+/// Layout of the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderLayout {
-    /// Of 2 and 3: 16 bits of the number of samples.
+    /// Encodings 2 and 3: 16 bits for the number of samples.
     WithoutSt,
-    /// Of 5 and 6: 14 bits of the number of samples, and a byte about start times.
+    /// Encodings 5 and 6: 14 bits for the number of samples, and the ST header.
     WithSt,
 }
 
 impl HeaderLayout {
-    /// How many samples a chunk can count.
+    /// Returns the maximum number of samples of a chunk.
     pub(super) fn max_samples(self) -> u16 {
         match self {
             Self::WithoutSt => u16::MAX,
@@ -26,28 +25,31 @@ impl HeaderLayout {
     }
 }
 
-/// What a header says.
+/// Fields of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChunkHeader {
     pub(super) samples: u16,
-    /// What is known of a counter reset before the chunk's first sample; of the others it is known that there was none.
+    /// Counter reset hint of the first sample. There is no reset before any other sample.
     pub(super) reset: CounterResetHint,
-    /// The byte about start times; 0 where the form has none.
+    /// Byte about start timestamps; 0 if the layout has none.
     pub(super) st_header: u8,
 }
 
 impl ChunkHeader {
-    pub(super) fn to_bytes(self, form: HeaderLayout) -> [u8; LEN] {
+    pub(super) fn to_bytes(self, header_layout: HeaderLayout) -> [u8; LEN] {
         let [high, low] = self.samples.to_be_bytes();
         let reset = reset_bits(self.reset) << 6;
-        match form {
+        match header_layout {
             HeaderLayout::WithoutSt => [high, low, reset],
             HeaderLayout::WithSt => [reset | high & 0x3f, low, self.st_header],
         }
     }
 
-    pub(super) fn from_bytes(form: HeaderLayout, [first, second, third]: [u8; LEN]) -> Self {
-        match form {
+    pub(super) fn from_bytes(
+        header_layout: HeaderLayout,
+        [first, second, third]: [u8; LEN],
+    ) -> Self {
+        match header_layout {
             HeaderLayout::WithoutSt => Self {
                 samples: u16::from_be_bytes([first, second]),
                 reset: reset_from_bits(third >> 6),
@@ -85,14 +87,17 @@ mod tests {
     use super::{ChunkHeader, HeaderLayout};
 
     #[test]
-    fn what_a_header_says_is_read_from_it() {
-        for form in [HeaderLayout::WithoutSt, HeaderLayout::WithSt] {
+    fn header_round_trips() {
+        for header_layout in [HeaderLayout::WithoutSt, HeaderLayout::WithSt] {
             for reset in 0..4 {
                 let reset = super::reset_from_bits(reset);
-                for samples in [0, 1, 255, 256, form.max_samples()] {
-                    let starts = if form == HeaderLayout::WithSt { 0x81 } else { 0 };
-                    let header = ChunkHeader { samples, reset, st_header: starts };
-                    assert_eq!(ChunkHeader::from_bytes(form, header.to_bytes(form)), header);
+                for samples in [0, 1, 255, 256, header_layout.max_samples()] {
+                    let st_header = if header_layout == HeaderLayout::WithSt { 0x81 } else { 0 };
+                    let header = ChunkHeader { samples, reset, st_header };
+                    assert_eq!(
+                        ChunkHeader::from_bytes(header_layout, header.to_bytes(header_layout)),
+                        header
+                    );
                 }
             }
         }

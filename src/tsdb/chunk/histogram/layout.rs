@@ -1,43 +1,42 @@
-//! What all histograms of a chunk have in common: schema, zero threshold, which buckets there are, bounds of custom buckets.
+//! Layout shared by all histograms of a chunk: schema, zero threshold, buckets and custom values.
 //!
-//! The picture stands in the module above.
+//! Format: [`crate::tsdb::chunk::histogram`].
 
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, Span, is_known_schema};
 use crate::tsdb::chunk::varbit;
 use crate::tsdb::chunk::xor::ChunkError;
 use crate::tsdb::encoding::bits::{BitReader, BitWriter};
 
-/// Stands for a zero threshold whose 64 bits follow.
+/// First byte of a zero threshold that follows in 64 bits.
 const EXPLICIT_THRESHOLD: u8 = 255;
 
-/// The byte of a zero threshold that is a power of two, plus this, is the exponent in the bits of the number.
+/// Difference of the exponent bits of a threshold, if it is a power of two, and its byte.
 const THRESHOLD_BIAS: u64 = 779;
 
-/// The greatest custom bound, times 1000, that is written short.
+/// Maximum of 1000 times a custom value in the short form.
 const MAX_COMPACT_BOUND: f64 = 33_554_430.0;
 
-/// What all histograms of a chunk have in common.
+/// Fields shared by all histograms of a chunk.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChunkLayout {
-    /// As [`crate::model::histogram::Histogram::schema`].
+    /// Resolution of the buckets, as [`crate::model::histogram::Histogram::schema`].
     pub schema: i32,
     /// Half the width of the zero bucket.
     pub zero_threshold: f64,
-    /// The positive buckets.
+    /// Spans of the positive buckets.
     pub positive: Vec<Span>,
-    /// The negative buckets.
+    /// Spans of the negative buckets.
     pub negative: Vec<Span>,
-    /// The upper bounds of custom buckets; empty of another schema.
+    /// Upper bounds of custom buckets; empty for other schemas.
     pub custom_values: Vec<f64>,
 }
 
-/// How many buckets the spans have.
+/// Returns the number of buckets in the spans, saturating.
 pub fn bucket_count(spans: &[Span]) -> usize {
     spans.iter().fold(0, |count: usize, span| count.saturating_add(span.length as usize))
 }
 
 impl ChunkLayout {
-    /// Writes it.
     pub(super) fn push(&self, sink: &mut BitWriter<'_>) {
         push_zero_threshold(sink, self.zero_threshold);
         varbit::push_signed(sink, i64::from(self.schema));
@@ -49,10 +48,10 @@ impl ChunkLayout {
         }
     }
 
-    /// Reads one. No list is longer than the bits that are left can fill.
+    /// Reads a layout. The number of elements in a list is bounded by the remaining bits.
     pub(super) fn read(bits: &mut BitReader<'_>) -> Result<Self, ChunkError> {
         let zero_threshold = read_zero_threshold(bits);
-        // As in Go the high bits are cut off.
+        // The high bits are dropped, as in Go.
         let schema = varbit::read_signed(bits) as i32;
         let positive = read_spans(bits)?;
         let negative = read_spans(bits)?;
@@ -98,7 +97,7 @@ fn push_spans(sink: &mut BitWriter<'_>, spans: &[Span]) {
 }
 
 fn read_spans(bits: &mut BitReader<'_>) -> Result<Vec<Span>, ChunkError> {
-    // Each takes two bits or more, each of its buckets one.
+    // A span takes at least two bits, and each of its buckets at least one.
     let count = read_bounded_count(bits, 2)?;
     let mut spans = Vec::with_capacity(count);
     for _ in 0..count {
@@ -110,12 +109,12 @@ fn read_spans(bits: &mut BitReader<'_>) -> Result<Vec<Span>, ChunkError> {
 }
 
 fn read_bounds(bits: &mut BitReader<'_>) -> Result<Vec<f64>, ChunkError> {
-    // Each takes a code of two bits and three more, or a bit and 64 more.
+    // A bound takes at least a code of two bits and three more bits, or one bit and 64 more.
     let count = read_bounded_count(bits, 5)?;
     Ok((0..count).map(|_| read_bound(bits)).collect())
 }
 
-/// Reads the number of things that take `width` bits or more each.
+/// Reads the number of elements that take at least `width` bits each.
 fn read_bounded_count(bits: &mut BitReader<'_>, width: usize) -> Result<usize, ChunkError> {
     let count = usize::try_from(varbit::read_unsigned(bits)).unwrap_or(usize::MAX);
     if count > bits.remaining() / width {
@@ -126,9 +125,9 @@ fn read_bounded_count(bits: &mut BitReader<'_>, width: usize) -> Result<usize, C
 
 fn push_bound(sink: &mut BitWriter<'_>, bound: f64) {
     let thousandfold = bound * 1000.0;
-    let whole = thousandfold.round();
-    if (0.0..=MAX_COMPACT_BOUND).contains(&thousandfold) && whole / 1000.0 == bound {
-        return varbit::push_unsigned(sink, whole as u64 + 1);
+    let rounded = thousandfold.round();
+    if (0.0..=MAX_COMPACT_BOUND).contains(&thousandfold) && rounded / 1000.0 == bound {
+        return varbit::push_unsigned(sink, rounded as u64 + 1);
     }
     sink.push_zeros(1);
     sink.push(bound.to_bits(), 64);
@@ -149,16 +148,16 @@ mod tests {
     use crate::tsdb::encoding::bits::{BitReader, BitWriter};
     use proptest::prelude::{Strategy, any, prop_assert_eq, prop_oneof, proptest};
 
-    fn written(layout: &ChunkLayout) -> Vec<u8> {
+    fn encode(layout: &ChunkLayout) -> Vec<u8> {
         let (mut buffer, mut len) = (Box::default(), 0);
         layout.push(&mut BitWriter { buffer: &mut buffer, len: &mut len });
         buffer[..len.div_ceil(8) as usize].to_vec()
     }
 
     #[test]
-    fn thresholds_that_are_powers_of_two_take_a_byte() {
+    fn power_of_two_threshold_takes_one_byte() {
         let first_bytes = |zero_threshold| {
-            let bytes = written(&ChunkLayout { zero_threshold, ..ChunkLayout::default() });
+            let bytes = encode(&ChunkLayout { zero_threshold, ..ChunkLayout::default() });
             (bytes[0], bytes.len())
         };
         assert_eq!(first_bytes(0.0), (0, 2));
@@ -171,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_list_longer_than_the_bytes_is_refused_before_it_is_made() {
+    fn oversized_list_is_rejected_before_allocation() {
         let spans = vec![Span { offset: 0, length: u32::MAX }];
         let layout = ChunkLayout { positive: spans, ..ChunkLayout::default() };
         assert_eq!(
-            ChunkLayout::read(&mut BitReader::new(&written(&layout))),
+            ChunkLayout::read(&mut BitReader::new(&encode(&layout))),
             Err(ChunkError::Truncated { sample: 0 })
         );
         let unknown = ChunkLayout { schema: 53, ..ChunkLayout::default() };
         assert_eq!(
-            ChunkLayout::read(&mut BitReader::new(&written(&unknown))),
+            ChunkLayout::read(&mut BitReader::new(&encode(&unknown))),
             Err(ChunkError::UnknownSchema { schema: 53 })
         );
         assert_eq!(
@@ -198,18 +197,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(
-            spans in proptest::collection::vec((any::<i32>(), 0..20u32), 0..10), negative in 0..10usize,
+        fn layout_round_trips(
+            spans in proptest::collection::vec((any::<i32>(), 0..20u32), 0..10),
+            negative in 0..10usize,
             threshold in prop_oneof![(-250..20i32).prop_map(|e| 2f64.powi(e)), bounds()],
             bounds in proptest::collection::vec(bounds(), 0..10),
         ) {
-            let spans: Vec<Span> = spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
+            let spans: Vec<Span> =
+                spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
             let negative = spans[..negative.min(spans.len())].to_vec();
             let layout = ChunkLayout {
-                schema: CUSTOM_BUCKETS_SCHEMA, zero_threshold: threshold, positive: spans, negative, custom_values: bounds,
+                schema: CUSTOM_BUCKETS_SCHEMA,
+                zero_threshold: threshold,
+                positive: spans,
+                negative,
+                custom_values: bounds,
             };
-            let mut bytes = written(&layout);
-            // Room for the buckets.
+            let mut bytes = encode(&layout);
+            // Space for the buckets.
             bytes.resize(bytes.len() + 400, 0);
             let read = ChunkLayout::read(&mut BitReader::new(&bytes)).unwrap();
             prop_assert_eq!(read.zero_threshold.to_bits(), threshold.to_bits());

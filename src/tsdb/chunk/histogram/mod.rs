@@ -1,46 +1,71 @@
-//! Chunks of native histograms, of four encodings, bit for bit as Prometheus's `tsdb/chunkenc` writes them: whole counts (2) or
-//! counts that are floats (3), and both with start times (5, 6).
+//! Chunks of native histograms in four encodings, byte for byte as Prometheus writes them.
 //!
+//! Encodings 2 and 3 have integer and float counts, encodings 5 and 6 the same with start
+//! timestamps.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`append`] | rules that decide whether a chunk takes a histogram |
+//! | [`count_codec`] | codec of one number over the samples of a chunk |
+//! | [`decode`] | iterator over a chunk |
+//! | [`encode`] | open chunk |
+//! | [`header`] | header in its two layouts |
+//! | [`layout`] | schema, threshold and buckets shared by all samples |
+//! | `spans` | union of the buckets of two histograms |
+//! | `start_timestamps` | codec of start timestamps |
+//! | [`value`] | integer and float histograms behind one trait |
+//!
+//! # Format
 //! ```text
-//! 2, 3  ┌───────────────────────┬───────────────────┬────────┬──────────┬──────────┬─────┬─────────┐
-//!       │ samples (2 bytes, BE) │ reset (2 bits), 0 │ layout │ sample 0 │ sample 1 │ ... │ padding │
-//!       └───────────────────────┴───────────────────┴────────┴──────────┴──────────┴─────┴─────────┘
-//! 5, 6  ┌────────────────┬──────────────────────┬─────────────────┬────────┬──────────┬─────────┬──────────┬─────────┬─────┬─────────┐
-//!       │ reset (2 bits) │ samples (14 bits, BE)│ starts (1 byte) │ layout │ sample 0 │ start 0 │ sample 1 │ start 1 │ ... │ padding │
-//!       └────────────────┴──────────────────────┴─────────────────┴────────┴──────────┴─────────┴──────────┴─────────┴─────┴─────────┘
+//! encodings 2 and 3:
+//! ┌───────────────────────┬───────────────────┬────────┬──────────┬──────────┬─────┬─────────┐
+//! │ samples (2 bytes, BE) │ reset (2 bits), 0 │ layout │ sample 0 │ sample 1 │ ... │ padding │
+//! └───────────────────────┴───────────────────┴────────┴──────────┴──────────┴─────┴─────────┘
+//! encodings 5 and 6:
+//! ┌──────────┬─────────────┬───────────┬────────┬──────────┬─────┬──────────┬─────┬─────┬───────┐
+//! │ reset    │ samples     │ ST header │ layout │ sample 0 │ ST0 │ sample 1 │ ST1 │ ... │ zeros │
+//! │ (2 bits) │ (14 bits,BE)│ (1 byte)  │        │          │     │          │     │     │       │
+//! └──────────┴─────────────┴───────────┴────────┴──────────┴─────┴──────────┴─────┴─────┴───────┘
 //!
-//! reset   00 not known   01 no counter reset before the chunk   10 a counter reset   11 gauges
+//! reset   00 unknown   01 no counter reset before the chunk   10 counter reset   11 gauges
 //!
-//! layout  ┌────────────────┬────────┬──────────┬────────────┬─────┬──────────┬─────┬────────────┬─────────────┬─────┐
-//!         │ zero threshold │ schema │ positive │ length,    │ ... │ negative │ ... │ custom     │ bound, as   │ ... │
-//!         │                │        │ spans    │ offset     │     │ spans    │     │ values     │ below       │     │
-//!         └────────────────┴────────┴──────────┴────────────┴─────┴──────────┴─────┴────────────┴─────────────┴─────┘
-//!                                                                                  (only of the schema of custom buckets)
+//! layout:
+//! ┌───────────┬────────┬──────────┬─────────┬─────┬──────────┬─────┬────────┬────────┬─────┐
+//! │ zero      │ schema │ positive │ length, │ ... │ negative │ ... │ custom │ bound, │ ... │
+//! │ threshold │        │ spans    │ offset  │     │ spans    │     │ values │ below  │     │
+//! └───────────┴────────┴──────────┴─────────┴─────┴──────────┴─────┴────────┴────────┴─────┘
+//!                                                                  (custom buckets only)
 //! zero threshold   0 (1 byte)                    0
 //!                  n (1 byte)                    2^(n - 244), for 2^-243 to 2^10
 //!                  255 (1 byte) + 64 bits        any other
 //! bound            varbit of 1000 times it, + 1  0 to 33554.43 in steps of 0.001
 //!                  0 (1 bit) + 64 bits           any other
 //!
-//! sample  ┌──────┬───────┬────────────┬─────┬──────────────────────┬──────────────────────┐
-//!         │ time │ count │ zero count │ sum │ positive buckets ... │ negative buckets ... │
-//!         └──────┴───────┴────────────┴─────┴──────────────────────┴──────────────────────┘
+//! sample:
+//! ┌──────┬───────┬────────────┬─────┬──────────────────────┬──────────────────────┐
+//! │ time │ count │ zero count │ sum │ positive buckets ... │ negative buckets ... │
+//! └──────┴───────┴────────────┴─────┴──────────────────────┴──────────────────────┘
 //! ```
 //!
-//! Whole numbers are varbits (`tsdb::chunk::varbit`); those of the layout are unsigned but for offsets and the schema. In sample 0 the
-//! time is signed, whole counts and the zero count are unsigned, buckets (differences to the bucket before) are signed, the sum and counts
-//! that are floats have 64 bits. From sample 1 on a time, a whole count and a bucket is the change of its step
-//! (its first step is a change from 0); sums and float counts are as the values of XOR chunks ([`crate::tsdb::chunk::xor`]), each with a window of its own.
+//! Integers are varbits (`tsdb::chunk::varbit`). In the layout they are unsigned, except offsets
+//! and the schema. In sample 0, the timestamp and the buckets (differences to the previous bucket)
+//! are signed, integer counts and zero counts are unsigned, and the sum and float counts have 64
+//! bits.
 //!
-//! A stale marker, known by its sum, has no buckets and a count and a zero count of 0; of whole ones the changes are 0. As the first sample
-//! it stands behind an empty layout.
+//! From sample 1 on, a timestamp, an integer count and an integer bucket is a delta of deltas,
+//! whose first delta is relative to 0. Sums and float counts are encoded like the values of XOR
+//! chunks ([`crate::tsdb::chunk::xor`]), each with its own window. Start timestamps are encoded as
+//! in XOR2 chunks ([`crate::tsdb::chunk::xor2`]), after the last bucket of a sample.
 //!
-//! Start times stand as in XOR2 chunks ([`crate::tsdb::chunk::xor2`]), behind a sample's last bucket.
+//! A stale marker is identified by its sum. It has no buckets, and its count and zero count are 0;
+//! if they are integers, their delta of deltas is 0. As the first sample, it follows an empty
+//! layout.
 //!
-//! All histograms of a chunk have its layout. One with more buckets makes the whole chunk be written anew, with empty buckets where it had none; one
-//! with fewer gets empty buckets. When that is not possible a new chunk begins: the rules stand in [`append`].
+//! All histograms of a chunk share its layout. A histogram with additional buckets causes the whole
+//! chunk to be recoded with empty buckets; one with fewer buckets gets empty ones. If neither is
+//! possible, the chunk is cut: see [`append`].
 //!
-//! [`decode`] reads, [`encode`] writes; neither holds a lock.
+//! Source: `tsdb/chunkenc/histogram.go` and `float_histogram.go` of Prometheus.
 
 pub mod append;
 pub mod count_codec;

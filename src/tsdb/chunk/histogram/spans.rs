@@ -1,14 +1,16 @@
-//! Which buckets two histograms have together, and how each one's counts are spread over them.
+//! Union of the buckets of two histograms, and the counts of each in that union.
 //!
-//! Buckets are known by their index; see [`Span`]. Pure functions.
+//! Buckets are identified by their index; see [`Span`]. All functions are pure.
 
 use crate::model::histogram::Span;
 use crate::tsdb::chunk::histogram::count_codec::CountCodec;
 use std::cmp::Ordering;
 
-/// The index of each bucket of the spans; `None` where they do not rise, as those of no valid histogram.
+/// Returns the index of each bucket, or `None` if the indices are not ascending, which no valid
+/// histogram has.
 ///
-/// There are as many as [`bucket_count`](crate::tsdb::chunk::histogram::layout::bucket_count) says, which the caller has bounded.
+/// The caller has bounded the number of buckets, which is
+/// [`bucket_count`](crate::tsdb::chunk::histogram::layout::bucket_count).
 pub(super) fn indices(spans: &[Span]) -> Option<Vec<i64>> {
     let mut indices: Vec<i64> = Vec::new();
     let mut next = 0;
@@ -23,7 +25,7 @@ pub(super) fn indices(spans: &[Span]) -> Option<Vec<i64>> {
     Some(indices)
 }
 
-/// The fewest spans that have these buckets, whose indices rise.
+/// Returns the fewest spans with these buckets, whose indices are ascending.
 pub(super) fn spans_from_indices(indices: &[i64]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut next = 0;
@@ -37,76 +39,77 @@ pub(super) fn spans_from_indices(indices: &[i64]) -> Vec<Span> {
     spans
 }
 
-/// The buckets that either of two histograms has.
+/// Union of the buckets of two histograms, left and right.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct BucketUnion {
-    /// Their indices.
+    /// Indices of all buckets, ascending.
     pub(super) indices: Vec<i64>,
-    /// At which place among them each bucket of the one stands, and each of the other.
+    /// Positions in `indices` of the buckets of the left histogram; `right` has those of the right
+    /// one.
     pub(super) left: Vec<usize>,
     pub(super) right: Vec<usize>,
 }
 
 impl BucketUnion {
-    /// Of buckets whose indices rise.
-    pub(super) fn new(one: &[i64], other: &[i64]) -> Self {
+    /// Creates the union of two lists of ascending indices.
+    pub(super) fn new(left: &[i64], right: &[i64]) -> Self {
         let mut union = Self::default();
         let (mut i, mut j) = (0, 0);
         loop {
-            let order = match (one.get(i), other.get(j)) {
+            let order = match (left.get(i), right.get(j)) {
                 (Some(a), Some(b)) => a.cmp(b),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
                 (None, None) => return union,
             };
-            let place = union.indices.len();
-            union.indices.push(if order.is_le() { one[i] } else { other[j] });
+            let position = union.indices.len();
+            union.indices.push(if order.is_le() { left[i] } else { right[j] });
             if order.is_le() {
-                union.left.push(place);
+                union.left.push(position);
                 i += 1;
             }
             if order.is_ge() {
-                union.right.push(place);
+                union.right.push(position);
                 j += 1;
             }
         }
     }
 
-    /// Whether the one lacks a bucket of the other.
+    /// Returns `true` if the left histogram lacks a bucket of the right one.
     pub(super) fn right_adds_buckets(&self) -> bool {
         self.left.len() < self.indices.len()
     }
 
-    /// Whether the other lacks a bucket of the one.
+    /// Returns `true` if the right histogram lacks a bucket of the left one.
     pub(super) fn left_adds_buckets(&self) -> bool {
         self.right.len() < self.indices.len()
     }
 
-    /// The counts of the one's buckets, as listed, with empty buckets where it lacks some.
-    pub(super) fn expand_left<N: CountCodec>(&self, listed: &[N::Raw]) -> Vec<N::Raw> {
-        expand::<N>(listed, &self.left, self.indices.len())
+    /// Returns the stored counts of the left histogram, with empty buckets for the ones it lacks.
+    pub(super) fn expand_left<N: CountCodec>(&self, stored: &[N::Raw]) -> Vec<N::Raw> {
+        expand::<N>(stored, &self.left, self.indices.len())
     }
 
-    /// As [`Self::expand_left`], of the other.
-    pub(super) fn expand_right<N: CountCodec>(&self, listed: &[N::Raw]) -> Vec<N::Raw> {
-        expand::<N>(listed, &self.right, self.indices.len())
+    /// Same as [`Self::expand_left`], for the right histogram.
+    pub(super) fn expand_right<N: CountCodec>(&self, stored: &[N::Raw]) -> Vec<N::Raw> {
+        expand::<N>(stored, &self.right, self.indices.len())
     }
 }
 
-/// The counts of buckets as listed, one for each place, spread to `places` among `len`, with empty buckets between.
-fn expand<N: CountCodec>(listed: &[N::Raw], places: &[usize], len: usize) -> Vec<N::Raw> {
+/// Moves stored counts to `positions` in a list of `len` buckets, with empty buckets between.
+fn expand<N: CountCodec>(stored: &[N::Raw], positions: &[usize], len: usize) -> Vec<N::Raw> {
     let zero = N::Raw::default();
     let mut counts = vec![zero; len];
     let mut count = zero;
-    for (&listed, &place) in listed.iter().zip(places) {
-        count = N::to_absolute(count, listed);
-        counts[place] = count;
+    for (&stored, &position) in stored.iter().zip(positions) {
+        count = N::to_absolute(count, stored);
+        counts[position] = count;
     }
-    let mut before = zero;
+    let mut previous = zero;
     for count in &mut counts {
-        let listed = N::to_stored(before, *count);
-        before = *count;
-        *count = listed;
+        let stored = N::to_stored(previous, *count);
+        previous = *count;
+        *count = stored;
     }
     counts
 }
@@ -124,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_name_the_buckets_that_prometheus_sees_in_them() {
+    fn spans_and_indices_match_prometheus() {
         let layout = spans(&[(-2, 2), (0, 0), (1, 3), (2, 0), (1, 1)]);
         assert_eq!(indices(&layout), Some(vec![-2, -1, 1, 2, 3, 7]));
         assert_eq!(spans_from_indices(&[-2, -1, 1, 2, 3, 7]), spans(&[(-2, 2), (1, 3), (3, 1)]));
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_spread_with_empty_buckets_between() {
+    fn expand_inserts_empty_buckets() {
         assert_eq!(
             expand::<DeltaOfDelta>(&[6, -3, 0, -1], &[0, 1, 4, 6], 8),
             [6, -3, -3, 0, 3, -3, 2, -2]
@@ -151,27 +154,32 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_union_is_that_of_the_sets(
-            one in proptest::collection::btree_map(-20i64..20, any::<i64>(), 0..20),
-            other in proptest::collection::btree_set(-20i64..20, 0..20),
+        fn union_equals_that_of_the_sets(
+            left in proptest::collection::btree_map(-20i64..20, any::<i64>(), 0..20),
+            right in proptest::collection::btree_set(-20i64..20, 0..20),
         ) {
-            let keys: Vec<i64> = one.keys().copied().collect();
-            let union = BucketUnion::new(&keys, &other.iter().copied().collect::<Vec<_>>());
-            let all: BTreeSet<i64> = one.keys().chain(&other).copied().collect();
+            let keys: Vec<i64> = left.keys().copied().collect();
+            let union = BucketUnion::new(&keys, &right.iter().copied().collect::<Vec<_>>());
+            let all: BTreeSet<i64> = left.keys().chain(&right).copied().collect();
             prop_assert_eq!(&union.indices, &all.iter().copied().collect::<Vec<_>>());
-            prop_assert_eq!(union.right_adds_buckets(), all.len() > one.len());
-            prop_assert_eq!(union.left_adds_buckets(), all.len() > other.len());
-            prop_assert_eq!(indices(&spans_from_indices(&union.indices)), Some(union.indices.clone()));
+            prop_assert_eq!(union.right_adds_buckets(), all.len() > left.len());
+            prop_assert_eq!(union.left_adds_buckets(), all.len() > right.len());
+            let spans = spans_from_indices(&union.indices);
+            prop_assert_eq!(indices(&spans), Some(union.indices.clone()));
 
             let mut last = 0i64;
-            let listed: Vec<i64> = one.values().map(|&count| count.wrapping_sub(std::mem::replace(&mut last, count))).collect();
+            let mut delta =
+                |&count: &i64| count.wrapping_sub(std::mem::replace(&mut last, count));
+            let stored: Vec<i64> = left.values().map(&mut delta).collect();
             let mut count = 0i64;
-            let counts: BTreeMap<i64, i64> = expand::<DeltaOfDelta>(&listed, &union.left, union.indices.len()).into_iter()
-                .zip(&union.indices)
-                .map(|(listed, &index)| { count = count.wrapping_add(listed); (index, count) })
-                .collect();
+            let expanded = expand::<DeltaOfDelta>(&stored, &union.left, union.indices.len());
+            let absolute = expanded.into_iter().zip(&union.indices).map(|(stored, &index)| {
+                count = count.wrapping_add(stored);
+                (index, count)
+            });
+            let counts: BTreeMap<i64, i64> = absolute.collect();
             for index in all {
-                prop_assert_eq!(counts[&index], one.get(&index).copied().unwrap_or(0));
+                prop_assert_eq!(counts[&index], left.get(&index).copied().unwrap_or(0));
             }
         }
     }

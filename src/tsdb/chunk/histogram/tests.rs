@@ -1,8 +1,9 @@
-//! Chunks of histograms against a plain model: what is appended is read back, and a new chunk begins where the rules say and nowhere else.
+//! Tests of histogram chunks against a model: samples round-trip, and chunks are cut exactly by the
+//! rules.
 
 use crate::model::float_sample::STALE_NAN_BITS;
 use crate::model::histogram::{
-    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
+    CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span, is_known_schema,
 };
 use crate::model::sample::{Sample, SampleValue, ValueType};
 use crate::tsdb::chunk::ChunkEncoding;
@@ -12,7 +13,7 @@ use crate::tsdb::chunk::xor::ChunkError;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A histogram in the plainest form; counts are whole or halves.
+/// Histogram of the model, with integer counts. Its float histogram has half the counts.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Plain {
     positive: BTreeMap<i32, u32>,
@@ -24,11 +25,11 @@ struct Plain {
     hint: CounterResetHint,
     is_stale: bool,
     start: i64,
-    /// Whether its spans are cut into more than are needed.
+    /// `true` if the spans are split more than necessary.
     is_split: bool,
 }
 
-/// What happens from one histogram of a series to the next.
+/// Change from one histogram of a series to the next.
 #[derive(Clone, Debug)]
 struct Step {
     positive: Vec<(i32, u32)>,
@@ -37,7 +38,7 @@ struct Step {
     change: Change,
     start: i64,
     is_split: bool,
-    /// Whether buckets that are empty are left out.
+    /// `true` if empty buckets are omitted.
     sheds: bool,
 }
 
@@ -103,8 +104,8 @@ impl Plain {
         self.zero + self.positive.values().sum::<u32>() + self.negative.values().sum::<u32>()
     }
 
-    /// Whether a chunk that ends with this histogram can take `next`.
-    fn goes_on_with(&self, next: &Self) -> bool {
+    /// Returns `true` if a chunk that ends with this histogram can take `next`.
+    fn can_be_followed_by(&self, next: &Self) -> bool {
         if self.is_gauge() != next.is_gauge() || next.hint == CounterResetHint::Reset {
             return false;
         }
@@ -113,15 +114,15 @@ impl Plain {
         }
         let layouts =
             |plain: &Self| (plain.schema, plain.threshold.to_bits(), plain.bounds.clone());
-        let falls = |before: &BTreeMap<i32, u32>, now: &BTreeMap<i32, u32>| {
+        let has_decreased = |before: &BTreeMap<i32, u32>, now: &BTreeMap<i32, u32>| {
             before
                 .iter()
                 .any(|(index, count)| now.get(index).is_none_or(|now| now < count) && *count > 0)
         };
         let has_reset = self.count() > next.count()
             || self.zero > next.zero
-            || falls(&self.positive, &next.positive)
-            || falls(&self.negative, &next.negative);
+            || has_decreased(&self.positive, &next.positive)
+            || has_decreased(&self.negative, &next.negative);
         layouts(self) == layouts(next) && (next.is_gauge() || !has_reset)
     }
 
@@ -199,7 +200,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<bool>().prop_map(Change::Gauge),
         1 => (-4..=8i32).prop_map(Change::Schema),
         1 => prop_oneof![Just(0.0), Just(0.001), Just(2f64.powi(-128))].prop_map(Change::Threshold),
-        1 => proptest::collection::vec((0..9000u32).prop_map(|n| f64::from(n) / 128.0), 0..5).prop_map(Change::Bounds),
+        1 => proptest::collection::vec((0..9000u32).prop_map(|n| f64::from(n) / 128.0), 0..5)
+            .prop_map(Change::Bounds),
     ];
     let start = prop_oneof![4 => Just(0i64), 2 => Just(77), 1 => -1000..1000i64];
     let step = (
@@ -223,7 +225,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-/// A chunk as it should be.
+/// Chunk with the samples and buckets that it should have.
 struct Model {
     chunk: AnyChunk,
     sent: Vec<(Plain, Sample)>,
@@ -238,40 +240,40 @@ fn keys(plain: &Plain) -> [BTreeSet<i32>; 2] {
 }
 
 impl Model {
-    fn begin(
+    fn with_first(
         encodings: EncodingPolicy,
         plain: Plain,
-        point: Sample,
+        sample: Sample,
         before: Option<&Self>,
     ) -> Self {
         let chunk =
-            AnyChunk::with_first_sample(encodings, &point, before.map(|before| &before.chunk));
-        Self { chunk, keys: keys(&plain), sent: vec![(plain, point)] }
+            AnyChunk::with_first_sample(encodings, &sample, before.map(|before| &before.chunk));
+        Self { chunk, keys: keys(&plain), sent: vec![(plain, sample)] }
     }
 
-    /// Appends where the rules say so; `false` where a new chunk has to begin.
-    fn append(&mut self, plain: &Plain, point: &Sample) -> bool {
-        let appended = self.chunk.append(point);
-        if !self.sent[self.sent.len() - 1].0.goes_on_with(plain) {
-            assert_eq!(appended, AppendOutcome::NeedsNewChunk, "{plain:?}");
+    /// Appends a sample if the rules allow it. Returns `false` if a new chunk is required.
+    fn append(&mut self, plain: &Plain, sample: &Sample) -> bool {
+        let outcome = self.chunk.append(sample);
+        if !self.sent[self.sent.len() - 1].0.can_be_followed_by(plain) {
+            assert_eq!(outcome, AppendOutcome::NeedsNewChunk, "{plain:?}");
             return false;
         }
         let new = keys(plain);
-        let adds = (0..2).any(|side| !new[side].is_subset(&self.keys[side]));
+        let adds_buckets = (0..2).any(|side| !new[side].is_subset(&self.keys[side]));
         assert_eq!(
-            appended,
-            if adds { AppendOutcome::Recoded } else { AppendOutcome::Appended },
+            outcome,
+            if adds_buckets { AppendOutcome::Recoded } else { AppendOutcome::Appended },
             "{plain:?}"
         );
         new.into_iter().zip(&mut self.keys).for_each(|(new, keys)| keys.extend(new));
-        self.sent.push((plain.clone(), point.clone()));
+        self.sent.push((plain.clone(), sample.clone()));
         true
     }
 
-    fn holds(&self, starts: HistogramStMode) {
+    fn assert_round_trip(&self, starts: HistogramStMode) {
         let read: Vec<Sample> = AnyChunkIter::new(self.chunk.encoding(), self.chunk.bytes())
             .collect::<Result<_, _>>()
-            .expect("a whole chunk");
+            .expect("chunk must be complete");
         assert_eq!(read.len(), self.sent.len());
         assert_eq!(usize::from(self.chunk.num_samples()), read.len());
         for (i, (read, (plain, sent))) in read.iter().zip(&self.sent).enumerate() {
@@ -289,11 +291,11 @@ impl Model {
             };
             assert_eq!(hint_of(&read.value), hint, "sample {i}");
         }
-        let last = self.chunk.last_sample().expect("it has samples");
+        let last = self.chunk.last_sample().expect("chunk must have samples");
         assert_eq!(format!("{last:?}"), format!("{:?}", read[read.len() - 1]));
         assert_eq!(self.chunk.is_stale(), last.value.is_stale());
-        let resumed =
-            AnyChunk::resume(self.chunk.encoding(), self.chunk.bytes()).expect("a whole chunk");
+        let resumed = AnyChunk::resume(self.chunk.encoding(), self.chunk.bytes())
+            .expect("chunk must be complete");
         assert_eq!(resumed.bytes(), self.chunk.bytes());
     }
 }
@@ -318,19 +320,19 @@ fn starts() -> impl Strategy<Value = HistogramStMode> {
     prop_oneof![Just(HistogramStMode::WithoutSt), Just(HistogramStMode::WithSt)]
 }
 
-/// A histogram whose fields are anything, with these spans.
-fn anything(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogram)> {
+/// Generates histograms with arbitrary fields and the given spans.
+fn arb_histograms(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogram)> {
     let number = || prop_oneof![any::<i64>(), -3..4i64, Just(i64::MIN), Just(i64::MAX)];
     let buckets: usize = spans.iter().map(|span| span.length as usize).sum();
     let float = || {
         any::<u64>()
             .prop_map(f64::from_bits)
-            .prop_filter("no marker", |x| x.to_bits() != STALE_NAN_BITS)
+            .prop_filter("stale marker", |x| x.to_bits() != STALE_NAN_BITS)
     };
     let floats = proptest::collection::vec(float(), 2 * buckets + 3);
     (proptest::collection::vec(number(), 2 * buckets), any::<u64>(), any::<u64>(), floats).prop_map(
         move |(deltas, count, zero_count, floats)| {
-            let whole = Histogram {
+            let integer = Histogram {
                 reset_hint: CounterResetHint::Gauge,
                 schema: 3,
                 zero_threshold: 0.25,
@@ -343,7 +345,7 @@ fn anything(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogra
                 negative_buckets: deltas[buckets..].to_vec(),
                 custom_values: Vec::new(),
             };
-            let real = FloatHistogram {
+            let float = FloatHistogram {
                 reset_hint: CounterResetHint::Gauge,
                 schema: 3,
                 zero_threshold: 0.25,
@@ -356,12 +358,12 @@ fn anything(spans: Vec<Span>) -> impl Strategy<Value = (Histogram, FloatHistogra
                 negative_buckets: floats[3 + buckets..].to_vec(),
                 custom_values: Vec::new(),
             };
-            (whole, real)
+            (integer, float)
         },
     )
 }
 
-/// Chunks as damage tests need them: some samples, more buckets on the way.
+/// Returns a chunk of several samples with a growing number of buckets.
 fn example(kind: ValueType, histogram_st_mode: HistogramStMode) -> AnyChunk {
     let encodings = EncodingPolicy { histogram_st_mode, ..EncodingPolicy::default() };
     let mut plain = Plain {
@@ -378,12 +380,12 @@ fn example(kind: ValueType, histogram_st_mode: HistogramStMode) -> AnyChunk {
     for i in 0..12 {
         *plain.positive.entry(i / 2).or_default() += 3 + i as u32;
         *plain.negative.entry(-i / 3).or_default() += 1000;
-        let point = Sample {
+        let sample = Sample {
             start_timestamp: 50 + i64::from(i / 4),
             t: 1000 + 15 * i64::from(i + 1),
             value: plain.value(kind),
         };
-        assert_ne!(chunk.append(&point), AppendOutcome::NeedsNewChunk);
+        assert_ne!(chunk.append(&sample), AppendOutcome::NeedsNewChunk);
     }
     chunk
 }
@@ -392,7 +394,7 @@ const KINDS: [ValueType; 2] = [ValueType::Histogram, ValueType::FloatHistogram];
 const STARTS: [HistogramStMode; 2] = [HistogramStMode::WithoutSt, HistogramStMode::WithSt];
 
 #[test]
-fn damaged_bytes_give_values_or_an_error() {
+fn corrupted_bytes_yield_samples_or_an_error() {
     for (kind, starts) in KINDS.into_iter().flat_map(|kind| STARTS.map(|starts| (kind, starts))) {
         let chunk = example(kind, starts);
         let encoding = chunk.encoding();
@@ -419,38 +421,39 @@ fn damaged_bytes_give_values_or_an_error() {
 }
 
 #[test]
-fn a_chunk_takes_as_many_samples_as_its_header_counts() {
+fn chunk_takes_as_many_samples_as_the_header_counts() {
     let marker = Plain { is_stale: true, ..Plain::default() }.value(ValueType::Histogram);
-    for (histogram_st_mode, most) in
+    for (histogram_st_mode, max) in
         [(HistogramStMode::WithoutSt, 65_535), (HistogramStMode::WithSt, 16_383)]
     {
         let encodings = EncodingPolicy { histogram_st_mode, ..EncodingPolicy::default() };
-        let point = |t: i64| Sample { start_timestamp: t / 1000, t, value: marker.clone() };
-        let mut chunk = AnyChunk::with_first_sample(encodings, &point(0), None);
-        let taken = (1..70_000)
-            .take_while(|&t| chunk.append(&point(t)) != AppendOutcome::NeedsNewChunk)
+        let sample = |t: i64| Sample { start_timestamp: t / 1000, t, value: marker.clone() };
+        let mut chunk = AnyChunk::with_first_sample(encodings, &sample(0), None);
+        let appended = (1..70_000)
+            .take_while(|&t| chunk.append(&sample(t)) != AppendOutcome::NeedsNewChunk)
             .count()
             + 1;
-        assert_eq!((taken, usize::from(chunk.num_samples())), (most, most));
+        assert_eq!((appended, usize::from(chunk.num_samples())), (max, max));
         let starts: Vec<i64> = AnyChunkIter::new(chunk.encoding(), chunk.bytes())
-            .map(|point| point.unwrap().start_timestamp)
+            .map(|sample| sample.unwrap().start_timestamp)
             .collect();
-        let kept = |t: i64| if histogram_st_mode == HistogramStMode::WithSt { t / 1000 } else { 0 };
-        assert!(starts.into_iter().eq((0..most as i64).map(kept)));
+        let expected =
+            |t: i64| if histogram_st_mode == HistogramStMode::WithSt { t / 1000 } else { 0 };
+        assert!(starts.into_iter().eq((0..max as i64).map(expected)));
     }
 }
 
 #[test]
-fn what_a_header_says_of_resets_follows_from_the_chunk_before() {
+fn reset_header_follows_from_the_previous_chunk() {
     use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
     let base = Plain { positive: [(1, 5)].into(), zero: 3, ..Plain::default() };
     let header = |kind, before: Option<&Plain>, now: &Plain| {
-        let point = |plain: &Plain| Sample::new(0, plain.value(kind));
+        let sample = |plain: &Plain| Sample::new(0, plain.value(kind));
         let before = before.map(|before| {
-            AnyChunk::with_first_sample(EncodingPolicy::default(), &point(before), None)
+            AnyChunk::with_first_sample(EncodingPolicy::default(), &sample(before), None)
         });
         let chunk =
-            AnyChunk::with_first_sample(EncodingPolicy::default(), &point(now), before.as_ref());
+            AnyChunk::with_first_sample(EncodingPolicy::default(), &sample(now), before.as_ref());
         [Unknown, NotReset, Reset, Gauge][usize::from(chunk.bytes()[2] >> 6)]
     };
     let grown = Plain { positive: [(1, 5), (4, 1)].into(), ..base.clone() };
@@ -481,15 +484,15 @@ fn what_a_header_says_of_resets_follows_from_the_chunk_before() {
 }
 
 #[test]
-fn a_chunk_of_another_kind_takes_nothing() {
+fn chunk_rejects_samples_of_another_type() {
     let plain = Plain { positive: [(1, 5)].into(), ..Plain::default() };
-    let points = [
+    let samples = [
         Sample::new(0, SampleValue::Float(1.0)),
         Sample::new(0, plain.value(ValueType::Histogram)),
         Sample::new(0, plain.value(ValueType::FloatHistogram)),
     ];
-    for (i, first) in points.iter().enumerate() {
-        for (j, second) in points.iter().enumerate() {
+    for (i, first) in samples.iter().enumerate() {
+        for (j, second) in samples.iter().enumerate() {
             let mut chunk = AnyChunk::with_first_sample(EncodingPolicy::default(), first, None);
             assert_eq!(
                 chunk.append(second) == AppendOutcome::Appended,
@@ -501,7 +504,7 @@ fn a_chunk_of_another_kind_takes_nothing() {
 }
 
 #[test]
-fn a_histogram_of_a_schema_over_8_is_read_at_8() {
+fn schema_above_8_is_reduced_to_8() {
     let value =
         Plain { positive: [(1, 5), (2, 1), (33, 2)].into(), schema: 12, ..Plain::default() }
             .value(ValueType::Histogram);
@@ -515,51 +518,56 @@ fn a_histogram_of_a_schema_over_8_is_read_at_8() {
 
 proptest! {
     #[test]
-    fn what_is_appended_is_read_and_chunks_begin_by_the_rules(steps in steps(), kind in kinds(), histogram_st_mode in starts()) {
+    fn samples_round_trip_and_chunks_are_cut_by_the_rules(
+        steps in steps(), kind in kinds(), histogram_st_mode in starts(),
+    ) {
         let encodings = EncodingPolicy { histogram_st_mode, ..EncodingPolicy::default() };
         let mut plain = Plain::default();
         let mut open: Option<Model> = None;
         for (i, step) in steps.iter().enumerate() {
             plain = plain.after(step);
             let t = 1_762_300_800_000 + 15_000 * i as i64 + i64::from(step.zero);
-            let point = Sample { start_timestamp: plain.start, t, value: plain.value(kind) };
-            if open.as_mut().is_none_or(|open| !open.append(&plain, &point)) {
-                open.iter().for_each(|open| open.holds(histogram_st_mode));
-                open = Some(Model::begin(encodings, plain.clone(), point, open.as_ref()));
+            let sample = Sample { start_timestamp: plain.start, t, value: plain.value(kind) };
+            if open.as_mut().is_none_or(|open| !open.append(&plain, &sample)) {
+                open.iter().for_each(|open| open.assert_round_trip(histogram_st_mode));
+                open = Some(Model::with_first(encodings, plain.clone(), sample, open.as_ref()));
             }
         }
-        open.iter().for_each(|open| open.holds(histogram_st_mode));
+        open.iter().for_each(|open| open.assert_round_trip(histogram_st_mode));
     }
 
     #[test]
-    fn any_numbers_are_read_bit_for_bit(
+    fn arbitrary_numbers_round_trip_bit_for_bit(
         values in proptest::collection::vec(
-            anything(vec![Span { offset: -2, length: 2 }, Span { offset: 5, length: 3 }]), 1..20,
+            arb_histograms(vec![Span { offset: -2, length: 2 }, Span { offset: 5, length: 3 }]),
+            1..20,
         ),
         times in proptest::collection::vec((any::<i64>(), any::<i64>()), 20),
-        with_starts in starts(), at in any::<proptest::sample::Index>(),
+        mode in starts(), at in any::<proptest::sample::Index>(),
     ) {
-        let encodings = EncodingPolicy { histogram_st_mode: with_starts, ..EncodingPolicy::default() };
-        let start = |start| if with_starts == HistogramStMode::WithSt { start } else { 0 };
+        let encodings = EncodingPolicy { histogram_st_mode: mode, ..EncodingPolicy::default() };
+        let start = |start| if mode == HistogramStMode::WithSt { start } else { 0 };
         for kind in KINDS {
-            let points: Vec<Sample> = values.iter().zip(&times).map(|((whole, real), &(began, t))| {
+            let samples = values.iter().zip(&times).map(|((integer, float), &(st, t))| {
                 let value = match kind {
-                    ValueType::Histogram => SampleValue::Histogram(Box::new(whole.clone())),
-                    _ => SampleValue::FloatHistogram(Box::new(real.clone())),
+                    ValueType::Histogram => SampleValue::Histogram(Box::new(integer.clone())),
+                    _ => SampleValue::FloatHistogram(Box::new(float.clone())),
                 };
-                Sample { start_timestamp: start(began), t, value }
-            }).collect();
-            let mut chunk = AnyChunk::with_first_sample(encodings, &points[0], None);
-            let resumed_at = at.index(points.len());
-            for (i, point) in points.iter().enumerate().skip(1) {
+                Sample { start_timestamp: start(st), t, value }
+            });
+            let samples: Vec<Sample> = samples.collect();
+            let mut chunk = AnyChunk::with_first_sample(encodings, &samples[0], None);
+            let resumed_at = at.index(samples.len());
+            for (i, sample) in samples.iter().enumerate().skip(1) {
                 if i == resumed_at {
                     chunk = AnyChunk::resume(chunk.encoding(), chunk.bytes()).unwrap();
                 }
-                prop_assert_eq!(chunk.append(point), AppendOutcome::Appended);
+                prop_assert_eq!(chunk.append(sample), AppendOutcome::Appended);
             }
-            let read: Vec<Sample> = AnyChunkIter::new(chunk.encoding(), chunk.bytes()).map(Result::unwrap).collect();
-            prop_assert_eq!(read.len(), points.len());
-            for (read, sent) in read.iter().zip(&points) {
+            let read: Vec<Sample> =
+                AnyChunkIter::new(chunk.encoding(), chunk.bytes()).map(Result::unwrap).collect();
+            prop_assert_eq!(read.len(), samples.len());
+            for (read, sent) in read.iter().zip(&samples) {
                 prop_assert_eq!((read.t, read.start_timestamp), (sent.t, sent.start_timestamp));
                 prop_assert!(read.value.is_equivalent(&sent.value), "{:?} {:?}", read, sent);
             }
@@ -567,43 +575,53 @@ proptest! {
     }
 
     #[test]
-    fn histograms_that_no_one_should_send_do_no_harm(
-        spans in proptest::collection::vec((prop_oneof![-3..3i32, any::<i32>()], prop_oneof![0..4u32, any::<u32>()]), 0..4),
-        buckets in proptest::collection::vec(any::<i64>(), 0..8), schema in any::<i32>(), hint in 0..4u8,
-        with_starts in starts(),
+    fn invalid_histograms_do_no_harm(
+        spans in proptest::collection::vec(
+            (prop_oneof![-3..3i32, any::<i32>()], prop_oneof![0..4u32, any::<u32>()]),
+            0..4,
+        ),
+        buckets in proptest::collection::vec(any::<i64>(), 0..8),
+        schema in any::<i32>(), hint in 0..4u8,
+        mode in starts(),
     ) {
-        let encodings = EncodingPolicy { histogram_st_mode: with_starts, ..EncodingPolicy::default() };
+        let encodings = EncodingPolicy { histogram_st_mode: mode, ..EncodingPolicy::default() };
         let reset_hint = CounterResetHint::from_byte(hint).unwrap();
-        let spans: Vec<Span> = spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
-        let whole = |n: usize| SampleValue::Histogram(Box::new(Histogram {
+        let spans: Vec<Span> =
+            spans.into_iter().map(|(offset, length)| Span { offset, length }).collect();
+        let integer = |n: usize| SampleValue::Histogram(Box::new(Histogram {
             reset_hint, schema,
-            positive_spans: spans[..n.min(spans.len())].to_vec(), positive_buckets: buckets.clone(),
-            negative_spans: spans.clone(), negative_buckets: buckets[..n.min(buckets.len())].to_vec(),
+            positive_spans: spans[..n.min(spans.len())].to_vec(),
+            positive_buckets: buckets.clone(),
+            negative_spans: spans.clone(),
+            negative_buckets: buckets[..n.min(buckets.len())].to_vec(),
             ..Histogram::default()
         }));
-        let real = |n: usize| SampleValue::FloatHistogram(Box::new(FloatHistogram {
+        let float = |n: usize| SampleValue::FloatHistogram(Box::new(FloatHistogram {
             reset_hint, schema,
             positive_spans: spans[..n.min(spans.len())].to_vec(),
             positive_buckets: buckets.iter().map(|&n| n as f64).collect(),
             negative_spans: spans.clone(), custom_values: vec![f64::NAN, -0.0],
             ..FloatHistogram::default()
         }));
-        let makes: [&dyn Fn(usize) -> SampleValue; 2] = [&whole, &real];
+        let makes: [&dyn Fn(usize) -> SampleValue; 2] = [&integer, &float];
         for make in makes {
             let mut chunk = AnyChunk::with_first_sample(encodings, &Sample::new(0, make(0)), None);
             for n in 1..5 {
-                if chunk.append(&Sample::new(n as i64, make(n))) == AppendOutcome::NeedsNewChunk {
-                    chunk = AnyChunk::with_first_sample(encodings, &Sample::new(n as i64, make(n)), Some(&chunk));
+                let sample = Sample::new(n as i64, make(n));
+                if chunk.append(&sample) == AppendOutcome::NeedsNewChunk {
+                    chunk = AnyChunk::with_first_sample(encodings, &sample, Some(&chunk));
                 }
             }
-            let read = AnyChunkIter::new(chunk.encoding(), chunk.bytes()).filter(Result::is_ok).count();
-            prop_assert!(read == usize::from(chunk.num_samples()) || !crate::model::histogram::is_known_schema(schema));
+            let read =
+                AnyChunkIter::new(chunk.encoding(), chunk.bytes()).filter(Result::is_ok).count();
+            prop_assert!(read == usize::from(chunk.num_samples()) || !is_known_schema(schema));
         }
     }
 
     #[test]
-    fn any_bytes_give_a_bounded_number_of_samples(
-        bytes in proptest::collection::vec(any::<u8>(), 0..300), encoding in prop_oneof![Just(2u8), Just(3), Just(5), Just(6)],
+    fn arbitrary_bytes_yield_a_bounded_number_of_samples(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        encoding in prop_oneof![Just(2u8), Just(3), Just(5), Just(6)],
     ) {
         let encoding = ChunkEncoding::from_byte(encoding).unwrap();
         let items: Vec<_> = AnyChunkIter::new(encoding, &bytes).collect();

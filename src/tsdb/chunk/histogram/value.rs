@@ -1,4 +1,5 @@
-//! The two kinds of histograms as chunks see them: [`HistogramView`] looks at one, [`ChunkValue::build`] makes one.
+//! Integer and float histograms behind one trait: [`HistogramView`] borrows the fields of one,
+//! [`ChunkValue::build`] creates one.
 
 use crate::model::float_sample::STALE_NAN_BITS;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
@@ -8,75 +9,76 @@ use crate::tsdb::chunk::histogram::count_codec::{CountCodec, DeltaOfDelta, XorFl
 use crate::tsdb::chunk::histogram::header::HeaderLayout;
 use crate::tsdb::chunk::histogram::layout::{ChunkLayout, bucket_count};
 
-/// A kind of histogram that chunks hold.
+/// Type of histogram that a chunk can store.
 pub trait ChunkValue: Default + Sized {
-    /// Its counts.
+    /// Codec of the counts.
     type Number: CountCodec;
 
-    /// What a chunk that follows one of gauges says of counter resets.
+    /// Counter reset header of a chunk that follows one of gauges.
     const RESET_AFTER_GAUGES: CounterResetHint;
 
-    /// Its encoding in that form.
-    fn encoding(form: HeaderLayout) -> ChunkEncoding;
+    /// Returns the encoding with this header layout.
+    fn encoding(header_layout: HeaderLayout) -> ChunkEncoding;
 
-    /// A look at it.
+    /// Returns a view of the fields.
     fn view(&self) -> HistogramView<'_, RawCount<Self>>;
 
-    /// The histogram with this layout and these numbers. What has a higher resolution than is stored, as a later Prometheus may write it, gets the highest
-    /// that is.
+    /// Creates a histogram. If its schema exceeds the supported resolution, which later versions of
+    /// Prometheus may write, the resolution is reduced.
     fn build(
         layout: &ChunkLayout,
-        numbers: &SampleState<Self::Number>,
+        state: &SampleState<Self::Number>,
         reset_hint: CounterResetHint,
     ) -> Self;
 
-    /// It as a value of a series.
+    /// Converts the histogram into the value of a sample.
     fn into_value(self) -> SampleValue;
 }
 
-/// The counts of a kind of histogram by themselves.
+/// Count of a histogram type, without codec state.
 pub type RawCount<V> = <<V as ChunkValue>::Number as CountCodec>::Raw;
 
-/// A histogram of any kind.
+/// Borrowed fields of an integer or float histogram.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HistogramView<'a, P> {
-    /// As [`Histogram::reset_hint`].
+    /// Counter reset hint, as [`Histogram::reset_hint`].
     pub reset_hint: CounterResetHint,
-    /// As [`Histogram::schema`].
+    /// Resolution of the buckets, as [`Histogram::schema`].
     pub schema: i32,
-    /// As [`Histogram::zero_threshold`].
+    /// Half the width of the zero bucket.
     pub zero_threshold: f64,
-    /// As [`Histogram::zero_count`].
+    /// Same as [`Histogram::zero_count`], wrapped if integer.
     pub zero_count: P,
-    /// As [`Histogram::count`].
+    /// Same as [`Histogram::count`], wrapped if integer.
     pub count: P,
-    /// As [`Histogram::sum`].
+    /// Sum of all observations; a stale marker has a special NaN.
     pub sum: f64,
-    /// The positive buckets.
+    /// Buckets with positive bounds.
     pub positive: BucketsView<'a, P>,
-    /// The negative buckets.
+    /// Buckets with negative bounds.
     pub negative: BucketsView<'a, P>,
-    /// As [`Histogram::custom_values`].
+    /// Upper bounds of custom buckets; empty for other schemas.
     pub custom_values: &'a [f64],
 }
 
-/// Buckets on one side of zero.
+/// Spans and stored counts of the buckets of one sign.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BucketsView<'a, P> {
-    /// Which ones.
+    /// Runs of consecutive buckets.
     pub spans: &'a [Span],
-    /// One number for each, as the histogram lists them.
+    /// Number of each bucket: delta to the previous bucket (integer) or count (float).
     pub stored: &'a [P],
 }
 
 impl<P: Copy + Default> HistogramView<'_, P> {
-    /// Whether it is a stale marker.
+    /// Returns `true` if the histogram is a stale marker.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.sum.to_bits() == STALE_NAN_BITS
     }
 
-    /// Calls `f` with the histogram as a chunk can hold it: a stale marker without anything else, and as many buckets as the spans say.
+    /// Calls `f` with the histogram as a chunk stores it: a stale marker without other fields, and
+    /// lists of buckets that match the spans.
     pub(super) fn with_valid<R>(&self, f: impl FnOnce(&HistogramView<'_, P>) -> R) -> R {
         if self.is_stale() {
             return f(&HistogramView {
@@ -102,62 +104,62 @@ impl<'a, P> BucketsView<'a, P> {
         bucket_count(self.spans) == self.stored.len()
     }
 
-    /// The spans as far as there are numbers for their buckets.
+    /// Returns the spans, truncated to the stored numbers.
     fn valid_spans(&self) -> Vec<Span> {
-        let mut left = self.stored.len();
+        let mut remaining = self.stored.len();
         let mut spans = self.spans.to_vec();
         for span in &mut spans {
-            let length = left.min(span.length as usize);
+            let length = remaining.min(span.length as usize);
             *span = Span { length: length as u32, ..*span };
-            left -= length;
+            remaining -= length;
         }
         spans
     }
 
-    /// These buckets alone.
+    /// Returns the buckets of `spans`, a prefix of the own spans.
     fn truncate_to(&self, spans: &'a [Span]) -> Self {
         Self { spans, stored: &self.stored[..bucket_count(spans).min(self.stored.len())] }
     }
 }
 
-/// The numbers of the newest sample that was written or read.
+/// Codec state of all numbers of the last sample.
 #[derive(Clone, Debug)]
 pub struct SampleState<N> {
-    /// Its time, ms.
+    /// Timestamp of the sample, ms.
     pub t: DeltaOfDelta,
-    /// All observations.
+    /// Count of all observations.
     pub count: N,
-    /// Those in the zero bucket.
+    /// Count of the zero bucket.
     pub zero_count: N,
-    /// The sum of all observations.
+    /// Sum of all observations.
     pub sum: XorFloat,
-    /// The positive buckets, then the negative ones.
+    /// Positive buckets, then negative ones.
     pub buckets: Box<[N]>,
 }
 
 impl<N: CountCodec> SampleState<N> {
-    /// Whether the sample is a stale marker.
+    /// Returns `true` if the sample is a stale marker.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.sum.raw().to_bits() == STALE_NAN_BITS
     }
 
-    /// The positive buckets.
+    /// Buckets with positive bounds.
     #[must_use]
     pub fn positive(&self, layout: &ChunkLayout) -> &[N] {
         &self.buckets[..bucket_count(&layout.positive).min(self.buckets.len())]
     }
 
-    /// The negative buckets.
+    /// Buckets with negative bounds.
     #[must_use]
     pub fn negative(&self, layout: &ChunkLayout) -> &[N] {
         &self.buckets[bucket_count(&layout.positive).min(self.buckets.len())..]
     }
 }
 
-/// The numbers by themselves.
-pub(super) fn raw_counts<N: CountCodec>(numbers: &[N]) -> Vec<N::Raw> {
-    numbers.iter().map(|number| number.raw()).collect()
+/// Returns the numbers without codec state.
+pub(super) fn raw_counts<N: CountCodec>(codecs: &[N]) -> Vec<N::Raw> {
+    codecs.iter().map(|codec| codec.raw()).collect()
 }
 
 impl ChunkValue for Histogram {
@@ -165,8 +167,8 @@ impl ChunkValue for Histogram {
 
     const RESET_AFTER_GAUGES: CounterResetHint = CounterResetHint::NotReset;
 
-    fn encoding(form: HeaderLayout) -> ChunkEncoding {
-        match form {
+    fn encoding(header_layout: HeaderLayout) -> ChunkEncoding {
+        match header_layout {
             HeaderLayout::WithoutSt => ChunkEncoding::Histogram,
             HeaderLayout::WithSt => ChunkEncoding::HistogramSt,
         }
@@ -188,26 +190,26 @@ impl ChunkValue for Histogram {
 
     fn build(
         layout: &ChunkLayout,
-        numbers: &SampleState<DeltaOfDelta>,
+        state: &SampleState<DeltaOfDelta>,
         reset_hint: CounterResetHint,
     ) -> Self {
-        if numbers.is_stale() {
-            return Self { sum: numbers.sum.raw(), ..Self::default() };
+        if state.is_stale() {
+            return Self { sum: state.sum.raw(), ..Self::default() };
         }
         let mut histogram = Self {
             reset_hint,
             schema: layout.schema,
             zero_threshold: layout.zero_threshold,
-            zero_count: numbers.zero_count.raw() as u64,
-            count: numbers.count.raw() as u64,
-            sum: numbers.sum.raw(),
+            zero_count: state.zero_count.raw() as u64,
+            count: state.count.raw() as u64,
+            sum: state.sum.raw(),
             positive_spans: layout.positive.clone(),
             negative_spans: layout.negative.clone(),
-            positive_buckets: raw_counts(numbers.positive(layout)),
-            negative_buckets: raw_counts(numbers.negative(layout)),
+            positive_buckets: raw_counts(state.positive(layout)),
+            negative_buckets: raw_counts(state.negative(layout)),
             custom_values: layout.custom_values.clone(),
         };
-        // Where the spans are those of no histogram it stays as it is.
+        // An error means invalid spans; the histogram then stays as it is.
         let _ = histogram.limit_resolution();
         histogram
     }
@@ -222,8 +224,8 @@ impl ChunkValue for FloatHistogram {
 
     const RESET_AFTER_GAUGES: CounterResetHint = CounterResetHint::Unknown;
 
-    fn encoding(form: HeaderLayout) -> ChunkEncoding {
-        match form {
+    fn encoding(header_layout: HeaderLayout) -> ChunkEncoding {
+        match header_layout {
             HeaderLayout::WithoutSt => ChunkEncoding::FloatHistogram,
             HeaderLayout::WithSt => ChunkEncoding::FloatHistogramSt,
         }
@@ -245,26 +247,26 @@ impl ChunkValue for FloatHistogram {
 
     fn build(
         layout: &ChunkLayout,
-        numbers: &SampleState<XorFloat>,
+        state: &SampleState<XorFloat>,
         reset_hint: CounterResetHint,
     ) -> Self {
-        if numbers.is_stale() {
-            return Self { sum: numbers.sum.raw(), ..Self::default() };
+        if state.is_stale() {
+            return Self { sum: state.sum.raw(), ..Self::default() };
         }
         let mut histogram = Self {
             reset_hint,
             schema: layout.schema,
             zero_threshold: layout.zero_threshold,
-            zero_count: numbers.zero_count.raw(),
-            count: numbers.count.raw(),
-            sum: numbers.sum.raw(),
+            zero_count: state.zero_count.raw(),
+            count: state.count.raw(),
+            sum: state.sum.raw(),
             positive_spans: layout.positive.clone(),
             negative_spans: layout.negative.clone(),
-            positive_buckets: raw_counts(numbers.positive(layout)),
-            negative_buckets: raw_counts(numbers.negative(layout)),
+            positive_buckets: raw_counts(state.positive(layout)),
+            negative_buckets: raw_counts(state.negative(layout)),
             custom_values: layout.custom_values.clone(),
         };
-        // Where the spans are those of no histogram it stays as it is.
+        // An error means invalid spans; the histogram then stays as it is.
         let _ = histogram.limit_resolution();
         histogram
     }

@@ -76,7 +76,7 @@ impl<'a> OverlapGroup<'a> {
         self.times
     }
 
-    /// Returns the single chunk of the group. Identical chunks count as one.
+    /// Returns the only chunk of the group. Identical chunks count as one.
     #[must_use]
     pub fn single_chunk(&self) -> Option<&'a Chunk> {
         self.single
