@@ -56,8 +56,9 @@ fn deleted(chunk: Chunk, mint: i64, maxt: i64) -> Chunk {
 }
 
 fn is_passed_through(encoded: &EncodedChunk, stored: &Chunk) -> bool {
-    std::ptr::eq(one.data.bytes(), stored.data.bytes())
-        && (one.mint, one.maxt, one.encoding) == (stored.mint, stored.maxt, stored.encoding)
+    std::ptr::eq(encoded.data.bytes(), stored.data.bytes())
+        && (encoded.mint, encoded.maxt, encoded.encoding)
+            == (stored.mint, stored.maxt, stored.encoding)
 }
 
 #[test]
@@ -74,7 +75,7 @@ fn unaffected_chunk_is_passed_through_undecoded() {
     let series = series(vec![stored.clone()]);
     let found = encoded(&series, TimeRange::new(150, 950), SupportedEncodings::Baseline);
     assert_eq!(found.len(), 3);
-    assert!(found.iter().zip(&stored[1..]).all(|(one, stored)| is_passed_through(one, stored)));
+    assert!(found.iter().zip(&stored[1..]).all(|(chunk, stored)| is_passed_through(chunk, stored)));
     // Identical chunks are returned once.
     let twice = self::series(vec![stored.clone(), stored.clone()]);
     assert_eq!(encoded(&twice, TimeRange::ALL, SupportedEncodings::All).len(), 4);
@@ -209,8 +210,8 @@ proptest! {
             prop_assert!(readable.supports(chunk.encoding));
             prop_assert!(range.overlaps(TimeRange::new(chunk.mint, chunk.maxt)));
             let own = points(std::slice::from_ref(chunk));
-            prop_assert_eq!(own.first().map(|one| one.t), Some(chunk.mint));
-            prop_assert_eq!(own.last().map(|one| one.t), Some(chunk.maxt));
+            prop_assert_eq!(own.first().map(|point| point.t), Some(chunk.mint));
+            prop_assert_eq!(own.last().map(|point| point.t), Some(chunk.maxt));
             let overlaps = |old: &&Chunk| old.mint <= chunk.maxt && chunk.mint <= old.maxt;
             let overlapped = stored.iter().filter(overlaps).count();
             let is_stored = stored.iter().any(|old| is_passed_through(chunk, old));

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "is not Some")]
+    #[should_panic(expected = "expected Some")]
     fn missing_chunk_is_detected() {
         let (mut source, model) = example();
         source.0.values_mut().for_each(|chunks| drop(chunks.remove(1)));

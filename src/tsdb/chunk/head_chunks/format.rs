@@ -53,7 +53,7 @@ pub struct NewChunk<'a> {
     pub maxt: i64,
     /// Encoding of the bytes in `bytes`.
     pub encoding: ChunkEncoding,
-    /// Whether the samples are out of order.
+    /// `true` if the samples are out of order.
     pub out_of_order: bool,
     /// Encoded samples, a complete chunk.
     pub bytes: &'a [u8],

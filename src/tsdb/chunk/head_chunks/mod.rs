@@ -62,7 +62,7 @@ pub struct HeadChunkMeta {
     pub samples: u16,
     /// Codec of the chunk.
     pub encoding: ChunkEncoding,
-    /// Whether the samples are out of order.
+    /// `true` if the samples are out of order.
     pub out_of_order: bool,
 }
 

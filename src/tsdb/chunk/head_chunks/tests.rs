@@ -281,7 +281,7 @@ fn flipped_bit_never_yields_a_wrong_chunk() {
             3 => assert!((40..64).contains(&bit) || bit / 8 >= bytes.len() - 40 + 24),
             n => assert!(n == 0 && report.corruption.is_some()),
         }
-        assert!(stored.iter().all(|one| owned.iter().any(|owned| owned.is(one))));
+        assert!(stored.iter().all(|chunk| owned.iter().any(|owned| owned.is(chunk))));
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
     assert!(quarantined_files > (bytes.len() - 40 - 8) * 8);
@@ -291,9 +291,9 @@ fn flipped_bit_never_yields_a_wrong_chunk() {
 fn corrupted_file_and_later_ones_are_quarantined() {
     let (bytes, owned) = small_file();
     let data = Data::with(4, &bytes);
-    let mut damaged = bytes.clone();
-    damaged[20] ^= 1;
-    data.put(5, &damaged);
+    let mut corrupted = bytes.clone();
+    corrupted[20] ^= 1;
+    data.put(5, &corrupted);
     data.put(6, &bytes);
     fs::create_dir_all(data.quarantine()).unwrap();
     fs::write(data.quarantine().join("chunks_head.000005"), "older").unwrap();
@@ -309,7 +309,7 @@ fn corrupted_file_and_later_ones_are_quarantined() {
     let moved =
         ["chunks_head.000006", "chunks_head.000005.1"].map(|name| data.quarantine().join(name));
     assert_eq!(report.corruption.unwrap().moved_to, moved);
-    assert_eq!(moved.map(|path| fs::read(path).unwrap()), [bytes, damaged]);
+    assert_eq!(moved.map(|path| fs::read(path).unwrap()), [bytes, corrupted]);
     assert_eq!(fs::read(data.quarantine().join("chunks_head.000005")).unwrap(), b"older");
     // The next write reuses the file number.
     assert_eq!(write(&chunks, &owned)[0], HeadChunkRef::new(5, 8));
@@ -463,7 +463,7 @@ fn quarantined_chunks_before_corruption_are_readable() {
     bytes[last] ^= 1;
     let data = Data::with(1, &bytes);
     let mut chunks = data.open();
-    chunks.for_each(&data.quarantine(), |_| panic!("a damaged file is not used")).unwrap();
+    chunks.for_each(&data.quarantine(), |_| panic!("corrupted file must not be used")).unwrap();
     let quarantined = chunks.take_quarantined();
     assert_eq!(
         quarantined.iter().map(|chunk| chunk.mint).collect::<Vec<_>>(),
@@ -559,7 +559,7 @@ fn full_file_is_followed_by_a_new_one() {
         let mut writer = chunks.writer.lock();
         let current = writer.current.as_mut().unwrap();
         current.end =
-            MAX_FILE - owned.iter().map(|one| one.as_new().record_len()).sum::<usize>() + 1;
+            MAX_FILE - owned.iter().map(|chunk| chunk.as_new().record_len()).sum::<usize>() + 1;
         current.file.set_len(current.end as u64).unwrap();
     }
     let chunk_refs = write(&chunks, &owned);

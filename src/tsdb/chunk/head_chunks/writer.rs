@@ -32,7 +32,7 @@ pub(super) struct HeadChunkWriter {
     pub(super) current: Option<ActiveFile>,
     /// Number of the newest file, or 0 if there is none yet.
     last_number: u32,
-    /// Whether the next write begins a new file.
+    /// `true` if the next write begins a new file.
     cut_at_next_write: bool,
     /// Encoded records of one write; kept to reuse its allocation.
     buffer: Vec<u8>,
