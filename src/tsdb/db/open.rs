@@ -174,14 +174,23 @@ impl Db {
         self.remove_unfinished_checkpoints(&wal_dir);
         let RecoveredHead { head, replay, repaired, late, quarantined, aliases } =
             self.recover_head(min_valid, &wal_dir, &quarantine)?;
-        let holders = Holders { head: &head, aliases: &aliases, blocks: &blocks, min_valid };
-        let lost =
-            quarantined.map(|quarantined| quarantined.report_lost(&holders)).unwrap_or_default();
+        // Lost samples are looked up by label. Without them, the index is built after the
+        // truncation, so that it never contains series that the truncation collects.
+        let mut is_indexed = false;
+        let mut lost = Vec::new();
+        if let Some(quarantined) = quarantined {
+            head.index_series();
+            is_indexed = true;
+            let holders = Holders { head: &head, aliases: &aliases, blocks: &blocks, min_valid };
+            lost = quarantined.report_lost(&holders);
+        }
         if min_valid > i64::MIN {
             // Blocks contain everything before this time. Series with nothing else are collected.
             HeadTruncation::new(&head).truncate_before(min_valid)?;
         }
-        head.index_series();
+        if !is_indexed {
+            head.index_series();
+        }
         let wal = Wal::open(WalOptions {
             dir: wal_dir,
             segment_size: self.options.wal_segment_size,
