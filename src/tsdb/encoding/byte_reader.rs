@@ -1,38 +1,40 @@
-//! Reading and appending whole bytes: big-endian integers, varints, length-prefixed strings.
+//! Decoding and appending of whole bytes: big-endian integers, varints, length-prefixed strings.
 //!
-//! Varints are those of Go's `encoding/binary`: seven bits a byte, least significant group first; signed ones are
-//! zig-zag encoded. Not for bit streams (chunks), which have readers of their own.
+//! Varints are those of Go's `encoding/binary`: seven bits per byte, least significant group
+//! first; signed ones are zigzag-encoded. Chunks are bit streams and use
+//! [`crate::tsdb::encoding::bits`].
 //!
-//! Invariant: a [`ByteReader`] never reads beyond its slice, and a length it hands out never exceeds what is left of it.
+//! Invariant: a [`ByteReader`] never reads past its slice, and no count or slice that it returns
+//! exceeds the remaining bytes.
 
-/// Why bytes could not be read. Offsets count from the beginning of the reader's slice.
+/// Error of decoding bytes. Offsets count from the start of the reader's slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ByteError {
     /// The slice ends before the value does.
-    #[error("{needed} bytes needed at offset {offset}, {left} left")]
+    #[error("{needed} bytes needed at offset {offset}, {left} remain")]
     UnexpectedEnd {
-        /// Where the value begins.
+        /// Offset of the value, bytes.
         offset: usize,
-        /// How many bytes it takes.
+        /// Length of the value, bytes.
         needed: u64,
-        /// How many there are.
+        /// Remaining bytes of the slice.
         left: usize,
     },
-    /// A varint that ends nowhere, or holds more than 64 bits.
-    #[error("bad varint at offset {offset}")]
+    /// The varint has no end or holds more than 64 bits.
+    #[error("invalid varint at offset {offset}")]
     Varint {
-        /// Where the varint begins.
+        /// Offset of the varint, bytes.
         offset: usize,
     },
-    /// A string that is not UTF-8.
-    #[error("text at offset {offset} is not valid UTF-8")]
+    /// The string is not UTF-8.
+    #[error("string at offset {offset} is not valid UTF-8")]
     NotUtf8 {
-        /// Where the string begins.
+        /// Offset of the string after its length prefix, bytes.
         offset: usize,
     },
 }
 
-/// Reads values off the front of a slice.
+/// Decoder that consumes a slice from the front.
 #[derive(Clone, Debug)]
 pub struct ByteReader<'a> {
     rest: &'a [u8],
@@ -40,48 +42,48 @@ pub struct ByteReader<'a> {
 }
 
 impl<'a> ByteReader<'a> {
-    /// A reader at the beginning of `bytes`.
+    /// Returns a reader at the start of `bytes`.
     #[inline]
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, len: bytes.len() }
     }
 
-    /// How many bytes were read so far.
+    /// Number of bytes read.
     #[inline]
     #[must_use]
     pub fn offset(&self) -> usize {
         self.len - self.rest.len()
     }
 
-    /// How many bytes are left.
+    /// Number of unread bytes.
     #[inline]
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
-    /// Whether everything was read.
+    /// Returns `true` if all bytes were read.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// The next `n` bytes.
+    /// Reads the next `n` bytes.
     ///
     /// # Errors
-    /// [`ByteError::UnexpectedEnd`] where fewer are left.
+    /// [`ByteError::UnexpectedEnd`] if fewer remain.
     #[inline]
     pub fn bytes(&mut self, n: usize) -> Result<&'a [u8], ByteError> {
-        let Some((taken, rest)) = self.rest.split_at_checked(n) else {
-            return Err(self.short(n as u64));
+        let Some((bytes, rest)) = self.rest.split_at_checked(n) else {
+            return Err(self.unexpected_end(n as u64));
         };
         self.rest = rest;
-        Ok(taken)
+        Ok(bytes)
     }
 
-    /// The next byte.
+    /// Reads one byte.
     ///
     /// # Errors
     /// [`ByteError::UnexpectedEnd`] at the end.
@@ -90,46 +92,46 @@ impl<'a> ByteReader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// A big-endian `u32`.
+    /// Reads a big-endian `u32`.
     ///
     /// # Errors
-    /// [`ByteError::UnexpectedEnd`] where fewer than four bytes are left.
+    /// [`ByteError::UnexpectedEnd`] if fewer than four bytes remain.
     #[inline]
     pub fn be_u32(&mut self) -> Result<u32, ByteError> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// A big-endian `u64`.
+    /// Reads a big-endian `u64`.
     ///
     /// # Errors
-    /// [`ByteError::UnexpectedEnd`] where fewer than eight bytes are left.
+    /// [`ByteError::UnexpectedEnd`] if fewer than eight bytes remain.
     #[inline]
     pub fn be_u64(&mut self) -> Result<u64, ByteError> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// A big-endian `i64`.
+    /// Reads a big-endian `i64`.
     ///
     /// # Errors
-    /// [`ByteError::UnexpectedEnd`] where fewer than eight bytes are left.
+    /// [`ByteError::UnexpectedEnd`] if fewer than eight bytes remain.
     #[inline]
     pub fn be_i64(&mut self) -> Result<i64, ByteError> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// A float as its 64 bits, big-endian. Every bit pattern is kept.
+    /// Reads a float from its 64 bits, big-endian. Every bit pattern is preserved, also of NaNs.
     ///
     /// # Errors
-    /// [`ByteError::UnexpectedEnd`] where fewer than eight bytes are left.
+    /// [`ByteError::UnexpectedEnd`] if fewer than eight bytes remain.
     #[inline]
     pub fn be_f64(&mut self) -> Result<f64, ByteError> {
         self.be_u64().map(f64::from_bits)
     }
 
-    /// An unsigned varint.
+    /// Reads an unsigned varint. Encodings longer than necessary are accepted, as in Go.
     ///
     /// # Errors
-    /// [`ByteError::Varint`] where it is cut short or too big for 64 bits. Forms longer than needed are read, as Go reads them.
+    /// [`ByteError::Varint`] if it is cut short or exceeds 64 bits.
     #[inline]
     pub fn uvarint(&mut self) -> Result<u64, ByteError> {
         match self.rest.split_first() {
@@ -156,7 +158,7 @@ impl<'a> ByteReader<'a> {
         Err(ByteError::Varint { offset: self.offset() })
     }
 
-    /// A signed varint (zig-zag).
+    /// Reads a signed varint (zigzag).
     ///
     /// # Errors
     /// As [`ByteReader::uvarint`].
@@ -166,24 +168,27 @@ impl<'a> ByteReader<'a> {
         Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
     }
 
-    /// A number of things that follow, each at least `least` bytes long (1 or more): never more than can follow, so it is
-    /// safe to allocate for.
+    /// Reads the number of items that follow, each at min_len `min_len` bytes long (1 or more).
+    ///
+    /// The result never exceeds the number of items for which bytes remain, so it is safe to
+    /// allocate for it.
     ///
     /// # Errors
-    /// [`ByteError::UnexpectedEnd`] where so many can't follow, else as [`ByteReader::uvarint`].
-    pub fn bounded_count(&mut self, least: usize) -> Result<usize, ByteError> {
+    /// [`ByteError::UnexpectedEnd`] if the remaining bytes cannot hold that many items, else as
+    /// [`ByteReader::uvarint`].
+    pub fn bounded_count(&mut self, min_len: usize) -> Result<usize, ByteError> {
         let start = self.clone();
         let count = self.uvarint()?;
-        let needed = count.saturating_mul(least as u64);
+        let needed = count.saturating_mul(min_len as u64);
         if needed > self.rest.len() as u64 {
-            let error = self.short(needed);
+            let error = self.unexpected_end(needed);
             *self = start;
             return Err(error);
         }
         Ok(count as usize)
     }
 
-    /// Bytes with their length before them as a varint.
+    /// Reads a varint length and that many bytes.
     ///
     /// # Errors
     /// [`ByteError::UnexpectedEnd`] or [`ByteError::Varint`].
@@ -192,11 +197,11 @@ impl<'a> ByteReader<'a> {
         let len = self.uvarint()?;
         match usize::try_from(len) {
             Ok(len) => self.bytes(len),
-            Err(_) => Err(self.short(len)),
+            Err(_) => Err(self.unexpected_end(len)),
         }
     }
 
-    /// Text with its length before it as a varint.
+    /// Reads a varint length and that many bytes of UTF-8.
     ///
     /// # Errors
     /// [`ByteError::NotUtf8`], else as [`ByteReader::uvarint_bytes`].
@@ -209,15 +214,15 @@ impl<'a> ByteReader<'a> {
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ByteError> {
-        let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
-            return Err(self.short(N as u64));
+        let Some((bytes, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.unexpected_end(N as u64));
         };
         self.rest = rest;
-        Ok(*taken)
+        Ok(*bytes)
     }
 
     #[cold]
-    fn short(&self, needed: u64) -> ByteError {
+    fn unexpected_end(&self, needed: u64) -> ByteError {
         ByteError::UnexpectedEnd { offset: self.offset(), needed, left: self.rest.len() }
     }
 }
@@ -232,7 +237,7 @@ pub fn put_uvarint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a signed varint (zig-zag).
+/// Appends a signed varint (zigzag).
 #[inline]
 pub fn put_varint(out: &mut Vec<u8>, value: i64) {
     put_uvarint(out, ((value << 1) ^ (value >> 63)) as u64);
@@ -256,7 +261,7 @@ pub fn put_be_i64(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-/// Appends bytes with their length before them as a varint.
+/// Appends `bytes` after their length as a varint.
 #[inline]
 pub fn put_uvarint_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_uvarint(out, bytes.len() as u64);
@@ -272,7 +277,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
-    fn varints_have_the_bytes_of_gos() {
+    fn varints_encode_as_in_go() {
         let mut out = Vec::new();
         put_uvarint(&mut out, 300);
         put_varint(&mut out, -1);
@@ -282,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_varint_over_64_bits_or_without_end_is_an_error_and_a_long_form_is_none() {
+    fn overlong_varint_is_rejected_and_padded_one_accepted() {
         let read = |bytes: &[u8]| ByteReader::new(bytes).uvarint();
         assert_eq!(
             read(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]),
@@ -295,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_never_exceeds_what_can_follow() {
+    fn count_above_remaining_bytes_is_rejected() {
         assert_eq!(ByteReader::new(&[2, 0, 0, 0, 0]).bounded_count(2), Ok(2));
         assert_eq!(
             ByteReader::new(&[3, 0, 0, 0, 0]).bounded_count(2),
@@ -308,21 +313,26 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_appended_is_read(u in any::<u64>(), i in any::<i64>(), w in any::<u32>(), text in ".{0,300}") {
+        fn appended_values_are_read_back(
+            u in any::<u64>(),
+            i in any::<i64>(),
+            w in any::<u32>(),
+            string in ".{0,300}",
+        ) {
             let mut out = Vec::new();
             put_uvarint(&mut out, u);
             put_varint(&mut out, i);
             put_be_u32(&mut out, w);
             put_be_u64(&mut out, u);
             put_be_i64(&mut out, i);
-            put_uvarint_bytes(&mut out, text.as_bytes());
+            put_uvarint_bytes(&mut out, string.as_bytes());
             let mut reader = ByteReader::new(&out);
             prop_assert_eq!(reader.uvarint(), Ok(u));
             prop_assert_eq!(reader.varint(), Ok(i));
             prop_assert_eq!(reader.be_u32(), Ok(w));
             prop_assert_eq!(reader.be_u64(), Ok(u));
             prop_assert_eq!(reader.be_i64(), Ok(i));
-            prop_assert_eq!(reader.uvarint_str(), Ok(text.as_str()));
+            prop_assert_eq!(reader.uvarint_str(), Ok(string.as_str()));
             prop_assert!(reader.is_empty());
             prop_assert_eq!(reader.offset(), out.len());
         }

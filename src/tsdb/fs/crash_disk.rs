@@ -1,15 +1,21 @@
-//! A disk for tests: real files, but it remembers what was synced, forgets the rest when told to crash, and fails on demand.
+//! Disk for tests: real files, but a simulated crash drops everything that was not synced, and
+//! calls fail on demand.
 //!
-//! It is the harsh reading of what systems promise. After [`CrashDisk::crash`]
-//! * a file has the bytes of its last sync: later appends are gone, later cuts undone;
-//! * a file that was created is there only if its directory was synced since;
-//! * a renamed file has its new name only if the new directory was synced since, and still its old one unless the old directory was:
-//!   who syncs the old one alone loses the file; a removed file is back unless its directory was synced since.
+//! # Effects of a crash
+//! [`CrashDisk::crash`] applies the strictest interpretation of POSIX:
+//! - A file has the bytes of its last sync: later appends are lost, later truncations undone.
+//! - A created file exists only if its directory was synced afterwards.
+//! - A renamed file has its new name only if the new directory was synced afterwards. It keeps its
+//!   old name unless the old directory was synced. If only the old directory was synced, the file
+//!   is lost.
+//! - A removed file exists again unless its directory was synced afterwards.
 //!
-//! Directories themselves are made durable at once; removed and renamed ones are like files. A removed one that comes back has what
-//! was durable in it. One is renamed only after it was synced itself: what a crash leaves of names in it otherwise is not told here.
+//! Directory creation is durable at once; removal and renaming of directories follow the rules of
+//! files. A restored directory has its durable content. A directory must be synced before it is
+//! renamed.
 //!
-//! Files must be changed through the disk alone. Usable from any thread; one lock.
+//! # Locking
+//! All state is behind one mutex. The files must be changed through the disk only.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,41 +28,42 @@ use crate::tsdb::fs::os_disk::OsDisk;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
-/// The size of the file system; all of it is free unless somebody says otherwise.
+/// Size of the file system, bytes. All of it is free unless [`CrashDisk::set_free_bytes`] was
+/// called.
 const SIZE: u64 = 1 << 50;
 
-/// See the module's doc. Clones are the same disk.
+/// Disk for tests; see the module documentation. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct CrashDisk {
     state: Arc<Mutex<DiskState>>,
 }
 
-/// A call that can be made to fail.
+/// Disk operation that tests can make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DiskCall {
-    /// [`DiskFile::append`]; half of the bytes are written.
+    /// [`DiskFile::append`]. A failed call writes the first half of the bytes.
     Append,
-    /// [`DiskFile::sync`].
+    /// Fails [`DiskFile::sync`]; the bytes stay undurable.
     Sync,
-    /// [`DiskFile::set_len`].
+    /// Fails [`DiskFile::set_len`] without effect.
     SetLen,
-    /// [`Disk::create_new`].
+    /// Fails [`Disk::create_new`] without effect.
     Create,
-    /// [`Disk::sync_dir`].
+    /// Fails [`Disk::sync_dir`] without effect.
     SyncDir,
 }
 
 #[derive(Debug, Default)]
 struct DiskState {
-    /// What of each file is durable, by its live name.
+    /// Durable state of each file by its current path.
     files: HashMap<PathBuf, DurableState>,
-    /// Changes of names that are not durable yet, oldest first.
+    /// Name changes that are not durable yet, oldest first.
     names: Vec<NameChange>,
     calls: HashMap<DiskCall, u64>,
-    /// At which call, counted over the disk's life, to fail, and with which error number.
+    /// Error number by call and its ordinal, counted from 1 since creation of the disk.
     failures: HashMap<(DiskCall, u64), i32>,
     free_bytes: Option<u64>,
-    /// How many more changes succeed before the power is gone.
+    /// Number of changes that still succeed before the power failure; `None` = no failure.
     power: Option<u64>,
     sync_delay: Duration,
 }
@@ -64,7 +71,7 @@ struct DiskState {
 #[derive(Debug, Default)]
 struct DurableState {
     len: u64,
-    /// What a cut that is not synced took away: from this offset on these bytes.
+    /// Offset and bytes that an unsynced truncation removed.
     cut: Option<(u64, Vec<u8>)>,
 }
 
@@ -77,47 +84,46 @@ enum NameChange {
 }
 
 impl CrashDisk {
-    /// A disk on which everything works.
+    /// Returns a disk without failures.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How often a call was made, failed ones included.
+    /// Number of calls, failed ones included.
     #[must_use]
     pub fn calls(&self, call: DiskCall) -> u64 {
         self.lock().calls.get(&call).copied().unwrap_or(0)
     }
 
-    /// Makes the `nth` call from now on (1 is the next) fail with EIO.
+    /// Makes the `nth` call from now (1 = the next) fail with EIO.
     pub fn fail_with_eio(&self, call: DiskCall, nth: u64) {
         self.fail(call, nth, EIO);
     }
 
-    /// Makes the `nth` call from now on (1 is the next) fail with ENOSPC.
+    /// Makes the `nth` call from now (1 = the next) fail with ENOSPC.
     pub fn fail_with_no_space(&self, call: DiskCall, nth: u64) {
         self.fail(call, nth, ENOSPC);
     }
 
-    /// From now on so many bytes are free: appends take them altogether, then fail with ENOSPC; `None` for no end.
+    /// Sets the free space shared by all files; appends beyond it fail with ENOSPC. `None` =
+    /// unlimited.
     pub fn set_free_bytes(&self, bytes: Option<u64>) {
         self.lock().free_bytes = bytes;
     }
 
-    /// After `changes` more changes of any sort the power is gone: all others fail.
+    /// Makes all changes fail after `changes` more of them.
     pub fn set_power(&self, changes: u64) {
         self.lock().power = Some(changes);
     }
 
-    /// How long each sync takes.
+    /// Sets the duration of each file sync.
     pub fn set_sync_delay(&self, delay: Duration) {
         self.lock().sync_delay = delay;
     }
 
-    /// Cuts the power and leaves the files as they were durable.
-    ///
-    /// # Errors
-    /// What the system says.
+    /// Simulates a power failure: restores the durable state of all files and rejects later
+    /// changes.
     pub fn crash(&self) -> io::Result<()> {
         let mut state = self.lock();
         state.power = Some(0);
@@ -142,7 +148,10 @@ impl CrashDisk {
 }
 
 impl DiskState {
-    /// Counts a call and says whether it is to fail.
+    /// Counts a call.
+    ///
+    /// # Errors
+    /// The error that a test set for this call, or that of a power failure.
     fn call(&mut self, call: DiskCall) -> io::Result<()> {
         let count = self.calls.entry(call).or_insert(0);
         *count += 1;
@@ -153,16 +162,16 @@ impl DiskState {
 
     fn spend_power(&mut self) -> io::Result<()> {
         match &mut self.power {
-            Some(0) => Err(io::Error::other("the power is gone")),
-            Some(left) => {
-                *left -= 1;
+            Some(0) => Err(io::Error::other("simulated power failure")),
+            Some(remaining) => {
+                *remaining -= 1;
                 Ok(())
             }
             None => Ok(()),
         }
     }
 
-    /// Changes of names in the directory `path` that are not durable yet, taken out, newest first.
+    /// Removes and returns the undurable name changes below the directory `path`, newest first.
     fn take_names_in(&mut self, path: &Path) -> Vec<NameChange> {
         let (inside, other) =
             std::mem::take(&mut self.names).into_iter().partition(|change| change.is_in(path));
@@ -172,12 +181,12 @@ impl DiskState {
         inside
     }
 
-    /// What of the files in the directory `path` is durable, taken out, by name.
+    /// Removes and returns the durable state of the files in the directory `path`.
     fn take_files_in(&mut self, path: &Path) -> Vec<(PathBuf, DurableState)> {
         self.files.extract_if(|file, _| file.parent() == Some(path)).collect()
     }
 
-    /// What of `path` is durable; a file not seen before is wholly so.
+    /// Returns the durable state of `path`. An untracked file counts as fully durable.
     fn durable(&mut self, path: &Path) -> io::Result<&mut DurableState> {
         if !self.files.contains_key(path) {
             let len = std::fs::metadata(path)?.len();
@@ -198,8 +207,8 @@ impl DurableState {
 }
 
 impl NameChange {
-    /// Notes that the directory `dir` was synced; whether the change is now durable.
-    fn synced(&mut self, dir: &Path) -> bool {
+    /// Records a sync of the directory `dir`. Returns `true` if the change is now durable.
+    fn mark_synced(&mut self, dir: &Path) -> bool {
         match self {
             Self::Created { path } | Self::Removed { path, .. } | Self::RemovedDir { path, .. } => {
                 path.parent() == Some(dir)
@@ -262,10 +271,11 @@ impl Disk for CrashDisk {
         let mut state = self.lock();
         state.spend_power()?;
         if to.exists() {
-            return Err(io::Error::other("this double does not replace files"));
+            return Err(io::Error::other("cannot replace a file on the test disk"));
         }
         if from.is_dir() {
-            // The directory's own name changes in the one above it.
+            // The rename is a change in the parent directory, so the names inside must be durable
+            // before it.
             if state.names.iter().any(|change| change.is_in(from)) {
                 return Err(io::Error::other("a directory must be synced before it is renamed"));
             }
@@ -317,7 +327,7 @@ impl Disk for CrashDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.call(DiskCall::SyncDir)?;
-        state.names.retain_mut(|change| !change.synced(path));
+        state.names.retain_mut(|change| !change.mark_synced(path));
         Ok(())
     }
 
@@ -353,7 +363,7 @@ impl DiskFile for CrashFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.lock();
         let delay = state.sync_delay;
-        // What is appended while a sync runs is not covered by it.
+        // Appends during the sync are not covered by it.
         let len = self.file.len()?;
         drop(state);
         std::thread::sleep(delay);
@@ -371,9 +381,9 @@ impl DiskFile for CrashFile {
         let (end, cut) = durable.cut.take().unwrap_or((durable.len, Vec::new()));
         if len < end {
             let bytes = std::fs::read(&self.path)?;
-            let mut gone = bytes[len as usize..end as usize].to_vec();
-            gone.extend_from_slice(&cut);
-            durable.cut = Some((len, gone));
+            let mut removed = bytes[len as usize..end as usize].to_vec();
+            removed.extend_from_slice(&cut);
+            durable.cut = Some((len, removed));
         } else if !cut.is_empty() {
             durable.cut = Some((end, cut));
         }
@@ -391,13 +401,13 @@ mod tests {
     use crate::tsdb::fs::disk::Disk;
 
     #[test]
-    fn a_crash_leaves_what_was_synced() {
+    fn crash_keeps_synced_bytes_only() {
         let dir = tempfile::tempdir().unwrap();
-        let (path, forgotten) = (dir.path().join("kept"), dir.path().join("forgotten"));
+        let (path, unsynced) = (dir.path().join("kept"), dir.path().join("unsynced"));
         let disk = CrashDisk::new();
         let file = disk.create_new(&path).unwrap();
         disk.sync_dir(dir.path()).unwrap();
-        disk.create_new(&forgotten).unwrap().sync().unwrap();
+        disk.create_new(&unsynced).unwrap().sync().unwrap();
         file.append(b"12345").unwrap();
         file.sync().unwrap();
         file.append(b"67").unwrap();
@@ -407,12 +417,12 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"123");
         disk.crash().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"12345");
-        assert!(!forgotten.exists());
+        assert!(!unsynced.exists());
         assert!(file.append(b"x").is_err());
     }
 
     #[test]
-    fn renamed_and_removed_files_come_back_unless_their_directories_were_synced() {
+    fn crash_undoes_unsynced_renames_and_removals() {
         let root = tempfile::tempdir().unwrap();
         let (old, new) = (root.path().join("old"), root.path().join("new"));
         for (sync_new, sync_old, expected) in [
@@ -443,43 +453,46 @@ mod tests {
     }
 
     #[test]
-    fn directories_come_back_as_they_were_durable_unless_the_one_above_was_synced() {
+    fn crash_undoes_unsynced_directory_changes() {
         for synced in [false, true] {
             let root = tempfile::tempdir().unwrap();
-            let (made, renamed, gone) =
-                (root.path().join("made"), root.path().join("renamed"), root.path().join("gone"));
-            std::fs::create_dir(&gone).unwrap();
-            std::fs::write(gone.join("old"), b"old").unwrap();
+            let (made, renamed, removed) = (
+                root.path().join("made"),
+                root.path().join("renamed"),
+                root.path().join("removed"),
+            );
+            std::fs::create_dir(&removed).unwrap();
+            std::fs::write(removed.join("old"), b"old").unwrap();
             let disk = CrashDisk::new();
             disk.create_dir_all(&made).unwrap();
             let file = disk.create_new(&made.join("f")).unwrap();
             file.append(b"1").unwrap();
             file.sync().unwrap();
             file.append(b"2").unwrap();
-            assert!(disk.rename(&made, &renamed).is_err(), "a name in it is not durable");
+            assert!(disk.rename(&made, &renamed).is_err(), "directory has an undurable name");
             disk.sync_dir(&made).unwrap();
             disk.rename(&made, &renamed).unwrap();
-            let lost = disk.create_new(&gone.join("new")).unwrap();
+            let lost = disk.create_new(&removed.join("new")).unwrap();
             lost.append(b"x").unwrap();
-            disk.remove_dir_all(&gone).unwrap();
+            disk.remove_dir_all(&removed).unwrap();
             if synced {
                 disk.sync_dir(root.path()).unwrap();
             }
             disk.crash().unwrap();
             assert_eq!(
-                (made.exists(), renamed.exists(), gone.exists()),
+                (made.exists(), renamed.exists(), removed.exists()),
                 (!synced, synced, !synced)
             );
             assert_eq!(std::fs::read(if synced { renamed } else { made }.join("f")).unwrap(), b"1");
             if !synced {
-                assert_eq!(std::fs::read(gone.join("old")).unwrap(), b"old");
-                assert!(!gone.join("new").exists());
+                assert_eq!(std::fs::read(removed.join("old")).unwrap(), b"old");
+                assert!(!removed.join("new").exists());
             }
         }
     }
 
     #[test]
-    fn calls_fail_when_they_were_told_to() {
+    fn requested_calls_fail() {
         let dir = tempfile::tempdir().unwrap();
         let disk = CrashDisk::new();
         let path = dir.path().join("f");

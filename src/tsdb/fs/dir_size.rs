@@ -1,8 +1,8 @@
-//! How much of the disk folders take.
+//! Size of a directory.
 
 use std::path::Path;
 
-/// Bytes of all files below a folder; what can't be looked at counts as nothing.
+/// Returns the total size in bytes of all files below `dir`. Unreadable entries count as 0.
 #[must_use]
 pub fn dir_size(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };

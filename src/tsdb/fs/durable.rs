@@ -1,54 +1,55 @@
-//! Files that are replaced as a whole, and directories brought to the disk: the steps after which a crash leaves the old or the new.
+//! Atomic, durable replacement of small files: after a crash, the old or the new content exists.
 //!
-//! What is replaced is written beside its place under a temporary name (`NAME.tmp`, as Prometheus does), synced, renamed, and the directory
-//! is synced. A file is never changed in place: whoever has it mapped, or linked under another name, keeps what it had.
+//! New content is written to `NAME.tmp` (as in Prometheus), synced and renamed, and the directory
+//! is synced. A file is never changed in place, so mappings and hard links keep the old content.
 //!
-//! For files that are written now and then (of blocks). What is written all the time goes through [`crate::tsdb::fs::disk`]. No locks.
+//! Files of blocks use this module; files with frequent writes use [`crate::tsdb::fs::disk`].
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A step on a file or directory that failed.
+/// Failed operation on a file or directory.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {step}: {source}", path = path.display())]
 pub struct FileError {
-    /// What was tried.
+    /// Name of the operation, such as `rename`.
     pub step: &'static str,
-    /// The file or directory.
+    /// Path of the file or directory on which the operation failed.
     pub path: PathBuf,
-    /// Why it failed.
+    /// Error of the operating system.
     pub source: io::Error,
 }
 
 impl FileError {
-    /// Makes the error of one step on one path, for `map_err`.
+    /// Returns a function for `map_err` that adds step and path.
     pub fn for_step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { step, path: path.to_owned(), source }
     }
 }
 
-/// Makes `bytes` the content of the file `path`, durably. Where that fails, the file is as it was, or already replaced.
+/// Replaces the content of the file `path` with `bytes`, durably. Creates the file if it is
+/// missing.
 ///
 /// # Errors
-/// [`FileError`] of the step that failed.
+/// [`FileError`] of the failed step. The file then has its old or its new content.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let temporary = temporary_name(path);
     let replaced = write_and_sync(&temporary, bytes).and_then(|()| {
         fs::rename(&temporary, path).map_err(FileError::for_step("rename", &temporary))
     });
     if let Err(error) = replaced {
-        // What it left behind harms nobody: the next attempt begins anew.
+        // Ignored: a leftover is harmless, because the next attempt overwrites it.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
     sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Makes durable which files a directory has.
+/// Makes creations, renames and removals in a directory durable.
 ///
 /// # Errors
-/// [`FileError`] of the step that failed.
+/// [`FileError`] of the failed step.
 pub fn sync_dir(path: &Path) -> Result<(), FileError> {
     let opened = File::open(path).map_err(FileError::for_step("open", path))?;
     opened.sync_all().map_err(FileError::for_step("sync", path))
@@ -72,7 +73,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_replaced_file_leaves_its_old_content_to_other_links() {
+    fn replaced_file_keeps_old_content_under_other_links() {
         let dir = tempfile::tempdir().unwrap();
         let (path, link) = (dir.path().join("file"), dir.path().join("link"));
         replace_file(&path, b"old").unwrap();
@@ -86,9 +87,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_nothing_behind() {
+    fn failed_replacement_leaves_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("folder");
+        let path = dir.path().join("dir");
         fs::create_dir_all(path.join("inner")).unwrap();
         let error = replace_file(&path, b"x").unwrap_err();
         assert_eq!(error.step, "rename");

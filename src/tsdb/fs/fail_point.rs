@@ -1,32 +1,37 @@
-//! Fail points: places at which a test can stop or end the whole process.
+//! Fail points: named places at which tests pause or end the process.
 //!
-//! A point is a line in the engine, `fault::hit("wal.segment_roll")`. While nothing is armed it costs one relaxed atomic load.
-//! Armed from text, which the program takes from the environment variable `NARTHEX_FAULT_POINTS` once at its start:
+//! A fail point is a call like `fail_point::hit("wal.segment_roll")`. It costs one relaxed atomic
+//! load while nothing is armed. The program arms fail points once at startup from the environment
+//! variable `NARTHEX_FAULT_POINTS`:
 //!
 //! ```text
 //! wal.segment_roll=pause:/tmp/reached;replay.record@500=exit
-//! └── point ─────┘ └─ action ───────┘ └── point ──┘└ at the 500th time
+//! └── point ─────┘ └─ action ───────┘ └── point ──┘└ at the 500th hit
 //! ```
 //!
-//! `pause:FILE` creates the file and holds the thread until the file is removed, if ever; `exit` ends the process at once
-//! with code 86; `panic` panics. Each fires once. `count` does nothing: the point is only counted.
-//! Hits of all points are counted from the
-//! moment anything is armed, so that a test can see that none is dead.
+//! # Actions
+//! | action | effect, once per armed point |
+//! |---|---|
+//! | `pause:FILE` | creates the file and blocks the thread until the file is removed |
+//! | `exit` | ends the process at once with status 86 |
+//! | `panic` | panics |
+//! | `count` | none |
 //!
-//! Only for tests, of which those that arm the points of their own process need a binary of their own.
+//! Hits of all points are counted as soon as one point is armed. Tests that arm fail points in
+//! their own process need a separate test binary.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-/// The variable from which the program arms its points.
+/// Environment variable with the fail points to arm.
 pub const ENV_VAR: &str = "NARTHEX_FAULT_POINTS";
 
-/// The exit code of a process that ended at a point.
+/// Exit status of the action `exit`.
 pub const EXIT_CODE: i32 = 86;
 
-/// All points, by name.
+/// Names of all fail points.
 pub const ALL: [&str; 24] = [
     "wal.segment_roll",
     "wal.before_write",
@@ -57,18 +62,18 @@ pub const ALL: [&str; 24] = [
 static ARMED: AtomicBool = AtomicBool::new(false);
 static POINTS: OnceLock<FailPoints> = OnceLock::new();
 
-/// Text that arms nothing.
+/// Error of parsing a fail-point specification.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArmError {
-    /// No point has this name.
+    /// The name is not in [`ALL`].
     #[error("unknown fail point {0:?}")]
     UnknownPoint(String),
-    /// What stands there is not `name=action` or `name@index_of=action`.
-    #[error("bad fail point setting {0:?}")]
+    /// The entry is not `name=action` or `name@hit=action`.
+    #[error("invalid fail point setting {0:?}")]
     InvalidSpec(String),
 }
 
-/// Marks a place. The name is one of [`ALL`].
+/// Marks a fail point. `name` is one of [`ALL`]; another name has no effect.
 #[inline]
 pub fn hit(name: &'static str) {
     if ARMED.load(Ordering::Relaxed) {
@@ -76,18 +81,18 @@ pub fn hit(name: &'static str) {
     }
 }
 
-/// Arms points; see the module's doc for the text. An empty text arms nothing.
+/// Arms the fail points of `spec` (format: module documentation). An empty specification arms none.
 ///
 /// # Errors
-/// [`ArmError`] where the text is wrong; then nothing is armed.
-pub fn arm_from_spec(text: &str) -> Result<(), ArmError> {
-    if registry().arm(text)? {
+/// [`ArmError`] if the specification is invalid. Then nothing is armed.
+pub fn arm_from_spec(spec: &str) -> Result<(), ArmError> {
+    if registry().arm(spec)? {
         ARMED.store(true, Ordering::Relaxed);
     }
     Ok(())
 }
 
-/// How often a point was reached since anything was first armed.
+/// Number of hits of a fail point since the first one was armed; 0 for an unknown name.
 #[must_use]
 pub fn hits(name: &str) -> u64 {
     registry().hits(name)
@@ -106,7 +111,7 @@ struct FailPoints {
 #[derive(Clone, Debug)]
 struct ArmedPoint {
     point: usize,
-    /// Fires at the hit of this number, counted from 1.
+    /// Ordinal of the hit that fires, counted from 1.
     at: u64,
     action: FailAction,
 }
@@ -120,12 +125,12 @@ enum FailAction {
 }
 
 impl FailPoints {
-    fn arm(&self, text: &str) -> Result<bool, ArmError> {
-        let settings = text.split(';').map(str::trim).filter(|setting| !setting.is_empty());
+    fn arm(&self, spec: &str) -> Result<bool, ArmError> {
+        let settings = spec.split(';').map(str::trim).filter(|setting| !setting.is_empty());
         let armed = settings.map(parse).collect::<Result<Vec<_>, _>>()?;
-        let any = !armed.is_empty();
+        let has_points = !armed.is_empty();
         self.armed.write().unwrap_or_else(PoisonError::into_inner).extend(armed);
-        Ok(any)
+        Ok(has_points)
     }
 
     fn record_hit(&self, name: &str) {
@@ -155,11 +160,11 @@ fn index_of(name: &str) -> Option<usize> {
 }
 
 fn parse(setting: &str) -> Result<ArmedPoint, ArmError> {
-    let bad = || ArmError::InvalidSpec(setting.to_owned());
-    let (place, action) = setting.split_once('=').ok_or_else(bad)?;
-    let (name, at) = match place.split_once('@') {
-        Some((name, at)) => (name, at.parse().ok().filter(|at| *at > 0).ok_or_else(bad)?),
-        None => (place, 1),
+    let invalid = || ArmError::InvalidSpec(setting.to_owned());
+    let (point, action) = setting.split_once('=').ok_or_else(invalid)?;
+    let (name, at) = match point.split_once('@') {
+        Some((name, at)) => (name, at.parse().ok().filter(|at| *at > 0).ok_or_else(invalid)?),
+        None => (point, 1),
     };
     let point = index_of(name).ok_or_else(|| ArmError::UnknownPoint(name.to_owned()))?;
     let action = match action.split_once(':') {
@@ -167,14 +172,14 @@ fn parse(setting: &str) -> Result<ArmedPoint, ArmError> {
         None if action == "count" => FailAction::Count,
         None if action == "panic" => FailAction::Panic,
         Some(("pause", marker)) if !marker.is_empty() => FailAction::Pause(PathBuf::from(marker)),
-        _ => return Err(bad()),
+        _ => return Err(invalid()),
     };
     Ok(ArmedPoint { point, at, action })
 }
 
 fn pause(marker: &std::path::Path) {
     if let Err(error) = std::fs::write(marker, b"") {
-        tracing::error!(marker = %marker.display(), %error, "fail point can't create its marker");
+        tracing::error!(marker = %marker.display(), %error, "cannot create marker of fail point");
         return;
     }
     while marker.exists() {
@@ -188,20 +193,20 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn settings_are_parsed_and_wrong_ones_named() {
+    fn invalid_settings_are_rejected_by_name() {
         let armed = parse("wal.segment_roll@3=pause:/a:b").unwrap();
         assert_eq!((ALL[armed.point], armed.at), ("wal.segment_roll", 3));
         assert_eq!(armed.action, FailAction::Pause("/a:b".into()));
         assert_eq!(parse("replay.record=exit").unwrap().action, FailAction::Exit);
         assert_eq!(parse("replay.record=panic").unwrap().action, FailAction::Panic);
         assert_eq!(parse("wal=exit").unwrap_err(), ArmError::UnknownPoint("wal".into()));
-        for bad in [
+        for invalid in [
             "wal.segment_roll",
             "wal.segment_roll=",
             "wal.segment_roll=pause:",
             "wal.segment_roll@0=exit",
         ] {
-            assert_eq!(parse(bad).unwrap_err(), ArmError::InvalidSpec(bad.into()));
+            assert_eq!(parse(invalid).unwrap_err(), ArmError::InvalidSpec(invalid.into()));
         }
         let points = FailPoints::default();
         assert_eq!(points.arm(" ; "), Ok(false));
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_holds_its_thread_at_the_right_time_until_the_marker_is_gone() {
+    fn pause_blocks_until_marker_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let marker = dir.path().join("marker");
         let points = FailPoints::default();

@@ -1,9 +1,9 @@
-//! Whether an error means that there is no space, in one place for all who write.
+//! Detection of errors that mean a full disk.
 
 use std::io;
 
-/// Returns `true` if a file system is full, or this user's share of it, or if a file may not become
-/// larger (`RLIMIT_FSIZE`). Each passes without a restart.
+/// Returns `true` if the file system or the user's quota is full, or if the file reached its
+/// maximum size (`RLIMIT_FSIZE`). Each of these can pass without a restart.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
@@ -16,7 +16,7 @@ mod tests {
     use std::io::Error;
 
     #[test]
-    fn missing_space_is_told_from_other_errors() {
+    fn full_disk_errors_are_distinguished() {
         const EIO: i32 = 5;
         const EFBIG: i32 = 27;
         const ENOSPC: i32 = 28;

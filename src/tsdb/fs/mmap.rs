@@ -1,32 +1,32 @@
-//! Files mapped into memory for reading. The only unsafe code of narthex.
+//! Memory-mapped files for reading. This is the only module with unsafe code.
 //!
-//! A mapping is only as good as its file: touching a page that lies wholly beyond the file's end kills the process (SIGBUS). So
+//! # Safety
+//! Reading a page that is entirely past the end of the file kills the process (SIGBUS). Therefore:
+//! - A mapping may be longer than its file, which is about to grow. Only its first *readable* bytes
+//!   are exposed, and the readable length is raised only to a length that the file already has.
+//! - A mapped file is never truncated below its readable length, and readable bytes are never
+//!   overwritten. Files may be removed or renamed, which leaves the mapping valid. The lock of the
+//!   data directory keeps other programs out.
+//! - A storage error under a page that was not read before still kills the process.
 //!
-//! - a mapping may reach beyond the end of its file (the file is about to grow), but its bytes are given out only up to its *readable*
-//!   length, and that is raised only to a length which the file was seen to have;
-//! - a file that is mapped is never made shorter than its readable length, nor is a readable byte written again. Files are
-//!   removed or moved as they are: that leaves the mapping valid. Other programs are kept out by the data directory's lock;
-//! - what remains is the storage failing under a page that was never read before; no program that maps files survives that.
-//!
-//! Runs on any thread: readers go on while one writer, outside, appends to the file and publishes.
+//! # Threads
+//! Readers run concurrently with one external writer that appends to the file and raises the
+//! readable length.
 
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A file mapped for reading, up to a length that may grow.
+/// Memory-mapped file with a readable length that may grow.
 pub struct MappedFile {
-    /// `None` for an empty mapping, which the system does not know.
+    /// `None` for an empty mapping, which `mmap` rejects.
     map: Option<MmapRaw>,
     readable: AtomicUsize,
 }
 
 impl MappedFile {
-    /// Maps the whole of `file`, which no longer grows.
-    ///
-    /// # Errors
-    /// What the system says.
+    /// Maps all of `file`, which no longer grows.
     pub fn map_all(file: &File) -> io::Result<Self> {
         let len = file_len(file)?;
         let mapped = Self::map_growing(file, len)?;
@@ -34,10 +34,7 @@ impl MappedFile {
         Ok(mapped)
     }
 
-    /// Maps `capacity` bytes of `file`, however long it is now. Nothing is readable yet.
-    ///
-    /// # Errors
-    /// What the system says.
+    /// Maps `capacity` bytes of `file`, independent of its current length. No byte is readable yet.
     pub fn map_growing(file: &File, capacity: usize) -> io::Result<Self> {
         let map = match capacity {
             0 => None,
@@ -46,35 +43,40 @@ impl MappedFile {
         Ok(Self { map, readable: AtomicUsize::new(0) })
     }
 
-    /// Makes the first `len` bytes readable, for good. They are in `file`, the one that was mapped, and are not written again.
+    /// Makes the first `len` bytes readable permanently. A smaller `len` than before has no effect.
+    ///
+    /// `file` is the mapped file; the caller never overwrites these bytes.
     ///
     /// # Errors
-    /// `UnexpectedEof` where the file is shorter, `InvalidInput` where the mapping is; nothing has changed then.
+    /// `UnexpectedEof` if the file is shorter, `InvalidInput` if the mapping is shorter. The
+    /// readable length is then unchanged.
     pub fn set_readable_len(&self, file: &File, len: usize) -> io::Result<()> {
         if len > self.map.as_ref().map_or(0, MmapRaw::len) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("{len} bytes do not fit the mapping"),
+                format!("{len} bytes exceed the mapping"),
             ));
         }
         let present = file_len(file)?;
         if len > present {
-            let text = format!("file has {present} bytes where {len} were written");
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+            let message = format!("file has {present} bytes, expected {len}");
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
+        // Release, with the acquire in `bytes`: a reader that sees `len` also sees the bytes.
         self.readable.fetch_max(len, Ordering::Release);
         Ok(())
     }
 
-    /// The readable bytes.
+    /// Returns the readable bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         let Some(map) = &self.map else { return &[] };
         let len = self.readable.load(Ordering::Acquire);
-        #[expect(unsafe_code, reason = "a view of mapped memory is made of its address and length")]
-        // SAFETY: the address is that of a live mapping, which `self` owns and which is never remapped. `len` is at most its
-        // length and at most the file's (see `set_readable_len`), and the file is never made shorter than that, so every page is
-        // backed. Readable bytes are not written again, so they do not change behind the reference.
+        #[expect(unsafe_code, reason = "a slice of mapped memory needs its address and length")]
+        // SAFETY: the address is that of a live mapping, which `self` owns and which is never
+        // remapped. `len` is at most the length of the mapping and of the file (see
+        // `set_readable_len`), and the file is never truncated below that, so every page is backed.
+        // Readable bytes are never overwritten, so they do not change behind the reference.
         unsafe {
             std::slice::from_raw_parts(map.as_ptr(), len)
         }
@@ -99,7 +101,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     #[test]
-    fn a_growing_file_is_readable_as_far_as_it_was_published() {
+    fn growing_file_is_readable_up_to_published_length() {
         let file = tempfile::tempfile().unwrap();
         let mapped = MappedFile::map_growing(&file, 1 << 20).unwrap();
         assert_eq!(mapped.bytes(), b"");
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_published() {
+    fn length_beyond_file_or_mapping_is_rejected() {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(b"hello", 0).unwrap();
         let mapped = MappedFile::map_growing(&file, 100).unwrap();
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_file_is_readable_also_when_it_is_empty_or_removed() {
+    fn empty_or_removed_file_is_readable() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, "").unwrap();

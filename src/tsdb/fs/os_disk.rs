@@ -1,4 +1,4 @@
-//! The real disk.
+//! Implementation of [`Disk`] on the operating system's files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
 
-/// The file system as it is.
+/// The file system of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsDisk;
 
@@ -54,10 +54,10 @@ impl Disk for OsDisk {
     }
 
     fn space(&self, path: &Path) -> io::Result<DiskSpace> {
-        let found = rustix::fs::statvfs(path)?;
+        let stat = rustix::fs::statvfs(path)?;
         Ok(DiskSpace {
-            free: found.f_bavail.saturating_mul(found.f_frsize),
-            total: found.f_blocks.saturating_mul(found.f_frsize),
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
         })
     }
 }
@@ -71,7 +71,7 @@ impl DiskFile for OsFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        // Length and data are what a reader needs; the time of the last change is not.
+        // Readers need data and length. The modification time may be lost.
         self.0.sync_data()
     }
 
@@ -90,7 +90,7 @@ mod tests {
     use crate::tsdb::fs::disk::Disk;
 
     #[test]
-    fn a_file_system_has_space_and_a_path_that_is_not_there_none() {
+    fn space_of_missing_path_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let space = OsDisk.space(dir.path()).unwrap();
         assert!(space.total > 0 && space.free <= space.total, "{space:?}");
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn appends_go_to_the_end_also_after_a_cut() {
+    fn append_after_set_len_writes_at_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("a/b");
         OsDisk.create_dir_all(&deep).unwrap();

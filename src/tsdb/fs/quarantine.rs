@@ -1,16 +1,19 @@
-//! Durable moves to the quarantine, also to another file system.
+//! Durable moves to the quarantine, also across file systems.
 //!
-//! A move is a rename. Between two file systems (mount points, bind mounts, the layers of an overlay) a rename fails with
-//! `EXDEV`, and the move becomes a copy:
-//!
-//! 1. Copy to `NAME.tmp` beside the target and sync the copy.
+//! # Across file systems
+//! A move is a rename. Between two file systems (mount points, bind mounts, overlay layers) a
+//! rename fails with `EXDEV`, and the file is copied instead:
+//! 1. Copy to `NAME.tmp` in the target directory and sync the copy.
 //! 2. Rename the copy to `NAME` and sync its directory.
 //! 3. Remove the original and sync its directory.
 //!
-//! If the copy of a file fails, for example on a full disk, the file is renamed to `quarantine/NAME` in its own directory.
-//! Prometheus ignores a directory of that name in `wal/`, `wbl/` and `chunks_head/`.
+//! # Failure
+//! If the copy of a file fails, for example on a full disk, the file is renamed to
+//! `quarantine/NAME` in its own directory. Prometheus ignores a directory of that name in `wal/`,
+//! `wbl/` and `chunks_head/`.
 //!
-//! Invariant: after a crash at any step the complete content exists under the old name, the new name, or both.
+//! After a crash at any step, the complete content exists under the old name, the new name, or
+//! both.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -22,14 +25,16 @@ use crate::tsdb::fs::durable::FileError;
 /// Name of the quarantine directory.
 pub const QUARANTINE: &str = "quarantine";
 
-/// Size of one read of a copy, bytes.
+/// Buffer size for copies, bytes.
 const COPY_BUFFER: usize = 1 << 20;
 
-/// Moves the file `from` to `to`, whose directory exists, and returns its new path: `to`, or a path in the quarantine of its
-/// own file system.
+/// Moves the file `from` to `to`, whose directory exists.
+///
+/// Returns its new path: `to`, or a path in the quarantine of the file's own file system.
 ///
 /// # Errors
-/// [`FileError`] of the failed step. The file then still exists under its old name.
+/// [`FileError`] of the failed step. The file still exists: under its old name, or, if only the
+/// removal of the original failed, under both.
 pub fn move_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<PathBuf, FileError> {
     if rename(disk, from, to)? {
         return Ok(to.to_owned());
@@ -44,14 +49,15 @@ pub fn move_file(disk: &dyn Disk, from: &Path, to: &Path) -> Result<PathBuf, Fil
             let moved_to = move_within_file_system(disk, from, to)?;
             tracing::warn!(
                 path = %moved_to.display(), %error,
-                "cannot copy a file to the quarantine on another file system, moved it within its own"
+                "cannot copy file to quarantine on another file system, moved it within its own"
             );
             Ok(moved_to)
         }
     }
 }
 
-/// Moves the directory `from` to `to`, whose parent exists. `remove` removes the original of a copy.
+/// Moves the directory `from` to `to`, whose parent exists. `remove` removes the original of a
+/// copy.
 ///
 /// # Errors
 /// [`FileError`] of the failed step, or the error of `remove`.
@@ -72,8 +78,9 @@ pub fn move_dir(
     remove()
 }
 
-/// Copies the bytes of `from` that begin at `offset` to the new file `to`. The copy is durable and appears under its name only
-/// when it is complete.
+/// Copies the bytes of `from` from `offset` on to the new file `to`.
+///
+/// The copy is durable and gets its name only when it is complete.
 ///
 /// # Errors
 /// [`FileError`] of the failed step.
@@ -84,14 +91,14 @@ pub fn copy_file(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result
         disk.rename(&temporary, to).map_err(FileError::for_step("rename", &temporary))
     });
     if let Err(error) = copied {
-        // It holds nothing that the original does not hold, and the next attempt removes it, too.
+        // Ignored: the original still has all content, and the next attempt removes the leftover.
         let _ = disk.remove_file(&temporary);
         return Err(error);
     }
     sync_parent(disk, to)
 }
 
-/// Renames durably. Returns `false`, and does nothing, if the two paths are on different file systems.
+/// Renames durably. Returns `false`, and does nothing, if the paths are on different file systems.
 fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, FileError> {
     match disk.rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(false),
@@ -102,7 +109,8 @@ fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, FileError> {
     Ok(true)
 }
 
-/// Renames the file `from` to the name of `to`, or to that name with a number, in the quarantine of its own directory.
+/// Renames `from` into the quarantine of its own directory, under the file name of `to`, with a
+/// number appended if that name is taken.
 fn move_within_file_system(disk: &dyn Disk, from: &Path, to: &Path) -> Result<PathBuf, FileError> {
     let dir = from.parent().unwrap_or(Path::new(".")).join(QUARANTINE);
     disk.create_dir_all(&dir).map_err(FileError::for_step("create", &dir))?;
@@ -117,7 +125,7 @@ fn move_within_file_system(disk: &dyn Disk, from: &Path, to: &Path) -> Result<Pa
     Ok(target)
 }
 
-/// Copies a directory and everything below it. Synced, but for the name of the copy.
+/// Copies a directory tree. All of it is synced except the name of the copy itself.
 fn copy_tree(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), FileError> {
     disk.create_dir_all(to).map_err(FileError::for_step("create", to))?;
     for entry in fs::read_dir(from).map_err(FileError::for_step("list", from))? {
@@ -147,10 +155,10 @@ fn copy_bytes(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result<()
     }
 }
 
-/// Removes what a crash left of an earlier copy.
+/// Removes the unfinished copy of an earlier attempt, if one exists.
 fn remove_leftover(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
     let removed = match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => disk.remove_dir_all(path),
+        Ok(metadata) if metadata.is_dir() => disk.remove_dir_all(path),
         Ok(_) => disk.remove_file(path),
         Err(_) => return Ok(()),
     };
@@ -182,7 +190,9 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    /// A disk on which directories side by side are different file systems. Without space, no file can be created.
+    /// Disk that treats sibling directories as separate file systems.
+    ///
+    /// If `is_full` is set, no file can be created.
     #[derive(Debug)]
     struct SplitDisk {
         is_full: bool,
@@ -225,8 +235,8 @@ mod tests {
         }
     }
 
-    const ROOMY: SplitDisk = SplitDisk { is_full: false };
-    const FULL: SplitDisk = SplitDisk { is_full: true };
+    const WITH_SPACE: SplitDisk = SplitDisk { is_full: false };
+    const WITHOUT_SPACE: SplitDisk = SplitDisk { is_full: true };
 
     fn names(dir: &Path) -> Vec<String> {
         let entries = fs::read_dir(dir).unwrap();
@@ -238,27 +248,28 @@ mod tests {
 
     #[test]
     fn move_across_file_systems_copies_and_removes() {
-        let place = tempfile::tempdir().unwrap();
-        let (wal, quarantine) = (place.path().join("wal"), place.path().join("quarantine"));
+        let root = tempfile::tempdir().unwrap();
+        let (wal, quarantine) = (root.path().join("wal"), root.path().join("quarantine"));
         [&wal, &quarantine].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
         let (from, to) = (wal.join("00000003"), quarantine.join("wal.3"));
         let content: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
         fs::write(&from, &content).unwrap();
-        fs::write(quarantine.join("wal.3.tmp"), "of a copy that a crash cut short").unwrap();
-        assert_eq!(move_file(&ROOMY, &from, &to).unwrap(), to);
+        fs::write(quarantine.join("wal.3.tmp"), "unfinished copy").unwrap();
+        assert_eq!(move_file(&WITH_SPACE, &from, &to).unwrap(), to);
         assert!(fs::read(&to).unwrap() == content);
         assert_eq!((names(&wal), names(&quarantine)), (vec![], vec!["wal.3".to_owned()]));
     }
 
     #[test]
     fn move_without_space_stays_in_own_file_system() {
-        let place = tempfile::tempdir().unwrap();
-        let (wal, quarantine) = (place.path().join("wal"), place.path().join("quarantine"));
+        let root = tempfile::tempdir().unwrap();
+        let (wal, quarantine) = (root.path().join("wal"), root.path().join("quarantine"));
         [&wal, &quarantine].into_iter().for_each(|dir| fs::create_dir(dir).unwrap());
         for (content, name) in [("first", "wal.3"), ("second", "wal.3.1")] {
             fs::write(wal.join("00000003"), content).unwrap();
             let moved_to =
-                move_file(&FULL, &wal.join("00000003"), &quarantine.join("wal.3")).unwrap();
+                move_file(&WITHOUT_SPACE, &wal.join("00000003"), &quarantine.join("wal.3"))
+                    .unwrap();
             assert_eq!(moved_to, wal.join("quarantine").join(name));
             assert_eq!(fs::read_to_string(moved_to).unwrap(), content);
         }
@@ -267,15 +278,15 @@ mod tests {
 
     #[test]
     fn directory_across_file_systems_is_copied_whole() {
-        let place = tempfile::tempdir().unwrap();
-        let (from, quarantine) = (place.path().join("data/block"), place.path().join("quarantine"));
+        let root = tempfile::tempdir().unwrap();
+        let (from, quarantine) = (root.path().join("data/block"), root.path().join("quarantine"));
         fs::create_dir_all(from.join("chunks")).unwrap();
         fs::create_dir(&quarantine).unwrap();
         fs::write(from.join("index"), "index").unwrap();
         fs::write(from.join("chunks/000001"), "chunk").unwrap();
         fs::create_dir_all(quarantine.join("block.tmp/half")).unwrap();
         let to = quarantine.join("block");
-        move_dir(&ROOMY, &from, &to, || {
+        move_dir(&WITH_SPACE, &from, &to, || {
             fs::remove_dir_all(&from).unwrap();
             Ok(())
         })
@@ -290,12 +301,12 @@ mod tests {
 
     #[test]
     fn failed_copy_leaves_original_only() {
-        let place = tempfile::tempdir().unwrap();
-        let from = place.path().join("file");
+        let root = tempfile::tempdir().unwrap();
+        let from = root.path().join("file");
         fs::write(&from, "content").unwrap();
-        assert!(copy_file(&FULL, &from, 0, &place.path().join("copy")).is_err());
-        assert_eq!(names(place.path()), ["file"]);
-        copy_file(&ROOMY, &from, 3, &place.path().join("copy")).unwrap();
-        assert_eq!(fs::read_to_string(place.path().join("copy")).unwrap(), "tent");
+        assert!(copy_file(&WITHOUT_SPACE, &from, 0, &root.path().join("copy")).is_err());
+        assert_eq!(names(root.path()), ["file"]);
+        copy_file(&WITH_SPACE, &from, 3, &root.path().join("copy")).unwrap();
+        assert_eq!(fs::read_to_string(root.path().join("copy")).unwrap(), "tent");
     }
 }

@@ -1,7 +1,7 @@
-//! The file `tombstones` of a block: read at once, replaced as a whole.
+//! The file `tombstones` of a block: read and replaced as a whole.
 //!
-//! A block without the file has nothing deleted, as Prometheus takes it; its writers make the file all the same. No lock: of a block
-//! one thread at a time replaces it.
+//! A block without the file has no tombstones, as in Prometheus; narthex always writes the file.
+//! There is no lock: the caller makes sure that only one thread replaces the file of a block.
 
 use crate::tsdb::fs::durable::{FileError, replace_file};
 use crate::tsdb::tombstones::Tombstones;
@@ -9,40 +9,40 @@ use crate::tsdb::tombstones::format::{TombstonesFormatError, decode, encode};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The file's name in the block's folder.
+/// Name of the file in the block's directory.
 pub const NAME: &str = "tombstones";
 
-/// Why the file can't be read.
+/// Error of reading the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TombstonesError {
-    /// The file system refused.
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] FileError),
-    /// The bytes are not what they should be.
+    /// The content of the file is corrupted.
     #[error("{path}: {fault}", path = path.display())]
     Corrupted {
-        /// The file.
+        /// Path of the corrupted file.
         path: PathBuf,
-        /// What is wrong.
+        /// Defect that was found first.
         fault: TombstonesFormatError,
     },
 }
 
-/// The content of a file.
+/// Content and size of the file of a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TombstonesFile {
-    /// What is deleted.
+    /// Tombstones of all series in the block.
     pub tombstones: Tombstones,
-    /// Length of the file, 0 where there is none.
+    /// Length of the file in bytes; 0 if it does not exist.
     pub file_bytes: u64,
 }
 
-/// Reads the file in the folder of a block; none is an empty set.
+/// Reads the file of the block in `dir`. A missing file is an empty set.
 ///
 /// # Errors
-/// [`TombstonesError`] where the file can't be read or is damaged.
-pub fn read(folder: &Path) -> Result<TombstonesFile, TombstonesError> {
-    let path = folder.join(NAME);
+/// [`TombstonesError`] if the file cannot be read or is corrupted.
+pub fn read(dir: &Path) -> Result<TombstonesFile, TombstonesError> {
+    let path = dir.join(NAME);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(TombstonesFile::default()),
@@ -52,13 +52,13 @@ pub fn read(folder: &Path) -> Result<TombstonesFile, TombstonesError> {
     Ok(TombstonesFile { tombstones, file_bytes: bytes.len() as u64 })
 }
 
-/// Puts the set into the folder of a block, durably, in place of the file that is there. Returns its length in bytes.
+/// Replaces the file of the block in `dir`, durably. Returns its length in bytes.
 ///
 /// # Errors
-/// [`FileError`] of the step that failed.
-pub fn write(folder: &Path, tombstones: &Tombstones) -> Result<u64, FileError> {
+/// [`FileError`] of the failed step.
+pub fn write(dir: &Path, tombstones: &Tombstones) -> Result<u64, FileError> {
     let bytes = encode(tombstones);
-    replace_file(&folder.join(NAME), &bytes)?;
+    replace_file(&dir.join(NAME), &bytes)?;
     Ok(bytes.len() as u64)
 }
 
@@ -69,7 +69,7 @@ mod tests {
     use crate::tsdb::tombstones::Tombstones;
 
     #[test]
-    fn a_set_survives_in_its_file_and_no_file_is_an_empty_set() {
+    fn set_is_read_back_and_missing_file_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read(dir.path()).unwrap(), TombstonesFile::default());
         let mut set = Tombstones::default();

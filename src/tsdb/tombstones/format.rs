@@ -1,15 +1,19 @@
-//! The bytes of the file `tombstones`. Pure; no file is touched here.
+//! Format of the file `tombstones`.
 //!
 //! ```text
-//! ┌─────────────────────────┬───────────┬ any number ──────────────────────────────────┬─────────────────────┐
-//! │ magic 0x0130BA30 (4, BE)│ version 1 │ series (uvarint) │ mint (varint)│ maxt (varint)│ CRC-32C of them (4) │
-//! └─────────────────────────┴───────────┴──────────────────────────────────────────────┴─────────────────────┘
+//! ┌───────────────┬───────────┬──────────────── any number ───────────────────┬─────────────┐
+//! │ magic (4, BE) │ version 1 │ series (uvarint), mint (varint), maxt (varint) │ CRC-32C (4) │
+//! └───────────────┴───────────┴────────────────────────────────────────────────┴─────────────┘
 //! ```
 //!
-//! The checksum covers the entries alone: magic number and version have one right value each. mint and maxt are ms, both included.
-//! The format's page in Prometheus (`tsdb/docs/format/tombstones.md`) speaks of an offset and padding at the end; its code
-//! (`tsdb/tombstones/tombstones.go`) knows none. The entries of a series stand together there, the series in no order; here
-//! they rise, as do the ranges of each. A file that repeats, joins or mixes them is read as well.
+//! The magic number is 0x0130BA30. The checksum covers the entries only. `mint` and `maxt` are in
+//! ms, both inclusive.
+//!
+//! # Compatibility
+//! Prometheus's documentation (`tsdb/docs/format/tombstones.md`) mentions an offset and trailing
+//! padding, its code (`tsdb/tombstones/tombstones.go`) does not have them. Prometheus groups
+//! entries by series without an order; narthex sorts series and ranges. Files with duplicate,
+//! adjacent or unsorted entries are read as well.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::encoding::byte_reader::{
@@ -23,32 +27,32 @@ const VERSION: u8 = 1;
 const HEADER: usize = 5;
 const CRC: usize = 4;
 
-/// What is wrong with the bytes of a file.
+/// Defect in the bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TombstonesFormatError {
-    /// Shorter than the shortest file.
-    #[error("file of {0} bytes")]
+    /// The file is shorter than an empty set.
+    #[error("file is too too_short: {0} bytes")]
     FileLength(usize),
-    /// Another kind of file.
-    #[error("magic number is {0:#010x}, not 0x0130ba30")]
+    /// The file does not start with the magic number.
+    #[error("bad magic {0:#010x}, expected 0x0130ba30")]
     Magic(u32),
-    /// A format that is not known.
-    #[error("format version {0}")]
+    /// The format version is unknown.
+    #[error("unknown format version {0}")]
     Version(u8),
-    /// The bytes are not those that were written.
-    #[error("checksum is {computed:#010x}, stored is {stored:#010x}")]
+    /// The stored checksum does not match the entries.
+    #[error("checksum mismatch: stored {stored:#010x}, computed {computed:#010x}")]
     Checksum {
-        /// The sum that stands in the file.
+        /// Checksum in the file.
         stored: u32,
-        /// The sum of its entries.
+        /// Checksum of the entries.
         computed: u32,
     },
-    /// An entry that is cut short; its offset counts from the first entry.
-    #[error("entries: {0}")]
+    /// An entry is invalid. The offset counts from the first entry.
+    #[error("invalid entry: {0}")]
     Entry(#[from] ByteError),
 }
 
-/// The bytes of a file with these tombstones.
+/// Encodes the file for `tombstones`.
 #[must_use]
 pub fn encode(tombstones: &Tombstones) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -60,7 +64,8 @@ pub fn encode(tombstones: &Tombstones) -> Vec<u8> {
     bytes
 }
 
-/// Version and entries alone, as a snapshot of the head has them: what stands around them has the checksum.
+/// Encodes version and entries only, as in a chunk snapshot of the head, whose records have a
+/// checksum of their own.
 #[must_use]
 pub fn encode_body(tombstones: &Tombstones) -> Vec<u8> {
     let mut bytes = vec![VERSION];
@@ -78,10 +83,10 @@ fn put_entries(bytes: &mut Vec<u8>, tombstones: &Tombstones) {
     }
 }
 
-/// Reads version and entries alone.
+/// Decodes version and entries only.
 ///
 /// # Errors
-/// [`TombstonesFormatError`] where they are not that.
+/// [`TombstonesFormatError`] if the bytes are malformed.
 pub fn decode_body(bytes: &[u8]) -> Result<Tombstones, TombstonesFormatError> {
     match bytes.split_first() {
         None => Err(TombstonesFormatError::FileLength(0)),
@@ -90,14 +95,14 @@ pub fn decode_body(bytes: &[u8]) -> Result<Tombstones, TombstonesFormatError> {
     }
 }
 
-/// Reads the bytes of a whole file.
+/// Decodes a complete file.
 ///
 /// # Errors
-/// [`TombstonesFormatError`] where they are not one.
+/// [`TombstonesFormatError`] if the bytes are malformed.
 pub fn decode(bytes: &[u8]) -> Result<Tombstones, TombstonesFormatError> {
-    let short = TombstonesFormatError::FileLength(bytes.len());
-    let (header, rest) = bytes.split_first_chunk::<HEADER>().ok_or(short)?;
-    let (entries, stored) = rest.split_last_chunk::<CRC>().ok_or(short)?;
+    let too_short = TombstonesFormatError::FileLength(bytes.len());
+    let (header, rest) = bytes.split_first_chunk::<HEADER>().ok_or(too_short)?;
+    let (entries, stored) = rest.split_last_chunk::<CRC>().ok_or(too_short)?;
     let [magic @ .., version] = *header;
     if u32::from_be_bytes(magic) != MAGIC {
         return Err(TombstonesFormatError::Magic(u32::from_be_bytes(magic)));
@@ -131,18 +136,18 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
-    fn a_snapshot_has_version_and_entries_and_no_more() {
+    fn body_has_version_and_entries_only() {
         assert_eq!(encode_body(&Tombstones::default()), [1]);
-        let bare = encode_body(&example());
-        assert_eq!(bare, encode(&example())[4..][..bare.len()]);
-        assert_eq!(decode_body(&bare), Ok(example()));
+        let body = encode_body(&example());
+        assert_eq!(body, encode(&example())[4..][..body.len()]);
+        assert_eq!(decode_body(&body), Ok(example()));
         assert_eq!(
             decode_body(&encode(&example())[1..]),
             Err(TombstonesFormatError::Version(0x30))
         );
         assert_eq!(decode_body(&[]), Err(TombstonesFormatError::FileLength(0)));
         assert!(matches!(
-            decode_body(&bare[..bare.len() - 1]),
+            decode_body(&body[..body.len() - 1]),
             Err(TombstonesFormatError::Entry(_))
         ));
     }
@@ -156,25 +161,25 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_has_the_bytes_of_prometheuss() {
+    fn empty_set_encodes_as_in_prometheus() {
         assert_eq!(encode(&Tombstones::default()), [0x01, 0x30, 0xba, 0x30, 1, 0, 0, 0, 0]);
     }
 
     #[test]
-    fn every_changed_or_missing_byte_is_noticed() {
-        let whole = encode(&example());
-        for at in 0..whole.len() {
+    fn every_changed_or_missing_byte_is_detected() {
+        let bytes = encode(&example());
+        for at in 0..bytes.len() {
             for bit in 0..8 {
-                let mut changed = whole.clone();
+                let mut changed = bytes.clone();
                 changed[at] ^= 1 << bit;
                 assert!(decode(&changed).is_err(), "bit {bit} of byte {at}");
             }
-            assert!(decode(&whole[..at]).is_err(), "cut at {at}");
+            assert!(decode(&bytes[..at]).is_err(), "cut at {at}");
         }
     }
 
     #[test]
-    fn entries_may_repeat_and_touch_but_not_end_early() {
+    fn duplicate_and_adjacent_entries_are_accepted() {
         let file = |entries: &[u8]| {
             let mut bytes = vec![0x01, 0x30, 0xba, 0x30, 1];
             bytes.extend_from_slice(entries);
@@ -182,21 +187,23 @@ mod tests {
             bytes
         };
         let set = decode(&file(&[9, 2, 4, 8, 0, 2, 9, 0, 2, 9, 6, 6, 7, 4, 2])).unwrap();
-        let found: Vec<_> = set
+        let ranges: Vec<_> = set
             .iter()
-            .map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>()))
+            .map(|(series, intervals)| (series, intervals.iter().copied().collect::<Vec<_>>()))
             .collect();
-        assert_eq!(found, [(8, vec![TimeRange::new(0, 1)]), (9, vec![TimeRange::new(0, 3)])]);
+        assert_eq!(ranges, [(8, vec![TimeRange::new(0, 1)]), (9, vec![TimeRange::new(0, 3)])]);
         assert!(matches!(decode(&file(&[9, 2])), Err(TombstonesFormatError::Entry(_))));
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(
+        fn written_set_is_read_back(
             ranges in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<i64>()), 0..20),
         ) {
             let mut set = Tombstones::default();
-            ranges.into_iter().for_each(|(series, a, b)| set.add(series % 4, TimeRange::new(a.min(b), a.max(b))));
+            for (series, a, b) in ranges {
+                set.add(series % 4, TimeRange::new(a.min(b), a.max(b)));
+            }
             prop_assert_eq!(decode(&encode(&set)), Ok(set));
         }
     }

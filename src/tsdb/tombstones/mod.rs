@@ -1,13 +1,14 @@
-//! What is deleted of series but still stored: for each series a set of times.
+//! Tombstones: deleted time ranges of series whose samples are still stored.
 //!
-//! | file           | what                                                 |
-//! |----------------|------------------------------------------------------|
-//! | this           | the set in memory                                    |
-//! | [`mod@format`] | its bytes in a block's file `tombstones`             |
-//! | [`mod@file`]   | that file: read, replaced                            |
+//! | module | content |
+//! |---|---|
+//! | this | the set in memory |
+//! | [`mod@format`] | its bytes in a block's file `tombstones` |
+//! | [`mod@file`] | reading and replacement of that file |
 //!
-//! A series is a plain number here: of a block it is the [`crate::model::refs::BlockSeriesRef`], of the head the
-//! [`crate::model::refs::SeriesRef`]. No lock: whoever shares a set puts it behind an `Arc`, which makes copies of it cheap for readers.
+//! A series is a plain number: in a block the [`crate::model::refs::BlockSeriesRef`], in the head
+//! the [`crate::model::refs::SeriesRef`]. A shared set is kept behind an `Arc`; copies for readers
+//! are cheap.
 
 pub mod file;
 pub mod format;
@@ -17,25 +18,26 @@ use crate::model::time::TimeRange;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Deleted times by series. No set in it is empty.
+/// Deleted time ranges by series. No series in it has an empty list of ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tombstones(BTreeMap<u64, Arc<Intervals>>);
 
 impl Tombstones {
-    /// Adds the times of `range` for a series; an empty one adds nothing.
+    /// Adds `range` for a series. An empty range adds nothing.
     pub fn add(&mut self, series: u64, range: TimeRange) {
         if range.mint <= range.maxt {
             Arc::make_mut(self.0.entry(series).or_default()).add(range);
         }
     }
 
-    /// Forgets what is deleted of a series.
+    /// Removes all ranges of a series.
     pub fn remove(&mut self, series: u64) {
         self.0.remove(&series);
     }
 
-    /// Forgets the deleted ranges that end before `t`, of at most `max_series` series from `first` on. Returns the
-    /// series to continue with; `None` at the end. In parts, so that readers of a shared set wait for one part only.
+    /// Removes the ranges that end before `t`, of at most `max_series` series from `first` on. A
+    /// range that reaches `t` is kept whole. Returns the series to continue with, or `None` at the
+    /// end. A caller that shares the set releases its lock between two parts.
     pub fn truncate_before(&mut self, t: i64, first: u64, max_series: usize) -> Option<u64> {
         let mut emptied = Vec::new();
         let mut rest = self.0.range_mut(first..);
@@ -53,24 +55,24 @@ impl Tombstones {
         next
     }
 
-    /// The deleted times of a series; `None` where there are none.
+    /// Returns the deleted ranges of a series, or `None` if it has none.
     #[must_use]
     pub fn get(&self, series: u64) -> Option<&Arc<Intervals>> {
         self.0.get(&series)
     }
 
-    /// The series, rising, with their deleted times.
+    /// Iterates over the series in ascending order, with their deleted ranges.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &Arc<Intervals>)> {
         self.0.iter().map(|(&series, intervals)| (series, intervals))
     }
 
-    /// Whether nothing is deleted.
+    /// Returns `true` if no range is deleted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many ranges there are, of all series.
+    /// Number of ranges of all series.
     #[must_use]
     pub fn interval_count(&self) -> u64 {
         self.0.values().map(|intervals| intervals.iter().len() as u64).sum()
@@ -84,16 +86,16 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn ranges_of_one_series_are_joined_and_those_of_others_left_alone() {
+    fn adjacent_ranges_of_one_series_are_merged() {
         let mut set = Tombstones::default();
         for (series, mint, maxt) in [(7, 10, 19), (3, 0, 5), (7, 30, 40), (7, 20, 29), (9, 5, 4)] {
             set.add(series, TimeRange::new(mint, maxt));
         }
-        let found: Vec<_> = set
+        let ranges: Vec<_> = set
             .iter()
-            .map(|(series, times)| (series, times.iter().copied().collect::<Vec<_>>()))
+            .map(|(series, intervals)| (series, intervals.iter().copied().collect::<Vec<_>>()))
             .collect();
-        assert_eq!(found, [(3, vec![TimeRange::new(0, 5)]), (7, vec![TimeRange::new(10, 40)])]);
+        assert_eq!(ranges, [(3, vec![TimeRange::new(0, 5)]), (7, vec![TimeRange::new(10, 40)])]);
         assert_eq!((set.interval_count(), set.get(9).is_none()), (2, true));
         set.remove(3);
         set.remove(7);
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_before_a_time_is_forgotten_and_the_rest_kept_whole() {
+    fn truncation_removes_only_ranges_that_end_before() {
         let mut set = Tombstones::default();
         for (series, mint, maxt) in [(1, 0, 9), (1, 20, 29), (2, 0, 9), (3, 0, 10)] {
             set.add(series, TimeRange::new(mint, maxt));
