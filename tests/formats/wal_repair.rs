@@ -127,7 +127,7 @@ fn a_torn_tail_of_the_last_segment_is_cut_off() {
     assert_eq!((records.len(), damage.is_none()), (11, true));
     assert!(!log.quarantine.exists());
     assert!(
-        repaired.to_string().contains(&format!("kept the first {kept} bytes of the file")),
+        repaired.to_string().contains(&format!("retained the first {kept} bytes of the file")),
         "{repaired}"
     );
 }

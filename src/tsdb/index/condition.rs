@@ -1,23 +1,24 @@
-//! What a matcher asks of an index: to keep the series of some values, or to drop them.
+//! Translation of a matcher into a filter on posting lists.
 //!
-//! An absent label has the empty value. So a matcher that refuses the empty value needs the label: its series are
-//! those of the values that it accepts. One that accepts the empty value takes away the series of the values that it
-//! refuses. The idea of the two kinds is that of `PostingsForMatchers` in Prometheus's `tsdb/querier.go`.
+//! An absent label counts as the empty value. A matcher that rejects the empty value requires the
+//! label, so it includes the series of all values that it accepts. A matcher that accepts the empty
+//! value excludes the series of all values that it rejects. Source: `PostingsForMatchers` in
+//! Prometheus's `tsdb/querier.go`.
 
 use crate::model::matcher::Matcher;
 
-/// What a matcher asks of the index.
+/// Filter on the values of one label.
 pub(super) struct PostingsFilter<'m> {
     pub(super) name: &'m str,
-    /// Whether the series of `values` are kept, and no others; or they are dropped, and no others.
+    /// `true`: only series with one of `values` match. `false`: only series without them match.
     pub(super) includes: bool,
     pub(super) values: ValueSet<'m>,
 }
 
-/// Some of the values of a label.
+/// Set of values of a label.
 pub(super) enum ValueSet<'m> {
     Listed(&'m [String]),
-    /// Those that begin with `prefix` and that the matcher accepts (to keep) or refuses (to drop).
+    /// Values with this prefix that the matcher accepts (filter includes) or rejects (excludes).
     Scanned {
         prefix: &'m str,
         matcher: &'m Matcher,
@@ -26,28 +27,28 @@ pub(super) enum ValueSet<'m> {
 }
 
 impl<'m> PostingsFilter<'m> {
-    /// `None` for a matcher that every series satisfies.
+    /// Returns the filter for a matcher, or `None` if every series satisfies it.
     pub(super) fn from_matcher(matcher: &'m Matcher) -> Option<Self> {
-        let keeps = !matcher.matches_empty();
-        // Whether `values` are those that the matcher's value or expression names, or all but those.
-        let named = keeps != matcher.is_negative();
-        let values = match (matcher.set_matches(), named) {
+        let includes = !matcher.matches_empty();
+        // `true`: `values` are those of the pattern. `false`: they are all other values.
+        let is_pattern = includes != matcher.is_negative();
+        let values = match (matcher.set_matches(), is_pattern) {
             (Some(set), true) => ValueSet::Listed(set),
             (Some([only]), false) if only.is_empty() => ValueSet::Every,
-            _ if matcher.matches_every_nonempty() && !named => {
-                // All but every value: to keep none, or to drop none.
-                return keeps.then_some(Self {
+            _ if matcher.matches_every_nonempty() && !is_pattern => {
+                // The complement of all values: includes no series, or excludes none.
+                return includes.then_some(Self {
                     name: matcher.name(),
-                    includes: keeps,
+                    includes,
                     values: ValueSet::Listed(&[]),
                 });
             }
             _ if matcher.matches_every_nonempty() => ValueSet::Every,
             _ => {
-                let prefix = if named { matcher.prefix().unwrap_or_default() } else { "" };
+                let prefix = if is_pattern { matcher.prefix().unwrap_or_default() } else { "" };
                 ValueSet::Scanned { prefix, matcher }
             }
         };
-        Some(Self { name: matcher.name(), includes: keeps, values })
+        Some(Self { name: matcher.name(), includes, values })
     }
 }

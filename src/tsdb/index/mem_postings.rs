@@ -1,23 +1,25 @@
-//! The head's inverted index: label name → value → the series that have it, all in memory.
+//! Inverted index of the head, in memory: label name → value → series.
 //!
 //! ```text
-//! names: BTreeMap ─ "job" ─▶ values: BTreeMap ─ "node" ─▶ List of SeriesRef, rising
+//! names: BTreeMap ─ "job" ─▶ values: BTreeMap ─ "node" ─▶ PostingsList, ascending
 //!                                              └ "prom" ─▶ …
-//! all:   List of every series
+//! all:   PostingsList of all series
 //! ```
 //!
-//! Values stand sorted, so they are listed in order, a prefix is a range of them, and a long walk over them can stop
-//! and go on after the value where it stopped.
+//! Values are sorted. They are listed in order, a prefix is a range, and a long scan can release
+//! the lock and resume after the last value.
 //!
-//! Lock: one `RwLock` over everything, taken inside and never while the caller's code waits for anything. A series is
-//! added with all its labels in one hold, so no reader sees half of one. Whatever may take long (a walk over a million
-//! values, a copy of a long list, a removal) is done in slices with the lock let go between them; a hold costs about
-//! `SLICE` steps. `removal` is taken before `index` and only serialises removals, which are one pass over all lists
-//! (`remove`).
+//! # Locking
+//! One `RwLock` protects everything; no caller waits for anything else while it is held. Long
+//! operations (scans, copies, removals) run in slices of about `SLICE` steps and release the lock
+//! between them. `removal` serializes removals, each of which is one pass over all lists
+//! (`remove`), and is locked before `index`.
 //!
-//! So a reader sees every series that was added before it began and is not removed; one added while it runs may be
-//! seen or not, and one removed while it runs may be in the answer, even where a negative matcher excludes it. References
-//! are never reused: whoever looks a removed one up finds nothing.
+//! # Consistency
+//! - A series is added with all its labels under one write lock, so readers never see part of it.
+//! - A reader sees every series that was added before it started and is not removed.
+//! - A series added or removed while the reader runs may be in the result, even if a negative
+//!   matcher excludes it. References are never reused: the lookup of a removed one finds nothing.
 
 mod remove;
 mod select;
@@ -29,17 +31,17 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// How much is done in one hold of the lock: values passed, references or bytes copied or compared. Mostly some tens of
-/// microseconds; a regular expression over long values takes longer, but well below a millisecond.
+/// Work per hold of the lock: values visited, references or bytes copied or compared. That takes
+/// tens of microseconds; a regular expression on long values takes longer, but less than 1 ms.
 const SLICE: usize = 16 << 10;
-/// What passing over one value costs in that measure, besides its length.
+/// Cost of visiting one value, in units of [`SLICE`], in addition to its length.
 const VALUE_COST: usize = 32;
-/// Lists from this length on are gone through in slices of their own.
+/// Length from which a list is processed in slices of its own.
 const LONG_LIST: usize = SLICE / 2;
 /// Steps of a removal to pass one value; an entry of a list is one step.
 const VALUE_STEPS: usize = 8;
 
-/// The head's inverted index.
+/// Inverted index of the head; see the module documentation.
 #[derive(Default)]
 pub struct MemPostings {
     index: RwLock<MemIndex>,
@@ -55,14 +57,14 @@ struct MemIndex {
 
 type ValueLists = BTreeMap<Box<str>, PostingsList>;
 
-/// How much the index holds.
+/// Counts of series, label names and label pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexCardinality {
-    /// Series.
+    /// Number of series.
     pub series: usize,
-    /// Label names.
+    /// Number of distinct label names.
     pub names: usize,
-    /// Pairs of label name and value.
+    /// Number of distinct pairs of label name and value.
     pub pairs: usize,
 }
 
@@ -82,7 +84,7 @@ impl std::fmt::Debug for MemPostings {
 }
 
 impl MemPostings {
-    /// Adds a series. Adding it again changes nothing.
+    /// Adds a series. A second call for the same series has no effect.
     pub fn add(&self, series: SeriesRef, labels: &Labels) {
         let mut index = self.index.write();
         for (name, value) in labels.iter() {
@@ -91,7 +93,7 @@ impl MemPostings {
         postings::insert(&mut index.all, series);
     }
 
-    /// The names of all labels, sorted.
+    /// Returns all label names, sorted.
     #[must_use]
     pub fn label_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -109,45 +111,45 @@ impl MemPostings {
         }
     }
 
-    /// At most `most` values of a label behind `after`, sorted.
+    /// Returns up to `max` values of a label after `after`, sorted.
     #[must_use]
-    pub fn values_after(&self, name: &str, after: Option<&str>, most: usize) -> Vec<String> {
+    pub fn values_after(&self, name: &str, after: Option<&str>, max: usize) -> Vec<String> {
         let index = self.index.read();
         let Some(values) = index.names.get(name) else { return Vec::new() };
         let after = after.map_or(Bound::Unbounded, Bound::Excluded);
         values
             .range::<str, _>((after, Bound::Unbounded))
-            .take(most)
+            .take(max)
             .map(|(value, _)| String::from(&**value))
             .collect()
     }
 
-    /// The series that have the label, rising.
+    /// Returns the series with this label, ascending.
     #[must_use]
     pub fn postings(&self, name: &str, value: &str) -> Vec<SeriesRef> {
         self.copy_list(|index| index.list(name, value))
     }
 
-    /// Whether any series has the label.
+    /// Returns `true` if any series has this label.
     #[must_use]
     pub fn contains(&self, name: &str, value: &str) -> bool {
         !self.index.read().list(name, value).is_empty()
     }
 
-    /// Every series, rising.
+    /// Returns all series, ascending.
     #[must_use]
     pub fn all(&self) -> Vec<SeriesRef> {
         self.copy_list(|index| index.all.as_slice())
     }
 
-    /// How much the index holds.
+    /// Counts of series, label names and label pairs.
     #[must_use]
     pub fn cardinality(&self) -> IndexCardinality {
         let index = self.index.read();
         IndexCardinality { series: index.all.len(), names: index.names.len(), pairs: index.pairs }
     }
 
-    /// A list, copied in slices.
+    /// Copies a list in slices. The lock is released between slices.
     fn copy_list(&self, list: impl Fn(&MemIndex) -> &[SeriesRef]) -> Vec<SeriesRef> {
         let mut copied: Vec<SeriesRef> = Vec::new();
         loop {
@@ -166,8 +168,9 @@ impl MemPostings {
         }
     }
 
-    /// Shows every value of a label that begins with `prefix`, in order, with its series. The lock is held for
-    /// reading meanwhile, and let go now and then.
+    /// Calls `visit` for each value with the prefix, in order, with its series.
+    ///
+    /// The read lock is held during calls and released from time to time.
     fn scan(&self, name: &str, prefix: &str, mut visit: impl FnMut(&str, &[SeriesRef])) {
         let mut after = None;
         loop {
@@ -202,7 +205,8 @@ impl MemIndex {
             .map_or(&[], PostingsList::as_slice)
     }
 
-    /// One slice of a scan: from the first value, or the one behind `after`. Returns where to go on, `None` at the end.
+    /// Scans one slice, from the first value or the one after `after`. Returns the last visited
+    /// value to resume after, or `None` at the end.
     fn scan_slice(
         &self,
         name: &str,

@@ -1,4 +1,11 @@
-//! The inverted index: which series have which label. The head's is in memory, a block's in a file.
+//! Inverted index from labels to series: in memory for the head, in a file for a block.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`block_index`] | index file of a block |
+//! | `condition` | translation of a matcher into a postings filter |
+//! | [`mem_postings`] | index of the head, in memory |
+//! | `postings` | operations on sorted lists of references |
 
 pub mod block_index;
 mod condition;

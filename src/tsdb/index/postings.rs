@@ -1,18 +1,22 @@
-//! Posting lists: series references in rising order, and what is done with them.
+//! Posting lists: sorted series references.
 //!
-//! Pure functions over slices. A set of series that is being narrowed down is a sorted slice of candidates with one
-//! mark each: however many lists are looked through, the memory is a bit per candidate.
+//! The candidates of a selection are a sorted slice with one bit each, so memory does not grow with
+//! the number of lists that filter it. All functions are pure.
 
 use crate::model::refs::SeriesRef;
 use smallvec::SmallVec;
 
-/// A posting list. Most labels of high cardinality have one or two series, which need no heap.
+/// List of series references, ascending, without duplicates.
+///
+/// Most values of high-cardinality labels have one or two series, which need no heap allocation.
 pub(super) type PostingsList = SmallVec<[SeriesRef; 2]>;
 
-/// From this length on a list grows by a quarter instead of doubling: the index is mostly such lists.
+/// Length from which a list grows by a quarter instead of doubling, because long lists take most of
+/// the memory of the index.
 const SLOW_GROWTH: usize = 64;
 
-/// Adds a reference; cheap where it is the highest so far, as it is but for races of concurrent creations.
+/// Inserts a reference. An append is cheap and the usual case; only concurrent creations of series
+/// can arrive out of order.
 pub(super) fn insert(list: &mut PostingsList, series: SeriesRef) {
     if list.len() >= SLOW_GROWTH && list.len() == list.capacity() {
         list.reserve_exact(list.len() / 4);
@@ -27,14 +31,14 @@ pub(super) fn insert(list: &mut PostingsList, series: SeriesRef) {
     }
 }
 
-/// Gives back the slack of a list that has shrunk a lot.
+/// Releases unused capacity if it exceeds half of the list.
 pub(super) fn shrink(list: &mut PostingsList) {
     if list.capacity() > 2 * list.len() {
         list.shrink_to_fit();
     }
 }
 
-/// One mark for each of a sorted slice of candidates.
+/// Bit set over a sorted slice of candidates.
 pub(super) struct CandidateMask {
     words: Vec<u64>,
 }
@@ -44,17 +48,19 @@ impl CandidateMask {
         Self { words: vec![0; candidates.len().div_ceil(64)] }
     }
 
-    /// Marks the candidates that are in `list`. `offset` is where `candidates` begins in the whole slice. Time grows
-    /// with the shorter of the two, and only by the logarithm with the longer.
+    /// Marks the candidates that `list` contains. `offset` is the position of `candidates` in the
+    /// complete slice.
+    ///
+    /// The time is linear in the shorter slice and logarithmic in the longer one.
     pub(super) fn mark<R: Copy + Ord>(&mut self, offset: usize, candidates: &[R], list: &[R]) {
-        let (mut at, mut place) = (0, 0);
-        while at < candidates.len() && place < list.len() {
-            at = gallop(candidates, at, list[place]);
+        let (mut at, mut list_at) = (0, 0);
+        while at < candidates.len() && list_at < list.len() {
+            at = gallop(candidates, at, list[list_at]);
             let Some(candidate) = candidates.get(at) else { return };
-            place = gallop(list, place, *candidate);
-            if list.get(place) == Some(candidate) {
+            list_at = gallop(list, list_at, *candidate);
+            if list.get(list_at) == Some(candidate) {
                 self.words[(offset + at) / 64] |= 1 << ((offset + at) % 64);
-                (at, place) = (at + 1, place + 1);
+                (at, list_at) = (at + 1, list_at + 1);
             }
         }
     }
@@ -77,7 +83,7 @@ impl CandidateMask {
     }
 }
 
-/// The first place at or after `from` whose reference is not below `target`.
+/// Returns the first position at or after `from` whose element is at least `target`.
 fn gallop<R: Copy + Ord>(list: &[R], from: usize, target: R) -> usize {
     let (mut low, mut step) = (from, 1);
     while list.get(low + step - 1).is_some_and(|series| *series < target) {
@@ -100,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn two_references_need_no_heap() {
+    fn two_references_stay_inline() {
         assert_eq!(std::mem::size_of::<PostingsList>(), 24);
         let mut list = PostingsList::new();
         for series in [7, 3, 7] {
@@ -114,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_list_stays_sorted_and_lean(added in proptest::collection::vec(0u64..500, 0..400)) {
+        fn list_stays_sorted_and_compact(added in proptest::collection::vec(0u64..500, 0..400)) {
             let mut list = PostingsList::new();
             added.iter().for_each(|series| insert(&mut list, SeriesRef(*series)));
             prop_assert_eq!(list.to_vec(), refs(&added.iter().copied().collect()));
@@ -123,7 +129,7 @@ mod tests {
         }
 
         #[test]
-        fn marks_are_the_intersection(
+        fn mask_marks_the_intersection(
             candidates in proptest::collection::btree_set(0u64..300, 0..200),
             list in proptest::collection::btree_set(0u64..300, 0..200),
             split in 0usize..200,

@@ -1,7 +1,7 @@
 //! Set of series references: a bitmap in blocks of 512.
 //!
-//! References are given out one after another, so those of a million series need a few thousand blocks, which stay in
-//! the processor's cache. A reference that is far from all others costs one block.
+//! References are assigned consecutively, so a million series need a few thousand blocks, which
+//! stay in the CPU cache. A reference far from all others costs one block.
 
 use crate::model::refs::SeriesRef;
 use foldhash::fast::RandomState;
@@ -10,14 +10,14 @@ use hashbrown::HashMap;
 const WORDS: usize = 8;
 const BLOCK: u64 = WORDS as u64 * 64;
 
-/// A set of series references.
+/// Set of series references.
 #[derive(Clone, Debug, Default)]
 pub struct SeriesRefSet {
     blocks: HashMap<u64, [u64; WORDS], RandomState>,
 }
 
 impl SeriesRefSet {
-    /// Adds a reference.
+    /// Inserts a reference.
     pub fn insert(&mut self, series: SeriesRef) {
         let (block, word, bit) = position(series);
         self.blocks.entry(block).or_default()[word] |= bit;
@@ -40,7 +40,7 @@ impl FromIterator<SeriesRef> for SeriesRefSet {
     }
 }
 
-/// Key of the block, index of the word in it, and mask of the bit in that.
+/// Returns the key of the block, the index of its word, and the mask of the bit.
 fn position(SeriesRef(series): SeriesRef) -> (u64, usize, u64) {
     (series / BLOCK, (series % BLOCK / 64) as usize, 1 << (series % 64))
 }
@@ -59,9 +59,10 @@ mod tests {
         ) {
             let set: SeriesRefSet = added.iter().copied().map(SeriesRef).collect();
             let model: BTreeSet<u64> = added.iter().copied().collect();
-            let neighbors = added.iter().flat_map(|one| [one.wrapping_sub(1), *one, one.wrapping_add(1)]);
-            for series in neighbors.chain(0..3 * BLOCK) {
-                prop_assert_eq!(set.contains(SeriesRef(series)), model.contains(&series), "{}", series);
+            let neighbors =
+                added.iter().flat_map(|&n| [n.wrapping_sub(1), n, n.wrapping_add(1)]);
+            for n in neighbors.chain(0..3 * BLOCK) {
+                prop_assert_eq!(set.contains(SeriesRef(n)), model.contains(&n), "{}", n);
             }
         }
     }

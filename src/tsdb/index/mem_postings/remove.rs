@@ -1,14 +1,15 @@
 //! Removal of collected series: one pass over all lists of the index.
 //!
 //! # Cost
-//! Every entry and every value is visited once, however many series are removed and whatever labels they share: a list
-//! that all of them are in is filtered once, not once for each of them.
+//! Every entry and every value is visited once, whatever number of series is removed and whatever
+//! labels they share: a list that contains all of them is filtered once, not once per series.
 //!
 //! # Locking
-//! Removals exclude each other (`removal`), so a list only grows while one runs. Short lists are filtered under the
-//! index's lock, about `SLICE` steps at a time. A long list is copied and filtered without the lock and then put in
-//! place; only what was added at its end is filtered under the lock. Between two holds the thread sleeps: a request that
-//! creates thousands of series takes the lock as often, and must not wait for a slice each time.
+//! `removal` serializes removals, so a list only grows while one runs. Short lists are filtered
+//! under the lock of the index, about `SLICE` steps at a time. A long list is copied and filtered
+//! without the lock and then replaced; only entries added since are filtered under the lock.
+//! Between two holds the thread sleeps: a request that creates thousands of series takes the lock
+//! as often, and must not wait for a slice each time.
 
 use super::{LONG_LIST, MemIndex, MemPostings, RemovalStats, SLICE, VALUE_STEPS};
 use crate::model::refs::SeriesRef;
@@ -18,8 +19,8 @@ use parking_lot::RwLockWriteGuard;
 use std::ops::Bound;
 use std::time::Duration;
 
-/// The last entries of a long list, which are filtered under the lock. Concurrent creations add their references in no
-/// order, so some may have come in before the end of a copy.
+/// Number of entries at the end of a long list that are filtered under the lock. Concurrent
+/// requests add references in any order, so some may be inserted before the end of a copy.
 const TAIL: usize = LONG_LIST / 2;
 /// Pause after `SLICE` steps under the lock.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -38,7 +39,7 @@ impl MemPostings {
     }
 }
 
-/// One pass over all lists.
+/// Pass over all lists.
 struct Sweep<'a> {
     postings: &'a MemPostings,
     dead: &'a SeriesRefSet,
@@ -51,9 +52,9 @@ struct Sweep<'a> {
 #[derive(Default)]
 struct Slice {
     steps: usize,
-    /// Values with long lists, which were left out.
+    /// Values with long lists, which were skipped.
     long: Vec<Box<str>>,
-    /// Values without series, taken out of the index; freed after the lock is released.
+    /// Values without series, removed from the index; freed after the lock is released.
     emptied: Vec<(Box<str>, PostingsList)>,
     /// The last value; `None` at the end of the label's values.
     end: Option<Box<str>>,
@@ -62,7 +63,7 @@ struct Slice {
 impl Sweep<'_> {
     fn run(&mut self) {
         self.filter_long(&ListKey::All);
-        // A name that is new from here on has live series only.
+        // A name that is added from here on has live series only.
         for name in self.postings.label_names() {
             self.filter_name(&name);
         }
@@ -104,7 +105,7 @@ impl Sweep<'_> {
 
             let mut index = self.postings.index.write();
             let list = place.list(&index);
-            // The list only grows. What was added before this entry would have moved it.
+            // The list only grows. An entry inserted before this one would have moved it.
             if last_stable.is_some_and(|last| list.get(stable - 1) != Some(&last)) {
                 continue;
             }
@@ -119,7 +120,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// Notes a hold of the lock that has ended, and lets others have it for a while.
+    /// Records a finished hold of the lock, and pauses so that other threads can take it.
     fn release(&mut self, steps: usize) {
         self.stats.steps += steps;
         self.stats.longest_hold = self.stats.longest_hold.max(steps);
@@ -132,7 +133,8 @@ impl Sweep<'_> {
 }
 
 impl MemIndex {
-    /// Filters the short lists of some values of a label, from the first value or the one after `after` on.
+    /// Filters the short lists of some values of a label, starting after `after` or at the first
+    /// value.
     fn filter_slice(&mut self, name: &str, after: Option<Box<str>>, dead: &SeriesRefSet) -> Slice {
         let mut slice = Slice::default();
         let Some(values) = self.names.get_mut(name) else { return slice };
@@ -166,7 +168,7 @@ impl MemIndex {
     }
 }
 
-/// Where a list is in the index.
+/// Key of a list in the index.
 enum ListKey<'a> {
     All,
     Label { name: &'a str, value: &'a str },
@@ -180,8 +182,8 @@ impl ListKey<'_> {
         }
     }
 
-    /// Puts `list` in the place of the one that is there, which is returned. A label without series is removed, and so
-    /// is a name without values.
+    /// Replaces the list by `list` and returns the old one. Removes a label without series and a name
+    /// without values.
     fn replace(&self, index: &mut MemIndex, list: PostingsList) -> PostingsList {
         let (name, value) = match self {
             ListKey::All => return std::mem::replace(&mut index.all, list),

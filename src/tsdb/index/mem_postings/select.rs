@@ -1,10 +1,12 @@
-//! Which series satisfy a list of matchers.
+//! Selection of series by matchers.
 //!
-//! A condition keeps the series of some values or drops them (see `condition`). The cheapest that keeps gives the
-//! candidates, everything else narrows them down; where there is none the candidates are all series.
+//! Each matcher becomes a filter that includes or excludes the series of some values (see
+//! `condition`). The cheapest including filter yields the candidates, or all series if there is
+//! none. All other filters narrow them.
 //!
-//! Values that a matcher names are looked up; only a matcher that names none walks over the values of its label, or
-//! over those with its prefix. Memory: the candidates, 8 bytes each, and a bit for each of them.
+//! Values listed in a matcher are looked up directly. Otherwise, the values of the label are
+//! scanned, limited to the prefix if the matcher has one. Memory: 8 bytes and one bit per
+//! candidate.
 
 use super::{LONG_LIST, MemPostings, SLICE};
 use crate::model::matcher::Matcher;
@@ -13,44 +15,46 @@ use crate::tsdb::index::condition::{PostingsFilter, ValueSet};
 use crate::tsdb::index::postings::CandidateMask;
 
 impl MemPostings {
-    /// The series that satisfy every matcher, rising. No matcher at all selects nothing, as in Prometheus.
+    /// Returns the series that satisfy all matchers, ascending. An empty selector selects nothing,
+    /// as in Prometheus.
     #[must_use]
     pub fn select(&self, matchers: &[Matcher]) -> Vec<SeriesRef> {
         if matchers.is_empty() {
             return Vec::new();
         }
-        let (mut keep, mut drop): (Vec<_>, Vec<_>) = matchers
+        let (mut include, mut exclude): (Vec<_>, Vec<_>) = matchers
             .iter()
             .filter_map(PostingsFilter::from_matcher)
-            .partition(|condition| condition.includes);
-        keep.sort_by_cached_key(|condition| self.cost(condition));
-        drop.sort_by_cached_key(|condition| self.cost(condition));
-        let mut conditions = keep.iter();
-        let mut candidates = match conditions.next() {
+            .partition(|filter| filter.includes);
+        include.sort_by_cached_key(|filter| self.cost(filter));
+        exclude.sort_by_cached_key(|filter| self.cost(filter));
+        let mut including = include.iter();
+        let mut candidates = match including.next() {
             Some(first) => self.candidates(first),
             None => self.all(),
         };
-        for condition in conditions.chain(&drop) {
+        for filter in including.chain(&exclude) {
             if candidates.is_empty() {
                 break;
             }
-            let marks = self.mark(condition, &candidates);
-            if condition.includes {
-                marks.keep_marked(&mut candidates);
+            let mask = self.mark(filter, &candidates);
+            if filter.includes {
+                mask.keep_marked(&mut candidates);
             } else {
-                marks.drop_marked(&mut candidates);
+                mask.drop_marked(&mut candidates);
             }
         }
         candidates
     }
 
-    /// How much work a condition's values are: known ones by their series, unknown ones after all known ones.
-    fn cost(&self, condition: &PostingsFilter<'_>) -> usize {
-        match condition.values {
+    /// Estimates the work of a filter: the number of series of listed values. Scans cost more than
+    /// any list of values.
+    fn cost(&self, filter: &PostingsFilter<'_>) -> usize {
+        match filter.values {
             ValueSet::Listed(values) => {
                 let slices = values.chunks(SLICE / 64).map(|slice| {
                     let index = self.index.read();
-                    slice.iter().map(|value| index.list(condition.name, value).len()).sum::<usize>()
+                    slice.iter().map(|value| index.list(filter.name, value).len()).sum::<usize>()
                 });
                 slices.sum::<usize>() + values.len()
             }
@@ -60,41 +64,42 @@ impl MemPostings {
         }
     }
 
-    /// The series of a condition's values, rising.
-    fn candidates(&self, condition: &PostingsFilter<'_>) -> Vec<SeriesRef> {
-        if let ValueSet::Listed([value]) = condition.values {
-            return self.postings(condition.name, value);
+    /// Returns the series with one of the filter's values, ascending.
+    fn candidates(&self, filter: &PostingsFilter<'_>) -> Vec<SeriesRef> {
+        if let ValueSet::Listed([value]) = filter.values {
+            return self.postings(filter.name, value);
         }
         let mut series = Vec::new();
-        let long = self.for_each_list(condition, |list| series.extend_from_slice(list));
+        let long = self.for_each_list(filter, |list| series.extend_from_slice(list));
         for value in &long {
-            series.append(&mut self.postings(condition.name, value));
+            series.append(&mut self.postings(filter.name, value));
         }
-        // A series has one value of a label, so nothing is there twice. The lists are runs, which this sort merges.
+        // A series has one value per label, so there are no duplicates. This sort merges sorted
+        // runs.
         series.sort();
         series
     }
 
-    /// Marks the candidates that have one of a condition's values.
-    fn mark(&self, condition: &PostingsFilter<'_>, candidates: &[SeriesRef]) -> CandidateMask {
-        let mut marks = CandidateMask::new(candidates);
-        let long = self.for_each_list(condition, |list| marks.mark(0, candidates, list));
+    /// Marks the candidates with one of the filter's values.
+    fn mark(&self, filter: &PostingsFilter<'_>, candidates: &[SeriesRef]) -> CandidateMask {
+        let mut mask = CandidateMask::new(candidates);
+        let long = self.for_each_list(filter, |list| mask.mark(0, candidates, list));
         for value in &long {
             for (nth, slice) in candidates.chunks(LONG_LIST).enumerate() {
                 let index = self.index.read();
-                let list = index.list(condition.name, value);
+                let list = index.list(filter.name, value);
                 let start = list.partition_point(|series| *series < slice[0]);
-                marks.mark(nth * LONG_LIST, slice, &list[start..]);
+                mask.mark(nth * LONG_LIST, slice, &list[start..]);
             }
         }
-        marks
+        mask
     }
 
-    /// Shows the lists of a condition's values, each in one hold of the lock, but for long ones: their values are
-    /// returned.
+    /// Calls `visit` for the list of each of the filter's values, under one hold of the lock each.
+    /// Skips long lists and returns their values.
     fn for_each_list(
         &self,
-        condition: &PostingsFilter<'_>,
+        filter: &PostingsFilter<'_>,
         mut visit: impl FnMut(&[SeriesRef]),
     ) -> Vec<String> {
         let mut long = Vec::new();
@@ -105,20 +110,20 @@ impl MemPostings {
                 long.push(value.to_owned());
             }
         };
-        match condition.values {
+        match filter.values {
             ValueSet::Listed(values) => {
                 for value in values {
-                    visit_short(value, self.index.read().list(condition.name, value));
+                    visit_short(value, self.index.read().list(filter.name, value));
                 }
             }
             ValueSet::Scanned { prefix, matcher } => {
-                self.scan(condition.name, prefix, |value, list| {
-                    if matcher.matches(value) == condition.includes {
+                self.scan(filter.name, prefix, |value, list| {
+                    if matcher.matches(value) == filter.includes {
                         visit_short(value, list);
                     }
                 })
             }
-            ValueSet::Every => self.scan(condition.name, "", visit_short),
+            ValueSet::Every => self.scan(filter.name, "", visit_short),
         }
         long
     }
