@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// Failed operation on a file or directory.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {step}: {source}", path = path.display())]
+#[error("cannot {step} {path}: {source}", path = path.display())]
 pub struct FileError {
     /// Name of the operation, such as `rename`.
     pub step: &'static str,

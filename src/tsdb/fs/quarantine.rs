@@ -102,7 +102,7 @@ pub fn copy_file(disk: &dyn Disk, from: &Path, offset: u64, to: &Path) -> Result
 fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<bool, FileError> {
     match disk.rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(false),
-        renamed => renamed.map_err(FileError::for_step("move to quarantine", from))?,
+        renamed => renamed.map_err(FileError::for_step("quarantine", from))?,
     }
     sync_parent(disk, to)?;
     sync_parent(disk, from)?;
@@ -119,7 +119,7 @@ fn move_within_file_system(disk: &dyn Disk, from: &Path, to: &Path) -> Result<Pa
     let mut names = std::iter::once(first.clone()).chain(numbered);
     let target =
         names.find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| first.clone());
-    disk.rename(from, &target).map_err(FileError::for_step("move to quarantine", from))?;
+    disk.rename(from, &target).map_err(FileError::for_step("quarantine", from))?;
     sync_parent(disk, &target)?;
     sync_parent(disk, from)?;
     Ok(target)

@@ -1,17 +1,19 @@
-//! The entry of a series in an index.
+//! Entry of a series in an index.
 //!
 //! ```text
-//! ┌────────────────┬──────────────────────────────────────────────────────────────────────────┬────────────┐
-//! │ n (uvarint)    │ n bytes                                                                  │ CRC32C <4> │
-//! └────────────────┴──────────────────────────────────────────────────────────────────────────┴────────────┘
-//! n bytes:  labels (uvarint), for each: symbol of its name (uvarint), symbol of its value (uvarint)
-//!           chunks (uvarint), then
-//!             the first:  mint (varint),                       maxt - mint (uvarint), place (uvarint)
-//!             the others: mint - maxt of the last (uvarint),   maxt - mint (uvarint), place - place of the last (varint)
+//! ┌─────────────┬─────────┬────────────┐
+//! │ n (uvarint) │ n bytes │ CRC32C <4> │
+//! └─────────────┴─────────┴────────────┘
+//! n bytes:
+//!   number of labels (uvarint), then per label: symbols of name and value (uvarint each)
+//!   number of chunks (uvarint), then
+//!     first chunk:  mint (varint), maxt - mint (uvarint), chunk reference (uvarint)
+//!     next chunks:  mint - previous maxt (uvarint), maxt - mint (uvarint),
+//!                   chunk reference - previous reference (varint)
 //! ```
 //!
-//! Times are ms. Differences wrap around at 64 bits, as Go computes them, so every time can be written, and chunks out of order in an
-//! old file are read as they are.
+//! Timestamps are in ms. Differences wrap around at 64 bits, as in Go. So every timestamp can be
+//! encoded, and unordered chunks of an old file are read unchanged.
 
 use super::error::{FormatErrorAt, IndexFormatError};
 use super::format::{CHECKSUM_LEN, verify_checksum};
@@ -19,44 +21,45 @@ use crate::model::labels::Labels;
 use crate::model::refs::BlockChunkRef;
 use crate::tsdb::encoding::byte_reader::{ByteError, ByteReader, put_uvarint, put_varint};
 
-/// A chunk of a series: where it lies and which times its samples have.
+/// Location and time range of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkMeta {
-    /// Where it lies.
+    /// Location in the block's chunk segments.
     pub chunk_ref: BlockChunkRef,
-    /// The time of its first sample, ms.
+    /// Timestamp of the first sample, ms.
     pub mint: i64,
-    /// The time of its last sample, ms.
+    /// Timestamp of the last sample, ms.
     pub maxt: i64,
 }
 
-/// A series of a block.
+/// Labels and chunks of a series in a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeriesEntry {
-    /// Its labels.
+    /// Label set, valid and not empty.
     pub labels: Labels,
-    /// Its chunks, by time.
+    /// Chunks in ascending time order.
     pub chunks: Vec<ChunkMeta>,
 }
 
-/// The symbols of a label.
+/// Symbol references of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LabelSymbols {
     pub(super) name: u32,
     pub(super) value: u32,
 }
 
-/// The bytes of an entry between its length and its checksum.
+/// Bytes of an entry between its length and its checksum.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawSeriesEntry<'a> {
-    /// Where they begin in the file.
+    /// Offset of the bytes in the file.
     start: usize,
     bytes: &'a [u8],
     checksum: u32,
 }
 
 impl<'a> RawSeriesEntry<'a> {
-    /// The entry at `offset` of `file`, which may be cut where the series end. Its checksum is not looked at.
+    /// Returns the entry at `offset` of `file`, which may end after the series. Does not verify the
+    /// checksum.
     pub(super) fn unchecked(file: &'a [u8], offset: usize) -> Result<Self, FormatErrorAt> {
         let at = |error: ByteError| FormatErrorAt::new(offset, error);
         let mut reader = ByteReader::new(file.get(offset..).unwrap_or_default());
@@ -66,7 +69,7 @@ impl<'a> RawSeriesEntry<'a> {
         Ok(Self { start, bytes, checksum: reader.be_u32().map_err(at)? })
     }
 
-    /// The same, its bytes being those that the checksum is of.
+    /// Returns the entry at `offset` after verifying its checksum.
     pub(super) fn checked(file: &'a [u8], offset: usize) -> Result<Self, FormatErrorAt> {
         let entry = Self::unchecked(file, offset)?;
         verify_checksum(entry.bytes, entry.checksum)
@@ -74,12 +77,12 @@ impl<'a> RawSeriesEntry<'a> {
         Ok(entry)
     }
 
-    /// The offset of what follows the entry.
+    /// Returns the offset of the first byte after the entry.
     pub(super) fn end(&self) -> usize {
         self.start + self.bytes.len() + CHECKSUM_LEN
     }
 
-    /// Shows the labels' symbols; the reader that is returned stands before the chunks.
+    /// Calls `visit` for each label. Returns a reader positioned at the chunks.
     pub(super) fn labels<E: From<FormatErrorAt>>(
         &self,
         mut visit: impl FnMut(LabelSymbols) -> Result<(), E>,
@@ -96,7 +99,7 @@ impl<'a> RawSeriesEntry<'a> {
         Ok(reader)
     }
 
-    /// Appends the chunks, which `reader` (see [`RawSeriesEntry::labels`]) stands before.
+    /// Decodes the chunks from `reader`, which [`RawSeriesEntry::labels`] returned.
     pub(super) fn chunks(
         &self,
         mut reader: ByteReader<'_>,
@@ -105,28 +108,29 @@ impl<'a> RawSeriesEntry<'a> {
         let at = |error| FormatErrorAt::new(self.start, error);
         let count = reader.bounded_count(3).map_err(at)?;
         chunks.reserve(count);
-        let (mut time, mut place) = (0i64, 0u64);
+        let (mut time, mut chunk_ref) = (0i64, 0u64);
         for nth in 0..count {
-            let from =
+            let time_delta =
                 if nth == 0 { reader.varint() } else { reader.uvarint().map(|delta| delta as i64) };
-            let mint = time.wrapping_add(from.map_err(at)?);
+            let mint = time.wrapping_add(time_delta.map_err(at)?);
             let maxt = mint.wrapping_add(reader.uvarint().map_err(at)? as i64);
-            let step =
+            let ref_delta =
                 if nth == 0 { reader.uvarint() } else { reader.varint().map(|delta| delta as u64) };
-            place = place.wrapping_add(step.map_err(at)?);
+            chunk_ref = chunk_ref.wrapping_add(ref_delta.map_err(at)?);
             time = maxt;
-            chunks.push(ChunkMeta { chunk_ref: BlockChunkRef(place), mint, maxt });
+            chunks.push(ChunkMeta { chunk_ref: BlockChunkRef(chunk_ref), mint, maxt });
         }
         match reader.remaining() {
             0 => Ok(()),
-            left => {
-                Err(FormatErrorAt::new(self.start, IndexFormatError::TrailingBytes(left as u64)))
-            }
+            remaining => Err(FormatErrorAt::new(
+                self.start,
+                IndexFormatError::TrailingBytes(remaining as u64),
+            )),
         }
     }
 }
 
-/// Appends the chunks of an entry.
+/// Encodes the chunks of an entry.
 pub(super) fn put_chunks(out: &mut Vec<u8>, chunks: &[ChunkMeta]) {
     put_uvarint(out, chunks.len() as u64);
     let mut last: Option<&ChunkMeta> = None;

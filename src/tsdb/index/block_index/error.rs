@@ -1,63 +1,63 @@
-//! What can go wrong with the index of a block, with file and offset.
+//! Errors of a block's index, with path and offset.
 
 use crate::tsdb::encoding::byte_reader::ByteError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What is wrong with bytes of an index.
+/// Defect in the bytes of an index.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexFormatError {
-    /// Fewer bytes than the header, the table of contents or a stated length need.
-    #[error("{needed} bytes needed, {left} left")]
+    /// The file or a section ends before the header, the table of contents or the declared length.
+    #[error("{needed} bytes needed, {left} remain")]
     UnexpectedEnd {
-        /// How many are needed.
+        /// Number of required bytes.
         needed: u64,
-        /// How many there are.
+        /// Number of available bytes.
         left: u64,
     },
-    /// Bytes and checksum do not belong together.
-    #[error("checksum is {stored:08x}, that of the bytes is {computed:08x}")]
+    /// The stored checksum does not match the bytes.
+    #[error("checksum mismatch: stored {stored:#010x}, computed {computed:#010x}")]
     Checksum {
-        /// What the file says.
+        /// Checksum in the file.
         stored: u32,
-        /// What the bytes give.
+        /// Checksum of the bytes.
         computed: u32,
     },
-    /// The file does not begin as an index.
-    #[error("not an index: begins with {0:08x}")]
+    /// The file does not start with the magic number.
+    #[error("bad magic {0:#010x}")]
     Magic(u32),
-    /// A version that is not known.
+    /// The index version is unknown.
     #[error("unknown index version {0}")]
     Version(u8),
-    /// A value that can't be read.
+    /// A value is malformed or cut short.
     #[error(transparent)]
     Value(#[from] ByteError),
-    /// The number of a symbol that the table does not have.
-    #[error("no symbol {0}")]
+    /// A symbol reference that the table does not have.
+    #[error("unknown symbol reference {0}")]
     NoSymbol(u64),
-    /// A label set that can't be: an empty or repeated name, or no label at all.
-    #[error("not a label set: {0}")]
+    /// An invalid label set: empty, or with an empty or duplicate name.
+    #[error("invalid label set: {0}")]
     Labels(String),
-    /// Bytes are left where nothing more is to come.
-    #[error("{0} bytes too many")]
+    /// Bytes follow the last value of a section or entry.
+    #[error("{0} trailing bytes")]
     TrailingBytes(u64),
-    /// Things that rise do not.
-    #[error("{0} do not rise")]
+    /// Items that must ascend are out of order.
+    #[error("{0} are out of order")]
     Order(&'static str),
-    /// A number that has to be another one.
-    #[error("{what} is {found}")]
+    /// A number has an unexpected value.
+    #[error("unexpected {what}: {found}")]
     Unexpected {
-        /// What the number is.
+        /// Name of the number.
         what: &'static str,
-        /// The number.
+        /// Value in the file.
         found: u64,
     },
     /// Two parts of the index contradict each other.
-    #[error("{0} do not agree")]
+    #[error("{0} are inconsistent")]
     Inconsistent(&'static str),
 }
 
-/// A fault and where it is, before the file is known.
+/// Defect and its offset, without the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FormatErrorAt {
     pub(super) offset: u64,
@@ -78,89 +78,89 @@ impl FormatErrorAt {
     }
 }
 
-/// Bytes of an index that are not what they should be.
+/// Corruption of an index file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: at byte {offset}: {fault}", path = path.display())]
+#[error("corrupted index {path} at offset {offset}: {fault}", path = path.display())]
 pub struct IndexCorruption {
-    /// The file.
+    /// Path of the index file.
     pub path: PathBuf,
-    /// Where in it the part begins that is wrong.
+    /// Offset of the corrupted part in the file, bytes.
     pub offset: u64,
-    /// What is wrong.
+    /// Defect that was found first.
     pub fault: IndexFormatError,
 }
 
-/// Why an index does not take what it is given.
+/// Invalid input to an index writer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexInputError {
-    /// A symbol that does not come after the one before.
-    #[error("symbol {0:?} out of order")]
+    /// The symbol is not greater than the previous one.
+    #[error("symbol {0:?} is out of order")]
     SymbolOrder(String),
-    /// A symbol after the first series.
-    #[error("symbol {0:?} after the first series")]
+    /// The symbol was added after the first series.
+    #[error("symbol {0:?} was added after the first series")]
     LateSymbol(String),
-    /// A label whose name or value was not given as a symbol.
-    #[error("no symbol {0:?}")]
+    /// A label name or value was not added as a symbol.
+    #[error("unknown symbol {0:?}")]
     UnknownSymbol(String),
-    /// A series that does not come after the one before.
-    #[error("series {0} out of order")]
+    /// The series is not greater than the previous one.
+    #[error("series {0} is out of order")]
     SeriesOrder(String),
-    /// Chunks of a series that overlap or go back in time, or that end before they begin.
-    #[error("chunk from {mint} to {maxt} of series {series} out of order")]
+    /// A chunk of the series overlaps or precedes the previous one, or ends before it starts.
+    #[error("chunk from {mint} to {maxt} of series {series} is out of order")]
     ChunkOrder {
-        /// The series.
+        /// Labels of the series, as text.
         series: String,
-        /// The chunk's first time, ms.
+        /// Timestamp of the chunk's first sample, ms.
         mint: i64,
-        /// The chunk's last time, ms.
+        /// Timestamp of the chunk's last sample, ms.
         maxt: i64,
     },
-    /// A chunk that lies before one that was named before it.
-    #[error("chunk {chunk:#x} of series {series} lies before the chunk named before it")]
+    /// The reference of a chunk is lower than that of the chunk added before.
+    #[error("chunk {chunk:#x} of series {series} precedes the previous chunk in the file")]
     ChunkPlace {
-        /// The series.
+        /// Labels of the series, as text.
         series: String,
-        /// The chunk's reference.
+        /// Reference of the chunk.
         chunk: u64,
     },
-    /// A part of the file outgrows its length field, or the file its references.
-    #[error("{what} of {bytes} bytes is too large")]
+    /// A part exceeds its length field, or the file exceeds the largest reference.
+    #[error("{what} is too large: {bytes} bytes")]
     TooLarge {
-        /// The part.
+        /// Name of the part.
         what: &'static str,
-        /// Its size.
+        /// Size of the part, bytes.
         bytes: u64,
     },
-    /// A call before it failed; what was written can't be trusted.
-    #[error("an earlier step failed")]
+    /// An earlier call failed, so the content of the file is undefined.
+    #[error("an earlier write failed")]
     Broken,
 }
 
-/// Why an index could not be read or written.
+/// Error of reading or writing an index.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// A step on the file failed.
-    #[error("{path}: {step}: {source}", path = path.display())]
+    /// A file operation failed.
+    #[error("cannot {step} {path}: {source}", path = path.display())]
     Io {
-        /// What was tried.
+        /// Name of the operation, such as `open`.
         step: &'static str,
-        /// The file.
+        /// Path of the index file.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The file is damaged, or no index.
+    /// The file is corrupted or is not an index.
     #[error(transparent)]
     Corrupted(#[from] IndexCorruption),
-    /// What was to be written can't stand in an index.
-    #[error("{path}: {refusal}", path = path.display())]
+    /// The input of the writer is invalid.
+    #[error("cannot write {path}: {refusal}", path = path.display())]
     InvalidInput {
-        /// The file.
+        /// Path of the index file.
         path: PathBuf,
-        /// What was wrong.
+        /// Reason of the rejection.
         refusal: IndexInputError,
     },
-    /// The caller did not want to wait for the end.
-    #[error("stopped before the end")]
+    /// The caller cancelled the operation.
+    #[error("cancelled")]
     Stopped,
 }

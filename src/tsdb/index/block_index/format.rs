@@ -1,65 +1,80 @@
-//! The index file as a whole: header, sections, table of contents.
+//! Layout of the index file: header, sections, table of contents.
 //!
 //! ```text
-//! ┌────────────────────────────┬─────────────────────┐
-//! │ magic 0xBAAAD700 <4>       │ version 1, 2, 3 <1> │
-//! ├────────────────────────────┴─────────────────────┤   section: ┌───────┬───────┬────────────┐
-//! │ symbols                          one section     │            │ n <4> │ n by. │ CRC32C <4> │
-//! ├──────────────────────────────────────────────────┤            └───────┴───────┴────────────┘
-//! │ series           entries, each on a multiple of  │   the checksum is that of the n bytes
-//! │                  16 with zeros before it (not v1)│
-//! ├──────────────────────────────────────────────────┤   symbols: count <4>, then each as length (uvarint) and bytes,
-//! │ label indices    sections; only of old files     │            rising
-//! ├──────────────────────────────────────────────────┤   list:    count <4>, then as many references <4>, rising
-//! │ postings         a section for each list, on a   │
-//! │                  multiple of 4, zeros before it  │   offsets: count <4>, then for each list 2 (uvarint), name and value
-//! ├──────────────────────────────────────────────────┤            of its label (length as uvarint, bytes) and the offset
-//! │ label index table   one section; only of old ones│            of its section (uvarint). Rising by name, then value
-//! ├──────────────────────────────────────────────────┤            (not v1). The first is that of the empty name and value:
-//! │ postings offset table            one section     │            every series.
-//! ├──────────────────────────────────────────────────┤
-//! │ table of contents: offsets of symbols, series,   │   A label is named by its symbols' places in the table, counted
-//! │ label indices, label index table, postings,      │   from 0; in version 1 by their offsets in the file. A list names
-//! │ postings offset table <8 each>, CRC32C <4>       │   a series by the offset of its entry / 16; in version 1 by the offset.
-//! └──────────────────────────────────────────────────┘
+//! ┌─────────────────────────────┬─────────────────────┐
+//! │ magic 0xBAAAD700 <4>        │ version 1, 2, 3 <1> │
+//! ├─────────────────────────────┴─────────────────────┤
+//! │ symbols                 one section               │
+//! ├───────────────────────────────────────────────────┤
+//! │ series                  entries (see `entry`),    │
+//! │                         aligned to 16 (not v1)    │
+//! ├───────────────────────────────────────────────────┤
+//! │ label indices           sections, old files only  │
+//! ├───────────────────────────────────────────────────┤
+//! │ postings                one section per list,     │
+//! │                         aligned to 4              │
+//! ├───────────────────────────────────────────────────┤
+//! │ label index table       section, old files only   │
+//! ├───────────────────────────────────────────────────┤
+//! │ postings offset table   one section               │
+//! ├───────────────────────────────────────────────────┤
+//! │ table of contents: offsets of symbols, series,    │
+//! │ label indices, label index table, postings,       │
+//! │ postings offset table <8 each>, CRC32C <4>        │
+//! └───────────────────────────────────────────────────┘
+//! section:       length n <4>, n bytes, CRC32C of the n bytes <4>
+//! symbols:       count <4>, then per symbol: length (uvarint), bytes; ascending
+//! posting list:  count <4>, then references <4 each>, ascending
+//! offset table:  count <4>, then per list: 2 (uvarint), name and value (length as uvarint, bytes),
+//!                offset of the list's section (uvarint); ascending by name, then value (not v1)
 //! ```
 //!
-//! Integers of fixed size are big-endian. What Prometheus 3.14 reads as version 3 it reads as version 2. Files of before 2021 have label
-//! indices, which nothing reads; since then their two offsets are those of the parts that follow. The entry of a series is drawn
-//! in `entry`. Source: `tsdb/docs/format/index.md` and `tsdb/index/index.go` of Prometheus.
+//! The first list has an empty name and value and contains all series. Padding is zeros and
+//! integers of fixed size are big-endian.
+//!
+//! # References
+//! An entry names a symbol by its number in the table, from 0; in version 1 by its offset in the
+//! file. A posting list names a series by the offset of its entry divided by 16; in version 1 by
+//! the offset.
+//!
+//! # Compatibility
+//! Versions 2 and 3 are read in the same way, as in Prometheus 3.14. Files written before 2021 have
+//! label indices, which nothing reads; newer files store the offsets of the following parts
+//! instead. Source: `tsdb/docs/format/index.md` and `tsdb/index/index.go` of Prometheus.
 
 use super::error::{FormatErrorAt, IndexFormatError};
 use crate::tsdb::encoding::byte_reader::{ByteReader, put_be_u64};
 use crate::tsdb::encoding::checksum::crc32c;
 
-/// The first four bytes.
+/// Magic number at the start of the file.
 pub(super) const MAGIC: u32 = 0xBAAA_D700;
-/// Magic and version.
+/// Length of magic number and version, bytes.
 pub(super) const HEADER_LEN: usize = 5;
-/// What is written.
+/// Version of new files.
 pub(super) const WRITTEN_VERSION: u8 = 2;
-/// On a multiple of this begins the entry of a series.
+/// Alignment of series entries, bytes.
 pub(super) const SERIES_ALIGN: u64 = 16;
-/// On a multiple of this begins a posting list.
+/// Alignment of posting lists, bytes.
 pub(super) const POSTINGS_ALIGN: u64 = 4;
-/// The largest offset that a reference can name.
+/// Largest offset that a series reference can express.
 pub(super) const MAX_FILE_LEN: u64 = SERIES_ALIGN * u32::MAX as u64;
-/// The table of contents with its checksum.
+/// Length of the table of contents with its checksum, bytes.
 pub(super) const TOC_LEN: usize = 6 * 8 + CHECKSUM_LEN;
-/// A checksum.
+/// Length of a checksum, bytes.
 pub(super) const CHECKSUM_LEN: usize = 4;
 
-/// How references are to be understood.
+/// Interpretation of references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IndexVersion {
-    /// References are offsets in the file; nothing is aligned, the postings offset table is in no order.
+    /// References are file offsets. There is no alignment, and the postings offset table is
+    /// unordered.
     V1,
-    /// Versions 2 and 3.
+    /// Versions 2 and 3: references count alignment units and symbols.
     V2,
 }
 
 impl IndexVersion {
-    /// Of the file that begins with `bytes`.
+    /// Reads the version from the start of a file.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, FormatErrorAt> {
         let mut reader = ByteReader::new(bytes);
         let magic = reader.be_u32().map_err(|error| FormatErrorAt::new(0, error))?;
@@ -73,7 +88,7 @@ impl IndexVersion {
         }
     }
 
-    /// In what units series are referred to, bytes.
+    /// Returns the unit of series references, bytes.
     pub(super) fn series_align(self) -> u64 {
         match self {
             Self::V1 => 1,
@@ -82,7 +97,7 @@ impl IndexVersion {
     }
 }
 
-/// The table of contents: where the parts of the file begin, bytes.
+/// Table of contents: offsets of the parts of the file, bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Toc {
     pub(super) symbols: u64,
@@ -94,7 +109,7 @@ pub(super) struct Toc {
 }
 
 impl Toc {
-    /// At the end of the file `bytes`.
+    /// Reads the table of contents from the end of the file `bytes`.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, FormatErrorAt> {
         let Some(start) = bytes.len().checked_sub(TOC_LEN).filter(|start| *start >= HEADER_LEN)
         else {
@@ -105,8 +120,8 @@ impl Toc {
             ));
         };
         let at = |error| FormatErrorAt::new(start, error);
-        let (body, sum) = bytes[start..].split_at(TOC_LEN - CHECKSUM_LEN);
-        verify_checksum(body, ByteReader::new(sum).be_u32().map_err(at)?)
+        let (body, checksum) = bytes[start..].split_at(TOC_LEN - CHECKSUM_LEN);
+        verify_checksum(body, ByteReader::new(checksum).be_u32().map_err(at)?)
             .map_err(|fault| FormatErrorAt::new(start, fault))?;
         let mut reader = ByteReader::new(body);
         let mut next = || reader.be_u64().map_err(at);
@@ -120,14 +135,15 @@ impl Toc {
         })
     }
 
-    /// Appends it without its checksum.
+    /// Appends the table without its checksum.
     pub(super) fn put(&self, out: &mut Vec<u8>) {
         for offset in self.offsets() {
             put_be_u64(out, offset);
         }
     }
 
-    /// Where the series end in a file of `file_len` bytes: where the next part begins.
+    /// Returns the end of the series in a file of `file_len` bytes, which is the start of the next
+    /// part.
     pub(super) fn series_end(&self, file_len: usize) -> u64 {
         let toc = file_len.saturating_sub(TOC_LEN) as u64;
         let others =
@@ -147,7 +163,7 @@ impl Toc {
     }
 }
 
-/// The bytes of a section, and where they begin in the file.
+/// Content of a section and its offset in the file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Section<'a> {
     pub(super) start: usize,
@@ -156,15 +172,15 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The section at `offset`; its checksum is not looked at.
+    /// Returns the section at `offset` without verifying its checksum.
     pub(super) fn unchecked(file: &'a [u8], offset: u64) -> Result<Self, FormatErrorAt> {
-        let short = |needed| FormatErrorAt {
+        let unexpected_end = |needed| FormatErrorAt {
             offset,
             fault: IndexFormatError::UnexpectedEnd { needed, left: file.len() as u64 },
         };
-        let found =
+        let located =
             usize::try_from(offset).ok().and_then(|start| Some((start, file.get(start..)?)));
-        let (start, rest) = found.ok_or_else(|| short(offset))?;
+        let (start, rest) = located.ok_or_else(|| unexpected_end(offset))?;
         let at = |error| FormatErrorAt { offset, fault: IndexFormatError::Value(error) };
         let mut reader = ByteReader::new(rest);
         let len = reader.be_u32().map_err(at)?;
@@ -172,7 +188,7 @@ impl<'a> Section<'a> {
         Ok(Self { start: start + 4, bytes, checksum: reader.be_u32().map_err(at)? })
     }
 
-    /// The section at `offset`, its bytes being those that the checksum is of.
+    /// Returns the section at `offset` after verifying its checksum.
     pub(super) fn checked(file: &'a [u8], offset: u64) -> Result<Self, FormatErrorAt> {
         let section = Self::unchecked(file, offset)?;
         verify_checksum(section.bytes, section.checksum)
@@ -180,13 +196,13 @@ impl<'a> Section<'a> {
         Ok(section)
     }
 
-    /// The offset of what follows the section.
+    /// Returns the offset of the first byte after the section.
     pub(super) fn end(&self) -> usize {
         self.start + self.bytes.len() + CHECKSUM_LEN
     }
 }
 
-/// Whether `stored` is the checksum of `bytes`.
+/// Returns an error unless `stored` is the checksum of `bytes`.
 pub(super) fn verify_checksum(bytes: &[u8], stored: u32) -> Result<(), IndexFormatError> {
     let computed = crc32c(bytes);
     if computed == stored { Ok(()) } else { Err(IndexFormatError::Checksum { stored, computed }) }

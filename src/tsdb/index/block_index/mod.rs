@@ -1,17 +1,17 @@
-//! The index file of a block: its symbols, its series with their chunks, and which series have which label.
+//! Index file of a block: symbols, series with their chunks, and posting lists.
 //!
-//! | file           | what                                                                        |
-//! |----------------|-----------------------------------------------------------------------------|
-//! | `format`       | picture of the file, its constants, header, table of contents, sections     |
-//! | `entry`        | the entry of a series: labels by symbol, chunks by time and place           |
-//! | `symbols`      | looking symbols up                                                          |
-//! | `postings_offset_table`  | the postings offset table: where the list of a label lies                   |
-//! | `postings`     | a posting list                                                              |
-//! | `reader`       | the file, opened for reading                                                |
-//! | `select`       | which series satisfy a list of matchers                                     |
-//! | `verify`       | a walk over all that can be checked, and what can't                         |
-//! | `writer`       | the file, being written                                                     |
-//! | `error`        | what can go wrong                                                           |
+//! | module | content |
+//! |---|---|
+//! | [`entry`] | entry of a series: label symbols and chunk metadata |
+//! | [`error`] | errors and corruptions |
+//! | `format` | layout of the file, header, table of contents, sections |
+//! | `postings` | decoding of a posting list |
+//! | `postings_offset_table` | lookup of the posting list of a label |
+//! | [`reader`] | an open index file |
+//! | `select` | selection of series by matchers |
+//! | `symbols` | lookup of symbols |
+//! | [`verify`] | complete check of an index |
+//! | [`writer`] | creation of an index file |
 
 pub mod entry;
 pub mod error;

@@ -1,15 +1,16 @@
-//! A posting list of an index file.
+//! Decoding of a posting list in an index file.
 
 use super::error::{FormatErrorAt, IndexFormatError};
 use super::format::Section;
 use crate::model::refs::BlockSeriesRef;
 
-/// How many references the list at `offset` has, as far as its length tells; nothing of it is checked.
+/// Returns the number of references that the list at `offset` declares, unverified; 0 if its
+/// section is malformed.
 pub(super) fn declared_len(file: &[u8], offset: u64) -> usize {
     Section::unchecked(file, offset).map_or(0, |section| section.bytes.len() / 4)
 }
 
-/// Appends the references of the list at `offset`, which rise; returns where the list ends.
+/// Appends the references of the list at `offset`, which ascend. Returns the end of the list.
 pub(super) fn read(
     file: &[u8],
     offset: u64,

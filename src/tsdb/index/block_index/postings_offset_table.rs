@@ -1,27 +1,29 @@
-//! The postings offset table of an index: which labels there are, and where their posting lists lie.
+//! Postings offset table of an index: locates the posting list of each label.
 //!
-//! The table stays in the mapped file. In memory are the label names and the place of one entry of every [`STRIDE`], so a value is found
-//! by halving between those and walking on. The table of a version 1 file is in no order: there the place of every entry is kept, sorted.
+//! The table stays in the mapped file. Memory holds the label names and the offset of every
+//! [`STRIDE`]th entry; a lookup is a binary search over these offsets, then a linear scan. The
+//! table of a version 1 file is unordered, so the offsets of all its entries are kept, sorted.
 //!
-//! Invariant: names rise, the values of a name rise, all are text; checked when the table is opened.
+//! Invariant: names ascend, the values of a name ascend, all are UTF-8. Checked when the table is
+//! opened.
 
 use super::error::{FormatErrorAt, IndexFormatError};
 use super::format::{IndexVersion, Section};
 use crate::tsdb::encoding::byte_reader::ByteReader;
 
-/// One of so many entries has its place kept.
+/// Number of entries per sampled offset.
 const STRIDE: usize = 32;
 
-/// The labels of an index.
+/// Label names and sampled offsets of an index.
 #[derive(Debug)]
 pub(super) struct PostingsOffsetTable {
-    /// Where the table's bytes lie in the file.
+    /// Offset of the table's content in the file.
     start: usize,
     end: usize,
     stride: usize,
-    /// Sorted.
+    /// Ascending.
     names: Vec<NameEntry>,
-    /// Places from `start`; those of a name stand together.
+    /// Offsets relative to `start`, grouped by name.
     sampled_offsets: Vec<u32>,
 }
 
@@ -32,22 +34,22 @@ struct NameEntry {
     first_sample: usize,
 }
 
-/// A value of a label and where its list is.
+/// Value of a label and the location of its posting list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ValuePostings<'a> {
     pub(super) value: &'a str,
-    /// The offset of the list in the file.
+    /// Offset of the list in the file.
     pub(super) list: u64,
 }
 
-/// An entry of the table.
+/// Entry of the table.
 struct OffsetTableEntry<'a> {
     name: &'a str,
     value: ValuePostings<'a>,
 }
 
 impl PostingsOffsetTable {
-    /// Walks over the table at `offset` of `file` and checks it.
+    /// Reads and checks the table at `offset` of `file`.
     pub(super) fn open(
         file: &[u8],
         version: IndexVersion,
@@ -63,13 +65,13 @@ impl PostingsOffsetTable {
         let mut entries: Vec<(OffsetTableEntry<'_>, u32)> = Vec::new();
         let mut last = None;
         for _ in 0..count {
-            let place = reader.offset() as u32;
+            let entry_offset = reader.offset() as u32;
             let entry = read_entry(&mut reader)
-                .map_err(|fault| FormatErrorAt::new(start + place as usize, fault))?;
+                .map_err(|fault| FormatErrorAt::new(start + entry_offset as usize, fault))?;
             if version == IndexVersion::V1 {
-                entries.push((entry, place));
+                entries.push((entry, entry_offset));
             } else {
-                table.add(last.as_ref(), &entry, place)?;
+                table.add(last.as_ref(), &entry, entry_offset)?;
                 last = Some(entry);
             }
         }
@@ -80,8 +82,8 @@ impl PostingsOffsetTable {
             ));
         }
         entries.sort_unstable_by_key(|(entry, _)| (entry.name, entry.value.value));
-        for (entry, place) in entries {
-            table.add(last.as_ref(), &entry, place)?;
+        for (entry, entry_offset) in entries {
+            table.add(last.as_ref(), &entry, entry_offset)?;
             last = Some(entry);
         }
         table.sampled_offsets.shrink_to_fit();
@@ -92,17 +94,17 @@ impl PostingsOffsetTable {
         &mut self,
         last: Option<&OffsetTableEntry<'_>>,
         entry: &OffsetTableEntry<'_>,
-        place: u32,
+        entry_offset: u32,
     ) -> Result<(), FormatErrorAt> {
         let same_name = last.is_some_and(|last| last.name == entry.name);
-        let rises = match last {
+        let is_ascending = match last {
             None => true,
             Some(last) if same_name => last.value.value < entry.value.value,
             Some(last) => last.name < entry.name,
         };
-        if !rises {
+        if !is_ascending {
             return Err(FormatErrorAt::new(
-                self.start + place as usize,
+                self.start + entry_offset as usize,
                 IndexFormatError::Order("labels of the postings offset table"),
             ));
         }
@@ -115,19 +117,20 @@ impl PostingsOffsetTable {
         }
         if let Some(name) = self.names.last_mut() {
             if name.values.is_multiple_of(self.stride) {
-                self.sampled_offsets.push(place);
+                self.sampled_offsets.push(entry_offset);
             }
             name.values += 1;
         }
         Ok(())
     }
 
-    /// The names of all labels, rising; without the empty one, which stands for all series.
+    /// Iterates over all label names in ascending order, without the empty name of the list of all
+    /// series.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &*name.name).filter(|name| !name.is_empty())
     }
 
-    /// The values of a label from `from` on, rising.
+    /// Iterates over the values of a label in ascending order, starting at `from`.
     pub(super) fn values<'a>(
         &'a self,
         file: &'a [u8],
@@ -145,24 +148,25 @@ impl PostingsOffsetTable {
                 .get(name.first_sample..name.first_sample + count)
                 .unwrap_or_default()
         });
-        let before = |place: &u32| {
-            read_entry(&mut self.reader(file, *place)).is_ok_and(|entry| entry.value.value <= from)
+        let before = |entry_offset: &u32| {
+            read_entry(&mut self.reader(file, *entry_offset))
+                .is_ok_and(|entry| entry.value.value <= from)
         };
         let first =
             if from.is_empty() { 0 } else { samples.partition_point(before).saturating_sub(1) };
-        let walk = ValuesIter {
+        let values = ValuesIter {
             table: self,
             file,
             sampled_offsets: samples,
-            values: name.map_or(0, |name| name.values),
+            num_values: name.map_or(0, |name| name.values),
             next: first * self.stride,
             reader: ByteReader::new(&[]),
         };
         let from = from.to_owned();
-        walk.skip_while(move |value| value.as_ref().is_ok_and(|value| *value.value < *from))
+        values.skip_while(move |value| value.as_ref().is_ok_and(|value| *value.value < *from))
     }
 
-    /// Where the list of a label is.
+    /// Returns the offset of the posting list of a label.
     pub(super) fn find(
         &self,
         file: &[u8],
@@ -173,18 +177,18 @@ impl PostingsOffsetTable {
         Ok(first.filter(|found| found.value == value).map(|found| found.list))
     }
 
-    fn reader<'a>(&self, file: &'a [u8], place: u32) -> ByteReader<'a> {
-        ByteReader::new(file.get(self.start + place as usize..self.end).unwrap_or_default())
+    fn reader<'a>(&self, file: &'a [u8], entry_offset: u32) -> ByteReader<'a> {
+        ByteReader::new(file.get(self.start + entry_offset as usize..self.end).unwrap_or_default())
     }
 }
 
-/// A walk over the values of a name.
+/// Iterator over the values of a name.
 struct ValuesIter<'a> {
     table: &'a PostingsOffsetTable,
     file: &'a [u8],
-    /// Those of the name.
+    /// Sampled offsets of the name.
     sampled_offsets: &'a [u32],
-    values: usize,
+    num_values: usize,
     next: usize,
     reader: ByteReader<'a>,
 }
@@ -193,7 +197,7 @@ impl<'a> Iterator for ValuesIter<'a> {
     type Item = Result<ValuePostings<'a>, FormatErrorAt>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.next >= self.values {
+        if self.next >= self.num_values {
             return None;
         }
         if self.next.is_multiple_of(self.table.stride) {
@@ -202,7 +206,7 @@ impl<'a> Iterator for ValuesIter<'a> {
                 .reader(self.file, *self.sampled_offsets.get(self.next / self.table.stride)?);
         }
         let entry = read_entry(&mut self.reader);
-        self.next = if entry.is_ok() { self.next + 1 } else { self.values };
+        self.next = if entry.is_ok() { self.next + 1 } else { self.num_values };
         Some(
             entry
                 .map(|entry| entry.value)

@@ -1,10 +1,12 @@
-//! The index of a block, opened for reading.
+//! An open index of a block.
 //!
-//! The file is mapped. Opening it reads its table of contents, symbols and postings offset table whole and checks their checksums; entries of
-//! series and posting lists are checked as they are read. In memory are places (half a byte a symbol, an eighth of one a
-//! label) and label names. No bytes whatever make it panic or allocate more than the file is long.
+//! The file is memory-mapped. Opening reads the table of contents, the symbols and the postings
+//! offset table completely and verifies their checksums; series entries and posting lists are
+//! verified when they are read.
 //!
-//! Not changed once open; any number of threads.
+//! Memory: half a byte per symbol, an eighth of a byte per label, and the label names. Malformed
+//! files cause neither panics nor allocations larger than the file. The reader is immutable and can
+//! be shared by any number of threads.
 
 use super::entry::{ChunkMeta, RawSeriesEntry, SeriesEntry};
 use super::error::{FormatErrorAt, IndexError, IndexFormatError};
@@ -19,7 +21,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An open index.
+/// Reader of an index file; see the module documentation.
 #[derive(Debug)]
 pub struct IndexReader {
     path: PathBuf,
@@ -31,15 +33,15 @@ pub struct IndexReader {
 }
 
 impl IndexReader {
-    /// Opens the file, of version 1, 2 or 3.
+    /// Opens an index file of version 1, 2 or 3.
     ///
     /// # Errors
     /// [`IndexError::Io`] and [`IndexError::Corrupted`].
     pub fn open(path: &Path) -> Result<Self, IndexError> {
-        let failed =
+        let io_error =
             |step| move |source: io::Error| IndexError::Io { step, path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed("open"))?;
-        let file = MappedFile::map_all(&file).map_err(failed("map"))?;
+        let file = File::open(path).map_err(io_error("open"))?;
+        let file = MappedFile::map_all(&file).map_err(io_error("map"))?;
         Self::read(path, file).map_err(|fault| fault.in_file(path))
     }
 
@@ -52,30 +54,30 @@ impl IndexReader {
         Ok(Self { path: path.to_owned(), version, toc, symbols, labels, file })
     }
 
-    /// The size of the file, bytes.
+    /// Returns the size of the file in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.bytes().len() as u64
     }
 
-    /// All symbols, rising.
+    /// Iterates over all symbols in ascending order.
     pub fn symbols(&self) -> impl Iterator<Item = Result<&str, IndexError>> {
         self.symbols
             .iter(self.bytes())
             .map(|symbol| symbol.map_err(|fault| self.corruption_error(fault)))
     }
 
-    /// A series, its entry checked.
+    /// Reads a series and verifies its entry.
     ///
     /// # Errors
-    /// [`IndexError::Corrupted`]; also for a reference that [`IndexReader::select`] did not give.
+    /// [`IndexError::Corrupted`], also for a reference that [`IndexReader::select`] did not return.
     pub fn series(&self, series: BlockSeriesRef) -> Result<SeriesEntry, IndexError> {
         let mut chunks = Vec::new();
         let labels = self.read_series(series, &mut chunks)?;
         Ok(SeriesEntry { labels, chunks })
     }
 
-    /// The same, with the chunks put in place of those in `chunks`.
+    /// Reads a series like [`IndexReader::series`] and replaces the content of `chunks`.
     ///
     /// # Errors
     /// As [`IndexReader::series`].
@@ -88,7 +90,7 @@ impl IndexReader {
         self.decode_series(series, chunks).map_err(|fault| self.corruption_error(fault))
     }
 
-    /// Every series, rising by reference, which is rising by labels.
+    /// Returns all series, ascending by reference and thus by labels.
     ///
     /// # Errors
     /// [`IndexError::Corrupted`].
@@ -98,7 +100,7 @@ impl IndexReader {
         Ok(all)
     }
 
-    /// The series that have the label, rising.
+    /// Returns the series with this label, ascending.
     ///
     /// # Errors
     /// [`IndexError::Corrupted`].
@@ -110,13 +112,13 @@ impl IndexReader {
         Ok(list)
     }
 
-    /// The names of all labels, rising.
+    /// Returns all label names, ascending.
     #[must_use]
     pub fn label_names(&self) -> Vec<String> {
         self.labels.names().map(str::to_owned).collect()
     }
 
-    /// The values of a label, rising; none for a label that no series has.
+    /// Returns the values of a label, ascending. The list is empty if no series has the label.
     ///
     /// # Errors
     /// [`IndexError::Corrupted`].
@@ -124,9 +126,10 @@ impl IndexReader {
         self.values(name).map(|value| value.map(str::to_owned)).collect()
     }
 
-    /// The values of a label, rising, read one by one; none for a label that no series has.
+    /// Iterates over the values of a label in ascending order. It yields nothing if no series has
+    /// the label.
     pub fn values(&self, name: &str) -> impl Iterator<Item = Result<&str, IndexError>> {
-        // The empty name stands for all series: no label.
+        // The empty name denotes the list of all series, not a label.
         let name = Some(name).filter(|name| !name.is_empty());
         let values = name.into_iter().flat_map(|name| self.labels.values(self.bytes(), name, ""));
         values.map(|value| {
@@ -142,7 +145,7 @@ impl IndexReader {
         fault.in_file(&self.path)
     }
 
-    /// The file up to the end of the series.
+    /// Returns the file up to the end of the series.
     pub(super) fn series_section(&self) -> &[u8] {
         let bytes = self.bytes();
         let end = self.toc.series_end(bytes.len());

@@ -1,30 +1,31 @@
-//! Looking symbols up in the table of an index, whose bytes stay where they are, in the mapped file.
+//! Lookup of symbols in the symbol table of a mapped index file.
 //!
-//! Of every [`STRIDE`] symbols the place of the first is kept, half a byte a symbol. A symbol is found by its number by
-//! walking on from there, and by its text by halving between those places.
+//! Memory holds the offset of every [`STRIDE`]th symbol, half a byte per symbol. A lookup by number
+//! skips forward from the nearest sampled offset; a lookup by string is a binary search over the
+//! sampled offsets.
 //!
-//! Invariant: symbols rise and lie within the table; both are checked when the table is opened.
+//! Invariant: symbols ascend and lie within the table. Both are checked when the table is opened.
 
 use super::error::{FormatErrorAt, IndexFormatError};
 use super::format::{IndexVersion, Section};
 use crate::tsdb::encoding::byte_reader::ByteReader;
 
-/// One of so many symbols has its place kept.
+/// Number of symbols per sampled offset.
 const STRIDE: usize = 8;
 
-/// Where the symbols are.
+/// Symbol table of an open index.
 #[derive(Debug)]
 pub(super) struct SymbolTable {
     version: IndexVersion,
-    /// Offset in the file of the table's bytes, which begin with the count.
+    /// Offset of the table's content in the file, which starts with the count.
     start: usize,
     end: usize,
     count: usize,
-    /// Of every `STRIDE`th symbol, from `start`.
+    /// Offsets of every [`STRIDE`]th symbol, relative to `start`.
     sampled_offsets: Vec<u32>,
 }
 
-/// A table while it is written: gathers the places.
+/// Symbol table under construction: collects sampled offsets.
 #[derive(Debug)]
 pub(super) struct SymbolTableBuilder {
     count: usize,
@@ -36,7 +37,7 @@ impl SymbolTableBuilder {
         Self { count: 0, sampled_offsets: Vec::new() }
     }
 
-    /// Takes in the next symbol, `from_start` bytes behind the beginning of the count.
+    /// Adds the next symbol at `from_start` bytes after the start of the count.
     pub(super) fn add(&mut self, from_start: u32) {
         if self.count.is_multiple_of(STRIDE) {
             self.sampled_offsets.push(from_start);
@@ -48,7 +49,7 @@ impl SymbolTableBuilder {
         self.count
     }
 
-    /// The table lies at `start..end` of a file of version 2.
+    /// Returns the table at `start..end` of a version 2 file.
     pub(super) fn build(self, start: usize, end: usize) -> SymbolTable {
         SymbolTable {
             version: IndexVersion::V2,
@@ -61,7 +62,7 @@ impl SymbolTableBuilder {
 }
 
 impl SymbolTable {
-    /// Walks over the table at `offset` of `file` and checks it.
+    /// Reads and checks the table at `offset` of `file`.
     pub(super) fn open(
         file: &[u8],
         version: IndexVersion,
@@ -79,19 +80,22 @@ impl SymbolTable {
                 IndexFormatError::UnexpectedEnd { needed, left },
             ));
         }
-        let mut places = SymbolTableBuilder::new();
+        let mut builder = SymbolTableBuilder::new();
         let mut last: Option<&[u8]> = None;
         for _ in 0..count {
-            let place = reader.offset();
+            let symbol_offset = reader.offset();
             let symbol = reader.uvarint_bytes().map_err(at)?;
             if last.is_some_and(|last| last >= symbol) {
-                return Err(FormatErrorAt::new(start + place, IndexFormatError::Order("symbols")));
+                return Err(FormatErrorAt::new(
+                    start + symbol_offset,
+                    IndexFormatError::Order("symbols"),
+                ));
             }
             last = Some(symbol);
-            places.add(place as u32);
+            builder.add(symbol_offset as u32);
         }
         match reader.remaining() {
-            0 => Ok(Self { version, ..places.build(start, start + section.bytes.len()) }),
+            0 => Ok(Self { version, ..builder.build(start, start + section.bytes.len()) }),
             left => Err(FormatErrorAt::new(start, IndexFormatError::TrailingBytes(left as u64))),
         }
     }
@@ -100,13 +104,13 @@ impl SymbolTable {
         self.count
     }
 
-    /// The symbol that an entry names.
+    /// Returns the symbol that an entry references.
     pub(super) fn get<'a>(&self, file: &'a [u8], symbol: u32) -> Result<&'a str, FormatErrorAt> {
         let unknown = || FormatErrorAt::new(self.start, IndexFormatError::NoSymbol(symbol.into()));
-        let place = match self.version {
+        let symbol_offset = match self.version {
             IndexVersion::V1 => (symbol as usize)
                 .checked_sub(self.start)
-                .filter(|place| *place >= 4)
+                .filter(|symbol_offset| *symbol_offset >= 4)
                 .ok_or_else(unknown)?,
             IndexVersion::V2 if symbol as usize >= self.count => return Err(unknown()),
             IndexVersion::V2 => {
@@ -114,34 +118,37 @@ impl SymbolTable {
                     as usize
             }
         };
-        let mut reader = self.reader(file, place);
-        let skipped = if self.version == IndexVersion::V1 { 0 } else { symbol as usize % STRIDE };
-        let at = |error| FormatErrorAt::new(self.start + place, error);
-        for _ in 0..skipped {
+        let mut reader = self.reader(file, symbol_offset);
+        let num_skipped =
+            if self.version == IndexVersion::V1 { 0 } else { symbol as usize % STRIDE };
+        let at = |error| FormatErrorAt::new(self.start + symbol_offset, error);
+        for _ in 0..num_skipped {
             reader.uvarint_bytes().map_err(at)?;
         }
         reader.uvarint_str().map_err(at)
     }
 
-    /// The number of a symbol, counted from 0.
-    pub(super) fn find(&self, file: &[u8], text: &str) -> Option<u32> {
-        let text = text.as_bytes();
-        let after = self.sampled_offsets.partition_point(|place| {
-            self.reader(file, *place as usize).uvarint_bytes().is_ok_and(|symbol| symbol <= text)
+    /// Returns the number of a symbol, counted from 0.
+    pub(super) fn find(&self, file: &[u8], string: &str) -> Option<u32> {
+        let string = string.as_bytes();
+        let after = self.sampled_offsets.partition_point(|symbol_offset| {
+            self.reader(file, *symbol_offset as usize)
+                .uvarint_bytes()
+                .is_ok_and(|symbol| symbol <= string)
         });
         let sample = after.checked_sub(1)?;
         let mut reader = self.reader(file, *self.sampled_offsets.get(sample)? as usize);
         let first = sample * STRIDE;
         for nth in first..self.count.min(first + STRIDE) {
             let symbol = reader.uvarint_bytes().ok()?;
-            if symbol >= text {
-                return (symbol == text).then_some(nth as u32);
+            if symbol >= string {
+                return (symbol == string).then_some(nth as u32);
             }
         }
         None
     }
 
-    /// All symbols, rising.
+    /// Iterates over all symbols in ascending order.
     pub(super) fn iter<'a>(
         &self,
         file: &'a [u8],
@@ -152,7 +159,7 @@ impl SymbolTable {
             .map(move |_| reader.uvarint_str().map_err(|error| FormatErrorAt::new(start, error)))
     }
 
-    fn reader<'a>(&self, file: &'a [u8], place: usize) -> ByteReader<'a> {
-        ByteReader::new(file.get(self.start + place..self.end).unwrap_or_default())
+    fn reader<'a>(&self, file: &'a [u8], symbol_offset: usize) -> ByteReader<'a> {
+        ByteReader::new(file.get(self.start + symbol_offset..self.end).unwrap_or_default())
     }
 }

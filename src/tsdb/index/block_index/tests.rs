@@ -1,4 +1,4 @@
-//! An index written and read, against a plain model.
+//! Tests of a written index against a simple model.
 
 mod damage;
 mod v1;
@@ -15,10 +15,10 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// A folder for the file of an index.
-struct Place(tempfile::TempDir);
+/// Temporary directory with an index file.
+struct IndexDir(tempfile::TempDir);
 
-impl Place {
+impl IndexDir {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -57,23 +57,23 @@ fn write(path: &Path, series: &[SeriesEntry]) {
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 }
 
-/// Returns `true` so many times, then `false`.
+/// Returns a function that returns `true` `times` times, then `false`.
 fn countdown(times: u32) -> impl Fn() -> bool {
     let left = Cell::new(times);
     move || left.replace(left.get().saturating_sub(1)) > 0
 }
 
 #[test]
-fn finish_and_verify_stop_wherever_they_are_told_to() {
+fn finish_and_verify_can_be_cancelled_at_every_step() {
     let entry = |name: &str, at| SeriesEntry {
         labels: labels(&[("a", name), ("b", "x")]),
         chunks: vec![chunk(at, 0, 1)],
     };
     let series: Vec<SeriesEntry> = (10..30).map(|at| entry(&at.to_string(), at)).collect();
-    let place = Place::new();
+    let dir = IndexDir::new();
     let mut stops = 0;
     loop {
-        let mut writer = IndexWriter::create(&place.file()).unwrap();
+        let mut writer = IndexWriter::create(&dir.file()).unwrap();
         symbols(&series).iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
         series.iter().for_each(|entry| writer.add_series(&entry.labels, &entry.chunks).unwrap());
         match writer.finish_while(&countdown(stops)) {
@@ -84,10 +84,10 @@ fn finish_and_verify_stop_wherever_they_are_told_to() {
             }
         }
     }
-    // Each series for the list of all, each again for each batch of names, each list, and before
-    // the sync.
+    // `go_on` is called for each series of the list of all series and of each batch of names, for
+    // each list, and before the sync.
     assert!(stops > 3 * 20, "{stops}");
-    let index = IndexReader::open(&place.file()).unwrap();
+    let index = IndexReader::open(&dir.file()).unwrap();
     let stopped = (0..).take_while(|times| {
         matches!(index.verify_while(&countdown(*times)), Err(IndexError::Stopped))
     });
@@ -95,7 +95,7 @@ fn finish_and_verify_stop_wherever_they_are_told_to() {
     assert_holds(&index, &series);
 }
 
-/// All that can be asked of an index which holds `series`.
+/// Asserts that every query of the index agrees with `series`.
 fn assert_holds(index: &IndexReader, series: &[SeriesEntry]) {
     let refs = index.all_series().unwrap();
     let read: Vec<SeriesEntry> = refs.iter().map(|series| index.series(*series).unwrap()).collect();
@@ -111,21 +111,24 @@ fn assert_holds(index: &IndexReader, series: &[SeriesEntry]) {
     for (name, values) in &values {
         assert_eq!(index.label_values(name).unwrap(), values.iter().copied().collect::<Vec<_>>());
         for value in values {
-            let having =
+            let expected =
                 series.iter().zip(&refs).filter(|(entry, _)| entry.labels.get(name) == Some(value));
             assert_eq!(
                 index.postings(name, value).unwrap(),
-                having.map(|(_, series)| *series).collect::<Vec<_>>()
+                expected.map(|(_, series)| *series).collect::<Vec<_>>()
             );
         }
     }
-    let facts = index.verify().unwrap();
-    assert_eq!((facts.series, facts.symbols), (series.len() as u64, symbols(series).len() as u64));
+    let report = index.verify().unwrap();
+    assert_eq!(
+        (report.series, report.symbols),
+        (series.len() as u64, symbols(series).len() as u64)
+    );
     let chunks = || series.iter().flat_map(|entry| &entry.chunks);
-    assert_eq!(facts.chunks, chunks().count() as u64);
-    assert_eq!(facts.labels, series.iter().map(|entry| entry.labels.len() as u64).sum::<u64>());
-    assert_eq!(facts.mint, chunks().map(|chunk| chunk.mint).min().unwrap_or(i64::MAX));
-    assert_eq!(facts.maxt, chunks().map(|chunk| chunk.maxt).max().unwrap_or(i64::MIN));
+    assert_eq!(report.chunks, chunks().count() as u64);
+    assert_eq!(report.labels, series.iter().map(|entry| entry.labels.len() as u64).sum::<u64>());
+    assert_eq!(report.mint, chunks().map(|chunk| chunk.mint).min().unwrap_or(i64::MAX));
+    assert_eq!(report.maxt, chunks().map(|chunk| chunk.maxt).max().unwrap_or(i64::MIN));
 }
 
 fn assert_selects(index: &IndexReader, series: &[SeriesEntry], matchers: &[Matcher]) {
@@ -179,12 +182,12 @@ fn any_series() -> impl Strategy<Value = Vec<SeriesEntry>> {
     let times = proptest::collection::btree_set(any::<i64>(), 0..9);
     let series = proptest::collection::btree_map(labels, (times, 0..1u64 << 33), 0..90);
     series.prop_map(|map| {
-        let mut place = 0;
-        let entry = |(labels, (times, step)): (Labels, (BTreeSet<i64>, u64))| {
+        let mut chunk_ref = 0;
+        let entry = |(labels, (times, chunk_step)): (Labels, (BTreeSet<i64>, u64))| {
             let times: Vec<i64> = times.into_iter().collect();
             let chunks = times.chunks_exact(2).map(|times| {
-                place += step;
-                chunk(place, times[0], times[1])
+                chunk_ref += chunk_step;
+                chunk(chunk_ref, times[0], times[1])
             });
             SeriesEntry { labels, chunks: chunks.collect() }
         };
@@ -194,24 +197,27 @@ fn any_series() -> impl Strategy<Value = Vec<SeriesEntry>> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_and_selected(
+    fn written_index_agrees_with_model(
         series in any_series(),
-        selections in proptest::collection::vec(proptest::collection::vec(any_matcher(), 0..4), 1..10),
+        selections in proptest::collection::vec(
+            proptest::collection::vec(any_matcher(), 0..4),
+            1..10,
+        ),
     ) {
-        let place = Place::new();
-        write(&place.file(), &series);
-        let index = IndexReader::open(&place.file()).unwrap();
+        let dir = IndexDir::new();
+        write(&dir.file(), &series);
+        let index = IndexReader::open(&dir.file()).unwrap();
         assert_holds(&index, &series);
         selections.iter().for_each(|matchers| assert_selects(&index, &series, matchers));
-        prop_assert_eq!(index.size(), std::fs::metadata(place.file()).unwrap().len());
+        prop_assert_eq!(index.size(), std::fs::metadata(dir.file()).unwrap().len());
     }
 }
 
 #[test]
-fn an_index_of_nothing_is_an_index() {
-    let place = Place::new();
-    IndexWriter::create(&place.file()).unwrap().finish().unwrap();
-    let index = IndexReader::open(&place.file()).unwrap();
+fn empty_index_is_readable() {
+    let dir = IndexDir::new();
+    IndexWriter::create(&dir.file()).unwrap().finish().unwrap();
+    let index = IndexReader::open(&dir.file()).unwrap();
     assert_holds(&index, &[]);
     assert_selects(&index, &[], &[matcher(MatchType::NotEqual, "a", "b")]);
     assert_eq!(
@@ -221,8 +227,8 @@ fn an_index_of_nothing_is_an_index() {
 }
 
 #[test]
-fn values_are_found_across_the_kept_places() {
-    let place = Place::new();
+fn values_are_found_between_sampled_offsets() {
+    let dir = IndexDir::new();
     let series = |nth: usize| SeriesEntry {
         labels: labels(&[
             ("job", "x"),
@@ -233,10 +239,10 @@ fn values_are_found_across_the_kept_places() {
     };
     let mut series: Vec<SeriesEntry> = (0..400).map(series).collect();
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
-    let places = series.iter_mut().enumerate();
-    places.for_each(|(nth, entry)| entry.chunks[0].chunk_ref = BlockChunkRef(nth as u64));
-    write(&place.file(), &series);
-    let index = IndexReader::open(&place.file()).unwrap();
+    let entries = series.iter_mut().enumerate();
+    entries.for_each(|(nth, entry)| entry.chunks[0].chunk_ref = BlockChunkRef(nth as u64));
+    write(&dir.file(), &series);
+    let index = IndexReader::open(&dir.file()).unwrap();
     assert_holds(&index, &series);
     for (kind, name, value) in [
         (MatchType::Regex, "pod", "p00(01|32|63|64|99)"),
@@ -257,9 +263,9 @@ fn values_are_found_across_the_kept_places() {
 }
 
 #[test]
-fn what_is_out_of_order_or_unknown_is_refused_and_leaves_the_writer_usable() {
-    let place = Place::new();
-    let mut writer = IndexWriter::create(&place.file()).unwrap();
+fn rejected_input_leaves_writer_usable() {
+    let dir = IndexDir::new();
+    let mut writer = IndexWriter::create(&dir.file()).unwrap();
     ["", "a", "b", "c"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
     assert_eq!(refusal(writer.add_symbol("c")), IndexInputError::SymbolOrder("c".into()));
     assert_eq!(refusal(writer.add_symbol("")), IndexInputError::SymbolOrder("".into()));
@@ -283,8 +289,11 @@ fn what_is_out_of_order_or_unknown_is_refused_and_leaves_the_writer_usable() {
     assert_eq!(refusal(writer.add_series(&second, &[chunk(20, 1, 0)])), reversed);
     writer.add_series(&second, &[chunk(20, i64::MIN, i64::MAX)]).unwrap();
     writer.finish().unwrap();
-    let index = IndexReader::open(&place.file()).unwrap();
-    let facts = index.verify().unwrap();
-    assert_eq!((facts.series, facts.chunks, facts.mint, facts.maxt), (2, 3, i64::MIN, i64::MAX));
+    let index = IndexReader::open(&dir.file()).unwrap();
+    let report = index.verify().unwrap();
+    assert_eq!(
+        (report.series, report.chunks, report.mint, report.maxt),
+        (2, 3, i64::MIN, i64::MAX)
+    );
     assert_eq!(index.symbols().map(Result::unwrap).collect::<Vec<_>>(), ["", "a", "b", "c"]);
 }

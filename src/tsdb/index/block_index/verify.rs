@@ -1,10 +1,13 @@
-//! A walk over an index that checks all that can be checked.
+//! Complete verification of an index.
 //!
-//! What no check can see, because nothing that is read depends on it: bytes between posting lists, and in an old file those of label
-//! indices beyond their checksums. Of versions 2 and 3 each reads as the other.
+//! # Limits
+//! Nothing reads the bytes between posting lists, nor the content of label indices in old files, so
+//! they are not checked except for the checksums of the latter. A version 2 file is also valid as
+//! version 3 and vice versa.
 //!
-//! That lists and entries say the same is seen by a sum over all pairs of a label and a series, of 64-bit hashes, computed from
-//! the lists and from the entries: no memory is needed for it, and a difference hides only by chance.
+//! # Consistency of postings and entries
+//! Both sides add up 64-bit hashes of all pairs of label and series. The sums need no memory, and a
+//! difference stays undetected only if hashes collide.
 
 use super::entry::{ChunkMeta, RawSeriesEntry};
 use super::error::{FormatErrorAt, IndexError, IndexFormatError};
@@ -19,34 +22,35 @@ use crate::tsdb::encoding::byte_reader::ByteReader;
 use foldhash::quality::FixedState;
 use std::hash::BuildHasher;
 
-/// What a sound index holds.
+/// Content of a valid index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexReport {
-    /// Symbols.
+    /// Number of symbols.
     pub symbols: u64,
-    /// Series.
+    /// Number of series.
     pub series: u64,
-    /// Chunks of all series.
+    /// Number of chunks of all series.
     pub chunks: u64,
-    /// Labels of all series.
+    /// Number of labels of all series; a label of two series counts twice.
     pub labels: u64,
-    /// The first time of any chunk, ms; `i64::MAX` where there is none.
+    /// Timestamp of the first sample, ms; `i64::MAX` without chunks.
     pub mint: i64,
-    /// The last time of any chunk, ms; `i64::MIN` where there is none.
+    /// Timestamp of the last sample, ms; `i64::MIN` without chunks.
     pub maxt: i64,
 }
 
 impl IndexReader {
-    /// Reads everything and checks it: every checksum, that things rise that have to, that zeros stand before entries, that references name
-    /// entries, that lists and entries say the same.
+    /// Reads and checks the complete index: checksums, sort orders, zero padding before entries,
+    /// references, and the consistency of posting lists and entries.
     ///
     /// # Errors
-    /// [`IndexError::Corrupted`] with the first thing that is wrong.
+    /// [`IndexError::Corrupted`] with the first defect.
     pub fn verify(&self) -> Result<IndexReport, IndexError> {
         self.verify_while(&|| true)
     }
 
-    /// The same, as long as `go_on`, which is asked for each entry and each list, returns `true`.
+    /// Verifies like [`Self::verify`] while `go_on`, called for each entry and each list, returns
+    /// `true`.
     ///
     /// # Errors
     /// [`IndexError::Corrupted`] as [`Self::verify`]; [`IndexError::Stopped`].
@@ -58,7 +62,7 @@ impl IndexReader {
     }
 }
 
-/// Why a verification ended early.
+/// Reason for the early end of a verification.
 enum Ended {
     Fault(FormatErrorAt),
     Stopped,
@@ -70,18 +74,18 @@ impl From<FormatErrorAt> for Ended {
     }
 }
 
-/// What was seen so far.
+/// State of a verification.
 struct IndexVerifier<'a> {
     index: &'a IndexReader,
     go_on: &'a dyn Fn() -> bool,
-    facts: IndexReport,
+    report: IndexReport,
     pairs: PairSum,
     refs: Vec<BlockSeriesRef>,
     last_labels: Option<Labels>,
     last_chunk: u64,
 }
 
-/// A sum over pairs of a label and a series, in any order.
+/// Order-independent sum of the hashes of pairs of label and series.
 #[derive(Default, PartialEq, Eq)]
 struct PairSum {
     sum: u64,
@@ -103,7 +107,7 @@ fn label_hash(name: &str, value: &str) -> u64 {
 
 impl<'a> IndexVerifier<'a> {
     fn run(index: &'a IndexReader, go_on: &'a dyn Fn() -> bool) -> Result<IndexReport, Ended> {
-        let facts = IndexReport {
+        let report = IndexReport {
             symbols: 0,
             series: 0,
             chunks: 0,
@@ -112,27 +116,28 @@ impl<'a> IndexVerifier<'a> {
             maxt: i64::MIN,
         };
         let (pairs, refs) = (PairSum::default(), Vec::new());
-        let mut seen = Self { index, go_on, facts, pairs, refs, last_labels: None, last_chunk: 0 };
-        seen.check_tables()?;
-        seen.check_entries()?;
-        seen.check_postings()?;
-        seen.check_label_indices()?;
-        seen.facts.series = seen.refs.len() as u64;
-        seen.facts.labels = seen.pairs.count;
-        Ok(seen.facts)
+        let mut verifier =
+            Self { index, go_on, report, pairs, refs, last_labels: None, last_chunk: 0 };
+        verifier.check_tables()?;
+        verifier.check_entries()?;
+        verifier.check_postings()?;
+        verifier.check_label_indices()?;
+        verifier.report.series = verifier.refs.len() as u64;
+        verifier.report.labels = verifier.pairs.count;
+        Ok(verifier.report)
     }
 
-    fn check(&self) -> Result<(), Ended> {
+    fn check_cancelled(&self) -> Result<(), Ended> {
         if (self.go_on)() { Ok(()) } else { Err(Ended::Stopped) }
     }
 
-    /// The parts that were checked when the file was opened, once more as they are now.
+    /// Checks the tables that were checked at opening again, as the file may have changed.
     fn check_tables(&mut self) -> Result<(), FormatErrorAt> {
         let (index, bytes) = (self.index, self.index.bytes());
         SymbolTable::open(bytes, index.version, index.toc.symbols)?;
         PostingsOffsetTable::open(bytes, index.version, index.toc.postings_table)?;
         index.symbols.iter(bytes).try_for_each(|symbol| symbol.map(drop))?;
-        self.facts.symbols = index.symbols.count() as u64;
+        self.report.symbols = index.symbols.count() as u64;
         Ok(())
     }
 
@@ -142,15 +147,14 @@ impl<'a> IndexVerifier<'a> {
         let mut offset = self.index.toc.series;
         let mut chunks = Vec::new();
         loop {
-            self.check()?;
+            self.check_cancelled()?;
             let start =
                 offset.checked_next_multiple_of(align).unwrap_or(offset).min(file.len() as u64);
             if file
                 .get(offset as usize..start as usize)
                 .is_none_or(|zeros| zeros.iter().any(|byte| *byte != 0))
             {
-                let fault =
-                    IndexFormatError::Inconsistent("alignment and the bytes before a series");
+                let fault = IndexFormatError::Inconsistent("alignment and padding of a series");
                 return Err(FormatErrorAt { offset, fault }.into());
             }
             if start >= file.len() as u64 {
@@ -174,17 +178,17 @@ impl<'a> IndexVerifier<'a> {
         offset: u64,
         chunks: &mut Vec<ChunkMeta>,
     ) -> Result<(), FormatErrorAt> {
-        let found = |fault| FormatErrorAt { offset, fault };
+        let defect = |fault| FormatErrorAt { offset, fault };
         let (file, symbols) = (self.index.bytes(), &self.index.symbols);
         let mut last_name = "";
         entry.labels(|label| -> Result<(), FormatErrorAt> {
             let (name, value) = (symbols.get(file, label.name)?, symbols.get(file, label.value)?);
             if name <= last_name {
-                return Err(found(IndexFormatError::Order("label names of a series")));
+                return Err(defect(IndexFormatError::Order("label names of a series")));
             }
             if value.is_empty() {
-                return Err(found(IndexFormatError::Labels(format!(
-                    "label {name:?} has no value"
+                return Err(defect(IndexFormatError::Labels(format!(
+                    "label {name:?} has an empty value"
                 ))));
             }
             last_name = name;
@@ -194,40 +198,40 @@ impl<'a> IndexVerifier<'a> {
         chunks.clear();
         let labels = self.index.decode_series(series, chunks)?;
         if self.last_labels.as_ref().is_some_and(|last| *last >= labels) {
-            return Err(found(IndexFormatError::Order("series")));
+            return Err(defect(IndexFormatError::Order("series")));
         }
         self.last_labels = Some(labels);
         self.refs.push(series);
-        self.check_chunks(chunks).map_err(found)
+        self.check_chunks(chunks).map_err(defect)
     }
 
     fn check_chunks(&mut self, chunks: &[ChunkMeta]) -> Result<(), IndexFormatError> {
         let mut last = None;
         for chunk in chunks {
             if chunk.maxt < chunk.mint || last.is_some_and(|last| chunk.mint <= last) {
-                return Err(IndexFormatError::Order("times of chunks"));
+                return Err(IndexFormatError::Order("chunk time ranges"));
             }
             if chunk.chunk_ref.0 < self.last_chunk {
-                return Err(IndexFormatError::Order("places of chunks"));
+                return Err(IndexFormatError::Order("chunk references"));
             }
             (last, self.last_chunk) = (Some(chunk.maxt), chunk.chunk_ref.0);
-            self.facts.mint = self.facts.mint.min(chunk.mint);
-            self.facts.maxt = self.facts.maxt.max(chunk.maxt);
+            self.report.mint = self.report.mint.min(chunk.mint);
+            self.report.maxt = self.report.maxt.max(chunk.maxt);
         }
-        self.facts.chunks += chunks.len() as u64;
+        self.report.chunks += chunks.len() as u64;
         Ok(())
     }
 
     fn check_postings(&mut self) -> Result<(), Ended> {
         let table = self.index.toc.postings_table;
-        let found =
+        let defect =
             |what| FormatErrorAt { offset: table, fault: IndexFormatError::Inconsistent(what) };
         let file = self.index.bytes();
         let mut pairs = PairSum::default();
         let mut list = Vec::new();
         for name in self.index.labels.names() {
             for value in self.index.labels.values(file, name, "") {
-                self.check()?;
+                self.check_cancelled()?;
                 let value = value?;
                 list.clear();
                 postings::read(file, value.list, &mut list)?;
@@ -236,23 +240,23 @@ impl<'a> IndexVerifier<'a> {
             }
         }
         if pairs != self.pairs {
-            return Err(found("posting lists and series").into());
+            return Err(defect("posting lists and series entries").into());
         }
         list.clear();
         let all = self
             .index
             .labels
             .find(file, "", "")?
-            .ok_or_else(|| found("the list of all series and series"))?;
+            .ok_or_else(|| defect("list of all series and series entries"))?;
         postings::read(file, all, &mut list)?;
         if list == self.refs {
             Ok(())
         } else {
-            Err(found("the list of all series and series").into())
+            Err(defect("list of all series and series entries").into())
         }
     }
 
-    /// Checksums of what only old files have.
+    /// Verifies the checksums of label indices, which only old files have.
     fn check_label_indices(&self) -> Result<(), FormatErrorAt> {
         let (file, toc) = (self.index.bytes(), &self.index.toc);
         if toc.label_indices_table == 0 || toc.label_indices_table == toc.postings_table {

@@ -1,10 +1,15 @@
-//! Writing the index of a block: symbols, then series, then all that follows from them.
+//! Creation of a block's index: symbols, then series; the rest is derived from them.
 //!
-//! The bytes are those that Prometheus 3.14 writes for the same symbols and series. Nothing is held in memory but places of
-//! symbols (half a byte each), counts of label names and a bounded number of postings: what is needed again is read from the part of the
-//! file that is written, which is mapped for that.
+//! The bytes equal those that Prometheus 3.14 writes for the same symbols and series.
 //!
-//! One thread. After an error the writer takes nothing more; the file is then incomplete (without table of contents) and is the caller's to remove.
+//! # Memory
+//! Sampled symbol offsets (half a byte per symbol), series counts per label name, and a bounded
+//! number of postings. Everything else is read back from the mapped part of the file that is
+//! already written.
+//!
+//! # Failure
+//! After an I/O error the writer rejects all calls. The file then has no table of contents, and the
+//! caller removes it.
 
 mod cache;
 mod output;
@@ -25,20 +30,20 @@ use postings::PostingsWriter;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// How large a finished index is.
+/// Size of a complete index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexSize {
-    /// The file, bytes.
+    /// Length of the file, bytes.
     pub bytes: u64,
-    /// Symbols.
+    /// Number of symbols.
     pub symbols: u64,
-    /// Series.
+    /// Number of series.
     pub series: u64,
-    /// Chunks of all series.
+    /// Number of chunks of all series.
     pub chunks: u64,
 }
 
-/// An index being written.
+/// Writer of an index file. One thread uses it.
 #[derive(Debug)]
 pub struct IndexWriter {
     output: IndexFileWriter,
@@ -46,14 +51,14 @@ pub struct IndexWriter {
     stage: WriteStage,
     last: LastWritten,
     size: IndexSize,
-    /// Of how many series each label name is, by its symbol.
+    /// Number of series per label name, by symbol.
     series_per_name: BTreeMap<u32, u64>,
     scratch: Vec<u8>,
     frame: Vec<u8>,
     names: Vec<u32>,
 }
 
-/// What was taken last: what comes next has to be greater.
+/// Last accepted input; the next must be greater.
 #[derive(Debug, Default)]
 struct LastWritten {
     symbol: String,
@@ -61,39 +66,39 @@ struct LastWritten {
     chunk: u64,
 }
 
-/// How far the file is.
+/// Part of the file that is being written.
 #[derive(Debug)]
 enum WriteStage {
     Symbols {
-        places: SymbolTableBuilder,
-        sum: Crc32c,
+        table: SymbolTableBuilder,
+        checksum: Crc32c,
     },
     Series(WrittenSymbols),
-    /// A step failed.
+    /// A write failed.
     Broken,
 }
 
-/// The symbols, written.
+/// Symbol table that is completely written.
 #[derive(Debug)]
 struct WrittenSymbols {
     file: MappedFile,
-    places: SymbolTable,
+    table: SymbolTable,
     cache: SymbolCache,
 }
 
 impl WrittenSymbols {
-    fn symbol_number(&mut self, text: &str) -> Option<u32> {
-        let (file, places) = (self.file.bytes(), &self.places);
+    fn symbol_number(&mut self, string: &str) -> Option<u32> {
+        let (file, table) = (self.file.bytes(), &self.table);
         self.cache.get(
-            text,
-            |number| places.get(file, number).is_ok_and(|symbol| symbol == text),
-            || places.find(file, text),
+            string,
+            |number| table.get(file, number).is_ok_and(|symbol| symbol == string),
+            || table.find(file, string),
         )
     }
 }
 
 impl IndexWriter {
-    /// Makes the file anew.
+    /// Creates or truncates the file.
     ///
     /// # Errors
     /// [`IndexError::Io`].
@@ -102,13 +107,16 @@ impl IndexWriter {
         let mut header = Vec::new();
         put_be_u32(&mut header, MAGIC);
         header.push(WRITTEN_VERSION);
-        // Length and count of the symbols, which are known later.
+        // Placeholders for length and count of the symbols, which `finish_symbols` patches.
         header.extend_from_slice(&[0; 8]);
         output.put(&header)?;
         Ok(Self {
             output,
             toc: Toc { symbols: HEADER_LEN as u64, ..Toc::default() },
-            stage: WriteStage::Symbols { places: SymbolTableBuilder::new(), sum: Crc32c::new() },
+            stage: WriteStage::Symbols {
+                table: SymbolTableBuilder::new(),
+                checksum: Crc32c::new(),
+            },
             last: LastWritten::default(),
             size: IndexSize { bytes: 0, symbols: 0, series: 0, chunks: 0 },
             series_per_name: BTreeMap::new(),
@@ -118,26 +126,30 @@ impl IndexWriter {
         })
     }
 
-    /// Adds a symbol: each is greater (by its bytes) than the one before. Every name and value of a label has to be one, before
-    /// the first series. Prometheus has the empty one too in a block that it writes from its head.
+    /// Adds a symbol, which must be greater (by its bytes) than the previous one.
+    ///
+    /// All label names and values must be added before the first series. Blocks that Prometheus
+    /// writes from its head also have the empty symbol.
     ///
     /// # Errors
-    /// [`IndexError::InvalidInput`] for one out of order or too many bytes of them, [`IndexError::Io`].
+    /// [`IndexError::InvalidInput`] for an unordered symbol or a symbol table that is too large,
+    /// [`IndexError::Io`].
     pub fn add_symbol(&mut self, symbol: &str) -> Result<(), IndexError> {
-        let WriteStage::Symbols { places, sum } = &mut self.stage else {
-            let broken = matches!(self.stage, WriteStage::Broken);
-            let refusal = if broken {
+        let WriteStage::Symbols { table, checksum } = &mut self.stage else {
+            let is_broken = matches!(self.stage, WriteStage::Broken);
+            let refusal = if is_broken {
                 IndexInputError::Broken
             } else {
                 IndexInputError::LateSymbol(symbol.to_owned())
             };
             return Err(self.output.input_error(refusal));
         };
-        if places.count() > 0 && symbol <= self.last.symbol.as_str() {
+        if table.count() > 0 && symbol <= self.last.symbol.as_str() {
             return Err(self.output.input_error(IndexInputError::SymbolOrder(symbol.to_owned())));
         }
         let bytes = self.output.position() - self.toc.symbols - 4;
-        let Ok(place) = u32::try_from(bytes + symbol.len() as u64 + 10).map(|_| bytes as u32)
+        let Ok(symbol_offset) =
+            u32::try_from(bytes + symbol.len() as u64 + 10).map(|_| bytes as u32)
         else {
             return Err(self
                 .output
@@ -145,47 +157,51 @@ impl IndexWriter {
         };
         self.scratch.clear();
         put_uvarint_bytes(&mut self.scratch, symbol.as_bytes());
-        let put = self.output.put_checksummed(sum, &self.scratch);
-        places.add(place);
+        let result = self.output.put_checksummed(checksum, &self.scratch);
+        table.add(symbol_offset);
         self.last.symbol.clear();
         self.last.symbol.push_str(symbol);
-        if put.is_err() {
+        if result.is_err() {
             self.stage = WriteStage::Broken;
         }
-        put
+        result
     }
 
-    /// Adds a series with its chunks: each series is greater than the one before, its chunks rise without overlap, and every
-    /// chunk lies behind those named before it.
+    /// Adds a series, which must be greater than the previous one.
+    ///
+    /// Its chunks ascend without overlap, and no chunk reference is lower than the previous one.
     ///
     /// # Errors
-    /// [`IndexError::InvalidInput`] for what is out of order, a label that is no symbol, or a file too large; [`IndexError::Io`].
+    /// [`IndexError::InvalidInput`] for unordered input, an unknown symbol, or a file that is too
+    /// large; [`IndexError::Io`].
     pub fn add_series(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
         if let WriteStage::Symbols { .. } = self.stage {
             self.finish_symbols()?;
         }
         self.check_series(labels, chunks)?;
         self.encode(labels, chunks)?;
-        let put = self.put_entry();
-        if put.is_err() {
+        let result = self.put_entry();
+        if result.is_err() {
             self.stage = WriteStage::Broken;
         }
         self.last.series = Some(labels.clone());
         self.last.chunk = chunks.last().map_or(self.last.chunk, |chunk| chunk.chunk_ref.0);
         self.size.series += 1;
         self.size.chunks += chunks.len() as u64;
-        put
+        result
     }
 
-    /// Writes the rest of the file and brings it to the disk; the name of the file is the caller's to make durable.
+    /// Writes the rest of the file and syncs it. The caller syncs the directory.
     ///
     /// # Errors
-    /// [`IndexError::InvalidInput`] where a part is too large or a step before failed, [`IndexError::Io`].
+    /// [`IndexError::InvalidInput`] if a part is too large or an earlier write failed,
+    /// [`IndexError::Io`].
     pub fn finish(self) -> Result<IndexSize, IndexError> {
         self.finish_while(&|| true)
     }
 
-    /// The same, as long as `go_on`, which is asked for each series and each list, returns `true`.
+    /// Finishes like [`Self::finish`] while `go_on`, called for each series and each list, returns
+    /// `true`.
     ///
     /// # Errors
     /// [`IndexError::Stopped`], else as [`Self::finish`].
@@ -220,26 +236,26 @@ impl IndexWriter {
     }
 
     fn finish_symbols(&mut self) -> Result<(), IndexError> {
-        let WriteStage::Symbols { places, sum } =
+        let WriteStage::Symbols { table, checksum } =
             std::mem::replace(&mut self.stage, WriteStage::Broken)
         else {
             return Ok(());
         };
         let start = self.toc.symbols + 4;
         let end = self.output.position();
-        let count = (places.count() as u32).to_be_bytes();
-        let mut whole = Crc32c::new();
-        whole.update(&count);
-        let sum = whole.combine(sum, end - start - 4);
-        self.output.put(&sum.finish().to_be_bytes())?;
+        let count = (table.count() as u32).to_be_bytes();
+        let mut total = Crc32c::new();
+        total.update(&count);
+        let checksum = total.combine(checksum, end - start - 4);
+        self.output.put(&checksum.finish().to_be_bytes())?;
         self.output.patch(self.toc.symbols, &((end - start) as u32).to_be_bytes())?;
         self.output.patch(start, &count)?;
         self.toc.series = self.output.position();
-        self.size.symbols = places.count() as u64;
-        let places = places.build(start as usize, end as usize);
+        self.size.symbols = table.count() as u64;
+        let table = table.build(start as usize, end as usize);
         self.stage = WriteStage::Series(WrittenSymbols {
             file: self.output.map()?,
-            places,
+            table,
             cache: SymbolCache::new(),
         });
         Ok(())
@@ -249,10 +265,10 @@ impl IndexWriter {
         if self.last.series.as_ref().is_some_and(|last| last >= labels) {
             return Err(self.output.input_error(IndexInputError::SeriesOrder(labels.to_string())));
         }
-        let mut last_place = self.last.chunk;
+        let mut last_chunk = self.last.chunk;
         let mut last_time = None;
         for chunk in chunks {
-            if chunk.chunk_ref.0 < last_place {
+            if chunk.chunk_ref.0 < last_chunk {
                 let refusal = IndexInputError::ChunkPlace {
                     series: labels.to_string(),
                     chunk: chunk.chunk_ref.0,
@@ -267,12 +283,12 @@ impl IndexWriter {
                     maxt,
                 }));
             }
-            (last_place, last_time) = (chunk.chunk_ref.0, Some(chunk.maxt));
+            (last_chunk, last_time) = (chunk.chunk_ref.0, Some(chunk.maxt));
         }
         Ok(())
     }
 
-    /// Puts the bytes of the entry into `scratch`.
+    /// Encodes the entry into `scratch`.
     fn encode(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
         let WriteStage::Series(symbols) = &mut self.stage else {
             return Err(self.output.input_error(IndexInputError::Broken));
@@ -281,8 +297,8 @@ impl IndexWriter {
         put_uvarint(&mut self.scratch, labels.len() as u64);
         self.names.clear();
         for (name, value) in labels.iter() {
-            let unknown = |text: &str| {
-                self.output.input_error(IndexInputError::UnknownSymbol(text.to_owned()))
+            let unknown = |string: &str| {
+                self.output.input_error(IndexInputError::UnknownSymbol(string.to_owned()))
             };
             let name = symbols.symbol_number(name).ok_or_else(|| unknown(name))?;
             let value = symbols.symbol_number(value).ok_or_else(|| unknown(value))?;
@@ -310,8 +326,8 @@ impl IndexWriter {
     fn put_toc(&mut self) -> Result<(), IndexError> {
         self.scratch.clear();
         self.toc.put(&mut self.scratch);
-        let sum = crc32c(&self.scratch);
-        put_be_u32(&mut self.scratch, sum);
+        let checksum = crc32c(&self.scratch);
+        put_be_u32(&mut self.scratch, checksum);
         self.output.put(&self.scratch)
     }
 }

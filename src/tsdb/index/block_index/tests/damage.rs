@@ -1,15 +1,15 @@
-//! A damaged index: what it answers is right or an error.
+//! Tests of corrupted indexes: every result is correct or an error.
 
-use super::{Place, chunk, labels, matcher, write};
+use super::{IndexDir, chunk, labels, matcher, write};
 use crate::model::matcher::MatchType;
 use crate::tsdb::index::block_index::entry::SeriesEntry;
 use crate::tsdb::index::block_index::error::IndexError;
 use crate::tsdb::index::block_index::reader::IndexReader;
 
 fn series() -> Vec<SeriesEntry> {
-    let entry = |pairs: &[(&str, &str)], place| SeriesEntry {
+    let entry = |pairs: &[(&str, &str)], chunk_ref| SeriesEntry {
         labels: labels(pairs),
-        chunks: vec![chunk(place, -5, 700), chunk(place + 100, 701, 900)],
+        chunks: vec![chunk(chunk_ref, -5, 700), chunk(chunk_ref + 100, 701, 900)],
     };
     vec![
         entry(&[("__name__", "down"), ("job", "a")], 8),
@@ -18,15 +18,15 @@ fn series() -> Vec<SeriesEntry> {
     ]
 }
 
-/// Every answer of the index as text.
-fn answers(index: &IndexReader) -> Vec<Result<String, IndexError>> {
-    let mut answers = vec![
+/// Results of all queries as text.
+fn results(index: &IndexReader) -> Vec<Result<String, IndexError>> {
+    let mut results = vec![
         index.symbols().collect::<Result<Vec<_>, _>>().map(|symbols| format!("{symbols:?}")),
         Ok(format!("{:?}", index.label_names())),
         index.all_series().map(|all| format!("{all:?}")),
     ];
     for name in ["__name__", "job", "zone", "none"] {
-        answers.push(index.label_values(name).map(|values| format!("{values:?}")));
+        results.push(index.label_values(name).map(|values| format!("{values:?}")));
     }
     let selections = [
         (MatchType::Equal, "job", "a"),
@@ -35,38 +35,38 @@ fn answers(index: &IndexReader) -> Vec<Result<String, IndexError>> {
         (MatchType::NotRegex, "job", "a.*"),
     ];
     for (kind, name, value) in selections {
-        answers.push(
+        results.push(
             index.select(&[matcher(kind, name, value)]).map(|selected| format!("{selected:?}")),
         );
     }
-    answers
+    results
 }
 
-/// The series as text, one after the other.
+/// All series as text.
 fn entries(index: &IndexReader) -> Vec<Result<String, IndexError>> {
     let all = index.all_series().unwrap_or_default();
     all.into_iter().map(|series| index.series(series).map(|entry| format!("{entry:?}"))).collect()
 }
 
-fn assert_right_or_error(index: &IndexReader, right: &IndexReader, text: &str) {
-    let given = answers(index).into_iter().chain(entries(index));
-    for (given, right) in given.zip(answers(right).into_iter().chain(entries(right))) {
-        if let Ok(given) = given {
-            assert_eq!(given, right.unwrap(), "{text}");
+fn assert_correct_or_error(index: &IndexReader, intact: &IndexReader, message: &str) {
+    let actual = results(index).into_iter().chain(entries(index));
+    for (actual, intact) in actual.zip(results(intact).into_iter().chain(entries(intact))) {
+        if let Ok(actual) = actual {
+            assert_eq!(actual, intact.unwrap(), "{message}");
         }
     }
 }
 
 #[test]
-fn a_flipped_byte_gives_an_error_or_the_right_answer() {
-    let (place, other) = (Place::new(), Place::new());
-    write(&place.file(), &series());
-    let right = IndexReader::open(&place.file()).unwrap();
-    let sound = std::fs::read(place.file()).unwrap();
-    let mut unseen = Vec::new();
-    for at in 0..sound.len() {
+fn flipped_byte_yields_error_or_correct_result() {
+    let (dir, other) = (IndexDir::new(), IndexDir::new());
+    write(&dir.file(), &series());
+    let intact = IndexReader::open(&dir.file()).unwrap();
+    let intact_bytes = std::fs::read(dir.file()).unwrap();
+    let mut undetected = Vec::new();
+    for at in 0..intact_bytes.len() {
         for mask in [1, 2, 3, 4, 8, 16, 32, 64, 128, 255] {
-            let mut bytes = sound.clone();
+            let mut bytes = intact_bytes.clone();
             bytes[at] ^= mask;
             let path = other.file();
             std::fs::write(&path, &bytes).unwrap();
@@ -74,39 +74,42 @@ fn a_flipped_byte_gives_an_error_or_the_right_answer() {
                 std::fs::remove_file(&path).unwrap();
                 continue;
             };
-            assert_right_or_error(&index, &right, &format!("byte {at} with {mask}"));
+            assert_correct_or_error(&index, &intact, &format!("byte {at} with {mask}"));
             if index.verify().is_ok() {
-                unseen.push((at, mask));
+                undetected.push((at, mask));
             }
-            // A mapped file is never written again.
+            // A mapped file must not be overwritten.
             std::fs::remove_file(&path).unwrap();
         }
     }
-    let padding = right.toc.postings as usize..(right.toc.postings as usize).next_multiple_of(4);
-    unseen.retain(|(at, _)| !padding.contains(at));
-    assert_eq!(unseen, [(4, 1)], "version 3 for 2 is all that is not seen");
+    let padding = intact.toc.postings as usize..(intact.toc.postings as usize).next_multiple_of(4);
+    undetected.retain(|(at, _)| !padding.contains(at));
+    assert_eq!(undetected, [(4, 1)], "only version 3 instead of 2 is undetected");
 }
 
 #[test]
-fn a_file_cut_anywhere_is_not_opened() {
-    let place = Place::new();
-    write(&place.file(), &series());
-    let sound = std::fs::read(place.file()).unwrap();
-    for len in 0..sound.len() {
-        let cut = place.file().with_extension(len.to_string());
-        std::fs::write(&cut, &sound[..len]).unwrap();
+fn truncated_file_is_rejected() {
+    let dir = IndexDir::new();
+    write(&dir.file(), &series());
+    let intact_bytes = std::fs::read(dir.file()).unwrap();
+    for len in 0..intact_bytes.len() {
+        let cut = dir.file().with_extension(len.to_string());
+        std::fs::write(&cut, &intact_bytes[..len]).unwrap();
         assert!(
-            matches!(IndexReader::open(&cut), Err(IndexError::Corrupted(damage)) if damage.path == cut),
+            matches!(
+                IndexReader::open(&cut),
+                Err(IndexError::Corrupted(corruption)) if corruption.path == cut
+            ),
             "{len}"
         );
     }
 }
 
 #[test]
-fn a_reference_to_no_series_is_an_error() {
-    let place = Place::new();
-    write(&place.file(), &series());
-    let index = IndexReader::open(&place.file()).unwrap();
+fn invalid_series_reference_is_an_error() {
+    let dir = IndexDir::new();
+    write(&dir.file(), &series());
+    let index = IndexReader::open(&dir.file()).unwrap();
     let all = index.all_series().unwrap();
     for number in (0..200).chain([u32::MAX]) {
         let series = crate::model::refs::BlockSeriesRef(number);

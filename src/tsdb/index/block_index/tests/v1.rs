@@ -1,6 +1,6 @@
-//! Version 1, which no program of today writes: its bytes are put together here.
+//! Tests of version 1, whose bytes are built here because no current program writes it.
 
-use super::{Place, assert_holds, assert_selects, chunk, labels, matcher, symbols};
+use super::{IndexDir, assert_holds, assert_selects, chunk, labels, matcher, symbols};
 use crate::model::matcher::MatchType;
 use crate::tsdb::encoding::byte_reader::{put_be_u32, put_be_u64, put_uvarint, put_uvarint_bytes};
 use crate::tsdb::encoding::checksum::crc32c;
@@ -17,16 +17,16 @@ fn put_section(file: &mut Vec<u8>, bytes: &[u8]) -> u64 {
     start
 }
 
-/// An index of version 1 with label indices, its postings offset table in reverse order.
+/// Encodes a version 1 index with label indices and a postings offset table in reverse order.
 fn encode(series: &[SeriesEntry]) -> Vec<u8> {
     let mut file = Vec::new();
     put_be_u32(&mut file, MAGIC);
     file.push(1);
     let mut body = Vec::new();
-    let mut places = BTreeMap::new();
+    let mut symbol_offsets = BTreeMap::new();
     put_be_u32(&mut body, symbols(series).len() as u32);
     for symbol in symbols(series) {
-        places.insert(symbol.clone(), 5 + 4 + body.len() as u64);
+        symbol_offsets.insert(symbol.clone(), 5 + 4 + body.len() as u64);
         put_uvarint_bytes(&mut body, symbol.as_bytes());
     }
     let mut toc = vec![put_section(&mut file, &body), file.len() as u64];
@@ -37,8 +37,8 @@ fn encode(series: &[SeriesEntry]) -> Vec<u8> {
         body.clear();
         put_uvarint(&mut body, entry.labels.len() as u64);
         for (name, value) in entry.labels.iter() {
-            put_uvarint(&mut body, places[name]);
-            put_uvarint(&mut body, places[value]);
+            put_uvarint(&mut body, symbol_offsets[name]);
+            put_uvarint(&mut body, symbol_offsets[value]);
             lists.entry((name.to_owned(), value.to_owned())).or_default().push(at);
         }
         put_chunks(&mut body, &entry.chunks);
@@ -72,8 +72,8 @@ fn encode(series: &[SeriesEntry]) -> Vec<u8> {
     toc.push(put_section(&mut file, &table));
     let start = file.len();
     toc.iter().for_each(|offset| put_be_u64(&mut file, *offset));
-    let sum = crc32c(&file[start..]);
-    put_be_u32(&mut file, sum);
+    let checksum = crc32c(&file[start..]);
+    put_be_u32(&mut file, checksum);
     file
 }
 
@@ -87,9 +87,9 @@ fn version_1_is_read() {
         chunks: vec![chunk(nth, nth as i64, 100), chunk(nth, 101, 200)],
     };
     let series: Vec<SeriesEntry> = (0..70).map(series).collect();
-    let place = Place::new();
-    std::fs::write(place.file(), encode(&series)).unwrap();
-    let index = IndexReader::open(&place.file()).unwrap();
+    let dir = IndexDir::new();
+    std::fs::write(dir.file(), encode(&series)).unwrap();
+    let index = IndexReader::open(&dir.file()).unwrap();
     assert_holds(&index, &series);
     for (kind, name, value) in [
         (MatchType::Regex, "pod", "p1.*"),
@@ -106,14 +106,14 @@ fn version_1_is_read() {
 }
 
 #[test]
-fn damaged_label_indices_are_seen_only_by_a_verification() {
+fn corrupted_label_indices_fail_only_verification() {
     let series = [SeriesEntry { labels: labels(&[("job", "a")]), chunks: vec![] }];
-    let place = Place::new();
+    let dir = IndexDir::new();
     let mut bytes = encode(&series);
     let at = bytes.windows(8).position(|window| window == b"\0\0\0\x01\0\0\0\0").unwrap();
     bytes[at + 7] = 1;
-    std::fs::write(place.file(), bytes).unwrap();
-    let index = IndexReader::open(&place.file()).unwrap();
+    std::fs::write(dir.file(), bytes).unwrap();
+    let index = IndexReader::open(&dir.file()).unwrap();
     assert_eq!(index.series(index.all_series().unwrap()[0]).unwrap(), series[0]);
     assert!(index.verify().is_err());
 }

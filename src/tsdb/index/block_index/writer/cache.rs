@@ -1,12 +1,13 @@
-//! The numbers of symbols that were looked up lately.
+//! Cache of symbol numbers.
 //!
-//! Series come sorted, so most of their labels are those of series shortly before. A fixed table remembers for a text's hash
-//! the number that was last found for a text of that hash: 64 bits of hash stand for the text, and the caller compares the symbol.
+//! Series are sorted, so most of their labels occurred in a recent series. The fixed-size table
+//! maps the 64-bit hash of a string to the number of the last symbol with that hash. The caller
+//! compares the strings, so a hash collision costs a lookup only.
 
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
-/// How many are remembered: 16 bytes each.
+/// Number of slots of 16 bytes each.
 const SLOTS: usize = 64 << 10;
 
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct SymbolCache {
 #[derive(Clone, Copy, Debug, Default)]
 struct CacheSlot {
     hash: u64,
-    /// The symbol's number + 1; 0 for none.
+    /// Symbol number + 1; 0 = empty slot.
     number: u64,
 }
 
@@ -27,21 +28,22 @@ impl SymbolCache {
         Self { slots: Vec::new(), state: FixedState::default() }
     }
 
-    /// The number remembered for `text`, else what `find` finds. `is` tells whether the symbol of a number is `text`.
+    /// Returns the cached number of `string`, or else the result of `find`. `is_match` returns
+    /// `true` if the symbol of a number is `string`.
     pub(super) fn get(
         &mut self,
-        text: &str,
-        is: impl FnOnce(u32) -> bool,
+        string: &str,
+        is_match: impl FnOnce(u32) -> bool,
         find: impl FnOnce() -> Option<u32>,
     ) -> Option<u32> {
         if self.slots.is_empty() {
             self.slots = vec![CacheSlot::default(); SLOTS];
         }
-        let hash = self.state.hash_one(text);
+        let hash = self.state.hash_one(string);
         let slot = &mut self.slots[hash as usize % SLOTS];
         if let Some(number) = slot.number.checked_sub(1).map(|number| number as u32)
             && slot.hash == hash
-            && is(number)
+            && is_match(number)
         {
             return Some(number);
         }

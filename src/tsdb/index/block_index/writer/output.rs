@@ -1,4 +1,4 @@
-//! The file of an index while it is written: large writes, and the place of the next byte.
+//! Buffered output to an index file, with the offset of the next byte.
 
 use crate::tsdb::encoding::checksum::Crc32c;
 use crate::tsdb::fs::mmap::MappedFile;
@@ -9,21 +9,21 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// How much is gathered for one write, bytes.
+/// Size of the write buffer, bytes.
 const BUFFER: usize = 256 << 10;
 
-/// A file that is written from its beginning to its end.
+/// File that is written sequentially.
 #[derive(Debug)]
 pub(super) struct IndexFileWriter {
     path: PathBuf,
     file: File,
     buffer: Vec<u8>,
-    /// How much was written before what is in `buffer`.
+    /// Number of bytes written before the content of `buffer`.
     written: u64,
 }
 
 impl IndexFileWriter {
-    /// Makes the file anew.
+    /// Creates or truncates the file.
     pub(super) fn create(path: &Path) -> Result<Self, IndexError> {
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create(true).truncate(true).open(path);
@@ -35,12 +35,12 @@ impl IndexFileWriter {
         &self.path
     }
 
-    /// The offset of the next byte.
+    /// Returns the offset of the next byte.
     pub(super) fn position(&self) -> u64 {
         self.written + self.buffer.len() as u64
     }
 
-    /// Appends bytes.
+    /// Appends bytes. Rejects input beyond [`MAX_FILE_LEN`].
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
         let end = self.position() + bytes.len() as u64;
         if end > MAX_FILE_LEN {
@@ -58,23 +58,23 @@ impl IndexFileWriter {
         Ok(())
     }
 
-    /// Appends bytes and takes them into a checksum.
+    /// Appends bytes and adds them to `checksum`.
     pub(super) fn put_checksummed(
         &mut self,
-        sum: &mut Crc32c,
+        checksum: &mut Crc32c,
         bytes: &[u8],
     ) -> Result<(), IndexError> {
-        sum.update(bytes);
+        checksum.update(bytes);
         self.put(bytes)
     }
 
-    /// Appends zeros up to a multiple of `align`, at most 16.
+    /// Appends zeros up to a multiple of `align`, which is at most 16.
     pub(super) fn pad(&mut self, align: u64) -> Result<(), IndexError> {
         let missing = self.position().next_multiple_of(align) - self.position();
         self.put(&[0; 16][..missing as usize])
     }
 
-    /// Writes over bytes that were put before.
+    /// Overwrites bytes that were appended before.
     pub(super) fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IndexError> {
         self.flush()?;
         self.file
@@ -82,13 +82,13 @@ impl IndexFileWriter {
             .map_err(|source| io_error(&self.path, "write", source))
     }
 
-    /// What was put so far, for reading; none of it may be patched any more.
+    /// Maps the bytes written so far for reading. The caller must not patch them afterwards.
     pub(super) fn map(&mut self) -> Result<MappedFile, IndexError> {
         self.flush()?;
         MappedFile::map_all(&self.file).map_err(|source| io_error(&self.path, "map", source))
     }
 
-    /// Brings everything to the disk.
+    /// Flushes the buffer and syncs the file.
     pub(super) fn sync(&mut self) -> Result<(), IndexError> {
         self.flush()?;
         self.file.sync_all().map_err(|source| io_error(&self.path, "sync", source))

@@ -1,9 +1,12 @@
-//! The posting lists of an index that is being written, made from its series.
+//! Creation of the posting lists from the series entries of the same file.
 //!
-//! The entries of the series are walked over once for the list of all series, and then once for each batch of label names. A batch has as many
-//! names as have together no more postings than [`BATCH_POSTINGS`], or than there are series, which is the most that one name can have: 8 bytes
-//! each are all the memory that is taken. Entries come in the order of their references and symbols are numbered in theirs, so
-//! sorting pairs of value and reference as numbers gives the lists as they stand in the file.
+//! One pass over the entries writes the list of all series. Each batch of label names then takes
+//! one more pass. The names of a batch have at most [`BATCH_POSTINGS`] postings in total, or as
+//! many as there are series, the maximum of a single name. Memory: 8 bytes per posting of the
+//! batch.
+//!
+//! Entries are ordered by reference and symbols are numbered in ascending order. So sorting pairs
+//! of value and reference as integers yields the lists in file order.
 
 use super::WrittenSymbols;
 use super::output::IndexFileWriter;
@@ -16,140 +19,141 @@ use crate::tsdb::index::block_index::format::{POSTINGS_ALIGN, SERIES_ALIGN};
 use std::collections::BTreeMap;
 use std::io;
 
-/// So many postings are gathered in one walk, or as many as there are series. Few in tests, so that there are many walks.
+/// Number of postings per batch, unless there are more series. Small in tests, to have many
+/// batches.
 const BATCH_POSTINGS: u64 = if cfg!(test) { 8 } else { 4 << 20 };
-/// References are encoded in pieces of so many.
-const PIECE: usize = 4 << 10;
+/// Number of references encoded per write.
+const REFS_PER_WRITE: usize = 4 << 10;
 
-/// What the lists are made of.
+/// Input and output of the posting lists.
 pub(super) struct PostingsWriter<'a> {
     /// The file up to the end of the series.
     pub(super) entries: &'a [u8],
-    /// Where the series begin.
+    /// Offset of the first series.
     pub(super) start: usize,
     pub(super) series: u64,
     pub(super) symbols: &'a WrittenSymbols,
     pub(super) output: &'a mut IndexFileWriter,
-    /// Returns `false` once the lists are no longer wanted.
+    /// Returns `false` to cancel.
     pub(super) go_on: &'a dyn Fn() -> bool,
 }
 
-/// The postings offset table, put aside.
+/// Buffered postings offset table.
 pub(super) struct OffsetTableWriter {
     lists: u64,
     entries: SpillBuffer,
 }
 
-/// A label name of a batch, and its postings: the symbol of the value in the upper half, the reference in the lower.
+/// Label name of a batch and its postings: the symbol of the value in the upper half, the reference
+/// in the lower half.
 struct NamePostings {
     name: u32,
     postings: Vec<u64>,
 }
 
 impl PostingsWriter<'_> {
-    /// Writes all lists. `uses`: of how many series each label name is.
+    /// Writes all lists. `series_per_name` has the number of series of each label name.
     pub(super) fn write(
         mut self,
-        uses: &BTreeMap<u32, u64>,
+        series_per_name: &BTreeMap<u32, u64>,
     ) -> Result<OffsetTableWriter, IndexError> {
         let mut path = self.output.path().as_os_str().to_owned();
         path.push("_tmp_po");
         let mut table = OffsetTableWriter { lists: 0, entries: SpillBuffer::new(path.into()) };
         self.output.pad(POSTINGS_ALIGN)?;
         self.write_all_series(&mut table)?;
-        let mut left = uses.iter().peekable();
-        while left.peek().is_some() {
-            let mut room = BATCH_POSTINGS.max(self.series);
+        let mut remaining = series_per_name.iter().peekable();
+        while remaining.peek().is_some() {
+            let mut capacity = BATCH_POSTINGS.max(self.series);
             let mut batch = Vec::new();
-            while let Some((name, count)) = left.next_if(|(_, count)| **count <= room) {
-                room -= count;
+            while let Some((name, count)) = remaining.next_if(|(_, count)| **count <= capacity) {
+                capacity -= count;
                 batch.push(NamePostings {
                     name: *name,
                     postings: Vec::with_capacity(*count as usize),
                 });
             }
             if batch.is_empty() {
-                // A name of more series than there are.
+                // A name cannot have more postings than there are series.
                 return Err(self.output.input_error(IndexInputError::Broken));
             }
             self.collect_postings(&mut batch)?;
-            for gathered in &mut batch {
-                gathered.postings.sort_unstable();
-                self.write_name(gathered, &mut table)?;
+            for collected in &mut batch {
+                collected.postings.sort_unstable();
+                self.write_name(collected, &mut table)?;
             }
         }
         Ok(table)
     }
 
-    fn check(&self) -> Result<(), IndexError> {
+    fn check_cancelled(&self) -> Result<(), IndexError> {
         if (self.go_on)() { Ok(()) } else { Err(IndexError::Stopped) }
     }
 
     fn write_all_series(&mut self, table: &mut OffsetTableWriter) -> Result<(), IndexError> {
         table.add(self.output, "", "")?;
         let (entries, start, go_on) = (self.entries, self.start, self.go_on);
-        let mut list = ListWriter::begin(self.output, self.series)?;
+        let mut list = ListWriter::new(self.output, self.series)?;
         for entry in (EntryIter { file: entries, offset: start }) {
             if !go_on() {
                 return Err(IndexError::Stopped);
             }
-            let placed = entry.map_err(|fault| fault.in_file(list.output.path()))?;
-            list.add(placed.reference)?;
+            let entry = entry.map_err(|fault| fault.in_file(list.output.path()))?;
+            list.add(entry.reference)?;
         }
-        list.end()
+        list.finish()
     }
 
-    /// Walks over the series for the postings of a batch, whose names rise.
+    /// Collects the postings of a batch, whose names ascend, in one pass over the series.
     fn collect_postings(&self, batch: &mut [NamePostings]) -> Result<(), IndexError> {
-        let located = |fault: FormatErrorAt| fault.in_file(self.output.path());
+        let in_file = |fault: FormatErrorAt| fault.in_file(self.output.path());
         for entry in (EntryIter { file: self.entries, offset: self.start }) {
-            self.check()?;
-            let placed = entry.map_err(located)?;
-            let mut take = |label: LabelSymbols| -> Result<(), FormatErrorAt> {
-                if let Ok(nth) = batch.binary_search_by_key(&label.name, |gathered| gathered.name) {
-                    batch[nth]
-                        .postings
-                        .push(u64::from(label.value) << 32 | u64::from(placed.reference));
+            self.check_cancelled()?;
+            let EntryWithRef { reference, entry } = entry.map_err(in_file)?;
+            let mut push_posting = |label: LabelSymbols| -> Result<(), FormatErrorAt> {
+                if let Ok(nth) = batch.binary_search_by_key(&label.name, |collected| collected.name)
+                {
+                    batch[nth].postings.push(u64::from(label.value) << 32 | u64::from(reference));
                 }
                 Ok(())
             };
-            placed.entry.labels(&mut take).map_err(located)?;
+            entry.labels(&mut push_posting).map_err(in_file)?;
         }
         Ok(())
     }
 
     fn write_name(
         &mut self,
-        gathered: &NamePostings,
+        collected: &NamePostings,
         table: &mut OffsetTableWriter,
     ) -> Result<(), IndexError> {
         let file = self.symbols.file.bytes();
         let symbol = |number| {
-            self.symbols.places.get(file, number).map_err(|fault| fault.in_file(self.output.path()))
+            self.symbols.table.get(file, number).map_err(|fault| fault.in_file(self.output.path()))
         };
-        let name = symbol(gathered.name)?;
-        for postings in gathered.postings.chunk_by(|a, b| a >> 32 == b >> 32) {
-            self.check()?;
-            let value = self.symbols.places.get(file, (postings[0] >> 32) as u32);
+        let name = symbol(collected.name)?;
+        for postings in collected.postings.chunk_by(|a, b| a >> 32 == b >> 32) {
+            self.check_cancelled()?;
+            let value = self.symbols.table.get(file, (postings[0] >> 32) as u32);
             let value = value.map_err(|fault| fault.in_file(self.output.path()))?;
             table.add(self.output, name, value)?;
-            let mut list = ListWriter::begin(self.output, postings.len() as u64)?;
+            let mut list = ListWriter::new(self.output, postings.len() as u64)?;
             for posting in postings {
                 list.add(*posting as u32)?;
             }
-            list.end()?;
+            list.finish()?;
         }
         Ok(())
     }
 }
 
-/// An entry and the reference to it.
+/// Series entry and its reference.
 struct EntryWithRef<'a> {
     reference: u32,
     entry: RawSeriesEntry<'a>,
 }
 
-/// The entries that were written.
+/// Iterator over the written series entries.
 struct EntryIter<'a> {
     file: &'a [u8],
     offset: usize,
@@ -170,15 +174,15 @@ impl<'a> Iterator for EntryIter<'a> {
     }
 }
 
-/// A list being written.
+/// Writer of one posting list.
 struct ListWriter<'a> {
     output: &'a mut IndexFileWriter,
-    sum: Crc32c,
-    piece: Vec<u8>,
+    checksum: Crc32c,
+    buffer: Vec<u8>,
 }
 
 impl<'a> ListWriter<'a> {
-    fn begin(output: &'a mut IndexFileWriter, count: u64) -> Result<Self, IndexError> {
+    fn new(output: &'a mut IndexFileWriter, count: u64) -> Result<Self, IndexError> {
         let bytes = 4 + 4 * count;
         let Ok(len) = u32::try_from(bytes) else {
             return Err(
@@ -186,28 +190,28 @@ impl<'a> ListWriter<'a> {
             );
         };
         output.put(&len.to_be_bytes())?;
-        let mut piece = Vec::with_capacity(4 * PIECE.min(count as usize + 1));
-        put_be_u32(&mut piece, count as u32);
-        Ok(Self { output, sum: Crc32c::new(), piece })
+        let mut buffer = Vec::with_capacity(4 * REFS_PER_WRITE.min(count as usize + 1));
+        put_be_u32(&mut buffer, count as u32);
+        Ok(Self { output, checksum: Crc32c::new(), buffer })
     }
 
     fn add(&mut self, reference: u32) -> Result<(), IndexError> {
-        put_be_u32(&mut self.piece, reference);
-        if self.piece.len() >= 4 * PIECE {
-            self.output.put_checksummed(&mut self.sum, &self.piece)?;
-            self.piece.clear();
+        put_be_u32(&mut self.buffer, reference);
+        if self.buffer.len() >= 4 * REFS_PER_WRITE {
+            self.output.put_checksummed(&mut self.checksum, &self.buffer)?;
+            self.buffer.clear();
         }
         Ok(())
     }
 
-    fn end(mut self) -> Result<(), IndexError> {
-        self.output.put_checksummed(&mut self.sum, &self.piece)?;
-        self.output.put(&self.sum.finish().to_be_bytes())
+    fn finish(mut self) -> Result<(), IndexError> {
+        self.output.put_checksummed(&mut self.checksum, &self.buffer)?;
+        self.output.put(&self.checksum.finish().to_be_bytes())
     }
 }
 
 impl OffsetTableWriter {
-    /// Adds the list of a label, which is written next.
+    /// Adds an entry for the list that is written next.
     fn add(&mut self, output: &IndexFileWriter, name: &str, value: &str) -> Result<(), IndexError> {
         let mut entry = Vec::with_capacity(name.len() + value.len() + 16);
         put_uvarint(&mut entry, 2);
@@ -215,10 +219,12 @@ impl OffsetTableWriter {
         put_uvarint_bytes(&mut entry, value.as_bytes());
         put_uvarint(&mut entry, output.position());
         self.lists += 1;
-        self.entries.put(&entry).map_err(|source| output.io_error("put aside", source))
+        self.entries
+            .put(&entry)
+            .map_err(|source| output.io_error("buffer postings offset table of", source))
     }
 
-    /// Writes the table.
+    /// Writes the table to the index.
     pub(super) fn write(self, output: &mut IndexFileWriter) -> Result<(), IndexError> {
         let bytes = self.entries.len() + 4;
         let (Ok(len), Ok(lists)) = (u32::try_from(bytes), u32::try_from(self.lists)) else {
@@ -226,20 +232,22 @@ impl OffsetTableWriter {
                 .input_error(IndexInputError::TooLarge { what: "postings offset table", bytes }));
         };
         output.put(&len.to_be_bytes())?;
-        let mut sum = Crc32c::new();
-        output.put_checksummed(&mut sum, &lists.to_be_bytes())?;
-        let copied = self
-            .entries
-            .read(|piece| output.put_checksummed(&mut sum, piece).map_err(CopyError::Written));
-        copied.map_err(|error| match error {
-            CopyError::Read(source) => output.io_error("read back", source),
+        let mut checksum = Crc32c::new();
+        output.put_checksummed(&mut checksum, &lists.to_be_bytes())?;
+        let result = self.entries.read(|buffer| {
+            output.put_checksummed(&mut checksum, buffer).map_err(CopyError::Written)
+        });
+        result.map_err(|error| match error {
+            CopyError::Read(source) => {
+                output.io_error("read buffered postings offset table of", source)
+            }
             CopyError::Written(error) => error,
         })?;
-        output.put(&sum.finish().to_be_bytes())
+        output.put(&checksum.finish().to_be_bytes())
     }
 }
 
-/// Which side of a copy failed.
+/// Error of copying the buffered table, by side.
 enum CopyError {
     Read(io::Error),
     Written(IndexError),
