@@ -1,19 +1,19 @@
-//! Exemplars: single observations that point at a trace.
+//! Exemplars: single observations with labels of their own, usually a trace id.
 
 use crate::model::labels::Labels;
 
-/// One observation of a series, with labels of its own.
+/// Observation of a series, with its own labels.
 #[derive(Clone, Debug)]
 pub struct Exemplar {
-    /// Milliseconds since the Unix epoch.
+    /// Timestamp, ms since the Unix epoch.
     pub t: i64,
-    /// The observed value, kept bit for bit.
+    /// Observed value; all bits are preserved.
     pub v: f64,
-    /// The exemplar's own labels (a trace id and the like), or `None` where it has none.
+    /// Labels of the exemplar, such as a trace id; `None` if it has none.
     pub labels: Option<Labels>,
 }
 
-/// Equality is that of the value's bits.
+/// Values are equal if their bits are.
 impl PartialEq for Exemplar {
     fn eq(&self, other: &Self) -> bool {
         self.t == other.t && self.v.to_bits() == other.v.to_bits() && self.labels == other.labels

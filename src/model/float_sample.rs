@@ -1,27 +1,27 @@
-//! Samples: one value of one series at one time.
+//! Float samples and the stale marker.
 
-/// The bits of the NaN by which Prometheus marks that a series has ended ("stale marker").
+/// Bits of the stale marker, the NaN that ends a series.
 ///
 /// Source: `model/value/value.go` of Prometheus.
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
 
-/// A float sample. Equality is that of the bits, so that NaN payloads, stale markers and -0 are told apart.
+/// Float sample. Equality compares bits, so NaN payloads, stale markers and -0 are distinct.
 #[derive(Clone, Copy, Debug)]
 pub struct FloatSample {
-    /// Milliseconds since the Unix epoch.
+    /// Timestamp, ms since the Unix epoch.
     pub t: i64,
-    /// The value, kept bit for bit.
+    /// Value; all bits are preserved.
     pub v: f64,
 }
 
 impl FloatSample {
-    /// A sample at `t` milliseconds.
+    /// Returns a sample at `t` ms.
     #[must_use]
     pub fn new(t: i64, v: f64) -> Self {
         Self { t, v }
     }
 
-    /// Whether this is the marker of a series' end, not a number.
+    /// Returns `true` if the value is the stale marker.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.v.to_bits() == STALE_NAN_BITS

@@ -1,65 +1,69 @@
-//! Label sets, kept in the byte form in which a remote-write request carries them.
+//! Label sets in the byte form of remote-write requests.
 //!
-//! A [`Labels`] is one run of bytes: for each label, sorted by name, the protobuf field
+//! # Format
+//! The bytes of [`Labels`] are, for each label in ascending order of names, the field 1 (`labels`)
+//! of `prometheus.TimeSeries`:
 //!
 //! ```text
-//! ┌──────┬─────────────────┬──────┬────────────┬──────┬──────┬─────────────┬───────┐
-//! │ 0x0a │ length (varint) │ 0x0a │ len (varint)│ name │ 0x12 │ len (varint)│ value │
-//! └──────┴─────────────────┴──────┴────────────┴──────┴──────┴─────────────┴───────┘
+//! ┌──────┬──────────────┬──────┬──────────────┬──────┬──────┬──────────────┬───────┐
+//! │ 0x0a │ len (varint) │ 0x0a │ len (varint) │ name │ 0x12 │ len (varint) │ value │
+//! └──────┴──────────────┴──────┴──────────────┴──────┴──────┴──────────────┴───────┘
 //! ```
 //!
-//! which is field 1 (`labels`) of `prometheus.TimeSeries` as any sender writes it. So a series that is known is found
-//! by hashing and comparing the bytes of the request as they stand: nothing is parsed, sorted or copied.
+//! So a known series is found by hashing and comparing the bytes of the request, without parsing,
+//! sorting or copying.
 //!
-//! Invariant: the form is canonical. Names are unique, sorted by their bytes, not empty; values are not empty (an empty value
-//! means that the label is absent); both are UTF-8; every length is the shortest varint. Two label sets are equal
-//! exactly if their bytes are. Only [`LabelsBuilder`] makes one, so bytes that equal those of a `Labels` need no further check.
+//! # Invariant
+//! The form is canonical: names are unique, not empty and sorted by their bytes; values are not
+//! empty (an empty value means an absent label); both are UTF-8; lengths are minimal varints. Two
+//! label sets are equal exactly if their bytes are. Only [`LabelsBuilder`] creates label sets, so
+//! bytes that equal those of a [`Labels`] need no validation.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-/// The name of the label that holds the metric's name.
+/// Name of the label with the metric name.
 pub const METRIC_NAME: &str = "__name__";
 
 const TAG_LABEL: u8 = 0x0a;
 const TAG_NAME: u8 = 0x0a;
 const TAG_VALUE: u8 = 0x12;
 
-/// A canonical label set; see the module's doc for its bytes.
+/// Canonical label set; see the module documentation for its bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Labels {
-    /// Shared, so that an answer names a series without copying its labels.
+    /// Shared, so that responses can name series without copying labels.
     bytes: Arc<[u8]>,
 }
 
-/// Why a list of names and values is not a label set.
+/// Error of building a label set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildLabelsError {
-    /// No label with a value at all.
+    /// No label has a value.
     #[error("no labels")]
     Empty,
-    /// A label without a name.
+    /// A label name is empty.
     #[error("empty label name")]
     EmptyName,
-    /// The same name twice.
-    #[error("repeated label name {0:?}")]
+    /// A label name occurs twice.
+    #[error("duplicate label name {0:?}")]
     DuplicateName(String),
 }
 
 impl Labels {
-    /// The canonical bytes.
+    /// Returns the canonical bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The labels as pairs of name and value, sorted by name.
+    /// Iterates over pairs of name and value, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         LabelPairs { rest: &self.bytes }.map(|(name, value)| (as_str(name), as_str(value)))
     }
 
-    /// The value of the label `name`, or `None` where the set has no such label.
+    /// Returns the value of the label `name`, or `None` if the label is absent.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         LabelPairs { rest: &self.bytes }
@@ -67,20 +71,20 @@ impl Labels {
             .map(|(_, value)| as_str(value))
     }
 
-    /// How many labels the set has.
+    /// Number of labels.
     #[must_use]
     pub fn len(&self) -> usize {
         LabelPairs { rest: &self.bytes }.count()
     }
 
-    /// Whether the set has no label.
+    /// Returns `true` if there is no label.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 }
 
-/// The order of Prometheus: label by label, name before value, a shorter set before its extension.
+/// Order of Prometheus: label by label, name before value, a prefix before its extension.
 impl Ord for Labels {
     fn cmp(&self, other: &Self) -> Ordering {
         LabelPairs { rest: &self.bytes }.cmp(LabelPairs { rest: &other.bytes })
@@ -93,7 +97,7 @@ impl PartialOrd for Labels {
     }
 }
 
-/// `{__name__="up", job="node"}`, as Prometheus prints a series.
+/// Formats like Prometheus: `{__name__="up", job="node"}`.
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
@@ -117,36 +121,36 @@ impl fmt::Debug for Labels {
     }
 }
 
-/// Whether a label name needs no quotes: `[a-zA-Z_][a-zA-Z0-9_]*`.
+/// Returns `true` if a label name needs no quotes: `[a-zA-Z_][a-zA-Z0-9_]*`.
 fn is_legacy_name(name: &str) -> bool {
     !name.is_empty()
         && !name.as_bytes()[0].is_ascii_digit()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Gathers names and values in any order and makes the canonical set of them.
+/// Builder that sorts and validates labels.
 #[derive(Default, Debug)]
 pub struct LabelsBuilder<'a> {
     pairs: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> LabelsBuilder<'a> {
-    /// An empty builder.
+    /// Returns a builder without labels.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a label. An empty value means that the label is absent.
+    /// Adds a label. An empty value means an absent label.
     pub fn add(&mut self, name: &'a str, value: &'a str) {
         self.pairs.push((name, value));
     }
 
-    /// The canonical set: sorted, labels without a value left out.
+    /// Builds the canonical set, without labels whose value is empty.
     ///
     /// # Errors
-    /// [`BuildLabelsError`] for an empty or repeated name (also where one of its values is empty), and for a set without a
-    /// label.
+    /// [`BuildLabelsError`] if a name is empty or occurs twice (even with an empty value), or if no
+    /// label remains.
     pub fn build(&mut self) -> Result<Labels, BuildLabelsError> {
         self.pairs.sort_unstable_by_key(|(name, _)| *name);
         if self.pairs.first().is_some_and(|(name, _)| name.is_empty()) {
@@ -159,21 +163,21 @@ impl<'a> LabelsBuilder<'a> {
         if self.pairs.is_empty() {
             return Err(BuildLabelsError::Empty);
         }
-        let mut packed =
+        let mut bytes =
             Vec::with_capacity(self.pairs.iter().map(|(n, v)| n.len() + v.len() + 6).sum());
         for (name, value) in &self.pairs {
             let inner =
                 2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len();
-            packed.push(TAG_LABEL);
-            put_varint(&mut packed, inner);
-            packed.push(TAG_NAME);
-            put_varint(&mut packed, name.len());
-            packed.extend_from_slice(name.as_bytes());
-            packed.push(TAG_VALUE);
-            put_varint(&mut packed, value.len());
-            packed.extend_from_slice(value.as_bytes());
+            bytes.push(TAG_LABEL);
+            put_varint(&mut bytes, inner);
+            bytes.push(TAG_NAME);
+            put_varint(&mut bytes, name.len());
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(TAG_VALUE);
+            put_varint(&mut bytes, value.len());
+            bytes.extend_from_slice(value.as_bytes());
         }
-        Ok(Labels { bytes: packed.into() })
+        Ok(Labels { bytes: bytes.into() })
     }
 }
 
@@ -183,7 +187,7 @@ impl<'a> FromIterator<(&'a str, &'a str)> for LabelsBuilder<'a> {
     }
 }
 
-/// Walks canonical bytes as pairs of name and value.
+/// Iterator over the names and values in canonical bytes.
 #[derive(Clone)]
 struct LabelPairs<'a> {
     rest: &'a [u8],
@@ -211,7 +215,7 @@ impl<'a> LabelPairs<'a> {
     }
 }
 
-/// A name or value of a canonical set as text; the builder has checked that it is UTF-8.
+/// Returns a name or value as a string; the builder has checked that it is UTF-8.
 fn as_str(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
@@ -244,13 +248,14 @@ fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
 mod tests {
     use super::{BuildLabelsError, LabelsBuilder};
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+    use std::collections::BTreeMap;
 
     fn build(pairs: &[(&str, &str)]) -> Result<super::Labels, BuildLabelsError> {
         pairs.iter().copied().collect::<LabelsBuilder<'_>>().build()
     }
 
     #[test]
-    fn unsorted_labels_and_empty_values_make_the_same_set() {
+    fn order_and_empty_values_do_not_matter() {
         let sorted = build(&[("__name__", "up"), ("job", "node")]).unwrap();
         let unsorted = build(&[("job", "node"), ("zone", ""), ("__name__", "up")]).unwrap();
         assert_eq!(sorted, unsorted);
@@ -261,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_names_are_told_apart() {
+    fn invalid_names_are_rejected() {
         assert_eq!(build(&[("", "x")]), Err(BuildLabelsError::EmptyName));
         assert_eq!(
             build(&[("a", "x"), ("a", "y")]),
@@ -276,30 +281,33 @@ mod tests {
     }
 
     #[test]
-    fn a_set_prints_as_prometheus_prints_it() {
+    fn labels_are_formatted_as_in_prometheus() {
         let set = build(&[("__name__", "a.b"), ("x.y", "1\n\"")]).unwrap();
         assert_eq!(set.to_string(), r#"{__name__="a.b", "x.y"="1\n\""}"#);
     }
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out_and_order_is_that_of_the_pairs(
+        fn labels_are_read_back_and_ordered_like_pairs(
             a in proptest::collection::btree_map(".{1,200}", ".{1,200}", 1..8),
             b in proptest::collection::btree_map("[ab]{1,2}", "[ab]{1,2}", 1..4),
             c in proptest::collection::btree_map("[ab]{1,2}", "[ab]{1,2}", 1..4),
         ) {
-            let make = |map: &std::collections::BTreeMap<String, String>| {
-                map.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect::<LabelsBuilder<'_>>().build().unwrap()
+            let build_set = |map: &BTreeMap<String, String>| {
+                let pairs = map.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                pairs.collect::<LabelsBuilder<'_>>().build().unwrap()
             };
-            let built = make(&a);
+            let built = build_set(&a);
             let read: Vec<_> = built.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
             prop_assert_eq!(&read, &a.clone().into_iter().collect::<Vec<_>>());
             prop_assert_eq!(built.len(), a.len());
             for (name, value) in &a {
                 prop_assert_eq!(built.get(name), Some(value.as_str()));
             }
-            let flat = |map: &std::collections::BTreeMap<String, String>| map.clone().into_iter().collect::<Vec<_>>();
-            prop_assert_eq!(make(&b).cmp(&make(&c)), flat(&b).cmp(&flat(&c)));
+            let flat = |map: &BTreeMap<String, String>| {
+                map.clone().into_iter().collect::<Vec<_>>()
+            };
+            prop_assert_eq!(build_set(&b).cmp(&build_set(&c)), flat(&b).cmp(&flat(&c)));
             prop_assert!(built.get("no such label").is_none());
         }
     }

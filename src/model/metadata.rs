@@ -1,57 +1,57 @@
-//! Metadata: the type, unit and help text of a metric.
+//! Metadata of a metric: type, unit and help text.
 
-/// The type of a metric.
+/// Metric type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum MetricType {
-    /// Not known.
+    /// The type is unknown.
     #[default]
     Unknown,
-    /// A value that only grows.
+    /// A value that only increases, except for resets.
     Counter,
-    /// A value that goes up and down.
+    /// A value that can increase and decrease.
     Gauge,
-    /// Counts by bucket.
+    /// Cumulative counts by bucket.
     Histogram,
-    /// Counts by bucket that may also fall.
+    /// Counts by bucket that can decrease.
     GaugeHistogram,
-    /// Quantiles.
+    /// Quantiles with sum and count.
     Summary,
-    /// Facts as labels, the value always 1.
+    /// Information in labels; the value is always 1.
     Info,
-    /// A set of states, each 0 or 1.
+    /// A set of states; each value is 0 or 1.
     Stateset,
 }
 
-/// What is known of a metric beside its samples.
+/// Metadata of a metric.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Metadata {
-    /// Its type.
+    /// Metric type; unknown if the sender did not send it.
     pub metric_type: MetricType,
-    /// Its unit, or empty.
+    /// Unit; empty if unknown.
     pub unit: String,
-    /// Its help text, or empty.
+    /// Help text; empty if unknown.
     pub help: String,
 }
 
-/// The same, where it stands in a message.
+/// Metadata that borrows from a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct MetadataRef<'a> {
-    /// Its type.
+    /// Metric type; unknown if the sender did not send it.
     pub metric_type: MetricType,
-    /// Its unit, or empty.
+    /// Unit; empty if unknown.
     pub unit: &'a str,
-    /// Its help text, or empty.
+    /// Help text; empty if unknown.
     pub help: &'a str,
 }
 
 impl MetadataRef<'_> {
-    /// Whether it says nothing.
+    /// Returns `true` if type, unit and help are unknown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The metadata, to be kept.
+    /// Returns an owned copy.
     #[must_use]
     pub fn to_metadata(&self) -> Metadata {
         Metadata {
@@ -69,7 +69,7 @@ impl PartialEq<MetadataRef<'_>> for Metadata {
 }
 
 impl MetricType {
-    /// Its name in Prometheus's texts and APIs.
+    /// Returns the name of the type in Prometheus's text format and API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,22 +1,24 @@
-//! Metric families: which series belong to one, by their names.
+//! Metric families: mapping between families and the names of their series.
 //!
-//! A family has one type, unit and help text, and series of one or several names: its own, and by its type its own with a suffix
-//! behind it. The suffixes are those by which Prometheus tells whether a scraped series is of the family at hand:
+//! A family has one type, unit and help text. Its series have the name of the family, or, depending
+//! on the type, that name with a suffix. Prometheus uses the same suffixes to assign scraped series
+//! to families:
 //!
-//! | type            | suffixes                          |
-//! |-----------------|-----------------------------------|
-//! | counter         | `_total`, unless the name has it  |
-//! | histogram       | `_bucket`, `_sum`, `_count`       |
-//! | gauge histogram | `_bucket`, `_gsum`, `_gcount`     |
-//! | summary         | `_sum`, `_count`                  |
-//! | info            | `_info`, unless the name has it   |
-//! | others          | none                              |
+//! | type | suffixes |
+//! |---|---|
+//! | counter | `_total`, unless the name has it |
+//! | histogram | `_bucket`, `_sum`, `_count` |
+//! | gauge histogram | `_bucket`, `_gsum`, `_gcount` |
+//! | summary | `_sum`, `_count` |
+//! | info | `_info`, unless the name has it |
+//! | others | none |
 //!
-//! No suffix has a second underscore, so a name has at most one and could be a part of one other family at most.
+//! A suffix has no second underscore. So a name has at most one suffix and can belong to at most
+//! one other family.
 
 use crate::model::metadata::MetricType;
 
-/// The suffixes of a type, without their underscore.
+/// Returns the suffixes of a type without their underscore.
 fn suffixes(metric_type: MetricType) -> &'static [&'static str] {
     match metric_type {
         MetricType::Counter => &["total"],
@@ -28,20 +30,20 @@ fn suffixes(metric_type: MetricType) -> &'static [&'static str] {
     }
 }
 
-/// The names that series of a family may have, its own first.
+/// Returns the possible names of a family's series, the family name first.
 pub fn series_names(family: &str, metric_type: MetricType) -> impl Iterator<Item = String> {
-    let parts = suffixes(metric_type).iter().map(move |suffix| format!("{family}_{suffix}"));
-    let parts = parts.filter(move |part| is_member(part, family, metric_type));
-    std::iter::once(family.to_owned()).chain(parts)
+    let members = suffixes(metric_type).iter().map(move |suffix| format!("{family}_{suffix}"));
+    let members = members.filter(move |member| is_member(member, family, metric_type));
+    std::iter::once(family.to_owned()).chain(members)
 }
 
-/// The one family, besides that of its own name, that a series could be of.
+/// Returns the only family, other than the one of the same name, to which a series can belong.
 #[must_use]
 pub fn suffix_family(series: &str) -> Option<&str> {
     series.rsplit_once('_').map(|(parent, _)| parent)
 }
 
-/// Whether a series' name is that of a family of this type with a suffix.
+/// Returns `true` if the series name is the family name with a suffix of this type.
 #[must_use]
 pub fn is_member(series: &str, family: &str, metric_type: MetricType) -> bool {
     let Some(suffix) = series.strip_prefix(family).and_then(|rest| rest.strip_prefix('_')) else {
@@ -54,9 +56,10 @@ pub fn is_member(series: &str, family: &str, metric_type: MetricType) -> bool {
     }
 }
 
-/// The family that a series is most likely of where nothing is known of it but the type.
+/// Returns the most likely family of a series if only its type is known.
 ///
-/// Counters and info metrics stand for themselves: the text format's families have the suffix in their own name.
+/// Counters and info metrics are their own family, because families of the text format include
+/// these suffixes in their names.
 #[must_use]
 pub fn guess_family(series: &str, metric_type: MetricType) -> &str {
     match (metric_type, suffix_family(series)) {
@@ -77,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_has_the_names_of_its_type() {
+    fn family_has_the_series_names_of_its_type() {
         assert_eq!(names("a", MetricType::Gauge), ["a"]);
         assert_eq!(names("a", MetricType::Counter), ["a", "a_total"]);
         assert_eq!(names("a_total", MetricType::Counter), ["a_total"]);
@@ -92,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_likely_family_of_a_part_is_without_the_suffix_but_for_counters() {
+    fn guessed_family_has_no_suffix_except_counters() {
         for (series, metric_type, family) in [
             ("a_bucket", MetricType::Histogram, "a"),
             ("a_bucket", MetricType::Summary, "a_bucket"),
@@ -110,18 +113,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_name_but_the_first_is_a_part_and_its_parent_is_the_family(
+        fn series_names_with_suffix_are_members(
             family in "([a-c_]{0,3}|x_(total|sum|count|bucket|info))",
             metric_type in prop_oneof![
-                Just(MetricType::Unknown), Just(MetricType::Counter), Just(MetricType::Gauge), Just(MetricType::Histogram),
-                Just(MetricType::GaugeHistogram), Just(MetricType::Summary), Just(MetricType::Info), Just(MetricType::Stateset),
+                Just(MetricType::Unknown),
+                Just(MetricType::Counter),
+                Just(MetricType::Gauge),
+                Just(MetricType::Histogram),
+                Just(MetricType::GaugeHistogram),
+                Just(MetricType::Summary),
+                Just(MetricType::Info),
+                Just(MetricType::Stateset),
             ],
         ) {
             let names = names(&family, metric_type);
             prop_assert_eq!(&names[0], &family);
-            for part in &names[1..] {
-                prop_assert_eq!(suffix_family(part), Some(family.as_str()));
-                prop_assert!(is_member(part, &family, metric_type));
+            for member in &names[1..] {
+                prop_assert_eq!(suffix_family(member), Some(family.as_str()));
+                prop_assert!(is_member(member, &family, metric_type));
             }
             prop_assert!(!is_member(&family, &family, metric_type));
         }

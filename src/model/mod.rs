@@ -1,6 +1,20 @@
-//! The values that every part of narthex speaks of: labels, matchers, samples, histograms, references, time ranges.
+//! Data model: plain values that all parts of narthex share.
 //!
-//! Pure values: nothing here touches a file, a socket, a clock or a lock.
+//! Nothing here uses a file, a socket, a clock or a lock.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`exemplar`] | exemplars |
+//! | [`float_sample`] | float samples and the stale marker |
+//! | [`histogram`] | native histograms |
+//! | [`intervals`] | sets of time ranges |
+//! | [`labels`] | label sets |
+//! | [`matcher`] | matchers and regular expressions |
+//! | [`metadata`] | metric type, unit and help |
+//! | [`metric_family`] | names of the series of a metric family |
+//! | [`refs`] | series and chunk references |
+//! | [`sample`] | samples of any value type |
+//! | [`time`] | time ranges and RFC 3339 |
 
 pub mod exemplar;
 pub mod float_sample;

@@ -1,44 +1,44 @@
-//! What a series can have at one time: a float or a native histogram, and when its count began.
+//! Samples of any value type: a float or a native histogram at a timestamp.
 
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::model::histogram::validate::InvalidHistogram;
 use crate::model::histogram::{FloatHistogram, Histogram};
 
-/// A value of a series.
+/// Value of a sample.
 #[derive(Clone, Debug)]
 pub enum SampleValue {
-    /// A float; its bits count.
+    /// Float; all bits are significant.
     Float(f64),
-    /// A native histogram whose counts are whole numbers.
+    /// Native histogram with integer counts.
     Histogram(Box<Histogram>),
-    /// A native histogram whose counts are floats.
+    /// Native histogram with float counts.
     FloatHistogram(Box<FloatHistogram>),
 }
 
-/// Which variant of [`SampleValue`] a value is. A chunk holds values of one kind only.
+/// Type of a [`SampleValue`]. All values of a chunk have the same type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ValueType {
-    /// [`SampleValue::Float`].
+    /// Type of [`SampleValue::Float`].
     Float,
-    /// [`SampleValue::Histogram`].
+    /// Type of [`SampleValue::Histogram`].
     Histogram,
-    /// [`SampleValue::FloatHistogram`].
+    /// Type of [`SampleValue::FloatHistogram`].
     FloatHistogram,
 }
 
-/// A value at a time: what is appended, stored and read.
+/// Value of a series at a timestamp.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// When the count began that the value is of, in milliseconds since the Unix epoch; 0 where that is not known.
+    /// Start timestamp of the counter or histogram, ms since the Unix epoch; 0 = unknown.
     pub start_timestamp: i64,
-    /// Milliseconds since the Unix epoch.
+    /// Timestamp, ms since the Unix epoch.
     pub t: i64,
-    /// The value.
+    /// Float or histogram at `t`.
     pub value: SampleValue,
 }
 
 impl SampleValue {
-    /// Its kind.
+    /// Returns the type of the value.
     #[inline]
     #[must_use]
     pub fn kind(&self) -> ValueType {
@@ -49,7 +49,7 @@ impl SampleValue {
         }
     }
 
-    /// Whether this is the marker of a series' end. A histogram is one by its sum.
+    /// Returns `true` if the value is a stale marker. For a histogram, its sum decides.
     #[inline]
     #[must_use]
     pub fn is_stale(&self) -> bool {
@@ -61,8 +61,10 @@ impl SampleValue {
         bits == STALE_NAN_BITS
     }
 
-    /// Whether both say the same, however their buckets are laid out: what is stored of a value is the same as the value.
-    /// Floats are by their bits; stale markers of one kind are.
+    /// Returns `true` if both values are equal except for the layout of their buckets, which
+    /// storage may change.
+    ///
+    /// Floats are compared by their bits. Stale markers of the same type are equal.
     #[must_use]
     pub fn is_equivalent(&self, other: &Self) -> bool {
         if self.is_stale() && other.is_stale() {
@@ -76,11 +78,11 @@ impl SampleValue {
         }
     }
 
-    /// Makes it one that can be stored, as Prometheus does with what it takes in: histograms of a resolution over the
-    /// highest that is stored are merged to that. Floats are taken as they are.
+    /// Normalizes the value for storage, as Prometheus does: histograms with a schema above the
+    /// highest stored one are reduced to that schema. Floats do not change.
     ///
     /// # Errors
-    /// A histogram that cannot be stored, and why.
+    /// [`InvalidHistogram`] if the histogram cannot be stored.
     pub fn normalize_for_storage(&mut self) -> Result<(), InvalidHistogram> {
         match self {
             Self::Float(_) => Ok(()),
@@ -97,7 +99,7 @@ impl SampleValue {
 }
 
 impl Sample {
-    /// A point of which no start is known.
+    /// Returns a sample with an unknown start timestamp.
     #[inline]
     #[must_use]
     pub fn new(t: i64, value: SampleValue) -> Self {

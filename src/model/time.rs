@@ -1,64 +1,65 @@
-//! Ranges of time, in milliseconds since the Unix epoch, both ends included.
+//! Time ranges in ms since the Unix epoch, and their text form.
 
-/// From `mint` to `maxt`, both included. Empty where `mint > maxt`.
+/// Time range from `mint` to `maxt`, both inclusive. Empty if `mint > maxt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange {
-    /// First millisecond that belongs to the range.
+    /// First timestamp of the range, ms.
     pub mint: i64,
-    /// Last millisecond that belongs to the range.
+    /// Last timestamp of the range, ms.
     pub maxt: i64,
 }
 
 impl TimeRange {
-    /// Every time there is.
+    /// All timestamps.
     pub const ALL: Self = Self { mint: i64::MIN, maxt: i64::MAX };
 
-    /// The times that a sample may have: those for which Prometheus's HTTP API has a text
-    /// (`MinTime` and `MaxTime` in `web/api/v1/api.go`).
+    /// Timestamps that a sample may have: those that Prometheus's HTTP API can express (`MinTime`
+    /// and `MaxTime` in `web/api/v1/api.go`).
     ///
-    /// At either end 1969 years of 64 bits are left, so that a Prometheus that takes the directory
-    /// over can add block ranges and windows to them without an overflow.
+    /// About 1969 years remain to the limits of `i64` on either side. So a Prometheus that takes
+    /// over the directory can add block ranges and windows without overflow.
     pub const STORABLE: Self =
         Self { mint: -9_223_309_901_257_974_000, maxt: 9_223_309_901_257_974_999 };
 
-    /// The range of `width` ms, counted from time 0, that `t` belongs to. A range that reaches
-    /// beyond the times of 64 bits is cut there.
+    /// Returns the range of `width` ms, aligned to timestamp 0, that contains `t`. The range is
+    /// clamped to the limits of `i64`.
     #[must_use]
     pub fn aligned(t: i64, width: i64) -> Self {
         let width = i128::from(width.max(1));
         let mint = i128::from(t).div_euclid(width) * width;
-        let cut = |t: i128| t.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
-        Self { mint: cut(mint), maxt: cut(mint + width - 1) }
+        let clamp = |t: i128| t.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+        Self { mint: clamp(mint), maxt: clamp(mint + width - 1) }
     }
 
-    /// Time at which the range has ended, ms; `i64::MAX` for a range that includes it.
+    /// Returns the exclusive end of the range, ms; `i64::MAX` if `maxt` is `i64::MAX`.
     #[must_use]
     pub fn end(&self) -> i64 {
         self.maxt.saturating_add(1)
     }
 
-    /// The range between two times, both included.
+    /// Returns the range from `mint` to `maxt`, both inclusive.
     #[must_use]
     pub fn new(mint: i64, maxt: i64) -> Self {
         Self { mint, maxt }
     }
 
-    /// Whether `t` lies in the range.
+    /// Returns `true` if the range contains `t`.
     #[must_use]
     pub fn contains(&self, t: i64) -> bool {
         self.mint <= t && t <= self.maxt
     }
 
-    /// Whether the two ranges share a millisecond; an empty one shares none.
+    /// Returns `true` if the ranges have a common timestamp. An empty range overlaps nothing.
     #[must_use]
     pub fn overlaps(&self, other: Self) -> bool {
         self.mint.max(other.mint) <= self.maxt.min(other.maxt)
     }
 }
 
-/// Milliseconds since the Unix epoch as RFC 3339.
+/// Formats ms since the Unix epoch as RFC 3339.
 ///
-/// Source of the calendar: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+/// Source of the calendar arithmetic: Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms", `civil_from_days`.
 #[must_use]
 pub fn format_rfc3339(millis: i64) -> String {
     let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
@@ -81,7 +82,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     #[test]
-    fn times_are_written_as_rfc_3339() {
+    fn timestamps_are_formatted_as_rfc_3339() {
         assert_eq!(format_rfc3339(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(format_rfc3339(1_762_300_800_123), "2025-11-05T00:00:00.123Z");
         assert_eq!(format_rfc3339(951_782_399_999), "2000-02-28T23:59:59.999Z");
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_range_overlaps_nothing_not_even_what_is_around_it() {
+    fn empty_range_overlaps_nothing() {
         let wide = TimeRange::new(0, 100);
         assert!(wide.overlaps(TimeRange::new(100, 200)) && wide.overlaps(TimeRange::new(-5, 0)));
         assert!(!wide.overlaps(TimeRange::new(101, 200)));
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn aligned_range_is_cut_at_either_end_of_time() {
+    fn aligned_range_is_clamped_to_i64() {
         assert_eq!(TimeRange::aligned(-1, 100), TimeRange::new(-100, -1));
         assert_eq!(TimeRange::aligned(i64::MIN, 100), TimeRange::new(i64::MIN, i64::MIN + 7));
         assert_eq!(TimeRange::aligned(i64::MAX, 100), TimeRange::new(i64::MAX - 7, i64::MAX));
@@ -109,7 +110,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn aligned_ranges_follow_each_other_over_all_times(t in any::<i64>(), width in 1..i64::MAX) {
+        fn aligned_ranges_are_contiguous(t in any::<i64>(), width in 1..i64::MAX) {
             let range = TimeRange::aligned(t, width);
             prop_assert!(range.contains(t));
             prop_assert_eq!(TimeRange::aligned(range.mint, width), range);
