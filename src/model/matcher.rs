@@ -1,10 +1,12 @@
-//! Matchers: conditions on the value of one label, as a selector or a remote-read request states them.
+//! Matchers: conditions on the value of one label, as in selectors and remote-read requests.
 //!
-//! A label that a series does not have counts as having the empty value. Regular expressions are those of
-//! Prometheus: RE2 syntax as Go has it (`re2` lists where it differs from Rust's), matched against the whole value, `.` matching a newline too.
+//! An absent label counts as the empty value. Regular expressions follow Prometheus: RE2 syntax as
+//! in Go (`re2` lists the differences from Rust), anchored to the whole value, and `.` matches
+//! newlines.
 //!
-//! Pure values without lock; cloning is cheap and clones share the compiled expression. Every expression is bounded in
-//! size when it is made, and matching takes time linear in the value and memory that does not depend on it.
+//! Matchers have no locks; clones are cheap and share the compiled expression. The size of an
+//! expression is bounded when it is compiled. Matching takes time linear in the value and memory
+//! independent of it.
 
 pub mod error;
 mod glob;
@@ -15,35 +17,35 @@ mod shape;
 use error::MatcherError;
 use pattern::Pattern;
 
-/// How a matcher judges a value.
+/// Comparison of a matcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MatchType {
-    /// `=`: the value is the given one.
+    /// `=`: the value is equal.
     Equal,
-    /// `!=`: the value is another one.
+    /// `!=`: the value is not equal.
     NotEqual,
     /// `=~`: the whole value matches the regular expression.
     Regex,
-    /// `!~`: the value as a whole does not match the regular expression.
+    /// `!~`: the whole value does not match the regular expression.
     NotRegex,
 }
 
-/// A condition on one label.
+/// Condition on the value of one label.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     kind: MatchType,
     name: String,
     value: String,
-    /// Of the two regex kinds; `None` means that `value` stands for itself.
+    /// Compiled expression of the regex types; `None` = `value` is compared literally.
     pattern: Option<Pattern>,
     matches_empty: bool,
 }
 
 impl Matcher {
-    /// A condition on the label `name`; `value` is a value or, for the two regex kinds, a regular expression.
+    /// Returns a matcher for the label `name`. For the two regex types, `value` is an expression.
     ///
     /// # Errors
-    /// [`MatcherError`] for an expression that Prometheus would refuse, or that is too large.
+    /// [`MatcherError`] for an expression that Prometheus rejects, or that is too large.
     pub fn new(
         kind: MatchType,
         name: impl Into<String>,
@@ -59,44 +61,44 @@ impl Matcher {
         Ok(matcher)
     }
 
-    /// How a value is judged.
+    /// Returns the comparison.
     #[must_use]
     pub fn kind(&self) -> MatchType {
         self.kind
     }
 
-    /// The name of the label.
+    /// Returns the name of the label.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The value or regular expression, as it was given.
+    /// Returns the value or regular expression in its original form.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// Whether the condition holds for a label value; for an absent label ask with the empty string.
+    /// Returns `true` if the matcher accepts `value`, which is empty for an absent label.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
         self.is_negative() != self.matches_pattern(value)
     }
 
-    /// Whether the condition holds for a series without the label.
+    /// Returns `true` if the matcher accepts series without the label.
     #[must_use]
     pub fn matches_empty(&self) -> bool {
         self.matches_empty
     }
 
-    /// Whether this is `!=` or `!~`.
+    /// Returns `true` for `!=` and `!~`.
     #[must_use]
     pub fn is_negative(&self) -> bool {
         matches!(self.kind, MatchType::NotEqual | MatchType::NotRegex)
     }
 
-    /// The values that the value or expression stands for, sorted, where they are few enough to be listed: those
-    /// that satisfy `=` and `=~`, and those that `!=` and `!~` exclude.
+    /// Returns the values of the pattern, sorted, if there are few enough to list: the values that
+    /// `=` and `=~` accept or that `!=` and `!~` reject.
     #[must_use]
     pub fn set_matches(&self) -> Option<&[String]> {
         match &self.pattern {
@@ -105,19 +107,19 @@ impl Matcher {
         }
     }
 
-    /// What every value begins with that the expression matches; `None` where nothing is known.
+    /// Returns the common prefix of all values that the expression matches; `None` if unknown.
     #[must_use]
     pub fn prefix(&self) -> Option<&str> {
         self.pattern.as_ref().and_then(Pattern::prefix)
     }
 
-    /// Whether the expression matches every value that is not empty (`.*`, `.+`).
+    /// Returns `true` if the expression matches every non-empty value (`.*`, `.+`).
     #[must_use]
     pub fn matches_every_nonempty(&self) -> bool {
-        self.pattern.as_ref().is_some_and(Pattern::names_every_value)
+        self.pattern.as_ref().is_some_and(Pattern::matches_every_nonempty)
     }
 
-    /// Whether `value` is the given value or matches the expression, before a negation.
+    /// Returns `true` if `value` matches the pattern, before negation.
     fn matches_pattern(&self, value: &str) -> bool {
         match &self.pattern {
             None => self.value == value,

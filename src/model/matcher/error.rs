@@ -1,60 +1,60 @@
-//! Why an expression is refused.
+//! Errors of parsing a matcher.
 
-/// Why there is no matcher. Both cases are the sender's fault.
+/// Error of creating a matcher. Both variants are errors of the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MatcherError {
-    /// Not a regular expression in RE2 syntax.
+    /// The expression is not valid RE2 syntax.
     #[error("invalid regular expression: {reason} at byte {offset}")]
     Syntax {
-        /// Where in the expression, in bytes.
+        /// Offset in the expression, bytes.
         offset: usize,
-        /// What is wrong there.
+        /// Syntax error at the offset.
         reason: SyntaxError,
     },
-    /// A regular expression that would cost too much memory or time.
+    /// The expression would use too much memory or time.
     #[error("regular expression too large: more than {limit} {what}")]
     TooLarge {
-        /// What there is too much of.
+        /// Unit of the limit.
         what: &'static str,
-        /// How much of it is allowed.
+        /// Maximum that is exceeded.
         limit: usize,
     },
 }
 
-/// What is wrong in a regular expression.
+/// Syntax error in a regular expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxError {
-    /// A group without its end.
+    /// A group is not closed.
     #[error("missing closing )")]
     MissingParen,
-    /// A `)` without a group.
+    /// A `)` has no group.
     #[error("unexpected )")]
     UnexpectedParen,
-    /// A `[` without `]`.
+    /// A `[` is not closed.
     #[error("missing closing ]")]
     MissingBracket,
-    /// A range from high to low, or a class of a name that does not exist.
+    /// A range is reversed, or the name of a class is unknown.
     #[error("invalid character class range")]
     CharRange,
-    /// A backslash before something that it gives no meaning to.
+    /// A backslash precedes a character that has no escape.
     #[error("invalid escape sequence")]
     Escape,
-    /// A backslash at the end.
+    /// The expression ends with a backslash.
     #[error("trailing backslash at end of expression")]
     TrailingBackslash,
-    /// A group's name that is empty or not of letters, digits and `_`.
+    /// A group name is empty or has characters other than letters, digits and `_`.
     #[error("invalid named capture")]
     CaptureName,
-    /// `(?` before something unknown: look-around, unknown flags, …
+    /// `(?` precedes unknown syntax: look-around, unknown flags, ….
     #[error("invalid or unsupported Perl syntax")]
     GroupFlags,
-    /// `*`, `+`, `?` or `{n}` with nothing before it.
+    /// A repetition operator has no argument.
     #[error("missing argument to repetition operator")]
     MissingRepeatArgument,
-    /// One repetition operator right after another.
+    /// A repetition operator follows another one.
     #[error("invalid nested repetition operator")]
     NestedRepeat,
-    /// A count above 1000, also as the product of nested counts, or a range from high to low.
+    /// A count, or the product of nested counts, exceeds 1000, or a range is reversed.
     #[error("invalid repeat count")]
     RepeatSize,
 }

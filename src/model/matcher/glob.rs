@@ -1,15 +1,16 @@
-//! Literal text with gaps of any characters between: `abc.*`, `.+abc`, `.*abc.*`, `a.*b.+c`, matched by comparing and
-//! searching, without an automaton.
+//! Literals with gaps between them (`abc.*`, `.+abc`, `.*abc.*`, `a.*b.+c`), matched without an
+//! automaton.
 //!
-//! Taking each text at its first place after the gap is right because a gap has no upper end: whatever follows can
-//! only gain room.
+//! Each literal is taken at its first occurrence after the gap. That is correct because a gap has
+//! no maximum length: an earlier occurrence leaves more room for the rest.
 
-/// Texts with gaps between them; a gap is a least number of characters. Matches whole values.
+/// Literals separated by gaps of a minimum number of characters. Matches whole values.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Glob {
-    /// What a value begins with; may be empty.
+    /// Literal at the start; may be empty.
     pub(super) first: String,
-    /// The gaps and what follows each; only the last text may be empty. Never without an element.
+    /// Gaps and the literal after each. Only the last literal may be empty. Has at least one
+    /// element.
     pub(super) rest: Vec<(usize, String)>,
 }
 
@@ -21,21 +22,22 @@ impl Glob {
     fn try_match(&self, value: &str) -> Option<()> {
         let mut value = without_prefix(value, &self.first)?;
         let ((last_gap, last), middle) = self.rest.split_last()?;
-        for (gap, text) in middle {
+        for (gap, literal) in middle {
             value = skip_chars(value, *gap)?;
-            value = &value[find(value, text)? + text.len()..];
+            value = &value[find(value, literal)? + literal.len()..];
         }
         skip_chars(without_suffix(value, last)?, *last_gap).map(|_| ())
     }
 
-    /// Whether every value matches that is not empty.
-    pub(super) fn names_every_value(&self) -> bool {
+    /// Returns `true` if every non-empty value matches.
+    pub(super) fn matches_every_nonempty(&self) -> bool {
         self.first.is_empty() && matches!(self.rest.as_slice(), [(0 | 1, last)] if last.is_empty())
     }
 }
 
-// Comparing with an empty string, whose bytes have no place in memory, takes tens of nanoseconds on some processors: the
-// C library reads there, masked, and the fault that this suppresses is not free. So these two ask first.
+// An empty string has no allocation, so a comparison with one takes tens of nanoseconds on some
+// CPUs: the C library reads a masked invalid address, and suppressing that fault is slow. So these
+// functions check for empty strings first.
 
 fn without_prefix<'a>(value: &'a str, prefix: &str) -> Option<&'a str> {
     if prefix.is_empty() { Some(value) } else { value.strip_prefix(prefix) }
@@ -45,25 +47,26 @@ fn without_suffix<'a>(value: &'a str, suffix: &str) -> Option<&'a str> {
     if suffix.is_empty() { Some(value) } else { value.strip_suffix(suffix) }
 }
 
-/// Where `text`, which is not empty, first stands in `value`. Label values are short, and for those the set-up of the
-/// standard search, which is linear in any case, would be most of the work.
-fn find(value: &str, text: &str) -> Option<usize> {
+/// Returns the offset of the first occurrence of `literal`, which is not empty, in `value`.
+///
+/// Label values are short, so the setup of the standard (linear) search would dominate.
+fn find(value: &str, literal: &str) -> Option<usize> {
     const SHORT: usize = 128;
-    let (value_bytes, text_bytes) = (value.as_bytes(), text.as_bytes());
+    let (value_bytes, literal_bytes) = (value.as_bytes(), literal.as_bytes());
     if value.len() > SHORT {
-        return value.find(text);
+        return value.find(literal);
     }
-    let first = text_bytes.first()?;
-    let last_start = value.len().checked_sub(text.len())?;
+    let first = literal_bytes.first()?;
+    let last_start = value.len().checked_sub(literal.len())?;
     (0..=last_start)
-        .find(|&at| value_bytes[at] == *first && value_bytes[at..].starts_with(text_bytes))
+        .find(|&at| value_bytes[at] == *first && value_bytes[at..].starts_with(literal_bytes))
 }
 
-/// What follows the first `count` characters, or `None` where there are fewer.
-fn skip_chars(text: &str, count: usize) -> Option<&str> {
-    let mut chars = text.chars();
+/// Returns the string after the first `count` characters, or `None` if there are fewer.
+fn skip_chars(literal: &str, count: usize) -> Option<&str> {
+    let mut chars = literal.chars();
     match count.checked_sub(1) {
-        None => Some(text),
+        None => Some(literal),
         Some(nth) => chars.nth(nth).map(|_| chars.as_str()),
     }
 }

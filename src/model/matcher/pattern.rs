@@ -1,8 +1,9 @@
-//! A compiled regular expression, matched against whole values.
+//! Compiled regular expression that matches whole values.
 //!
-//! Most expressions in use are lists of values, prefixes or substrings; those never see the regex engine. For the rest
-//! the tree is printed in the engine's own syntax and compiled, within limits: the engine's program is at most
-//! [`PROGRAM_BYTES`], the automaton that it builds while matching at most [`CACHE_BYTES`] per thread.
+//! Most expressions in use are lists of values, prefixes or substrings and do not need the regex
+//! engine. All others are printed in the syntax of the engine and compiled, within limits:
+//! [`PROGRAM_BYTES`] for the program, [`CACHE_BYTES`] per thread for the automaton that grows while
+//! matching.
 
 use super::error::MatcherError;
 use super::glob::Glob;
@@ -12,14 +13,14 @@ use regex_syntax::hir::print::Printer;
 use regex_syntax::hir::{Hir, Look};
 use std::sync::Arc;
 
-/// The most that a compiled expression may take.
+/// Maximum size of a compiled expression, bytes.
 const PROGRAM_BYTES: usize = 10 << 20;
-/// The most that matching may keep, per thread.
+/// Maximum size of the lazily built automaton per thread, bytes.
 const CACHE_BYTES: usize = 1 << 20;
-/// Levels of the printed expression: each group of the original makes a few of them.
+/// Maximum nesting of the printed expression: a group of the original becomes a few levels.
 const NEST_LIMIT: usize = 8 * re2::limits::MAX_DEPTH;
 
-/// A compiled expression; clones share it.
+/// Compiled expression; clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern(Arc<MatchStrategy>);
 
@@ -29,9 +30,10 @@ enum MatchStrategy {
     Set(Vec<String>),
     Glob(Glob),
     Engine {
-        /// Anchored at both ends. Over bytes because the engine for text refuses `\B` of ASCII words.
+        /// Anchored at both ends. It matches bytes because the engine for strings rejects `\B` with
+        /// ASCII word boundaries.
         regex: Regex,
-        /// What all matches begin with.
+        /// Common prefix of all matches; may be empty.
         prefix: String,
     },
 }
@@ -39,14 +41,14 @@ enum MatchStrategy {
 impl Pattern {
     pub(super) fn new(pattern: &str) -> Result<Self, MatcherError> {
         let hir = shape::without_anchors(re2::parse(pattern)?);
-        let plan = if let Some(set) = shape::literal_set(&hir, pattern.len()) {
+        let strategy = if let Some(set) = shape::literal_set(&hir, pattern.len()) {
             MatchStrategy::Set(set)
         } else if let Some(glob) = shape::glob(&hir) {
             MatchStrategy::Glob(glob)
         } else {
             MatchStrategy::Engine { prefix: shape::prefix(&hir), regex: compile(hir)? }
         };
-        Ok(Self(Arc::new(plan)))
+        Ok(Self(Arc::new(strategy)))
     }
 
     pub(super) fn matches(&self, value: &str) -> bool {
@@ -76,12 +78,13 @@ impl Pattern {
         Some(prefix.as_str()).filter(|prefix| !prefix.is_empty())
     }
 
-    pub(super) fn names_every_value(&self) -> bool {
-        matches!(&*self.0, MatchStrategy::Glob(glob) if glob.names_every_value())
+    pub(super) fn matches_every_nonempty(&self) -> bool {
+        matches!(&*self.0, MatchStrategy::Glob(glob) if glob.matches_every_nonempty())
     }
 }
 
-/// Whether a sorted set has the value. The empty one is never compared with; `glob` says why.
+/// Returns `true` if a sorted set contains the value. The empty string is never compared; see
+/// `glob`.
 fn contains(set: &[String], value: &str) -> bool {
     let has_empty = set.first().is_some_and(String::is_empty);
     if value.is_empty() {
@@ -105,7 +108,7 @@ fn compile(hir: Hir) -> Result<Regex, MatcherError> {
             regex::Error::CompiledTooBig(limit) => {
                 MatcherError::TooLarge { what: "bytes when compiled", limit }
             }
-            // The printed form of a tree is valid, so only its depth can be refused.
+            // The printed form is valid, so only its depth can be rejected.
             _ => too_deep,
         })
 }

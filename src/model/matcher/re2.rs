@@ -1,35 +1,37 @@
-//! Regular expressions in the syntax of Go's `regexp` (RE2), read into the tree of the `regex-syntax` crate.
+//! Parser for the syntax of Go's `regexp` (RE2); produces the tree of the `regex-syntax` crate.
 //!
-//! The two syntaxes look alike and differ in what they accept and in what it means, so an expression is never handed to
-//! the Rust parser as it stands: this parser knows Go's syntax (flags `Perl | DotNL`, as Prometheus parses matchers)
-//! and builds the meaning from parts that are the same in both engines. The differences, each of which a row of
-//! `tests/golden/regex/re2.jsonl` holds to Go's own answer:
+//! The syntaxes of Go and Rust look alike but differ in what they accept and mean. So this parser
+//! reads Go's syntax (flags `Perl | DotNL`, as Prometheus does for matchers) and builds trees from
+//! elements with the same meaning in both engines. `tests/golden/regex/re2.jsonl` checks each
+//! difference against Go:
 //!
-//! | in the expression                       | Rust's parser                    | Go, and so here                                      |
-//! |-----------------------------------------|----------------------------------|------------------------------------------------------|
-//! | `.`                                     | not `\n`                         | any character; not `\n` after `(?-s)`                |
-//! | `\d \w \s \b \B`                        | Unicode                          | ASCII; `\s` without `\v`; with `(?i)` `\w` has `ſ K` |
-//! | `[[:word:]]`, …                         | ASCII                            | the same; `(?i)` folds before a negation             |
-//! | `[a&&b]`, `[a--b]`, `[a~~b]`, `[a[b]]`  | set operations, nested classes   | plain characters                                     |
-//! | `\Q…\E`                                 | an error                         | literal text, to the end if there is no `\E`         |
-//! | `\C`, `\Z`, `\R`, `\X`, `\1`, `\<`      | partly accepted                  | errors, but `\<` and any other punctuation is itself |
-//! | `\123`, `\0`                            | an error                         | octal                                                |
-//! | `\u0041`, `\U…`, `\x{41}`               | all accepted                     | only `\x41` and `\x{…}`                              |
-//! | `\b{start}`, `(?x)`, `(?R)`, `(?u)`     | accepted                         | `\b` and literal text or counted repetition; errors  |
-//! | `(?P<n>x)(?P<n>y)`                      | an error                         | accepted; names may begin with a digit               |
-//! | `x{,5}`, `{`, `x{a}`, `x{01}`           | partly errors                    | literal text                                         |
-//! | `x{1001}`, `(x{100}){100}`              | accepted, up to a size           | errors: counts and their products end at 1000        |
-//! | `x**`, `x+*`, `x{2}{3}`                 | accepted                         | errors; but `x*(?i)*` is none                        |
-//! | `\p{greek}`, `\p{L1}`, `\p{Alphabetic}` | loose names, any property        | exact names of categories and scripts                |
-//! | `\pé`, `[[:nope:]]`, `[z-a]`            | partly accepted                  | errors                                               |
-//! | `\x{D800}`                              | an error                         | accepted, matches nothing (Go in places: U+FFFD)     |
+//! | in the expression | Rust's parser | Go, and this parser |
+//! |---|---|---|
+//! | `.` | not `\n` | any character; not `\n` after `(?-s)` |
+//! | `\d \w \s \b \B` | Unicode | ASCII; `\s` without `\v`; with `(?i)` `\w` has `ſ K` |
+//! | `[[:word:]]`, … | ASCII | the same; `(?i)` folds before a negation |
+//! | `[a&&b]`, `[a--b]`, `[a~~b]`, `[a[b]]` | set operations, nested classes | literal |
+//! | `\Q…\E` | an error | literal, to the end if there is no `\E` |
+//! | `\C`, `\Z`, `\R`, `\X`, `\1`, `\<` | partly accepted | errors, but `\<` etc. are literal |
+//! | `\123`, `\0` | an error | octal |
+//! | `\u0041`, `\U…`, `\x{41}` | all accepted | only `\x41` and `\x{…}` |
+//! | `\b{start}`, `(?x)`, `(?R)`, `(?u)` | accepted | `\b` and literal or repetition; errors |
+//! | `(?P<n>x)(?P<n>y)` | an error | accepted; names may start with a digit |
+//! | `x{,5}`, `{`, `x{a}`, `x{01}` | partly errors | literal |
+//! | `x{1001}`, `(x{100}){100}` | accepted, up to a size | errors: products are limited to 1000 |
+//! | `x**`, `x+*`, `x{2}{3}` | accepted | errors; but `x*(?i)*` is valid |
+//! | `\p{greek}`, `\p{L1}`, `\p{Alphabetic}` | loose names, any property | exact names only |
+//! | `\pé`, `[[:nope:]]`, `[z-a]` | partly accepted | errors |
+//! | `\x{D800}` | an error | accepted, matches nothing (Go in places: U+FFFD) |
 //!
-//! What is left: names and members of Unicode classes and case folding follow the Unicode version of the crate, which
-//! is newer than Go's; groups nest to 250 here and to about 1000 in Go; the limits of [`limits`] are narrower than Go's
-//! 128 MiB.
+//! # Remaining differences
+//! - Names and members of Unicode classes and case folding follow the Unicode version of the crate,
+//!   which is newer than Go's.
+//! - Groups nest up to 250 levels here and about 1000 in Go. The limits of [`limits`] are stricter
+//!   than Go's 128 MiB.
 //!
-//! Not here: what the expression is compiled to (`pattern`). One pass, no recursion: a hostile expression can't
-//! exhaust the stack.
+//! The parser is a single pass without recursion, so hostile expressions cannot exhaust the stack.
+//! `pattern` compiles the result.
 
 mod class;
 mod escape;
@@ -46,7 +48,8 @@ use limits::{Budget, MAX_DEPTH};
 use regex_syntax::hir::{Dot, Hir, Look};
 use repeat::RepeatCount;
 
-/// Reads an expression. Captures are dropped, since only the fact of a match is wanted; greediness is dropped too.
+/// Parses an expression. Captures and greediness are dropped: they do not affect whether a value
+/// matches.
 pub(super) fn parse(pattern: &str) -> Result<Hir, MatcherError> {
     let mut parser = RegexParser {
         input: Input::new(pattern),
@@ -66,28 +69,28 @@ pub(super) fn parse(pattern: &str) -> Result<Hir, MatcherError> {
     Ok(parser.frame.finish().hir)
 }
 
-/// The flags that change what an expression matches; `U` only changes what is preferred.
+/// Flags that affect which values match. `U` is not one of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Flags {
-    /// `i`
+    /// Flag `i`: case-insensitive.
     fold: bool,
-    /// `m`
+    /// Flag `m`: `^` and `$` match at line breaks.
     multi_line: bool,
-    /// `s`
+    /// Flag `s`: `.` matches `\n`.
     dot_newline: bool,
 }
 
 struct RegexParser<'a> {
     input: Input<'a>,
     flags: Flags,
-    /// The groups around the current one, each with the flags that hold again after its inner group.
+    /// Enclosing groups, each with the flags to restore after its inner group.
     outer: Vec<(GroupFrame, Flags)>,
     frame: GroupFrame,
     budget: Budget,
 }
 
 impl RegexParser<'_> {
-    /// Reads one element; tells whether it was a repetition operator.
+    /// Parses one element. Returns `true` if it was a repetition operator.
     fn step(&mut self, next: char, after_repeat: bool) -> Result<bool, MatcherError> {
         match next {
             '*' | '+' | '?' | '{' => return self.repetition(after_repeat),
@@ -145,7 +148,7 @@ impl RegexParser<'_> {
                 let class = class::folded_char(c, &mut self.budget)?;
                 self.push(Hir::class(class))?;
             }
-            // A surrogate: Go accepts it, and no text holds one.
+            // Go accepts surrogates, but no string contains one.
             None => self.push(Hir::fail())?,
         }
         Ok(())
@@ -172,15 +175,15 @@ impl RegexParser<'_> {
         self.push(Hir::look(look))
     }
 
-    /// `\Q` … `\E`: everything between is literal text.
+    /// Parses `\Q` … `\E`, whose content is literal.
     fn quoted(&mut self) -> Result<(), MatcherError> {
         self.input.skip(2);
         let rest = self.input.rest();
-        let (text, end) = match rest.find(r"\E") {
+        let (literal, end) = match rest.find(r"\E") {
             Some(len) => (&rest[..len], len + 2),
             None => (rest, rest.len()),
         };
-        for c in text.chars() {
+        for c in literal.chars() {
             self.literal(u32::from(c))?;
         }
         self.input.skip(end);
@@ -198,11 +201,11 @@ impl RegexParser<'_> {
         if after_repeat {
             return Err(start.error(SyntaxError::NestedRepeat));
         }
-        let Some(piece) = self.frame.pop() else {
+        let Some(element) = self.frame.pop() else {
             return Err(start.error(SyntaxError::MissingRepeatArgument));
         };
         self.budget.node()?;
-        let Some(repeated) = count.repeat(piece) else {
+        let Some(repeated) = count.repeat(element) else {
             return Err(start.error(SyntaxError::RepeatSize));
         };
         self.frame.push(repeated);
@@ -235,7 +238,7 @@ impl RegexParser<'_> {
         Ok(())
     }
 
-    /// Reads `i`, `ims-U`, … up to the `:` or `)` behind them, which it returns.
+    /// Parses `i`, `ims-U`, … up to and including the `:` or `)`, which is returned.
     fn flags(&mut self, start: &Input<'_>) -> Result<char, MatcherError> {
         let mut value = true;
         let mut seen_after_minus = false;

@@ -1,45 +1,45 @@
-//! What an expression is at heart: a list of values, text with gaps, or something that needs an automaton.
+//! Classification of an expression: list of values, literals with gaps, or neither.
 //!
-//! Pure analysis of the tree; bounded by a budget, so that `[0-9]{9}` is not written out.
+//! The analysis of the syntax tree is pure and has a budget, so `[0-9]{9}` is not expanded.
 
 use super::glob::Glob;
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
-/// Takes away anchors that always hold, because an expression is matched against whole values anyway: `^a$` is `a`.
+/// Removes redundant anchors: an expression always matches whole values, so `^a$` is `a`.
 pub(super) fn without_anchors(hir: Hir) -> Hir {
     strip(strip(hir, AnchorSide::Start), AnchorSide::End)
 }
 
-/// The values that the expression matches, sorted, where they are few. `pattern_len` is the expression's length in
-/// bytes: an alternation of literals always fits.
+/// Returns the values that the expression matches, sorted, if there are few. `pattern_len` is the
+/// length of the expression in bytes: an alternation of literals is always small enough.
 pub(super) fn literal_set(hir: &Hir, pattern_len: usize) -> Option<Vec<String>> {
     let mut budget = SetBudget { strings: 1024 + pattern_len, bytes: (64 << 10) + 4 * pattern_len };
     let mut set = Vec::new();
-    for text in budget.set(hir)? {
-        set.push(String::from_utf8(text).ok()?);
+    for literal in budget.set(hir)? {
+        set.push(String::from_utf8(literal).ok()?);
     }
     set.sort_unstable();
     set.dedup();
     Some(set)
 }
 
-/// The expression as text with gaps, if it is that.
+/// Returns the expression as literals with gaps, if it has that form.
 pub(super) fn glob(hir: &Hir) -> Option<Glob> {
     let parts = match hir.kind() {
         HirKind::Concat(parts) => parts.as_slice(),
         _ => std::slice::from_ref(hir),
     };
     let mut glob = Glob { first: String::new(), rest: Vec::new() };
-    // The gap being read: its least length, and whether anything in it has no upper end.
+    // Current gap: its minimum length, and whether any part of it is unbounded.
     let mut gap: Option<(usize, bool)> = None;
     for part in parts {
         match part.kind() {
-            HirKind::Literal(text) => {
-                let text = std::str::from_utf8(&text.0).ok()?;
+            HirKind::Literal(literal) => {
+                let literal = std::str::from_utf8(&literal.0).ok()?;
                 match gap.take() {
-                    None => glob.first.push_str(text),
-                    Some((min, true)) => glob.rest.push((min, text.to_owned())),
+                    None => glob.first.push_str(literal),
+                    Some((min, true)) => glob.rest.push((min, literal.to_owned())),
                     Some((_, false)) => return None,
                 }
             }
@@ -61,12 +61,12 @@ pub(super) fn glob(hir: &Hir) -> Option<Glob> {
     Some(glob)
 }
 
-/// What all matching values begin with; may be empty.
+/// Returns the common prefix of all matching values; may be empty.
 pub(super) fn prefix(hir: &Hir) -> String {
     let seq = Extractor::new().extract(hir);
     let common = seq.longest_common_prefix().unwrap_or_default();
     let valid = match std::str::from_utf8(common) {
-        Ok(text) => text,
+        Ok(literal) => literal,
         Err(error) => std::str::from_utf8(&common[..error.valid_up_to()]).unwrap_or_default(),
     };
     valid.to_owned()
@@ -122,7 +122,7 @@ fn strip_concat(concat: HirKind, side: AnchorSide) -> Hir {
     }
 }
 
-/// What may still be spent on writing out a set.
+/// Remaining budget for the expansion of a set.
 struct SetBudget {
     strings: usize,
     bytes: usize,
@@ -140,7 +140,9 @@ impl SetBudget {
     fn set(&mut self, hir: &Hir) -> Option<Set> {
         match hir.kind() {
             HirKind::Empty => self.spend(1, 0).map(|()| vec![Vec::new()]),
-            HirKind::Literal(text) => self.spend(1, text.0.len()).map(|()| vec![text.0.to_vec()]),
+            HirKind::Literal(literal) => {
+                self.spend(1, literal.0.len()).map(|()| vec![literal.0.to_vec()])
+            }
             HirKind::Class(Class::Unicode(class)) => {
                 let count: usize =
                     class.ranges().iter().map(regex_syntax::hir::ClassUnicodeRange::len).sum();
@@ -148,24 +150,24 @@ impl SetBudget {
                 let chars = class.ranges().iter().flat_map(|range| range.start()..=range.end());
                 Some(chars.map(|c| c.to_string().into_bytes()).collect())
             }
-            // The tree's form of what never matches.
+            // The tree represents "never matches" in this form.
             HirKind::Class(Class::Bytes(class)) if class.ranges().is_empty() => Some(Vec::new()),
             HirKind::Class(Class::Bytes(_)) | HirKind::Look(_) => None,
             HirKind::Capture(capture) => self.set(&capture.sub),
             HirKind::Concat(parts) => {
-                let mut whole = vec![Vec::new()];
+                let mut product = vec![Vec::new()];
                 for part in parts {
                     let part = self.set(part)?;
-                    whole = self.cross(whole, &part)?;
+                    product = self.cross(product, &part)?;
                 }
-                Some(whole)
+                Some(product)
             }
             HirKind::Alternation(parts) => {
-                let mut all = Vec::new();
+                let mut values = Vec::new();
                 for part in parts {
-                    all.append(&mut self.set(part)?);
+                    values.append(&mut self.set(part)?);
                 }
-                Some(all)
+                Some(values)
             }
             HirKind::Repetition(repetition) => self.repeat(repetition),
         }
@@ -178,21 +180,21 @@ impl SetBudget {
         for _ in 0..repetition.min {
             run = self.cross(run, &once)?;
         }
-        let mut all = run.clone();
+        let mut values = run.clone();
         for _ in repetition.min..max {
             run = self.cross(run, &once)?;
             self.spend(run.len(), run.iter().map(Vec::len).sum())?;
-            all.extend_from_slice(&run);
+            values.extend_from_slice(&run);
         }
-        Some(all)
+        Some(values)
     }
 
-    /// Every text of `left` followed by every text of `right`.
+    /// Returns all concatenations of an element of `left` and an element of `right`.
     fn cross(&mut self, mut left: Set, right: &Set) -> Option<Set> {
         if let [only] = right.as_slice() {
             self.spend(0, left.len() * only.len())?;
-            for text in &mut left {
-                text.extend_from_slice(only);
+            for literal in &mut left {
+                literal.extend_from_slice(only);
             }
             return Some(left);
         }

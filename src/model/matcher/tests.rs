@@ -1,4 +1,4 @@
-//! What matchers match, held to a table of Go's own answers, and what they refuse.
+//! Tests of matchers against a table of Go's results, and of rejected expressions.
 
 use super::error::{MatcherError, SyntaxError};
 use super::{MatchType, Matcher};
@@ -10,7 +10,7 @@ fn regex(pattern: &str) -> Matcher {
 }
 
 #[test]
-fn the_four_kinds_judge_a_value() {
+fn each_match_type_compares_values() {
     for (kind, value, on_x, on_y, on_empty) in [
         (MatchType::Equal, "x", true, false, false),
         (MatchType::NotEqual, "x", false, true, true),
@@ -28,7 +28,7 @@ fn the_four_kinds_judge_a_value() {
 }
 
 #[test]
-fn lists_of_values_need_no_engine() {
+fn value_lists_are_literal_sets() {
     for (pattern, set) in [
         ("", vec![""]),
         ("abc", vec!["abc"]),
@@ -49,7 +49,7 @@ fn lists_of_values_need_no_engine() {
 }
 
 #[test]
-fn required_prefixes_are_known() {
+fn required_prefixes_are_found() {
     for (pattern, prefix) in [
         ("abc.*", Some("abc")),
         ("abc.+x", Some("abc")),
@@ -75,24 +75,25 @@ fn required_prefixes_are_known() {
 }
 
 #[test]
-fn a_long_list_of_values_is_a_set() {
+fn long_value_list_is_a_literal_set() {
     let values: Vec<String> = (0..20_000).map(|i| format!("pod-{i:05}-é.x")).collect();
     let pattern = values.iter().map(|v| v.replace('.', "\\.")).collect::<Vec<_>>().join("|");
     assert_eq!(regex(&format!("^({pattern})$")).set_matches(), Some(values.as_slice()));
 }
 
 #[test]
-fn bombs_are_refused() {
-    let refused = |pattern: &str| match Matcher::new(MatchType::NotRegex, "a", pattern) {
+fn excessive_expressions_are_rejected() {
+    let rejection = |pattern: &str| match Matcher::new(MatchType::NotRegex, "a", pattern) {
         Err(error) => error,
         Ok(_) => panic!("accepted: {pattern:.80}"),
     };
     let repeat =
         |error| matches!(error, MatcherError::Syntax { reason: SyntaxError::RepeatSize, .. });
-    assert!(repeat(refused("(((a{1000}){1000}){1000})")));
-    assert!(repeat(refused("a{1001}")));
+    assert!(repeat(rejection("(((a{1000}){1000}){1000})")));
+    assert!(repeat(rejection("a{1001}")));
     assert!(
-        repeat(refused("((a{10}){10}b{11}){11}|c")) == repeat(refused("(((a{10}){10}){10}){10}"))
+        repeat(rejection("((a{10}){10}b{11}){11}|c"))
+            == repeat(rejection("(((a{10}){10}){10}){10}"))
     );
     let too_large = [
         "x".repeat((1 << 20) + 1),
@@ -111,7 +112,7 @@ fn bombs_are_refused() {
         "(x.+|y)".repeat(30_000) + &r"[\PL]{500}".repeat(20),
     ];
     for pattern in too_large {
-        assert!(matches!(refused(&pattern), MatcherError::TooLarge { .. }), "{pattern:.80}");
+        assert!(matches!(rejection(&pattern), MatcherError::TooLarge { .. }), "{pattern:.80}");
     }
 }
 
@@ -129,54 +130,63 @@ fn deepest_allowed_nesting_matches() {
 }
 
 #[test]
-fn go_answers_the_same() {
+fn matches_agree_with_go() {
     let table = include_str!("../../../tests/golden/regex/re2.jsonl");
     let mut rows = 0;
-    let mut wrong = Vec::new();
+    let mut mismatches = Vec::new();
     for line in table.lines().filter(|line| !line.starts_with('#')) {
         rows += 1;
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         let pattern = row["pattern"].as_str().unwrap();
         let matcher = Matcher::new(MatchType::Regex, "a", pattern);
-        let Some(answers) = row["match"].as_array() else {
+        let Some(results) = row["match"].as_array() else {
             if matcher.is_ok() {
-                wrong.push(format!("{pattern}: Go refuses it"));
+                mismatches.push(format!("{pattern}: rejected by Go"));
             }
             continue;
         };
         let matcher = match matcher {
             Ok(matcher) => matcher,
             Err(error) => {
-                wrong.push(format!("{pattern}: {error}"));
+                mismatches.push(format!("{pattern}: {error}"));
                 continue;
             }
         };
         let inputs = row["inputs"].as_array().unwrap();
-        assert_eq!(inputs.len(), answers.len());
-        for (input, answer) in inputs.iter().zip(answers) {
-            let (input, answer) = (input.as_str().unwrap(), answer.as_i64().unwrap() == 1);
-            if matcher.matches(input) != answer {
-                wrong.push(format!("{pattern} on {input:?}: Go says {answer}, {matcher:?}"));
+        assert_eq!(inputs.len(), results.len());
+        for (input, result) in inputs.iter().zip(results) {
+            let (input, result) = (input.as_str().unwrap(), result.as_i64().unwrap() == 1);
+            if matcher.matches(input) != result {
+                mismatches
+                    .push(format!("{pattern} on {input:?}: Go returns {result}, {matcher:?}"));
             }
         }
     }
     assert!(rows > 1300, "{rows}");
-    assert!(wrong.is_empty(), "{} of {rows} rows:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        mismatches.is_empty(),
+        "{} of {rows} rows:\n{}",
+        mismatches.len(),
+        mismatches.join("\n")
+    );
 }
 
 proptest! {
-    /// Patterns whose syntax both engines share: the plans without the engine answer as the engine does.
+    /// Patterns with the same syntax in both engines: all match strategies agree with the engine.
     #[test]
-    fn every_plan_answers_as_the_engine(
-        pattern in "((a|b|é|\\.|\\[ab\\]|\\(a\\|b\\)|\\(\\|ab\\)|\\(\\.\\*b\\)|\\(b\\+\\)|\\(a\\?b\\{2\\}\\)|\\(a\\{1,2\\}\\))(|\\?|\\*|\\+|\\{2\\}|\\{0,2\\})|\\^|\\$|\\|){0,7}",
+    fn match_strategies_agree_with_engine(
+        pattern in "((a|b|é|\\.|\\[ab\\]|\\(a\\|b\\)|\\(\\|ab\\)|\\(\\.\\*b\\)\
+            |\\(b\\+\\)|\\(a\\?b\\{2\\}\\)|\\(a\\{1,2\\}\\))\
+            (|\\?|\\*|\\+|\\{2\\}|\\{0,2\\})|\\^|\\$|\\|){0,7}",
         values in proptest::collection::vec("[abé]{0,6}", 1..12),
     ) {
         let matcher = regex(&pattern);
         let engine = regex::Regex::new(&format!("^(?s:{pattern})$")).unwrap();
         for value in values.iter().map(String::as_str).chain([""]) {
-            prop_assert_eq!(matcher.matches(value), engine.is_match(value), "{} on {}", pattern, value);
+            let expected = engine.is_match(value);
+            prop_assert_eq!(matcher.matches(value), expected, "{} on {}", pattern, value);
             if let Some(set) = matcher.set_matches() {
-                prop_assert_eq!(set.iter().any(|v| v == value), engine.is_match(value));
+                prop_assert_eq!(set.iter().any(|v| v == value), expected);
             }
             if matcher.matches(value) {
                 prop_assert_eq!(value.starts_with(matcher.prefix().unwrap_or_default()), true);
@@ -185,7 +195,10 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_a_panic(pattern in "(.|[()\\[\\]\\\\{}*+?|^$:<>Pix,0-9QEpdw-]){0,40}", value in ".{0,20}") {
+    fn arbitrary_pattern_does_not_panic(
+        pattern in "(.|[()\\[\\]\\\\{}*+?|^$:<>Pix,0-9QEpdw-]){0,40}",
+        value in ".{0,20}",
+    ) {
         if let Ok(matcher) = Matcher::new(MatchType::Regex, "a", pattern) {
             let _ = matcher.matches(&value);
         }

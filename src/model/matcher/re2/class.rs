@@ -1,4 +1,4 @@
-//! Character classes: `[…]`, `\d`, `[:alpha:]`, `\p{…}`, and the other cases of characters under `(?i)`.
+//! Character classes: `[…]`, `\d`, `[:alpha:]`, `\p{…}`, and case folding for `(?i)`.
 
 use super::escape;
 use super::input::Input;
@@ -7,13 +7,13 @@ use super::unicode;
 use crate::model::matcher::error::{MatcherError, SyntaxError};
 use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange};
 
-/// The first and the last character that has another case.
+/// First and last code point that has another case.
 const FOLDABLE: (u32, u32) = (0x41, 0x1e943);
 
-/// What looking up a class by its name counts for, in ranges.
+/// Cost of the lookup of a named class, in ranges.
 const NAMED_CLASS_COST: usize = 16;
 
-/// Reads a class from its `[` on.
+/// Parses a class from its `[`.
 pub(super) fn parse_bracket_class(
     input: &mut Input<'_>,
     fold: bool,
@@ -22,7 +22,7 @@ pub(super) fn parse_bracket_class(
     let start = input.clone();
     input.skip(1);
     let negated = input.eat("^");
-    let mut class = ClassBuilder { fold, budget, plain: Vec::new(), settled: Vec::new() };
+    let mut class = ClassBuilder { fold, budget, foldable: Vec::new(), verbatim: Vec::new() };
     let mut first = true;
     while first || !input.eat("]") {
         first = false;
@@ -52,19 +52,19 @@ pub(super) fn parse_bracket_class(
     Ok(Class::Unicode(class))
 }
 
-/// Reads `\d`, `\pN` and their like; `None`, with nothing read, where another escape stands.
+/// Parses `\d`, `\pN` and similar. Returns `None`, and reads nothing, at any other escape.
 pub(super) fn parse_escape_class(
     input: &mut Input<'_>,
     fold: bool,
     budget: &mut Budget,
 ) -> Result<Option<Class>, MatcherError> {
-    let mut class = ClassBuilder { fold, budget, plain: Vec::new(), settled: Vec::new() };
+    let mut class = ClassBuilder { fold, budget, foldable: Vec::new(), verbatim: Vec::new() };
     Ok(if class.parse_escape_class(input)? { Some(Class::Unicode(class.build())) } else { None })
 }
 
-/// A character in all its cases.
+/// Returns the class of a character in all its cases.
 pub(super) fn folded_char(c: char, budget: &mut Budget) -> Result<Class, MatcherError> {
-    let mut class = ClassBuilder { fold: true, budget, plain: Vec::new(), settled: Vec::new() };
+    let mut class = ClassBuilder { fold: true, budget, foldable: Vec::new(), verbatim: Vec::new() };
     class.add(u32::from(c), u32::from(c))?;
     Ok(Class::Unicode(class.build()))
 }
@@ -83,13 +83,13 @@ fn member(input: &mut Input<'_>, class: &Input<'_>) -> Result<u32, MatcherError>
 struct ClassBuilder<'b> {
     fold: bool,
     budget: &'b mut Budget,
-    /// Whose other cases belong to the class too.
-    plain: Vec<ClassUnicodeRange>,
-    settled: Vec<ClassUnicodeRange>,
+    /// Ranges whose other cases also belong to the class.
+    foldable: Vec<ClassUnicodeRange>,
+    verbatim: Vec<ClassUnicodeRange>,
 }
 
 impl ClassBuilder<'_> {
-    /// `[:alpha:]`, `[:^alpha:]`. A `[:` without `:]` behind it is literal text.
+    /// Parses `[:alpha:]` or `[:^alpha:]`. A `[:` without `:]` is literal.
     fn named(&mut self, input: &mut Input<'_>) -> Result<bool, MatcherError> {
         let Some(len) = input.rest().strip_prefix("[:").and_then(|rest| rest.find(":]")) else {
             return Ok(false);
@@ -107,7 +107,7 @@ impl ClassBuilder<'_> {
         Ok(true)
     }
 
-    /// `\d \s \w \pN \p{…}` and their negations.
+    /// Parses `\d \s \w \pN \p{…}` and their negations.
     fn parse_escape_class(&mut self, input: &mut Input<'_>) -> Result<bool, MatcherError> {
         let [b'\\', letter, ..] = input.rest().as_bytes() else {
             return Ok(false);
@@ -131,22 +131,23 @@ impl ClassBuilder<'_> {
         Ok(true)
     }
 
-    /// Adds a set of characters; under `(?i)` a negated set is what has none of its cases in the set.
+    /// Adds a set of characters. With `(?i)`, a negated set has the characters without any case in
+    /// the set.
     fn add_group(&mut self, mut group: ClassUnicode, negated: bool) -> Result<(), MatcherError> {
         if negated {
             if self.fold {
                 let mut inner = ClassBuilder {
                     fold: true,
                     budget: self.budget,
-                    plain: Vec::new(),
-                    settled: Vec::new(),
+                    foldable: Vec::new(),
+                    verbatim: Vec::new(),
                 };
                 inner.add_group(group, false)?;
                 group = inner.build();
             }
             group.negate();
             self.budget.ranges(group.ranges().len())?;
-            self.settled.extend_from_slice(group.ranges());
+            self.verbatim.extend_from_slice(group.ranges());
             return Ok(());
         }
         for range in group.ranges() {
@@ -158,28 +159,28 @@ impl ClassBuilder<'_> {
     fn add(&mut self, low: u32, high: u32) -> Result<(), MatcherError> {
         self.budget.ranges(1)?;
         let (first, last) = FOLDABLE;
-        let whole = low <= first && high >= last;
-        if !self.fold || whole || high < first || low > last {
-            push(&mut self.settled, low, high);
+        let covers_all = low <= first && high >= last;
+        if !self.fold || covers_all || high < first || low > last {
+            push(&mut self.verbatim, low, high);
             return Ok(());
         }
         if low < first {
-            push(&mut self.settled, low, first - 1);
+            push(&mut self.verbatim, low, first - 1);
         }
         if high > last {
-            push(&mut self.settled, last + 1, high);
+            push(&mut self.verbatim, last + 1, high);
         }
         let (low, high) = (low.max(first), high.min(last));
         self.budget.folds((high - low) as usize + 1)?;
-        push(&mut self.plain, low, high);
+        push(&mut self.foldable, low, high);
         Ok(())
     }
 
     fn build(self) -> ClassUnicode {
-        let mut class = ClassUnicode::new(self.plain);
+        let mut class = ClassUnicode::new(self.foldable);
         class.case_fold_simple();
-        class.union(&ClassUnicode::new(self.settled));
-        // Nothing stands between these two, but the crate sees a gap there, and would negate it.
+        class.union(&ClassUnicode::new(self.verbatim));
+        // No character is between these two, but the crate sees a gap, which it would negate.
         let (below, above) = ('\u{d7ff}', '\u{e000}');
         if class.ranges().windows(2).any(|pair| pair[0].end() == below && pair[1].start() == above)
         {
@@ -189,7 +190,7 @@ impl ClassBuilder<'_> {
     }
 }
 
-/// Adds a range. Surrogates are no characters: one at an end gives way to the next character inward.
+/// Adds a range. A surrogate at either end is replaced by the nearest character inside the range.
 fn push(ranges: &mut Vec<ClassUnicodeRange>, low: u32, high: u32) {
     let low = char::from_u32(low).unwrap_or('\u{e000}');
     let high = char::from_u32(high).unwrap_or('\u{d7ff}');

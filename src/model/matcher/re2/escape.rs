@@ -1,9 +1,9 @@
-//! Escapes that stand for one character.
+//! Escapes of a single character.
 
 use super::input::Input;
 use crate::model::matcher::error::{MatcherError, SyntaxError};
 
-/// Reads an escape from its backslash on. The number may be that of a surrogate, which is no `char`.
+/// Parses an escape from its backslash. The result may be a surrogate, which is no `char`.
 pub(super) fn rune(input: &mut Input<'_>) -> Result<u32, MatcherError> {
     let start = input.clone();
     input.skip(1);
@@ -25,7 +25,7 @@ pub(super) fn rune(input: &mut Input<'_>) -> Result<u32, MatcherError> {
     rune.ok_or_else(|| start.error(SyntaxError::Escape))
 }
 
-/// `\0` to `\777`; a single digit other than 0 would be a back reference, which RE2 does not have.
+/// Parses `\0` to `\777`. A single digit other than 0 would be a back reference, which RE2 lacks.
 fn octal(first: char, input: &mut Input<'_>) -> Option<u32> {
     let mut rune = first.to_digit(8)?;
     let mut digits = 1;
@@ -37,7 +37,7 @@ fn octal(first: char, input: &mut Input<'_>) -> Option<u32> {
     (first == '0' || digits > 1).then_some(rune)
 }
 
-/// Two digits, or any number of them in braces.
+/// Parses two hexadecimal digits, or any number of them in braces.
 fn hexadecimal(input: &mut Input<'_>) -> Option<u32> {
     if !input.eat("{") {
         let high = input.bump()?.to_digit(16)?;

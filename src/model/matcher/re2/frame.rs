@@ -1,49 +1,50 @@
-//! One open group of an expression: the alternatives that are complete and the one being read.
+//! Open group of an expression: complete alternatives and the current one.
 
 use regex_syntax::hir::Hir;
 
-/// An element that a repetition operator can stand behind.
+/// Element to which a repetition operator can apply.
 pub(super) struct Element {
     pub(super) hir: Hir,
-    /// The largest product of nested counts within it; at least 1.
+    /// Maximum product of nested counts inside the element; at least 1.
     pub(super) repeats: u32,
 }
 
 #[derive(Default)]
 pub(super) struct GroupFrame {
     alternatives: Vec<Hir>,
-    pieces: Vec<Element>,
-    /// Literal text behind `pieces`, gathered so that a run of it is one element.
+    elements: Vec<Element>,
+    /// Literal characters after `elements`, collected into one element.
     run: String,
     repeats: u32,
 }
 
 impl GroupFrame {
-    pub(super) fn push(&mut self, piece: Element) {
+    pub(super) fn push(&mut self, element: Element) {
         self.flush();
-        self.pieces.push(piece);
+        self.elements.push(element);
     }
 
     pub(super) fn push_char(&mut self, c: char) {
         self.run.push(c);
     }
 
-    /// Takes the last element away: of literal text, the last character.
+    /// Removes and returns the last element, which is the last character of a literal run.
     pub(super) fn pop(&mut self) -> Option<Element> {
         match self.run.pop() {
             Some(c) => {
                 self.flush();
                 Some(Element { hir: literal(c.encode_utf8(&mut [0; 4])), repeats: 1 })
             }
-            None => self.pieces.pop(),
+            None => self.elements.pop(),
         }
     }
 
     pub(super) fn end_alternative(&mut self) {
         self.flush();
-        let repeats = self.pieces.iter().map(|piece| piece.repeats).max().unwrap_or(1);
+        let repeats = self.elements.iter().map(|element| element.repeats).max().unwrap_or(1);
         self.repeats = self.repeats.max(repeats);
-        self.alternatives.push(Hir::concat(self.pieces.drain(..).map(|piece| piece.hir).collect()));
+        self.alternatives
+            .push(Hir::concat(self.elements.drain(..).map(|element| element.hir).collect()));
     }
 
     pub(super) fn finish(mut self) -> Element {
@@ -53,12 +54,12 @@ impl GroupFrame {
 
     fn flush(&mut self) {
         if !self.run.is_empty() {
-            self.pieces.push(Element { hir: literal(&self.run), repeats: 1 });
+            self.elements.push(Element { hir: literal(&self.run), repeats: 1 });
             self.run.clear();
         }
     }
 }
 
-fn literal(text: &str) -> Hir {
-    Hir::literal(text.as_bytes())
+fn literal(string: &str) -> Hir {
+    Hir::literal(string.as_bytes())
 }

@@ -1,22 +1,22 @@
-//! The text of an expression and how far it is read.
+//! Cursor over the characters of an expression.
 
 use crate::model::matcher::error::{MatcherError, SyntaxError};
 
-/// A place in an expression.
+/// Position in an expression.
 #[derive(Clone)]
 pub(super) struct Input<'a> {
-    text: &'a str,
+    pattern: &'a str,
     pos: usize,
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, pos: 0 }
+    pub(super) fn new(pattern: &'a str) -> Self {
+        Self { pattern, pos: 0 }
     }
 
-    /// What is not yet read.
+    /// Returns the unread part.
     pub(super) fn rest(&self) -> &'a str {
-        self.text.get(self.pos..).unwrap_or_default()
+        self.pattern.get(self.pos..).unwrap_or_default()
     }
 
     pub(super) fn peek(&self) -> Option<char> {
@@ -29,33 +29,33 @@ impl<'a> Input<'a> {
         Some(c)
     }
 
-    /// Passes over `bytes` bytes, which end between two characters.
+    /// Skips `bytes` bytes, which end at a character boundary.
     pub(super) fn skip(&mut self, bytes: usize) {
         self.pos += bytes;
     }
 
-    /// Passes over `token` if it comes next.
+    /// Skips `token` if it is next. Returns `true` if it was.
     pub(super) fn eat(&mut self, token: &str) -> bool {
-        let found = self.rest().starts_with(token);
-        if found {
+        let is_next = self.rest().starts_with(token);
+        if is_next {
             self.pos += token.len();
         }
-        found
+        is_next
     }
 
-    /// A decimal number without leading zeros; one that is too large becomes [`u32::MAX`].
+    /// Reads a decimal number without leading zeros; saturates at [`u32::MAX`].
     pub(super) fn number(&mut self) -> Option<u32> {
         let rest = self.rest();
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let text = &rest[..digits];
-        if digits == 0 || (digits > 1 && text.starts_with('0')) {
+        let number = &rest[..digits];
+        if digits == 0 || (digits > 1 && number.starts_with('0')) {
             return None;
         }
         self.pos += digits;
-        Some(text.parse().unwrap_or(u32::MAX))
+        Some(number.parse().unwrap_or(u32::MAX))
     }
 
-    /// An error at this place.
+    /// Returns an error at this position.
     pub(super) fn error(&self, reason: SyntaxError) -> MatcherError {
         MatcherError::Syntax { offset: self.pos, reason }
     }

@@ -1,20 +1,21 @@
-//! What an expression may cost, so that a hostile one is refused before it is paid for.
+//! Limits on the cost of an expression, checked before the cost arises.
 //!
-//! Alternations of thousands of literal values, as dashboards make them, stay far below.
+//! Alternations of thousands of literals, as dashboards create them, stay far below.
 
 use crate::model::matcher::error::MatcherError;
 
-/// Length of an expression, in bytes.
+/// Maximum length of an expression, bytes.
 pub(in crate::model::matcher) const MAX_PATTERN: usize = 1 << 20;
-/// Groups within groups.
+/// Maximum nesting of groups.
 pub(in crate::model::matcher) const MAX_DEPTH: usize = 250;
-/// The largest count of a repetition, and the largest product of nested counts; RE2's own limit.
+/// Maximum count of a repetition, and maximum product of nested counts; the limit of RE2.
 pub(super) const MAX_REPEAT: u32 = 1000;
-/// Elements of an expression; a run of literal text is one.
+/// Maximum number of elements; a run of literal characters is one.
 const MAX_NODES: usize = 100_000;
-/// Ranges of all character classes together. `\pL` has about 660.
+/// Maximum number of ranges in all character classes. `\pL` has about 660.
 const MAX_RANGES: usize = 65_536;
-/// Characters whose other cases are looked up for `(?i)`. All of Unicode's cased characters lie among 125,000.
+/// Maximum number of characters to case-fold for `(?i)`. All cased characters of Unicode are among
+/// the first 125,000.
 const MAX_FOLDS: usize = 4_000_000;
 
 pub(super) fn check_length(pattern: &str) -> Result<(), MatcherError> {
@@ -24,7 +25,7 @@ pub(super) fn check_length(pattern: &str) -> Result<(), MatcherError> {
     Ok(())
 }
 
-/// What an expression has cost so far.
+/// Accumulated cost of an expression.
 #[derive(Default)]
 pub(super) struct Budget {
     nodes: usize,

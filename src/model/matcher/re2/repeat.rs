@@ -6,16 +6,16 @@ use super::limits::MAX_REPEAT;
 use crate::model::matcher::error::{MatcherError, SyntaxError};
 use regex_syntax::hir::{Hir, HirKind, Repetition};
 
-/// How often something is repeated.
+/// Bounds of a repetition.
 pub(super) struct RepeatCount {
     min: u32,
     max: Option<u32>,
-    /// Whether it was written with braces: only such counts multiply.
+    /// Whether the operator has braces: only such counts multiply.
     braces: bool,
 }
 
 impl RepeatCount {
-    /// Reads an operator; `None`, with nothing read, for a `{` that is literal text.
+    /// Reads an operator. Returns `None`, and reads nothing, at a literal `{`.
     pub(super) fn read(input: &mut Input<'_>) -> Result<Option<Self>, MatcherError> {
         let start = input.clone();
         let (min, max) = match input.bump() {
@@ -36,30 +36,33 @@ impl RepeatCount {
         Ok(Some(Self { min, max, braces: false }))
     }
 
-    /// The element repeated; `None` where the counts within each other come to more than [`MAX_REPEAT`].
-    pub(super) fn repeat(&self, piece: Element) -> Option<Element> {
+    /// Repeats the element. Returns `None` if the product of nested counts exceeds [`MAX_REPEAT`].
+    pub(super) fn repeat(&self, element: Element) -> Option<Element> {
         let repeats = match (self.braces, self.max) {
-            (false, _) => piece.repeats,
-            // What is repeated no times costs nothing.
+            (false, _) => element.repeats,
+            // Zero repetitions cost nothing.
             (true, Some(0)) => 1,
-            (true, max) => max.unwrap_or(self.min).max(1).saturating_mul(piece.repeats),
+            (true, max) => max.unwrap_or(self.min).max(1).saturating_mul(element.repeats),
         };
         if repeats > MAX_REPEAT {
             return None;
         }
-        let hir = match (piece.hir.kind(), self.min, self.max) {
-            // The printer of `regex-syntax` would write `(a+)?` as the lazy `a+?`, which is another language.
-            (HirKind::Repetition(inner), 0, Some(1)) if inner.min == 0 => piece.hir,
-            (HirKind::Repetition(_), 0, Some(1)) => Hir::alternation(vec![piece.hir, Hir::empty()]),
+        let hir = match (element.hir.kind(), self.min, self.max) {
+            // The printer of `regex-syntax` would print `(a+)?` as the lazy `a+?`, which matches
+            // other values.
+            (HirKind::Repetition(inner), 0, Some(1)) if inner.min == 0 => element.hir,
+            (HirKind::Repetition(_), 0, Some(1)) => {
+                Hir::alternation(vec![element.hir, Hir::empty()])
+            }
             (_, min, max) => {
-                Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(piece.hir) })
+                Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(element.hir) })
             }
         };
         Some(Element { hir, repeats })
     }
 }
 
-/// Numbers have no leading zeros; what does not look like this is no operator.
+/// Reads `{n}`, `{n,}` or `{n,m}`; numbers have no leading zeros. Anything else is not an operator.
 fn read_braces(input: &mut Input<'_>) -> Option<(u32, Option<u32>)> {
     let min = input.number()?;
     let max = if !input.eat(",") {
