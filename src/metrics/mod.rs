@@ -1,7 +1,14 @@
-//! narthex's own metrics: the primitives that every layer counts with, and their text.
+//! Metrics of narthex itself: primitives and text encoding.
 //!
-//! Thin on purpose: a name, a help text and a number. Which metrics exist is said where they are counted; nothing here
-//! knows the domain. Names are Prometheus's own wherever it has one.
+//! This module does not know the domain: each component registers its own metrics, under
+//! Prometheus's names where they exist.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`process`] | process metrics from `/proc` |
+//! | [`quantiles`] | quantiles of durations |
+//! | [`registry`] | registry of all metrics |
+//! | [`text`] | exposition formats |
 
 pub mod process;
 pub mod quantiles;

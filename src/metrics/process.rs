@@ -1,6 +1,6 @@
-//! Metrics of the process itself, under the names that Prometheus's client libraries give them, read from `/proc`.
+//! Process metrics from `/proc`, named as in Prometheus's client libraries.
 //!
-//! On a system without `/proc` they are simply absent.
+//! They are absent on systems without `/proc`.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -10,10 +10,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::fs;
 
-/// Clock ticks per second in `/proc/self/stat`: `USER_HZ`, which is 100 on every Linux that Rust runs on.
+/// Clock ticks per second in `/proc/self/stat`: `USER_HZ`, which is 100 on every Linux platform
+/// that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Reads the metrics anew whenever they are asked for.
+/// Collector that reads the metrics at each scrape.
 #[derive(Debug)]
 pub struct ProcessCollector;
 
@@ -49,7 +50,7 @@ impl Collector for ProcessCollector {
             )?;
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            // The directory's own descriptor is open while it is read.
+            // Listing the directory opens one descriptor itself.
             let open = open.count().saturating_sub(1);
             gauge(
                 &mut encoder,
@@ -83,7 +84,7 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: f64
     ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
 }
 
-/// What of `/proc/self/stat` is wanted; times in seconds, `start` since boot.
+/// Fields of `/proc/self/stat`. Times are in seconds, `start` is relative to boot.
 #[derive(Debug, PartialEq)]
 struct ProcStat {
     cpu: f64,
@@ -93,11 +94,12 @@ struct ProcStat {
 }
 
 impl ProcStat {
-    /// Source: proc_pid_stat(5). The second field, the command, may hold blanks and parentheses; the rest does not.
+    /// Parses the line. Source: proc_pid_stat(5). Only the second field, the command, may contain
+    /// blanks and parentheses.
     fn parse(line: &str) -> Option<Self> {
         let (_, after_command) = line.rsplit_once(')')?;
         let fields: Vec<&str> = after_command.split_ascii_whitespace().collect();
-        // Field 3 of the manual is the first after the command.
+        // Fields are numbered as in the manual; the first one after the command is 3.
         let number = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
         Some(Self {
             cpu: (number(14)? + number(15)?) / TICKS_PER_SECOND,
@@ -108,13 +110,13 @@ impl ProcStat {
     }
 }
 
-/// When the machine started, in seconds since the Unix epoch.
+/// Boot time, seconds since the Unix epoch.
 fn boot_time() -> Option<f64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
-/// Resident memory; `/proc/self/stat` has it in pages, whose size differs between machines.
+/// Resident memory, bytes. `/proc/self/stat` has it in pages, whose size depends on the machine.
 fn resident_bytes() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -137,8 +139,9 @@ mod tests {
     use super::ProcStat;
 
     #[test]
-    fn a_command_with_blanks_and_parentheses_does_not_shift_the_fields() {
-        let line = "42 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 250 150 0 0 20 0 7 0 12345 4096000 100 18446744073709551615";
+    fn command_with_blanks_does_not_shift_fields() {
+        let line = "42 (a) b) c) S 1 2 3 4 5 6 7 8 9 10 250 150 0 0 20 0 7 0 12345 4096000 100 \
+                    18446744073709551615";
         let stat = ProcStat { cpu: 4.0, threads: 7.0, start: 123.45, virtual_bytes: 4_096_000.0 };
         assert_eq!(ProcStat::parse(line), Some(stat));
         assert_eq!(ProcStat::parse("42 (a) S 1"), None);

@@ -14,11 +14,11 @@ const PARTS: usize = 5;
 const MIN_BITS: u32 = 10;
 /// Longer durations share the last bucket: 2^41 ns, 37 minutes.
 const MAX_BITS: u32 = 41;
-/// Buckets of a power of two, as bits.
+/// Number of buckets per power of two, as bits.
 const SUB_BITS: u32 = 4;
 const BUCKETS: usize = ((MAX_BITS - MIN_BITS) as usize) << SUB_BITS;
 
-/// Counts durations and returns their quantiles.
+/// Sliding-window quantiles of durations.
 #[derive(Debug)]
 pub struct DurationQuantiles {
     window: Mutex<Window>,
@@ -34,7 +34,7 @@ struct Window {
 }
 
 impl DurationQuantiles {
-    /// A window without observations, which begins at `now`.
+    /// Returns a window without observations that starts at `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         let counts = vec![[0; BUCKETS]; PARTS].into_boxed_slice();
@@ -62,11 +62,11 @@ impl DurationQuantiles {
         drop(window);
         let all: u64 = totals.iter().sum();
         ranks.map(|rank| {
-            let wanted = ((rank * all as f64).ceil() as u64).max(1);
+            let target = ((rank * all as f64).ceil() as u64).max(1);
             let mut below = 0;
             let bucket = totals.iter().position(|count| {
                 below += count;
-                below >= wanted
+                below >= target
             });
             bucket.map_or(f64::NAN, middle_of)
         })
@@ -84,7 +84,7 @@ impl Window {
             self.counts[self.current].fill(0);
             self.end += PART;
         }
-        // All parts are over, however long ago.
+        // All parts have ended, possibly long ago.
         self.end = self.end.max(now + PART);
     }
 }
@@ -111,8 +111,8 @@ mod tests {
     use super::{DurationQuantiles, PART};
     use std::time::{Duration, Instant};
 
-    fn is_near(found: f64, expected: f64) -> bool {
-        (found - expected).abs() <= expected * 0.04
+    fn is_near(quantile: f64, expected: f64) -> bool {
+        (quantile - expected).abs() <= expected * 0.04
     }
 
     #[test]
@@ -121,10 +121,13 @@ mod tests {
         let quantiles = DurationQuantiles::new(now);
         assert!(quantiles.quantiles([0.5], now)[0].is_nan());
         (1..=1000).for_each(|millis| quantiles.observe(Duration::from_millis(millis), now));
-        let found = quantiles.quantiles([0.5, 0.9, 0.99], now);
+        let quantile = quantiles.quantiles([0.5, 0.9, 0.99], now);
         assert!(
-            found.iter().zip([0.5, 0.9, 0.99]).all(|(found, expected)| is_near(*found, expected)),
-            "{found:?}"
+            quantile
+                .iter()
+                .zip([0.5, 0.9, 0.99])
+                .all(|(quantile, expected)| is_near(*quantile, expected)),
+            "{quantile:?}"
         );
     }
 
@@ -140,16 +143,16 @@ mod tests {
 
     #[test]
     fn old_durations_leave_the_window() {
-        let begin = Instant::now();
-        let quantiles = DurationQuantiles::new(begin);
-        quantiles.observe(Duration::from_secs(1), begin);
-        let later = begin + 4 * PART;
+        let start = Instant::now();
+        let quantiles = DurationQuantiles::new(start);
+        quantiles.observe(Duration::from_secs(1), start);
+        let later = start + 4 * PART;
         quantiles.observe(Duration::from_secs(3), later);
         let both = quantiles.quantiles([0.1, 1.0], later);
         assert!(is_near(both[0], 1.0) && is_near(both[1], 3.0), "{both:?}");
-        assert!(is_near(quantiles.quantiles([0.1], begin + 5 * PART)[0], 3.0));
-        assert!(quantiles.quantiles([0.1], begin + 100 * PART)[0].is_nan());
-        quantiles.observe(Duration::from_secs(2), begin + 100 * PART);
-        assert!(is_near(quantiles.quantiles([0.5], begin + 104 * PART)[0], 2.0));
+        assert!(is_near(quantiles.quantiles([0.1], start + 5 * PART)[0], 3.0));
+        assert!(quantiles.quantiles([0.1], start + 100 * PART)[0].is_nan());
+        quantiles.observe(Duration::from_secs(2), start + 100 * PART);
+        assert!(is_near(quantiles.quantiles([0.5], start + 104 * PART)[0], 2.0));
     }
 }

@@ -1,7 +1,7 @@
-//! The registry: all metrics of one process, each under its full name.
+//! Registry of all metrics of the process.
 //!
-//! Metrics are registered once, at the start, and counted without a lock afterwards. A `Registry` is not shared while it
-//! grows; whoever serves `/metrics` owns it when it is complete.
+//! Metrics are registered once at startup and updated without a lock. A [`Registry`] is shared only
+//! when it is complete; the `/metrics` endpoint owns it.
 
 use crate::metrics::text::{ExpositionFormat, to_classic};
 use prometheus_client::collector::Collector;
@@ -14,43 +14,44 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::fmt::Write;
 
-/// Counts up; shared by cloning.
+/// Counter of events; clones share the value.
 pub type Counter = prometheus_client::metrics::counter::Counter;
-/// A whole number that goes up and down; shared by cloning.
+/// Integer gauge; clones share the value.
 pub type Gauge = prometheus_client::metrics::gauge::Gauge;
-/// Observations in fixed buckets; shared by cloning.
+/// Histogram with fixed buckets; clones share the state.
 pub type Histogram = prometheus_client::metrics::histogram::Histogram;
 
-/// Every metric of the process.
+/// All metrics of the process.
 #[derive(Debug, Default)]
 pub struct Registry {
     inner: prometheus_client::registry::Registry,
-    /// The library that encodes `inner` does not know this type.
+    /// Separate because the library that encodes `inner` does not support this type.
     summaries: Vec<FnSummary>,
 }
 
 impl Registry {
-    /// A registry without metrics.
+    /// Returns a registry without metrics.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A counter under its full name, which ends in `_total`.
+    /// Registers a counter. `name` ends in `_total`.
     pub fn counter(&mut self, name: &str, help: &str) -> Counter {
         let counter = Counter::default();
         self.inner.register(family_name(name), help_text(help), counter.clone());
         counter
     }
 
-    /// A gauge under its full name.
+    /// Registers a gauge.
     pub fn gauge(&mut self, name: &str, help: &str) -> Gauge {
         let gauge = Gauge::default();
         self.inner.register(name, help_text(help), gauge.clone());
         gauge
     }
 
-    /// Metrics of one name that differ in their labels: counters (the name ends in `_total`), gauges or histograms.
+    /// Registers a family of counters (the name ends in `_total`), gauges or histograms with
+    /// labels.
     pub fn family<S, M, C>(
         &mut self,
         name: &str,
@@ -71,7 +72,7 @@ impl Registry {
         family
     }
 
-    /// A counter whose value is asked for when it is read; the name ends in `_total`.
+    /// Registers a counter whose value is computed at each scrape. `name` ends in `_total`.
     pub fn counter_fn(
         &mut self,
         name: &str,
@@ -81,13 +82,13 @@ impl Registry {
         self.register_fn(family_name(name), help, MetricType::Counter, Box::new(value));
     }
 
-    /// A counter for each of several sets of labels.
+    /// Registers a counter with several label sets, whose values are computed at each scrape.
     pub fn counter_family_fn(&mut self, name: &str, help: &str, counters: Vec<LabeledFn>) {
         let (name, help) = (family_name(name).to_owned(), format!("{}.", help_text(help)));
         self.register_collector(FnCounterFamily { name, help, counters });
     }
 
-    /// A gauge whose value is asked for when it is read.
+    /// Registers a gauge whose value is computed at each scrape.
     pub fn gauge_fn(
         &mut self,
         name: &str,
@@ -97,7 +98,7 @@ impl Registry {
         self.register_fn(name, help, MetricType::Gauge, Box::new(value));
     }
 
-    /// A histogram whose state is asked for when it is read.
+    /// Registers a histogram whose state is computed at each scrape.
     pub fn histogram_fn(
         &mut self,
         name: &str,
@@ -112,7 +113,7 @@ impl Registry {
         });
     }
 
-    /// Registers a summary whose state is read when the metrics are.
+    /// Registers a summary whose state is computed at each scrape.
     pub fn summary_fn(
         &mut self,
         name: &str,
@@ -123,28 +124,28 @@ impl Registry {
         self.summaries.push(FnSummary { name: name.to_owned(), help, state: Box::new(state) });
     }
 
-    /// A gauge that is always 1 and says something by its labels.
+    /// Registers a gauge that is always 1 and has information in its labels.
     pub fn info(&mut self, name: &str, help: &str, labels: &[(&'static str, String)]) {
         let family = Family::<Vec<(&'static str, String)>, Gauge>::default();
         family.get_or_create(&labels.to_vec()).set(1);
         self.inner.register(name, help_text(help), family);
     }
 
-    /// Takes a collector that encodes its metrics itself.
+    /// Registers a collector that encodes its own metrics.
     pub fn register_collector(&mut self, collector: impl Collector) {
         self.inner.register_collector(Box::new(collector));
     }
 
-    /// All metrics as text.
+    /// Encodes all metrics.
     #[must_use]
     pub fn encode(&self, format: ExpositionFormat) -> String {
         let mut text = String::with_capacity(16 << 10);
-        // Writing to a string can't fail; a collector that does leaves its own metrics out.
+        // Writing to a string cannot fail. A collector that fails leaves out its own metrics.
         let encoded = encode_registry(&mut text, &self.inner)
             .and_then(|()| self.summaries.iter().try_for_each(|summary| summary.encode(&mut text)))
             .and_then(|()| encode_eof(&mut text));
         if let Err(error) = encoded {
-            tracing::warn!(%error, "a metric could not be encoded");
+            tracing::warn!(%error, "cannot encode metrics");
         }
         match format {
             ExpositionFormat::OpenMetrics => text,
@@ -158,16 +159,17 @@ impl Registry {
     }
 }
 
-/// The state of a histogram.
+/// State of a histogram at a scrape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistogramSnapshot {
-    /// All that was observed.
+    /// Sum of all observations.
     pub sum: f64,
-    /// Upper bounds, rising, the last infinite, and how many were in each bucket alone.
+    /// Upper bounds, ascending and ending with +Inf, and the number of observations in each bucket
+    /// (not cumulative).
     pub buckets: Vec<(f64, u64)>,
 }
 
-/// A histogram that is a function.
+/// Histogram that calls a function at each scrape.
 struct FnHistogram {
     name: String,
     help: String,
@@ -176,7 +178,7 @@ struct FnHistogram {
 
 impl fmt::Debug for FnHistogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HistogramFunction").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("FnHistogram").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -190,7 +192,7 @@ impl Collector for FnHistogram {
     }
 }
 
-/// The state of a summary.
+/// State of a summary at a scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SummarySnapshot {
     /// Sum of all observations.
@@ -201,7 +203,7 @@ pub struct SummarySnapshot {
     pub quantiles: Vec<(f64, f64)>,
 }
 
-/// A summary that is a function.
+/// Summary that calls a function at each scrape.
 struct FnSummary {
     name: String,
     help: String,
@@ -215,7 +217,7 @@ impl fmt::Debug for FnSummary {
 }
 
 impl FnSummary {
-    /// Writes the family; it is the same in both formats.
+    /// Encodes the family, which is the same in both formats.
     fn encode(&self, text: &mut String) -> fmt::Result {
         let Self { name, help, state } = self;
         let SummarySnapshot { sum, count, quantiles } = state();
@@ -227,15 +229,15 @@ impl FnSummary {
     }
 }
 
-/// A value with its labels.
+/// Function for the value of one label set.
 pub struct LabeledFn {
-    /// Names and values.
+    /// Label names and values.
     pub labels: &'static [(&'static str, &'static str)],
-    /// Asked for whenever the metric is read.
+    /// Returns the value; called at each scrape.
     pub value: Box<dyn Fn() -> f64 + Send + Sync>,
 }
 
-/// Counters of one name that are functions.
+/// Counters of one name that call functions at each scrape.
 struct FnCounterFamily {
     name: String,
     help: String,
@@ -244,7 +246,7 @@ struct FnCounterFamily {
 
 impl fmt::Debug for FnCounterFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CounterFamily").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("FnCounterFamily").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -258,20 +260,20 @@ impl Collector for FnCounterFamily {
     }
 }
 
-/// Asked for the value whenever the metric is read.
+/// Function that is called at each scrape.
 type ValueFn = Box<dyn Fn() -> f64 + Send + Sync>;
 
-/// The encoder puts `_total` behind the name of a counter by itself.
+/// Returns the name without `_total`, which the encoder appends.
 fn family_name(name: &str) -> &str {
     name.strip_suffix("_total").unwrap_or(name)
 }
 
-/// The encoder puts a full stop behind the help text by itself.
+/// Returns the help text without its full stop, which the encoder appends.
 fn help_text(help: &str) -> &str {
     help.strip_suffix('.').unwrap_or(help)
 }
 
-/// A metric that is a function.
+/// Counter or gauge that calls a function at each scrape.
 struct FnMetric {
     name: String,
     help: String,
@@ -281,7 +283,7 @@ struct FnMetric {
 
 impl fmt::Debug for FnMetric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Function").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("FnMetric").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -301,7 +303,7 @@ mod tests {
     use crate::metrics::text::ExpositionFormat;
 
     #[test]
-    fn metrics_appear_under_their_full_names_in_both_formats() {
+    fn metrics_are_encoded_in_both_formats() {
         let mut registry = Registry::new();
         registry.counter("a_things_total", "Things.").inc_by(3);
         registry.gauge("b_now", "Now.").set(-2);

@@ -1,18 +1,19 @@
-//! The two text formats in which metrics are served, and which of them a client wants.
+//! Exposition formats of the metrics, and their negotiation.
 
 use std::fmt::Write as _;
 
-/// A text format for metrics.
+/// Text format of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpositionFormat {
-    /// OpenMetrics 1.0.0.
+    /// OpenMetrics 1.0.0, served as `application/openmetrics-text`.
     OpenMetrics,
-    /// Prometheus's text format 0.0.4.
+    /// Prometheus's text format 0.0.4, served as `text/plain`.
     Classic,
 }
 
 impl ExpositionFormat {
-    /// What an `Accept` header asks for; the classic format unless OpenMetrics is named.
+    /// Returns the format for an `Accept` header: OpenMetrics if it is named, else the classic
+    /// format.
     #[must_use]
     pub fn from_accept_header(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") {
@@ -22,7 +23,7 @@ impl ExpositionFormat {
         }
     }
 
-    /// The `Content-Type` of the format.
+    /// Returns the `Content-Type` of the format.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -32,10 +33,10 @@ impl ExpositionFormat {
     }
 }
 
-/// Rewrites OpenMetrics text as the classic format: there the comments of a counter name it with its `_total`, and
-/// units and the end mark are unknown.
+/// Converts OpenMetrics to the classic format, in which the comments of a counter include `_total`
+/// and there are no units and no end mark.
 ///
-/// Relies on the order in which the encoder writes a family's comments: help, type, unit.
+/// Requires the order in which the encoder writes the comments of a family: help, type, unit.
 pub(crate) fn to_classic(open_metrics: &str) -> String {
     let mut out = String::with_capacity(open_metrics.len());
     let mut lines = open_metrics.lines().peekable();
@@ -54,7 +55,7 @@ pub(crate) fn to_classic(open_metrics: &str) -> String {
     out
 }
 
-/// The name in `# TYPE name counter`.
+/// Returns the name in `# TYPE name counter`.
 fn counter_of_type_line(line: &str) -> Option<&str> {
     line.strip_prefix("# TYPE ")?.strip_suffix(" counter")
 }

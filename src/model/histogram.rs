@@ -1,111 +1,118 @@
-//! Native histograms as plain values: integer and float, with exponential or custom buckets.
+//! Native histograms, integer and float, with exponential or custom buckets.
 //!
-//! A histogram's buckets are a sparse list: *spans* say which bucket indices are present, the bucket lists hold one count
-//! for each index of the spans, in order. Source: `model/histogram` of Prometheus.
+//! The buckets are sparse: *spans* define the indices of the present buckets, and the bucket lists
+//! hold one value per index, in order. The types hold unvalidated input; [`Histogram::validate`]
+//! checks it. Source: `model/histogram` of Prometheus.
 //!
-//! Invariant: none; these are values as they were read. Whoever takes them in validates them.
+//! | module | content |
+//! |---|---|
+//! | [`buckets`] | iteration over buckets with index and count |
+//! | [`equivalence`] | equality independent of the bucket layout |
+//! | [`reduce`] | reduction to a lower schema |
+//! | [`validate`] | checks before storage |
 
 pub mod buckets;
 pub mod equivalence;
 pub mod reduce;
 pub mod validate;
 
-/// The schema of histograms with custom buckets.
+/// Schema of histograms with custom buckets.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
 
-/// What is known about a counter reset between the histogram before and this one.
+/// Knowledge about a counter reset between the previous histogram and this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CounterResetHint {
-    /// Nothing is known.
+    /// It is unknown whether a reset occurred.
     #[default]
     Unknown,
-    /// There was a reset.
+    /// A reset occurred before this histogram.
     Reset,
-    /// There was none.
+    /// No reset occurred before this histogram.
     NotReset,
-    /// A gauge histogram, which knows no resets.
+    /// This is a gauge histogram, for which resets have no meaning.
     Gauge,
 }
 
 impl CounterResetHint {
-    /// The hint that Prometheus writes as `byte`, or `None` where there is no such hint.
+    /// Returns the hint of Prometheus's encoding `byte`, or `None` if the byte is invalid.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
         [Self::Unknown, Self::Reset, Self::NotReset, Self::Gauge].get(usize::from(byte)).copied()
     }
 
-    /// The byte that Prometheus writes for the hint.
+    /// Returns the byte of Prometheus's encoding.
     #[must_use]
     pub fn as_byte(self) -> u8 {
         self as u8
     }
 }
 
-/// A run of buckets that follow one another.
+/// Run of consecutive buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// For the first span the index of its first bucket, for the others the gap to the end of the one before.
+    /// Index of the first bucket for the first span, else the gap after the previous span.
     pub offset: i32,
-    /// How many buckets the run has.
+    /// Number of buckets in the run.
     pub length: u32,
 }
 
-/// A histogram whose counts are whole numbers.
+/// Native histogram with integer counts.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Histogram {
-    /// What is known about a counter reset before it.
+    /// Hint about a counter reset before this histogram.
     pub reset_hint: CounterResetHint,
-    /// The resolution: bucket bounds grow by 2^(2^-schema); [`CUSTOM_BUCKETS_SCHEMA`] for custom buckets.
+    /// Resolution: bucket bounds grow by 2^(2^-schema). [`CUSTOM_BUCKETS_SCHEMA`] for custom
+    /// buckets.
     pub schema: i32,
     /// Half the width of the zero bucket.
     pub zero_threshold: f64,
-    /// Observations in the zero bucket.
+    /// Number of observations in the zero bucket.
     pub zero_count: u64,
-    /// All observations.
+    /// Number of all observations.
     pub count: u64,
-    /// The sum of all observations; the stale marker stands here too.
+    /// Sum of all observations. A stale marker is stored here.
     pub sum: f64,
-    /// The positive buckets that are present.
+    /// Indices of the present positive buckets.
     pub positive_spans: Vec<Span>,
-    /// The negative buckets that are present.
+    /// Indices of the present negative buckets.
     pub negative_spans: Vec<Span>,
-    /// The first count, then each one's difference to the one before.
+    /// First count, then the difference of each count to the previous one.
     pub positive_buckets: Vec<i64>,
-    /// As `positive_buckets`.
+    /// Values of the negative buckets, encoded as in `positive_buckets`.
     pub negative_buckets: Vec<i64>,
-    /// The upper bounds of custom buckets, the infinite one left out; empty for other schemas.
+    /// Upper bounds of custom buckets, without +Inf. Empty for other schemas.
     pub custom_values: Vec<f64>,
 }
 
-/// A histogram whose counts are floats.
+/// Native histogram with float counts.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct FloatHistogram {
-    /// What is known about a counter reset before it.
+    /// Hint about a counter reset before this histogram.
     pub reset_hint: CounterResetHint,
     /// As [`Histogram::schema`].
     pub schema: i32,
     /// Half the width of the zero bucket.
     pub zero_threshold: f64,
-    /// Observations in the zero bucket.
+    /// Number of observations in the zero bucket.
     pub zero_count: f64,
-    /// All observations.
+    /// Number of all observations.
     pub count: f64,
-    /// The sum of all observations; the stale marker stands here too.
+    /// Sum of all observations. A stale marker is stored here.
     pub sum: f64,
-    /// The positive buckets that are present.
+    /// Indices of the present positive buckets.
     pub positive_spans: Vec<Span>,
-    /// The negative buckets that are present.
+    /// Indices of the present negative buckets.
     pub negative_spans: Vec<Span>,
-    /// One count (not a difference) for each bucket.
+    /// Absolute count of each bucket.
     pub positive_buckets: Vec<f64>,
-    /// As `positive_buckets`.
+    /// Values of the negative buckets, encoded as in `positive_buckets`.
     pub negative_buckets: Vec<f64>,
     /// As [`Histogram::custom_values`].
     pub custom_values: Vec<f64>,
 }
 
-/// Whether Prometheus 3 knows a schema: exponential ones from -9 to 52, of which those over 8 are read at a lower
-/// resolution, and the one of custom buckets.
+/// Returns `true` for the schemas of Prometheus 3: custom buckets and -9 to 52. Schemas above 8 are
+/// reduced when they are read.
 #[must_use]
 pub fn is_known_schema(schema: i32) -> bool {
     (-9..=52).contains(&schema) || schema == CUSTOM_BUCKETS_SCHEMA

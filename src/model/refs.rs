@@ -3,7 +3,7 @@
 //! | type | bits | identifies | stored in |
 //! |---|---|---|---|
 //! | [`SeriesRef`] | 64, counted from 1 | series of the head | WAL, `chunks_head/`, head index |
-//! | [`HeadChunkRef`] | 32 file number, 32 offset | m-mapped chunk in `chunks_head/` | memory only |
+//! | [`HeadChunkRef`] | 32 file number, 32 offset | m-mapped chunk | memory only |
 //! | [`BlockChunkRef`] | 32 segment number, 32 offset | chunk of a block | block index |
 //! | [`BlockSeriesRef`] | 32, in units of 16 bytes | series of a block | block index |
 //!

@@ -295,14 +295,16 @@ fn invalid_histogram_is_rejected_with_cause_and_rest_is_stored() {
     bench.accepted(&request(vec![first]), "a first histogram");
     type Change = fn(&mut Histogram);
     let invalid: [(&str, &str, Change); 8] = [
-        ("a wrong count", "the count is 8", |h| h.count_int = Some(8)),
+        ("a wrong count", "count is 8", |h| h.count_int = Some(8)),
         ("a negative bucket", "negative count", |h| h.positive_deltas = vec![-1, 5]),
-        ("more buckets than spans", "2 buckets, but there are 3", |h| h.positive_deltas.push(1)),
+        ("more buckets than spans", "2 buckets, but 3 counts", |h| h.positive_deltas.push(1)),
         ("a span that goes back", "negative offset", |h| h.positive_spans[1].offset = -1),
         ("schema -5", "schema -5", |h| h.schema = -5),
         ("schema 53", "schema 53", |h| h.schema = 53),
-        ("custom bounds of an exponential schema", "custom bounds", |h| h.custom_values = vec![1]),
-        ("custom bounds that do not rise", "custom bounds", |h| {
+        ("custom bounds of an exponential schema", "custom bucket bounds", |h| {
+            h.custom_values = vec![1]
+        }),
+        ("custom bounds that do not rise", "custom bucket bounds", |h| {
             (h.schema, h.zero_threshold, h.zero_count_int) = (-53, 0, None);
             h.custom_values = vec![2.0_f64.to_bits(), 1.0_f64.to_bits()];
         }),

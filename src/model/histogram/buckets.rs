@@ -1,28 +1,30 @@
-//! The buckets of a histogram one by one, each with its index and its count.
+//! Iterators over the buckets of a histogram, with index and absolute count.
 //!
-//! Indices are wider than the format's 32 bits, so that no spans, however they were made, wrap around.
+//! Indices are 64 bits wide, so arbitrary 32-bit spans cannot overflow them.
 
 use crate::model::histogram::{FloatHistogram, Histogram, Span};
 use std::slice::Iter;
 
-/// One bucket.
+/// Bucket with its absolute count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bucket<C> {
-    /// Which one: of the schema's buckets of this sign, or of the custom ones.
+    /// Index among the schema's buckets of this sign, or among the custom buckets.
     pub index: i64,
-    /// Its observations, those of other buckets not included.
+    /// Number of observations in this bucket only (not cumulative).
     pub count: C,
 }
 
-/// The indices that spans name, in order. A span can name four billion of them.
+/// Iterator over the bucket indices of spans. A span can have four billion of them.
 #[derive(Debug, Clone)]
 pub struct BucketIndices<'a> {
     spans: Iter<'a, Span>,
     next: i64,
-    left: u32,
+    remaining: u32,
 }
 
-/// Buckets of a [`Histogram`]. Counts of deltas that make no sense wrap around; [`Histogram::validate`] refuses those.
+/// Iterator over the buckets of a [`Histogram`].
+///
+/// Invalid deltas wrap around; [`Histogram::validate`] rejects them.
 #[derive(Debug, Clone)]
 pub struct IntBuckets<'a> {
     indices: BucketIndices<'a>,
@@ -30,7 +32,7 @@ pub struct IntBuckets<'a> {
     count: i64,
 }
 
-/// Buckets of a [`FloatHistogram`].
+/// Iterator over the buckets of a [`FloatHistogram`].
 #[derive(Debug, Clone)]
 pub struct FloatBuckets<'a> {
     indices: BucketIndices<'a>,
@@ -38,13 +40,14 @@ pub struct FloatBuckets<'a> {
 }
 
 impl Histogram {
-    /// The positive buckets, empty ones that spans name included; as many as both spans and counts have.
+    /// Iterates over the positive buckets, including empty ones. Ends at the shorter of spans and
+    /// counts.
     #[must_use]
     pub fn iter_positive(&self) -> IntBuckets<'_> {
         IntBuckets::new(&self.positive_spans, &self.positive_buckets)
     }
 
-    /// The negative buckets, in the same way.
+    /// Iterates over the negative buckets like [`Histogram::iter_positive`].
     #[must_use]
     pub fn iter_negative(&self) -> IntBuckets<'_> {
         IntBuckets::new(&self.negative_spans, &self.negative_buckets)
@@ -52,13 +55,13 @@ impl Histogram {
 }
 
 impl FloatHistogram {
-    /// As [`Histogram::iter_positive`].
+    /// Iterates over the positive buckets like [`Histogram::iter_positive`].
     #[must_use]
     pub fn iter_positive(&self) -> FloatBuckets<'_> {
         FloatBuckets::new(&self.positive_spans, &self.positive_buckets)
     }
 
-    /// As [`Histogram::iter_negative`].
+    /// Iterates over the negative buckets like [`Histogram::iter_positive`].
     #[must_use]
     pub fn iter_negative(&self) -> FloatBuckets<'_> {
         FloatBuckets::new(&self.negative_spans, &self.negative_buckets)
@@ -66,10 +69,10 @@ impl FloatHistogram {
 }
 
 impl<'a> BucketIndices<'a> {
-    /// The indices of `spans`.
+    /// Returns an iterator over the indices of `spans`.
     #[must_use]
     pub fn new(spans: &'a [Span]) -> Self {
-        Self { spans: spans.iter(), next: 0, left: 0 }
+        Self { spans: spans.iter(), next: 0, remaining: 0 }
     }
 }
 
@@ -77,12 +80,12 @@ impl Iterator for BucketIndices<'_> {
     type Item = i64;
 
     fn next(&mut self) -> Option<i64> {
-        while self.left == 0 {
+        while self.remaining == 0 {
             let span = self.spans.next()?;
             self.next += i64::from(span.offset);
-            self.left = span.length;
+            self.remaining = span.length;
         }
-        self.left -= 1;
+        self.remaining -= 1;
         let index = self.next;
         self.next += 1;
         Some(index)
@@ -129,23 +132,23 @@ mod tests {
     }
 
     #[test]
-    fn buckets_have_the_indices_of_their_spans() {
+    fn buckets_have_indices_of_spans() {
         let positive_spans = spans(&[(-3, 2), (0, 0), (1, 1), (2, 0), (3, 2)]);
         let integer = Histogram {
             positive_spans: positive_spans.clone(),
             positive_buckets: vec![1, 1, -2, 5, 0],
             ..Default::default()
         };
-        let found: Vec<_> =
+        let buckets: Vec<_> =
             integer.iter_positive().map(|bucket| (bucket.index, bucket.count)).collect();
-        assert_eq!(found, [(-3, 1), (-2, 2), (0, 0), (6, 5), (7, 5)]);
+        assert_eq!(buckets, [(-3, 1), (-2, 2), (0, 0), (6, 5), (7, 5)]);
         let float = FloatHistogram {
             negative_spans: positive_spans,
             negative_buckets: vec![0.5, 2.0],
             ..Default::default()
         };
-        let found: Vec<_> = float.iter_negative().collect();
-        assert_eq!(found, [Bucket { index: -3, count: 0.5 }, Bucket { index: -2, count: 2.0 }]);
+        let buckets: Vec<_> = float.iter_negative().collect();
+        assert_eq!(buckets, [Bucket { index: -3, count: 0.5 }, Bucket { index: -2, count: 2.0 }]);
         assert_eq!(float.iter_positive().count(), 0);
     }
 
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_without_spans_and_spans_without_counts_end_it() {
+    fn iteration_ends_at_shorter_of_spans_and_counts() {
         let more_counts =
             Histogram { positive_buckets: vec![i64::MAX, i64::MAX], ..Default::default() };
         assert_eq!(more_counts.iter_positive().count(), 0);

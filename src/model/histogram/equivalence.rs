@@ -1,13 +1,15 @@
-//! When two histograms say the same: the same counts in the same buckets, whatever empty buckets stand between.
+//! Equality of histograms independent of their bucket layout.
 //!
-//! A chunk whose histograms get new buckets writes the older ones with those buckets, empty; so what is stored can have
-//! other spans than what came. The reset hint follows from the histograms around it, so only gauges are told from others.
+//! Two histograms are equivalent if they have the same counts in the same buckets; empty buckets do
+//! not matter. A chunk adds empty buckets to older histograms when its layout grows, so a stored
+//! histogram can have other spans than the received one. The reset hint depends on adjacent
+//! histograms, so only gauge and counter histograms are distinguished.
 
 use crate::model::histogram::buckets::Bucket;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram};
 
 impl Histogram {
-    /// Whether both say the same.
+    /// Returns `true` if both are equal except for empty buckets and the reset hint.
     #[must_use]
     pub fn is_equivalent(&self, other: &Self) -> bool {
         let filled = |bucket: &Bucket<i64>| bucket.count != 0;
@@ -24,7 +26,7 @@ impl Histogram {
 }
 
 impl FloatHistogram {
-    /// Whether both say the same.
+    /// Returns `true` if both are equal except for empty buckets and the reset hint.
     #[must_use]
     pub fn is_equivalent(&self, other: &Self) -> bool {
         let filled = |bucket: &Bucket<f64>| bucket.count != 0.0;
@@ -50,12 +52,12 @@ impl FloatHistogram {
     }
 }
 
-/// Whether both are gauges or both are not.
+/// Returns `true` if both or none are gauge histograms.
 fn is_same_gauge_hint(a: CounterResetHint, b: CounterResetHint) -> bool {
     (a == CounterResetHint::Gauge) == (b == CounterResetHint::Gauge)
 }
 
-/// Zeros are the same: chunks do not keep the sign of these fields.
+/// Compares bits, but 0 equals -0: chunks do not preserve the sign of zero in these fields.
 fn eq_ignoring_zero_sign(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits() || a == b
 }
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_buckets_and_split_spans_make_no_difference() {
+    fn bucket_layout_does_not_affect_equivalence() {
         let mut wider = integer();
         wider.positive_spans = spans(&[(-1, 0), (1, 2), (0, 5), (9, 0)]);
         wider.positive_buckets = vec![0, 3, -3, 0, 1, 2, -3];
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_makes_a_difference() {
+    fn every_field_affects_equivalence() {
         let changes: [fn(&mut Histogram); 9] = [
             |histogram| histogram.schema = 1,
             |histogram| histogram.zero_threshold = 0.002,
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_the_same_by_kind_and_bits() {
+    fn values_are_compared_by_type_and_bits() {
         let nan = |bits| SampleValue::Float(f64::from_bits(bits));
         assert!(nan(0x7ff8_0000_0000_0001).is_equivalent(&nan(0x7ff8_0000_0000_0001)));
         assert!(!nan(0x7ff8_0000_0000_0001).is_equivalent(&nan(0x7ff8_0000_0000_0002)));
@@ -169,18 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn stale_markers_are_the_same_by_kind() {
+    fn stale_markers_are_compared_by_type() {
         let sum = f64::from_bits(STALE_NAN_BITS);
-        let bare = SampleValue::Histogram(Box::new(Histogram { sum, ..Default::default() }));
-        let full = SampleValue::Histogram(Box::new(Histogram { sum, ..integer() }));
+        let empty_stale = SampleValue::Histogram(Box::new(Histogram { sum, ..Default::default() }));
+        let full_stale = SampleValue::Histogram(Box::new(Histogram { sum, ..integer() }));
         let float =
             SampleValue::FloatHistogram(Box::new(FloatHistogram { sum, ..Default::default() }));
         assert!(
-            bare.is_equivalent(&full)
-                && !bare.is_equivalent(&float)
-                && !bare.is_equivalent(&SampleValue::Float(sum))
+            empty_stale.is_equivalent(&full_stale)
+                && !empty_stale.is_equivalent(&float)
+                && !empty_stale.is_equivalent(&SampleValue::Float(sum))
         );
         assert!(SampleValue::Float(sum).is_equivalent(&SampleValue::Float(sum)));
-        assert!(!full.is_equivalent(&SampleValue::Histogram(Box::new(integer()))));
+        assert!(!full_stale.is_equivalent(&SampleValue::Histogram(Box::new(integer()))));
     }
 }

@@ -1,7 +1,8 @@
-//! A histogram of a lower resolution out of one of a higher: its buckets merged.
+//! Reduction of a histogram to a lower resolution by merging buckets.
 //!
-//! Bucket `i` of schema `s` lies in bucket `((i - 1) >> (s - t)) + 1` of the lower schema `t`. Prometheus knows the
-//! schemas 9 to 52 and stores what has them at schema 8; schemas below -4 it knows too, but has no use for.
+//! Bucket `i` of schema `s` is part of bucket `((i - 1) >> (s - t)) + 1` of the lower schema `t`.
+//! Prometheus accepts schemas 9 to 52 and stores them with schema 8. It also accepts schemas below
+//! -4, but cannot use them.
 //!
 //! Source: `model/histogram` of Prometheus, `ReduceResolution`.
 
@@ -9,16 +10,16 @@ use crate::model::histogram::buckets::{FloatBuckets, IntBuckets};
 use crate::model::histogram::validate::{BucketSign, InvalidHistogram, check_spans};
 use crate::model::histogram::{FloatHistogram, Histogram, Span};
 
-/// The highest resolution that is stored.
+/// Highest schema that is stored.
 pub const HIGHEST_STORED_SCHEMA: i32 = 8;
-/// The highest that is known.
+/// Highest schema that is accepted.
 const HIGHEST_SCHEMA: i32 = 52;
 
 impl Histogram {
-    /// Merges buckets of schemas 9 to 52 to those of schema 8. Other histograms stay as they are.
+    /// Reduces schemas 9 to 52 to schema 8. Other histograms do not change.
     ///
     /// # Errors
-    /// Spans that are not those of its buckets; the histogram is as before.
+    /// [`InvalidHistogram`] if the spans do not match the buckets. The histogram is then unchanged.
     pub fn limit_resolution(&mut self) -> Result<(), InvalidHistogram> {
         let Some(reduction) = Reduction::to_stored(self.schema) else { return Ok(()) };
         let positive = reduction.reduce_int_buckets(
@@ -39,10 +40,10 @@ impl Histogram {
 }
 
 impl FloatHistogram {
-    /// As [`Histogram::limit_resolution`].
+    /// Reduces the schema like [`Histogram::limit_resolution`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Histogram::limit_resolution`].
     pub fn limit_resolution(&mut self) -> Result<(), InvalidHistogram> {
         let Some(reduction) = Reduction::to_stored(self.schema) else { return Ok(()) };
         let positive = reduction.reduce_float_buckets(
@@ -62,23 +63,23 @@ impl FloatHistogram {
     }
 }
 
-/// From one schema to a lower one.
+/// Reduction from one schema to a lower one.
 struct Reduction {
-    /// The difference of the two.
+    /// Difference between the schemas.
     shift: u32,
 }
 
-/// The buckets of one side.
+/// Merged buckets of one sign.
 #[derive(Default)]
 struct ReducedBuckets<C> {
     spans: Vec<Span>,
     buckets: Vec<C>,
-    /// The index of the last bucket.
+    /// Index of the last bucket.
     last: i64,
 }
 
 impl Reduction {
-    /// To schema 8, for schemas above it.
+    /// Returns the reduction to the highest stored schema, or `None` if `schema` needs none.
     fn to_stored(schema: i32) -> Option<Self> {
         let is_higher = (HIGHEST_STORED_SCHEMA + 1..=HIGHEST_SCHEMA).contains(&schema);
         is_higher.then(|| Self { shift: schema.abs_diff(HIGHEST_STORED_SCHEMA) })
@@ -102,7 +103,7 @@ impl Reduction {
                 None => reduced.buckets.push(bucket.count),
             }
         }
-        // Back to differences.
+        // Convert counts to deltas.
         let mut before = 0i64;
         for bucket in &mut reduced.buckets {
             let count = *bucket;
@@ -131,23 +132,24 @@ impl Reduction {
 }
 
 impl<C> ReducedBuckets<C> {
-    /// The bucket at `index`, which is not below the last one; `None` where it is a new one, to be pushed.
+    /// Returns the bucket at `index`, which is not below the last one. Returns `None` for a new
+    /// bucket, whose count the caller pushes.
     fn bucket_at(
         &mut self,
         index: i64,
         side: BucketSign,
     ) -> Result<Option<&mut C>, InvalidHistogram> {
-        let beyond = |_| InvalidHistogram::BucketIndex { side };
+        let out_of_range = |_| InvalidHistogram::BucketIndex { side };
         match self.spans.last_mut() {
             Some(_) if index == self.last => return Ok(self.buckets.last_mut()),
             Some(span) if index == self.last + 1 => span.length += 1,
             Some(_) => {
-                let offset = i32::try_from(index - self.last - 1).map_err(beyond)?;
+                let offset = i32::try_from(index - self.last - 1).map_err(out_of_range)?;
                 self.spans.push(Span { offset, length: 1 });
             }
-            None => {
-                self.spans.push(Span { offset: i32::try_from(index).map_err(beyond)?, length: 1 })
-            }
+            None => self
+                .spans
+                .push(Span { offset: i32::try_from(index).map_err(out_of_range)?, length: 1 }),
         }
         self.last = index;
         Ok(None)

@@ -1,4 +1,4 @@
-//! Merging buckets.
+//! Tests of the reduction to lower schemas.
 
 use crate::model::histogram::validate::{BucketSign, InvalidHistogram};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
@@ -10,14 +10,14 @@ fn spans(spans: &[(i32, u32)]) -> Vec<Span> {
 }
 
 #[test]
-fn neighbours_are_merged_two_by_two_from_the_schema_above() {
+fn schema_9_merges_pairs_of_buckets() {
     let mut histogram = Histogram {
         schema: 9,
         count: 19,
-        // Buckets 0 to 3 and 7: of schema 8 they are 0, 1, 1, 2 and 4.
+        // Buckets 0 to 3 and 7 become 0, 1, 1, 2 and 4 in schema 8.
         positive_spans: spans(&[(0, 4), (3, 1)]),
         positive_buckets: vec![1, 1, 1, 1, 1],
-        // Buckets -1 and 0 are 0 both.
+        // Buckets -1 and 0 both become 0.
         negative_spans: spans(&[(-1, 2)]),
         negative_buckets: vec![2, 0],
         ..Default::default()
@@ -36,7 +36,7 @@ fn neighbours_are_merged_two_by_two_from_the_schema_above() {
 }
 
 #[test]
-fn the_highest_schema_leaves_the_bucket_up_to_one_and_the_one_above() {
+fn highest_schema_reduces_to_two_buckets() {
     let mut histogram = FloatHistogram {
         schema: 52,
         count: 6.5,
@@ -50,7 +50,7 @@ fn the_highest_schema_leaves_the_bucket_up_to_one_and_the_one_above() {
 }
 
 #[test]
-fn other_schemas_stay_as_they_are() {
+fn other_schemas_are_unchanged() {
     for schema in [CUSTOM_BUCKETS_SCHEMA, -9, -5, -4, 0, 8, 53, i32::MAX, i32::MIN] {
         let before = Histogram {
             schema,
@@ -65,7 +65,7 @@ fn other_schemas_stay_as_they_are() {
 }
 
 #[test]
-fn spans_that_do_not_fit_are_an_error() {
+fn mismatched_spans_are_rejected() {
     let side = BucketSign::Positive;
     for (list, error) in [
         (spans(&[(0, 1), (-1, 1)]), InvalidHistogram::SpanOffset { side, number: 2, offset: -1 }),
@@ -108,7 +108,7 @@ fn sparse_counts() -> impl Strategy<Value = BTreeMap<i32, u32>> {
     prop::collection::btree_map(-2000..2000i32, 0..1000u32, 0..30)
 }
 
-fn of(schema: i32, counts: &BTreeMap<i32, u32>) -> Histogram {
+fn with_counts(schema: i32, counts: &BTreeMap<i32, u32>) -> Histogram {
     let mut histogram = Histogram { schema, ..Default::default() };
     let (mut next, mut before) = (0, 0);
     for (&index, &count) in counts {
@@ -125,14 +125,15 @@ fn of(schema: i32, counts: &BTreeMap<i32, u32>) -> Histogram {
 
 proptest! {
     #[test]
-    fn merged_buckets_have_what_their_parts_had(schema in 9..=52i32, counts in sparse_counts()) {
+    fn merged_buckets_have_the_sum_of_counts(schema in 9..=52i32, counts in sparse_counts()) {
         let mut expected = BTreeMap::<i64, i64>::new();
         for (&index, &count) in &counts {
-            // The bucket's upper bound is 2^(index / 2^schema); of schema 8 it is the next bound that is not lower.
+            // The upper bound is 2^(index / 2^schema). In schema 8, the next bound that is not
+            // lower applies.
             let ratio = f64::from(index) / f64::from(schema - 8).exp2();
             *expected.entry(ratio.ceil() as i64).or_default() += i64::from(count);
         }
-        let mut histogram = of(schema, &counts);
+        let mut histogram = with_counts(schema, &counts);
         let mut float = FloatHistogram {
             schema,
             positive_spans: histogram.positive_spans.clone(),
@@ -141,10 +142,12 @@ proptest! {
         };
         histogram.limit_resolution().unwrap();
         prop_assert!(histogram.validate().is_ok());
-        prop_assert!(histogram.iter_positive().map(|bucket| (bucket.index, bucket.count)).eq(expected.clone()));
+        let buckets = histogram.iter_positive().map(|bucket| (bucket.index, bucket.count));
+        prop_assert!(buckets.eq(expected.clone()));
         float.limit_resolution().unwrap();
         prop_assert!(float.validate().is_ok());
         prop_assert_eq!(&float.positive_spans, &histogram.positive_spans);
-        prop_assert!(float.iter_positive().map(|bucket| (bucket.index, bucket.count as i64)).eq(expected));
+        let buckets = float.iter_positive().map(|bucket| (bucket.index, bucket.count as i64));
+        prop_assert!(buckets.eq(expected));
     }
 }

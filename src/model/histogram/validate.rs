@@ -1,116 +1,122 @@
-//! What a histogram must be so that it can be stored: the rules of Prometheus, and bucket indices of 32 bits.
+//! Validation of histograms before storage: the rules of Prometheus, and bucket indices of 32 bits.
 //!
-//! Of integer histograms the counts of all buckets make up the count of all observations, but for observations that are
-//! not a number: they fall into no bucket, and the sum tells of them. Float counts are not compared, as they are rounded.
+//! In integer histograms, the bucket counts must add up to the count of observations. NaN
+//! observations are in no bucket, but then the sum is NaN. Float counts are rounded and not
+//! compared.
 //!
-//! Source: `model/histogram` of Prometheus, `Validate`. There counts that do not fit into 64 bits wrap around, here too.
+//! Source: `model/histogram` of Prometheus, `Validate`. Sums of counts wrap around at 64 bits, as
+//! there.
 
 use crate::model::histogram::buckets::{FloatBuckets, IntBuckets};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 use std::fmt;
 
-/// The exponential schemas that are stored.
+/// Exponential schemas that are stored.
 const STORED_SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
 
-/// Which buckets of a histogram.
+/// Sign of the buckets of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BucketSign {
-    /// Those of observations above zero, and custom ones.
+    /// Buckets of observations above zero, and custom buckets.
     Positive,
-    /// Those of observations below zero.
+    /// Buckets of observations below zero.
     Negative,
 }
 
-/// What is wrong with a histogram.
+/// Reason for the rejection of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum InvalidHistogram {
-    /// A schema that is not stored.
+    /// The schema cannot be stored.
     #[error("schema {0} is not known (exponential ones are -4 to 8, custom buckets have -53)")]
     Schema(i32),
-    /// A span goes backwards.
-    #[error("{side} span {number} has the negative offset {offset}")]
+    /// The offset of a span is negative.
+    #[error("{side} span {number} has negative offset {offset}")]
     SpanOffset {
-        /// Whose spans.
+        /// Sign of the buckets.
         side: BucketSign,
-        /// Which, counted from 1.
+        /// Number of the span, from 1.
         number: usize,
-        /// Its offset.
+        /// Offset of the span.
         offset: i32,
     },
-    /// The spans name another number of buckets than there are.
-    #[error("{side} spans name {named} buckets, but there are {present}")]
+    /// The spans and the counts have different numbers of buckets.
+    #[error("{side} spans have {named} buckets, but {present} counts are present")]
     BucketCountMismatch {
-        /// Whose spans.
+        /// Sign of the buckets.
         side: BucketSign,
-        /// The spans' number.
+        /// Number of buckets in the spans.
         named: u64,
-        /// The number of counts.
+        /// Number of counts.
         present: usize,
     },
-    /// A span goes beyond the indices that 32 bits can hold.
-    #[error("{side} spans go beyond the last bucket index")]
+    /// A bucket index exceeds 32 bits.
+    #[error("{side} spans exceed the highest bucket index")]
     BucketIndex {
-        /// Whose spans.
+        /// Sign of the buckets.
         side: BucketSign,
     },
-    /// A bucket has less than no observations.
-    #[error("{side} bucket {number} has the negative count {count}")]
+    /// A bucket has a negative count.
+    #[error("{side} bucket {number} has negative count {count}")]
     NegativeBucket {
-        /// Whose bucket.
+        /// Sign of the bucket.
         side: BucketSign,
-        /// Which of those that are present, counted from 1.
+        /// Number of the bucket among the present ones, from 1.
         number: usize,
-        /// What it has (as a float, so rounded).
+        /// Count of the bucket, rounded to a float.
         count: f64,
     },
-    /// The zero bucket has less than no observations.
-    #[error("the zero bucket has the negative count {0}")]
+    /// The zero bucket has a negative count.
+    #[error("zero bucket has negative count {0}")]
     NegativeZeroBucket(f64),
-    /// There are less than no observations.
-    #[error("the count {0} is negative")]
+    /// The count of observations is negative.
+    #[error("count {0} is negative")]
     NegativeCount(f64),
-    /// The buckets do not make up the count.
-    #[error("the buckets have {buckets} observations, but the count is {count}")]
+    /// The bucket counts do not add up to the count of observations.
+    #[error("buckets have {buckets} observations, but count is {count}")]
     CountMismatch {
-        /// All buckets together.
+        /// Sum of all bucket counts.
         buckets: u64,
-        /// The histogram's count.
+        /// Count of observations.
         count: u64,
     },
-    /// Custom bounds that are not finite numbers, each larger than the one before.
-    #[error("custom bounds are not finite numbers that rise")]
+    /// Custom bucket bounds are not finite or not in ascending order.
+    #[error("custom bucket bounds are not finite and ascending")]
     CustomBounds,
-    /// Buckets beyond the last custom bound.
-    #[error("spans reach to {reach} buckets, but {bounds} custom bounds make {}", bounds + 1)]
+    /// The spans have more buckets than the custom bounds define.
+    #[error(
+        "spans reach bucket {reach}, but {bounds} custom bucket bounds define {} buckets",
+        bounds + 1
+    )]
     TooFewCustomBounds {
-        /// The number of buckets up to the end of the last span.
+        /// Number of buckets up to the end of the last span.
         reach: u64,
-        /// The number of bounds.
+        /// Number of custom bucket bounds.
         bounds: usize,
     },
-    /// Custom buckets together with a zero bucket.
+    /// A histogram with custom buckets has a zero bucket.
     #[error("custom buckets with a zero bucket")]
     CustomZeroBucket,
-    /// Custom buckets together with negative ones.
+    /// A histogram with custom buckets has negative buckets.
     #[error("custom buckets with negative buckets")]
     CustomNegativeBuckets,
-    /// Custom bounds in an exponential schema.
-    #[error("custom bounds in exponential schema {0}")]
+    /// A histogram with an exponential schema has custom bucket bounds.
+    #[error("custom bucket bounds in exponential schema {0}")]
     ExponentialCustomBounds(i32),
 }
 
 impl Histogram {
-    /// Whether it can be stored as it is.
+    /// Checks that the histogram can be stored unchanged.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`InvalidHistogram`] with the first violated rule.
     pub fn validate(&self) -> Result<(), InvalidHistogram> {
         self.layout().validate()?;
         let negative = sum_bucket_counts(self.iter_negative(), BucketSign::Negative)?;
         let positive = sum_bucket_counts(self.iter_positive(), BucketSign::Positive)?;
         let buckets = negative.wrapping_add(positive).wrapping_add(self.zero_count);
-        let fits = if self.sum.is_nan() { buckets <= self.count } else { buckets == self.count };
-        if fits {
+        let is_consistent =
+            if self.sum.is_nan() { buckets <= self.count } else { buckets == self.count };
+        if is_consistent {
             Ok(())
         } else {
             Err(InvalidHistogram::CountMismatch { buckets, count: self.count })
@@ -135,10 +141,10 @@ impl Histogram {
 }
 
 impl FloatHistogram {
-    /// Whether it can be stored as it is.
+    /// Checks that the histogram can be stored unchanged.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// [`InvalidHistogram`] with the first violated rule.
     pub fn validate(&self) -> Result<(), InvalidHistogram> {
         self.layout().validate()?;
         if self.zero_count < 0.0 {
@@ -168,7 +174,7 @@ impl FloatHistogram {
     }
 }
 
-/// What a histogram is, but for its counts.
+/// Histogram without its counts.
 struct HistogramShape<'a> {
     schema: i32,
     has_zero_bucket: bool,
@@ -177,7 +183,7 @@ struct HistogramShape<'a> {
     custom_values: &'a [f64],
 }
 
-/// The buckets of one side, but for their counts.
+/// Buckets of one sign without their counts.
 struct BucketSpans<'a> {
     spans: &'a [Span],
     present: usize,
@@ -201,10 +207,10 @@ impl HistogramShape<'_> {
     }
 
     fn validate_custom(&self) -> Result<(), InvalidHistogram> {
-        let rises = self.custom_values.is_sorted_by(|before, after| before < after);
-        // Minus infinity may stand first: Prometheus lets it.
-        let ends_finite = self.custom_values.last().is_none_or(|last| *last < f64::INFINITY);
-        if !rises || !ends_finite {
+        let is_ascending = self.custom_values.is_sorted_by(|before, after| before < after);
+        // -Inf is allowed as the first bound, as in Prometheus.
+        let is_last_finite = self.custom_values.last().is_none_or(|last| *last < f64::INFINITY);
+        if !is_ascending || !is_last_finite {
             return Err(InvalidHistogram::CustomBounds);
         }
         if let Some(first) = self.positive.spans.first()
@@ -246,7 +252,7 @@ impl BucketSpans<'_> {
     }
 }
 
-/// Spans go forward, and name as many buckets as are present.
+/// Checks that offsets are not negative after the first span and that spans and counts match.
 pub(super) fn check_spans(
     spans: &[Span],
     present: usize,

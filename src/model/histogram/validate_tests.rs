@@ -1,4 +1,4 @@
-//! Which histograms can be stored.
+//! Tests of histogram validation.
 
 use super::{BucketSign, InvalidHistogram};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
@@ -61,7 +61,7 @@ fn float_with(change: impl FnOnce(&mut FloatHistogram)) -> Result<(), InvalidHis
     histogram.validate()
 }
 
-/// The same change to an integer histogram and to a float one with its buckets.
+/// Applies the change to an integer histogram and to a float histogram with the same buckets.
 fn custom_with(change: impl FnOnce(&mut Histogram)) -> Result<(), InvalidHistogram> {
     let mut histogram = custom();
     change(&mut histogram);
@@ -77,13 +77,13 @@ fn custom_with(change: impl FnOnce(&mut Histogram)) -> Result<(), InvalidHistogr
         custom_values: histogram.custom_values.clone(),
         ..Default::default()
     };
-    let judged = histogram.validate();
-    assert_eq!(float.validate(), judged);
-    judged
+    let result = histogram.validate();
+    assert_eq!(float.validate(), result);
+    result
 }
 
 #[test]
-fn sound_histograms_can_be_stored() {
+fn valid_histograms_are_accepted() {
     assert_eq!(integer_with(|_| {}), Ok(()));
     assert_eq!(float_with(|_| {}), Ok(()));
     assert_eq!(custom_with(|_| {}), Ok(()));
@@ -95,7 +95,7 @@ fn sound_histograms_can_be_stored() {
 }
 
 #[test]
-fn schemas_that_are_not_stored_are_refused() {
+fn unsupported_schemas_are_rejected() {
     for schema in [i32::MIN, -54, -52, -9, -5, 9, 52, 53, i32::MAX] {
         assert_eq!(
             integer_with(|histogram| histogram.schema = schema),
@@ -109,7 +109,7 @@ fn schemas_that_are_not_stored_are_refused() {
 }
 
 #[test]
-fn schemas_of_a_higher_resolution_can_be_made_storable() {
+fn high_schemas_are_normalized_for_storage() {
     for (schema, is_storable) in
         [(8, true), (9, true), (52, true), (53, false), (-5, false), (-9, false)]
     {
@@ -122,38 +122,38 @@ fn schemas_of_a_higher_resolution_can_be_made_storable() {
 }
 
 #[test]
-fn spans_go_forward_and_name_the_buckets_that_are_there() {
+fn mismatched_spans_are_rejected() {
     let (side, other) = (BucketSign::Positive, BucketSign::Negative);
-    let refused = integer_with(|histogram| histogram.positive_spans[2].offset = -1);
-    assert_eq!(refused, Err(InvalidHistogram::SpanOffset { side, number: 3, offset: -1 }));
-    let refused = integer_with(|histogram| histogram.positive_spans[2].length = 3);
-    assert_eq!(refused, Err(InvalidHistogram::BucketCountMismatch { side, named: 4, present: 3 }));
-    let refused = float_with(|histogram| histogram.negative_buckets.push(0.0));
+    let result = integer_with(|histogram| histogram.positive_spans[2].offset = -1);
+    assert_eq!(result, Err(InvalidHistogram::SpanOffset { side, number: 3, offset: -1 }));
+    let result = integer_with(|histogram| histogram.positive_spans[2].length = 3);
+    assert_eq!(result, Err(InvalidHistogram::BucketCountMismatch { side, named: 4, present: 3 }));
+    let result = float_with(|histogram| histogram.negative_buckets.push(0.0));
     assert_eq!(
-        refused,
+        result,
         Err(InvalidHistogram::BucketCountMismatch { side: other, named: 1, present: 2 })
     );
-    let refused = float_with(|histogram| histogram.negative_spans[0].offset = i32::MAX);
-    assert_eq!(refused, Err(InvalidHistogram::BucketIndex { side: other }));
+    let result = float_with(|histogram| histogram.negative_spans[0].offset = i32::MAX);
+    assert_eq!(result, Err(InvalidHistogram::BucketIndex { side: other }));
 }
 
 #[test]
-fn no_count_is_negative() {
+fn negative_counts_are_rejected() {
     let (side, other) = (BucketSign::Positive, BucketSign::Negative);
-    let refused = integer_with(|histogram| histogram.positive_buckets[1] = -4);
-    assert_eq!(refused, Err(InvalidHistogram::NegativeBucket { side, number: 2, count: -1.0 }));
-    let refused = integer_with(|histogram| histogram.negative_buckets = vec![i64::MAX, 1]);
+    let result = integer_with(|histogram| histogram.positive_buckets[1] = -4);
+    assert_eq!(result, Err(InvalidHistogram::NegativeBucket { side, number: 2, count: -1.0 }));
+    let result = integer_with(|histogram| histogram.negative_buckets = vec![i64::MAX, 1]);
     assert!(matches!(
-        refused,
+        result,
         Err(InvalidHistogram::NegativeBucket { side: BucketSign::Negative, number: 2, .. })
     ));
-    let refused = float_with(|histogram| histogram.negative_buckets[0] = -0.5);
+    let result = float_with(|histogram| histogram.negative_buckets[0] = -0.5);
     assert_eq!(
-        refused,
+        result,
         Err(InvalidHistogram::NegativeBucket { side: other, number: 1, count: -0.5 })
     );
-    let refused = float_with(|histogram| histogram.zero_count = -1.0);
-    assert_eq!(refused, Err(InvalidHistogram::NegativeZeroBucket(-1.0)));
+    let result = float_with(|histogram| histogram.zero_count = -1.0);
+    assert_eq!(result, Err(InvalidHistogram::NegativeZeroBucket(-1.0)));
     assert_eq!(
         float_with(|histogram| histogram.count = -1.0),
         Err(InvalidHistogram::NegativeCount(-1.0))
@@ -161,7 +161,7 @@ fn no_count_is_negative() {
 }
 
 #[test]
-fn whole_counts_add_up_but_for_observations_that_are_no_number() {
+fn bucket_counts_add_up_except_for_nan() {
     let mismatch = |count| Err(InvalidHistogram::CountMismatch { buckets: 12, count });
     assert_eq!(integer_with(|histogram| histogram.count = 13), mismatch(13));
     assert_eq!(integer_with(|histogram| histogram.count = 11), mismatch(11));
@@ -170,7 +170,7 @@ fn whole_counts_add_up_but_for_observations_that_are_no_number() {
     assert_eq!(not_a_number(13), Ok(()));
     assert_eq!(not_a_number(12), Ok(()));
     assert_eq!(not_a_number(11), mismatch(11));
-    // Infinite sums come of numbers.
+    // Infinite sums result from numbers, which are in buckets.
     assert_eq!(
         integer_with(|histogram| (histogram.count, histogram.sum) = (13, INFINITE)),
         mismatch(13)
@@ -180,7 +180,7 @@ fn whole_counts_add_up_but_for_observations_that_are_no_number() {
 }
 
 #[test]
-fn custom_bounds_are_finite_and_rise() {
+fn custom_bounds_must_be_finite_and_ascending() {
     for bounds in [
         vec![1.0, 1.0, 2.0],
         vec![2.0, 1.0, 3.0],
@@ -193,22 +193,22 @@ fn custom_bounds_are_finite_and_rise() {
         );
     }
     for bound in [f64::NAN, INFINITE] {
-        let refused = custom_with(|histogram| histogram.custom_values = vec![bound]);
-        assert_eq!(refused, Err(InvalidHistogram::CustomBounds));
+        let result = custom_with(|histogram| histogram.custom_values = vec![bound]);
+        assert_eq!(result, Err(InvalidHistogram::CustomBounds));
     }
 }
 
 #[test]
-fn custom_buckets_lie_within_their_bounds() {
-    let refused = custom_with(|histogram| histogram.custom_values.truncate(2));
-    assert_eq!(refused, Err(InvalidHistogram::TooFewCustomBounds { reach: 4, bounds: 2 }));
+fn custom_buckets_must_be_within_bounds() {
+    let result = custom_with(|histogram| histogram.custom_values.truncate(2));
+    assert_eq!(result, Err(InvalidHistogram::TooFewCustomBounds { reach: 4, bounds: 2 }));
     let side = BucketSign::Positive;
-    let refused = custom_with(|histogram| histogram.positive_spans[0].offset = -1);
-    assert_eq!(refused, Err(InvalidHistogram::SpanOffset { side, number: 1, offset: -1 }));
+    let result = custom_with(|histogram| histogram.positive_spans[0].offset = -1);
+    assert_eq!(result, Err(InvalidHistogram::SpanOffset { side, number: 1, offset: -1 }));
 }
 
 #[test]
-fn custom_buckets_are_positive_ones_only() {
+fn custom_buckets_must_be_positive() {
     let changes: [fn(&mut Histogram); 2] =
         [|histogram| histogram.zero_count = 1, |histogram| histogram.zero_threshold = 1.0];
     for change in changes {
@@ -221,13 +221,13 @@ fn custom_buckets_are_positive_ones_only() {
     for change in changes {
         assert_eq!(custom_with(change), Err(InvalidHistogram::CustomNegativeBuckets));
     }
-    let refused = integer_with(|histogram| histogram.custom_values = vec![1.0]);
-    assert_eq!(refused, Err(InvalidHistogram::ExponentialCustomBounds(0)));
+    let result = integer_with(|histogram| histogram.custom_values = vec![1.0]);
+    assert_eq!(result, Err(InvalidHistogram::ExponentialCustomBounds(0)));
 }
 
 proptest! {
     #[test]
-    fn any_histogram_is_judged_without_a_panic(
+    fn arbitrary_histogram_does_not_panic(
         schema in prop::sample::select(vec![-53, -9, -4, 0, 8, 9, 30, 52]),
         lists in any::<(Vec<(i32, u32)>, Vec<(i32, u32)>)>(),
         buckets in any::<(Vec<i64>, Vec<i64>)>(),

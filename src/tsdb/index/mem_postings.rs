@@ -10,7 +10,7 @@
 //! the lock and resume after the last value.
 //!
 //! # Locking
-//! One `RwLock` protects everything; no caller waits for anything else while it is held. Long
+//! A single `RwLock` protects everything; no caller waits for anything else while it is held. Long
 //! operations (scans, copies, removals) run in slices of about `SLICE` steps and release the lock
 //! between them. `removal` serializes removals, each of which is one pass over all lists
 //! (`remove`), and is locked before `index`.

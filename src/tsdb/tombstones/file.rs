@@ -83,11 +83,9 @@ mod tests {
         }
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         std::fs::write(dir.path().join(NAME), "").unwrap();
-        assert!(
-            matches!(
-                read(dir.path()),
-                Err(TombstonesError::Corrupted { path, .. }) if path.ends_with(NAME)
-            )
-        );
+        assert!(matches!(
+            read(dir.path()),
+            Err(TombstonesError::Corrupted { path, .. }) if path.ends_with(NAME)
+        ));
     }
 }
