@@ -43,7 +43,7 @@ impl Registry {
         counter
     }
 
-    /// Registers a gauge.
+    /// Registers an integer gauge.
     pub fn gauge(&mut self, name: &str, help: &str) -> Gauge {
         let gauge = Gauge::default();
         self.inner.register(name, help_text(help), gauge.clone());
@@ -136,7 +136,7 @@ impl Registry {
         self.inner.register_collector(Box::new(collector));
     }
 
-    /// Encodes all metrics.
+    /// Encodes all metrics in the given format.
     #[must_use]
     pub fn encode(&self, format: ExpositionFormat) -> String {
         let mut text = String::with_capacity(16 << 10);
@@ -197,7 +197,7 @@ impl Collector for FnHistogram {
 pub struct SummarySnapshot {
     /// Sum of all observations.
     pub sum: f64,
-    /// Number of observations.
+    /// Number of all observations.
     pub count: u64,
     /// Ranks, between 0 and 1, and their quantiles; NaN for an unknown one.
     pub quantiles: Vec<(f64, f64)>,

@@ -89,7 +89,7 @@ pub struct Histogram {
 pub struct FloatHistogram {
     /// Hint about a counter reset before this histogram.
     pub reset_hint: CounterResetHint,
-    /// As [`Histogram::schema`].
+    /// Resolution of the buckets, as [`Histogram::schema`].
     pub schema: i32,
     /// Half the width of the zero bucket.
     pub zero_threshold: f64,
@@ -107,7 +107,7 @@ pub struct FloatHistogram {
     pub positive_buckets: Vec<f64>,
     /// Values of the negative buckets, encoded as in `positive_buckets`.
     pub negative_buckets: Vec<f64>,
-    /// As [`Histogram::custom_values`].
+    /// Upper bounds of custom buckets, as [`Histogram::custom_values`].
     pub custom_values: Vec<f64>,
 }
 

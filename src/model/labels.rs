@@ -71,7 +71,7 @@ impl Labels {
             .map(|(_, value)| as_str(value))
     }
 
-    /// Number of labels.
+    /// Number of labels. Linear in the number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         LabelPairs { rest: &self.bytes }.count()

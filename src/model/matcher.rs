@@ -61,7 +61,7 @@ impl Matcher {
         Ok(matcher)
     }
 
-    /// Returns the comparison.
+    /// Returns the kind of comparison.
     #[must_use]
     pub fn kind(&self) -> MatchType {
         self.kind

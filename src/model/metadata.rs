@@ -1,6 +1,6 @@
 //! Metadata of a metric: type, unit and help text.
 
-/// Metric type.
+/// Type of a metric, as in OpenMetrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum MetricType {
     /// The type is unknown.

@@ -18,11 +18,11 @@ pub enum SampleValue {
 /// Type of a [`SampleValue`]. All values of a chunk have the same type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ValueType {
-    /// Type of [`SampleValue::Float`].
+    /// Type of the variant [`SampleValue::Float`].
     Float,
-    /// Type of [`SampleValue::Histogram`].
+    /// Type of the variant [`SampleValue::Histogram`].
     Histogram,
-    /// Type of [`SampleValue::FloatHistogram`].
+    /// Type of the variant [`SampleValue::FloatHistogram`].
     FloatHistogram,
 }
 

@@ -10,7 +10,7 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// All timestamps.
+    /// All timestamps of 64 bits.
     pub const ALL: Self = Self { mint: i64::MIN, maxt: i64::MAX };
 
     /// Timestamps that a sample may have: those that Prometheus's HTTP API can express (`MinTime`

@@ -46,7 +46,7 @@ pub enum InvalidHistogram {
         side: BucketSign,
         /// Number of buckets in the spans.
         named: u64,
-        /// Number of counts.
+        /// Number of bucket counts.
         present: usize,
     },
     /// A bucket index exceeds 32 bits.
@@ -76,7 +76,7 @@ pub enum InvalidHistogram {
     CountMismatch {
         /// Sum of all bucket counts.
         buckets: u64,
-        /// Count of observations.
+        /// Declared count of observations.
         count: u64,
     },
     /// Custom bucket bounds are not finite or not in ascending order.

@@ -72,7 +72,7 @@ pub(super) fn parse(pattern: &str) -> Result<Hir, MatcherError> {
 /// Flags that affect which values match. `U` is not one of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Flags {
-    /// Flag `i`: case-insensitive.
+    /// Flag `i`: matching ignores case.
     fold: bool,
     /// Flag `m`: `^` and `$` match at line breaks.
     multi_line: bool,

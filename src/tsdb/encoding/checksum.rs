@@ -11,7 +11,7 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
 }
 
-/// Incremental CRC-32C.
+/// CRC-32C of data that arrives in parts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Crc32c(u32);
 

@@ -34,7 +34,7 @@ pub trait Disk: Send + Sync + Debug {
     /// `CrossesDevices` if the two paths are on different file systems.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Removes a file. Fails for directories.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
 
     /// Removes a directory and its content. A crash may leave any part of it.

@@ -60,7 +60,7 @@ type ValueLists = BTreeMap<Box<str>, PostingsList>;
 /// Counts of series, label names and label pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexCardinality {
-    /// Number of series.
+    /// Number of indexed series.
     pub series: usize,
     /// Number of distinct label names.
     pub names: usize,

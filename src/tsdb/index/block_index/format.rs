@@ -63,7 +63,7 @@ pub(super) const TOC_LEN: usize = 6 * 8 + CHECKSUM_LEN;
 /// Length of a checksum, bytes.
 pub(super) const CHECKSUM_LEN: usize = 4;
 
-/// Interpretation of references.
+/// Format version, which defines the meaning of references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IndexVersion {
     /// References are file offsets. There is no alignment, and the postings offset table is

@@ -21,7 +21,7 @@ pub(super) struct PostingsOffsetTable {
     start: usize,
     end: usize,
     stride: usize,
-    /// Ascending.
+    /// Label names, ascending.
     names: Vec<NameEntry>,
     /// Offsets relative to `start`, grouped by name.
     sampled_offsets: Vec<u32>,

@@ -25,9 +25,9 @@ use std::hash::BuildHasher;
 /// Content of a valid index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexReport {
-    /// Number of symbols.
+    /// Number of symbols in the table.
     pub symbols: u64,
-    /// Number of series.
+    /// Number of series entries.
     pub series: u64,
     /// Number of chunks of all series.
     pub chunks: u64,

@@ -35,9 +35,9 @@ use std::path::Path;
 pub struct IndexSize {
     /// Length of the file, bytes.
     pub bytes: u64,
-    /// Number of symbols.
+    /// Number of symbols in the table.
     pub symbols: u64,
-    /// Number of series.
+    /// Number of series entries.
     pub series: u64,
     /// Number of chunks of all series.
     pub chunks: u64,
@@ -74,7 +74,7 @@ enum WriteStage {
         checksum: Crc32c,
     },
     Series(WrittenSymbols),
-    /// A write failed.
+    /// A write failed, so all calls are rejected.
     Broken,
 }
 
