@@ -1,8 +1,8 @@
 //! Creation of the posting lists from the series entries of the same file.
 //!
 //! A first pass over the entries writes the list of all series. Each batch of label names then
-//! takes one more pass. The names of a batch have at most [`BATCH_POSTINGS`] postings in total, or as
-//! many as there are series, the maximum of a single name. Memory: 8 bytes per posting of the
+//! takes one more pass. The names of a batch have at most [`BATCH_POSTINGS`] postings in total, or
+//! as many as there are series, the maximum of a single name. Memory: 8 bytes per posting of the
 //! batch.
 //!
 //! Entries are ordered by reference and symbols are numbered in ascending order. So sorting pairs
