@@ -41,8 +41,10 @@ const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
 /// The one file that may hold `unsafe`.
 const UNSAFE: &str = "src/tsdb/fs/mmap.rs";
 
-/// Length of the longest name that a test in `tests/` may have.
+/// Length of the longest name that a test may have.
 const MAX_TEST_NAME: usize = 60;
+/// Maximum width of a comment, characters; rustfmt checks the code.
+const MAX_WIDTH: usize = 100;
 
 /// A source file: its path from the package's root, and its text.
 struct File {
@@ -97,9 +99,9 @@ fn violations(files: &[File]) -> Vec<String> {
     let modules: Vec<Module> = files.iter().filter_map(Module::of).collect();
     let mut broken: Vec<String> =
         files.iter().filter(|file| !file.text.starts_with("//!")).map(no_purpose).collect();
-    broken.extend(
-        files.iter().filter(|file| file.path.starts_with("tests/")).flat_map(long_test_names),
-    );
+    broken.extend(files.iter().flat_map(long_test_names));
+    broken.extend(files.iter().flat_map(wide_comments));
+    broken.extend(files.iter().flat_map(unlisted_children));
     for module in &modules {
         broken.extend(module.foreign_words());
         broken.extend(module.wrong_lines());
@@ -110,6 +112,38 @@ fn violations(files: &[File]) -> Vec<String> {
 
 fn no_purpose(file: &File) -> String {
     format!("{}: does not open with //!", file.path)
+}
+
+fn wide_comments(file: &File) -> Vec<String> {
+    let is_wide = |line: &str| {
+        line.trim_start().starts_with("//")
+            && line.chars().count() > MAX_WIDTH
+            && !line.contains("://")
+    };
+    let lines = file.text.lines().zip(1..).filter(|(line, _)| is_wide(line));
+    lines.map(|(_, number)| format!("{}:{number}: wide comment", file.path)).collect()
+}
+
+/// Children of a `mod.rs` that its module doc does not name.
+fn unlisted_children(file: &File) -> Vec<String> {
+    if !file.path.starts_with("src/") || !file.path.ends_with("/mod.rs") {
+        return Vec::new();
+    }
+    let docs: String = file.text.lines().filter(|line| line.starts_with("//!")).collect();
+    let is_listed = |name: &str| {
+        ["`", "mod@"].iter().any(|before| {
+            docs.match_indices(&format!("{before}{name}"))
+                .any(|(at, found)| docs[at + found.len()..].starts_with(['`', ':', '/', '!', '.']))
+        })
+    };
+    let declared = file.text.lines().filter_map(|line| {
+        let name = line.strip_suffix(';')?.split_once("mod ")?;
+        (name.0.is_empty() || name.0.starts_with("pub")).then_some(name.1)
+    });
+    declared
+        .filter(|name| !name.ends_with("tests") && !is_listed(name))
+        .map(|name| format!("{}: does not list {name}", file.path))
+        .collect()
 }
 
 fn long_test_names(file: &File) -> Vec<String> {
@@ -273,6 +307,21 @@ fn a_long_name_of_a_test_is_caught() {
         format!("//! x\n#[test]\n#[ignore = \"why\"]\nfn {name}() {{}}\nfn b{name}() {{}}\n");
     assert_eq!(broken_by(&[("tests/a.rs", &text)]), [format!("tests/a.rs: long name: {name}")]);
     assert!(broken_by(&[("tests/a.rs", &text.replace(&name, &name[1..]))]).is_empty());
+}
+
+#[test]
+fn a_wide_comment_is_caught() {
+    let text = |width: usize| format!("//! x\n    // {}\n", "a".repeat(width - 7));
+    assert_eq!(broken_by(&[("src/app/a.rs", &text(101))]), ["src/app/a.rs:2: wide comment"]);
+    assert!(broken_by(&[("src/app/a.rs", &text(100))]).is_empty());
+}
+
+#[test]
+fn an_unlisted_child_is_caught() {
+    let text = "//! x\n//! | [`serve`] | y |\n\nmod serve;\npub(crate) mod setup;\nmod tests;\n";
+    assert_eq!(broken_by(&[("src/app/mod.rs", text)]), ["src/app/mod.rs: does not list setup"]);
+    let listed = text.replace("y |", "y |\n//! | `setup` | z |");
+    assert!(broken_by(&[("src/app/mod.rs", &listed)]).is_empty());
 }
 
 #[test]

@@ -247,7 +247,7 @@ fn print_banner(flags: &ServeFlags, addresses: &[SocketAddr], db: &Db) {
     let retention = db.settings().retention;
     let retention = if db.retention_is_held() {
         tracing::warn!(
-            "default retention is held: data directory has older data, set a retention to apply it"
+            "default retention is held until a retention is set: data directory has older data"
         );
         banner::describe_held_retention(&retention)
     } else {

@@ -206,9 +206,13 @@ fn valid_items_are_stored_and_invalid_ones_counted() {
     assert_eq!(count(RejectReason::BadLabels), 5);
     assert_eq!(outcome.rejections.first_series().len(), 5);
     let text = outcome.rejections.to_string();
-    for part in
-        ["no metric name", "empty label name", "duplicate label name", "no labels", "1 out of order"]
-    {
+    for part in [
+        "no metric name",
+        "empty label name",
+        "duplicate label name",
+        "no labels",
+        "1 out of order",
+    ] {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
     let metrics = bench.registry.encode(ExpositionFormat::Classic);

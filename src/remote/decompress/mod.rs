@@ -14,6 +14,13 @@
 //! allocated.
 //!
 //! The format is never guessed. A wrong magic number is reported separately from corrupted data.
+//!
+//! | module          | contents |
+//! |-----------------|----------|
+//! | `gzip`          | gzip: members in a row, each with its checksum |
+//! | [`mod@output`]  | decompression buffer: limit, growth and errors |
+//! | `snappy_framed` | snappy framing format |
+//! | `zstd`          | zstandard: data frames and skippable frames in a row |
 
 mod gzip;
 pub mod output;

@@ -274,8 +274,8 @@ impl<'a> HeadTruncation<'a> {
         }
     }
 
-    /// Removes collected series from the index. `until` is the time of their last sample in the WAL,
-    /// ms.
+    /// Removes collected series from the index. `until` is the time of their last sample in the
+    /// WAL, ms.
     pub(super) fn unindex(&self, collected_series: &[Arc<HeadSeries>], until: i64) {
         if collected_series.is_empty() {
             return;

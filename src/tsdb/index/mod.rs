@@ -6,6 +6,7 @@
 //! | `condition` | translation of a matcher into a postings filter |
 //! | [`mem_postings`] | index of the head, in memory |
 //! | `postings` | operations on sorted lists of references |
+//! | [`mod@series_ref_set`] | set of series references: a bitmap in blocks of 512 |
 
 pub mod block_index;
 mod condition;

@@ -349,7 +349,8 @@ fn append_many(head: &Head, wal: &Wal, prefix: &str, count: usize, sample: Float
     appender.commit().unwrap();
 }
 
-/// Steps of a removal that visits every entry and value of an index of so many series, and the tails of long lists twice.
+/// Number of steps of a removal that visits every entry and value of an index of `series` series,
+/// and the tails of long lists twice.
 fn linear_steps(series: usize) -> usize {
     2 * 3 * series + 8 * (series + 1)
 }

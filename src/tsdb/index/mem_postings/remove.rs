@@ -182,8 +182,8 @@ impl ListKey<'_> {
         }
     }
 
-    /// Replaces the list by `list` and returns the old one. Removes a label without series and a name
-    /// without values.
+    /// Replaces the list by `list` and returns the old one. Removes a label without series and a
+    /// name without values.
     fn replace(&self, index: &mut MemIndex, list: PostingsList) -> PostingsList {
         let (name, value) = match self {
             ListKey::All => return std::mem::replace(&mut index.all, list),
