@@ -1,8 +1,8 @@
 //! Database options and shared state of the handlers, from flags.
 
-use crate::app::engine_metrics;
-use crate::app::engine_metrics::ReplayMetrics;
 use crate::app::logging;
+use crate::app::metrics::engine;
+use crate::app::metrics::engine::ReplayMetrics;
 use crate::app::reload::ReloadMetrics;
 use crate::config::flags::{
     Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompressionFlag, WalSyncFlag,
@@ -161,7 +161,7 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
     let mut registry = Registry::new();
     let lifecycle = Arc::new(Lifecycle::starting());
     let reload = ReloadMetrics::register(&mut registry);
-    let replay = engine_metrics::register(&mut registry, &db);
+    let replay = engine::register(&mut registry, &db);
     let ready = lifecycle.clone();
     registry.gauge_fn(
         "prometheus_ready",

@@ -1,7 +1,7 @@
 //! Test helper: sends the same write over every protocol and maps the response to HTTP status
 //! codes.
 
-use crate::app::edge::{TestResponse, TestServer, grpc_request, snappy_block};
+use crate::app::tests::edge::{TestResponse, TestServer, grpc_request, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2;
 use crate::remote::pb::narthex::v1::{WriteResponse, WriteStreamResponse};
 use crate::remote::pb::prometheus as pb;

@@ -1,7 +1,7 @@
 //! gRPC compression: round trips in every encoding, and rejection of truncated, corrupted, too
 //! large and unknown messages.
 
-use crate::app::edge::{TestResponse, TestServer, now_ms, request, series, valid_request};
+use crate::app::tests::edge::{TestResponse, TestServer, now_ms, request, series, valid_request};
 use crate::remote::decompress::BodyDecompressor;
 use crate::remote::decompress::output::DecompressBudget;
 use crate::remote::pb::narthex::v1::WriteResponse;

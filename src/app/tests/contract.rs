@@ -1,10 +1,10 @@
 //! Responses to writes over HTTP and gRPC, one test per row of the contract.
 
-use crate::app::edge::{
+use crate::app::tests::edge::{
     TestServer, now_ms, partially_invalid_request, read_all_request, request, series, snappy_block,
     valid_request,
 };
-use crate::app::error_details::ErrorDetails;
+use crate::app::tests::error_details::ErrorDetails;
 use crate::remote::pb::narthex::v1::WriteResponse;
 use crate::server::body::ChannelBody;
 use crate::server::lifecycle::Phase;

@@ -1,8 +1,8 @@
 //! Responses to writes as a table of cases, each over every protocol and followed by a read. The
 //! same data is stored identically over every protocol.
 
-use crate::app::edge::{TestServer, now_ms, series};
-use crate::app::ways::{WritePath, WriteResult};
+use crate::app::tests::edge::{TestServer, now_ms, series};
+use crate::app::tests::ways::{WritePath, WriteResult};
 use crate::remote::pb::prometheus as pb;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::fs::crash_disk::{CrashDisk, DiskCall};

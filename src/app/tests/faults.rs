@@ -1,6 +1,6 @@
 //! Responses if the disk fails or is full, or the series limit is reached.
 
-use crate::app::edge::{
+use crate::app::tests::edge::{
     TestServer, now_ms, read_all_request, request, series, snappy_block, valid_request,
 };
 use crate::tsdb::fs::crash_disk::{CrashDisk, DiskCall};

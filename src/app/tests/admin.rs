@@ -1,6 +1,6 @@
 //! Admin and management API as a client sees them: reload, quit, deletion, snapshot.
 
-use crate::app::edge::{TestResponse, TestServer};
+use crate::app::tests::edge::{TestResponse, TestServer};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::RetentionOrigin;
 use axum::body::Body;

@@ -1,6 +1,6 @@
 //! Remote read over gRPC: the data of HTTP in one or many messages, and the status of failed reads.
 
-use crate::app::edge::{
+use crate::app::tests::edge::{
     TestResponse, TestServer, grpc_request, now_ms, read_all_request, request, series, snappy_block,
 };
 use crate::remote::pb::prometheus as pb;

@@ -1,7 +1,7 @@
 //! Responses of `thanos.WriteableStore` to a Receive router, which retries on every code but OK and
 //! ALREADY_EXISTS.
 
-use crate::app::edge::{TestResponse, TestServer, now_ms, request, series};
+use crate::app::tests::edge::{TestResponse, TestServer, now_ms, request, series};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus_copy::TimeSeries;
 use crate::remote::pb::thanos::{TimeSeriesTenantTuple, WriteRequest};

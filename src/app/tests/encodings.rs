@@ -1,6 +1,6 @@
 //! Content encodings of HTTP writes: stored, 415, 413 and 400, each followed by a read.
 
-use crate::app::edge::{TestServer, now_ms, request, series, snappy_block, valid_request};
+use crate::app::tests::edge::{TestServer, now_ms, request, series, snappy_block, valid_request};
 use axum::http::{Request, StatusCode};
 use std::io::Write;
 

@@ -1,9 +1,9 @@
 //! Behavior of all gRPC services: content type, deadlines, error details, health, reflection.
 
-use crate::app::edge::{
+use crate::app::tests::edge::{
     TestServer, grpc_request, partially_invalid_request, read_all_request, valid_request,
 };
-use crate::app::error_details::ErrorDetails;
+use crate::app::tests::error_details::ErrorDetails;
 use crate::server::body::ChannelBody;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;

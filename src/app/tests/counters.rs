@@ -1,6 +1,6 @@
 //! Test that no counter of `/metrics` decreases, before each disk operation of maintenance.
 
-use crate::app::edge::{TestServer, request, series, snappy_block};
+use crate::app::tests::edge::{TestServer, request, series, snappy_block};
 use crate::metrics::text::ExpositionFormat;
 use crate::server::state::SharedState;
 use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};

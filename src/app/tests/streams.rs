@@ -1,6 +1,6 @@
 //! gRPC write streams without sockets: order, acks, end of a stream, and backpressure.
 
-use crate::app::edge::{
+use crate::app::tests::edge::{
     TestResponse, TestServer, now_ms, partially_invalid_request, request, series, valid_request,
 };
 use crate::remote::pb::narthex::v1::{

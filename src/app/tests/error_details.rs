@@ -4,7 +4,7 @@
 //!
 //! Source: `google/rpc/status.proto` and `google/rpc/error_details.proto` of googleapis.
 
-use crate::app::edge::TestResponse;
+use crate::app::tests::edge::TestResponse;
 use prost::Message;
 use prost_types::{Any, Duration};
 use std::collections::BTreeMap;

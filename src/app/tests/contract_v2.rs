@@ -1,6 +1,6 @@
 //! Responses to remote write 2.0 over HTTP, one test per row of the contract, with the stored data.
 
-use crate::app::edge::{TestResponse, TestServer, now_ms, snappy_block};
+use crate::app::tests::edge::{TestResponse, TestServer, now_ms, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2 as pb;
 use crate::server::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;

@@ -3,9 +3,7 @@
 //! The TSDB counts in atomics, which are read when `/metrics` is requested. Until the replay has
 //! ended, head and WAL do not exist and their metrics are 0.
 
-use crate::app::db_metrics;
-use crate::app::exemplar_metrics;
-use crate::app::ooo_metrics;
+use crate::app::metrics::{db, exemplars, out_of_order};
 use crate::metrics::registry::{Counter, LabeledFn, Registry, SummarySnapshot};
 use crate::tsdb::db::open::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
@@ -36,7 +34,7 @@ impl ReplayMetrics {
         self.corruptions.inc_by(
             u64::from(report.repaired.is_some()) + u64::from(report.late.repaired.is_some()),
         );
-        ooo_metrics::observe(&self.wbl_unknown_refs, &report.late);
+        out_of_order::observe(&self.wbl_unknown_refs, &report.late);
         self.unknown_refs.inc_by(report.replay.unknown_refs + report.replay.metadata_unknown);
     }
 }
@@ -46,8 +44,8 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     register_head(registry, db);
     register_times(registry, db);
     register_wal(registry, db);
-    db_metrics::register(registry, db);
-    exemplar_metrics::register(registry, db);
+    db::register(registry, db);
+    exemplars::register(registry, db);
     let health = db.clone();
     registry.gauge_fn(
         "narthex_tsdb_writable",
@@ -65,7 +63,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     );
     ReplayMetrics {
         duration_ms,
-        wbl_unknown_refs: ooo_metrics::register(registry, db),
+        wbl_unknown_refs: out_of_order::register(registry, db),
         corruptions: registry
             .counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions."),
         unknown_refs: registry.counter(

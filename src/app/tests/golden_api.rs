@@ -1,7 +1,7 @@
 //! Responses of the HTTP API compared with recordings of Prometheus 3.14.0 (`tests/golden/api`),
 //! for requests that need no data.
 
-use crate::app::edge::{TestResponse, TestServer, grpc_request};
+use crate::app::tests::edge::{TestResponse, TestServer, grpc_request};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use flate2::read::GzDecoder;

@@ -1,6 +1,6 @@
 //! Reads, exports, health, readiness and metrics as a client sees them.
 
-use crate::app::edge::{
+use crate::app::tests::edge::{
     TestServer, grpc_request, now_ms, read_all_request, request, series, snappy_block,
     valid_request,
 };

@@ -1,0 +1,13 @@
+//! Metrics of the engine, under Prometheus's names.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `db` | metrics of maintenance and of the disk |
+//! | `engine` | metrics of head, WAL, WBL and replay |
+//! | `exemplars` | metrics of the exemplar storage |
+//! | `out_of_order` | metrics of out-of-order samples |
+
+mod db;
+pub(crate) mod engine;
+mod exemplars;
+mod out_of_order;

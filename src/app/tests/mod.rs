@@ -1,0 +1,39 @@
+//! Tests of the server without sockets: requests to the router, responses and stored data.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `edge` | server without sockets |
+//! | `error_details` | gRPC error details |
+//! | `ways` | write paths |
+//! | `admin` | admin and management API |
+//! | `compression` | gRPC compression |
+//! | `contract` | responses to writes over HTTP and gRPC |
+//! | `contract_v2` | responses to remote write 2.0 over HTTP |
+//! | `counters` | counters of `/metrics`, which never decrease |
+//! | `encodings` | content encodings of HTTP writes |
+//! | `faults` | disk faults, a full disk and the series limit |
+//! | `golden_api` | responses of the HTTP API, compared with Prometheus |
+//! | `grpc` | behavior of all gRPC services |
+//! | `grpc_read` | remote read over gRPC |
+//! | `streams` | gRPC write streams |
+//! | `surface` | reads, exports, health, readiness and metrics |
+//! | `thanos_write` | writes of a Thanos Receive router |
+//! | `write_cases` | cases of writes over every protocol |
+
+mod admin;
+mod compression;
+mod contract;
+mod contract_v2;
+mod counters;
+mod edge;
+mod encodings;
+mod error_details;
+mod faults;
+mod golden_api;
+mod grpc;
+mod grpc_read;
+mod streams;
+mod surface;
+mod thanos_write;
+mod ways;
+mod write_cases;
