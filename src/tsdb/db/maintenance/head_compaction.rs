@@ -45,11 +45,13 @@ impl MaintenanceRun<'_> {
             self.count_compaction(&compacted, 1);
             compacted?;
             self.db.stats.compaction_seconds.observe(started.elapsed().as_secs_f64());
-            // The WBL is truncated before the WAL, which may drop series that the WBL names. Both
-            // errors are ignored, because the run repeats both steps and reports their errors.
+            // The WBL is truncated before the WAL, which may drop series that the WBL names. The
+            // errors are ignored, because the run repeats these steps and reports their errors.
             drop(self.compact_ooo());
-            // In each iteration: under constant load the loop may not end soon.
+            // In each iteration, because under constant load the loop may not end soon: expired
+            // blocks must not fill the disk.
             drop(self.truncate_wal());
+            drop(self.apply_retention());
         }
         Ok(())
     }
