@@ -376,9 +376,12 @@ impl Month {
         }
         if self.now % (6 * HOUR) == 0 {
             for number in 0..7 {
-                appender
-                    .set_family_metadata(&format!("metric_{number}"), &metadata(number, self.now))
-                    .unwrap();
+                let (name, metadata) = (format!("metric_{number}"), metadata(number, self.now));
+                // After many changes a value takes effect only when it arrives again. Senders
+                // repeat it every minute.
+                for _ in 0..2 {
+                    appender.set_family_metadata(&name, &metadata).unwrap();
+                }
             }
             self.described_at = self.now;
         }
