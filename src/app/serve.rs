@@ -20,7 +20,7 @@ use crate::server::router;
 use crate::server::state::SharedState;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
-use crate::tsdb::db::open::{OpenError, ReplayError};
+use crate::tsdb::db::recovery::{OpenError, ReplayError};
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::fs::fail_point::ArmError;
 use crate::tsdb::wal::error::WalError;

@@ -9,8 +9,8 @@ use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::LabelsBuilder;
 use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore};
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::open::OpenReport;
 use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::db::recovery::OpenReport;
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
@@ -169,7 +169,7 @@ fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
 
 /// The same of the report of a start.
 fn reported(report: &OpenReport) -> BTreeMap<u64, (i64, i64, u64)> {
-    let of = |one: &narthex::tsdb::db::chunk_loss::LostSeries| {
+    let of = |one: &narthex::tsdb::db::recovery::chunk_loss::LostSeries| {
         (one.range.mint, one.range.maxt, one.samples)
     };
     report.lost.iter().map(|one| (one.series_ref.0, of(one))).collect()

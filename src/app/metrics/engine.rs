@@ -5,7 +5,7 @@
 
 use crate::app::metrics::{db, exemplars, out_of_order};
 use crate::metrics::registry::{Counter, LabeledFn, Registry, SummarySnapshot};
-use crate::tsdb::db::open::OpenReport;
+use crate::tsdb::db::recovery::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
 use crate::tsdb::fs::dir_size::dir_size;
 use crate::tsdb::head::Head;

@@ -4,8 +4,8 @@
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::db::Db;
-use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::options::ShutdownMode;
+use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::load::load_snapshot;
 use crate::tsdb::head::chunk_snapshot::write::{SnapshotOptions, write_snapshot};

@@ -6,10 +6,8 @@
 //! | [`options`] | options that are fixed while the database is open |
 //! | [`settings`] | settings that can change at a reload |
 //! | [`dir_lock`] | lock of the data directory |
-//! | [`open`] | startup: from a locked directory to a ready database |
-//! | [`log_files`] | WAL files that startup replays |
+//! | [`recovery`] | startup: from a locked directory to a ready database |
 //! | [`wbl`] | log of out-of-order samples |
-//! | [`chunk_loss`] | report of samples lost with quarantined chunk files |
 //! | [`appender`] | appends of a request |
 //! | [`querier`] | consistent read view |
 //! | [`metadata`] | type, unit and help text of metrics |
@@ -17,13 +15,10 @@
 //! | `block_duplicates` | duplicate check against blocks |
 //! | [`blocks`] | open blocks |
 //! | [`clock`] | wall clock |
-//! | [`uploads`] | list of uploaded blocks |
+//! | [`state`] | parts of a database that its stages and its work share |
 //! | [`maintenance`] | background work: compaction, truncation, retention, verification |
-//! | [`admin`] | admin operations: delete series, clean tombstones; changes of settings |
-//! | [`snapshot`] | snapshot of the database |
+//! | [`admin`] | admin operations: delete series, clean tombstones, snapshot; changes of settings |
 //! | [`chunk_snapshot`] | chunk snapshot of the head, for a fast startup |
-//! | [`retention_hold`] | hold of the default retention for directories with older data |
-//! | `engine` | parts of a ready database |
 //! | [`disk_guard`] | read-only mode before the disk is full |
 //! | [`stats`] | counters of maintenance |
 //! | [`error`] | error of admin operations |
@@ -36,25 +31,20 @@ pub mod admin;
 pub mod appender;
 mod block_duplicates;
 pub mod blocks;
-pub mod chunk_loss;
 pub mod chunk_snapshot;
 pub mod clock;
 pub mod dir_lock;
 pub mod disk_guard;
-mod engine;
 pub mod error;
-pub mod log_files;
 mod lookup;
 pub mod maintenance;
 pub mod metadata;
-pub mod open;
 pub mod options;
 pub mod querier;
-pub mod retention_hold;
+pub mod recovery;
 pub mod settings;
-pub mod snapshot;
+pub mod state;
 pub mod stats;
-pub mod uploads;
 pub mod wbl;
 
 use crate::tsdb::compact::ranges::default_max_block_range;
@@ -63,13 +53,13 @@ use crate::tsdb::db::appender::{Appender, WriteUnavailable};
 use crate::tsdb::db::blocks::BlockList;
 use crate::tsdb::db::dir_lock::DirLock;
 use crate::tsdb::db::disk_guard::DiskGuard;
-use crate::tsdb::db::engine::Engine;
-use crate::tsdb::db::maintenance::notifier::Notifier;
-use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::querier::Querier;
-use crate::tsdb::db::retention_hold::RetentionHold;
 use crate::tsdb::db::settings::Settings;
+use crate::tsdb::db::state::engine::Engine;
+use crate::tsdb::db::state::notifier::Notifier;
+use crate::tsdb::db::state::panic_watch::PanicWatch;
+use crate::tsdb::db::state::retention_hold::RetentionHold;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::replay::ReplayProgress;

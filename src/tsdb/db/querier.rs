@@ -10,8 +10,8 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::lookup::series_chunks;
+use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::head::exemplars::SeriesExemplars;
 use crate::tsdb::head::read::{BlockFallback, HeadReader};
 use crate::tsdb::query::label_source::{

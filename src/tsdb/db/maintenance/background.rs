@@ -1,8 +1,8 @@
 //! Maintenance thread: one run per minute, and one at once when a head compaction is due.
 //!
 //! A run that panics is a bug. The next one follows after a pause, because without maintenance the
-//! head grows until memory is exhausted. [`super::panic_watch`] reports several panics in a row to
-//! the health endpoint.
+//! head grows until memory is exhausted. [`crate::tsdb::db::state::panic_watch`] reports several
+//! panics in a row to the health endpoint.
 
 use crate::tsdb::db::Db;
 use std::panic::{AssertUnwindSafe, catch_unwind};

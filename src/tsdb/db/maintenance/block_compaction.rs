@@ -7,8 +7,8 @@ use crate::tsdb::compact::plan::{CompactionPlan, CompactionReason, PlanExclusion
 use crate::tsdb::compact::ranges::BlockRanges;
 use crate::tsdb::compact::write::WriteBlockError;
 use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::uploads::UploadedBlocks;
 use crate::tsdb::db::maintenance::{MaintenanceRun, io_error, is_cancelled, open_written_block};
-use crate::tsdb::db::uploads::UploadedBlocks;
 use crate::tsdb::fs::full::is_full;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -3,7 +3,6 @@
 //!
 //! | module | contents |
 //! |--------|----------|
-//! | [`lock`] | mutual exclusion for work on blocks; admin operations go first |
 //! | [`head_compaction`] | oldest range of the head to a block |
 //! | [`ooo_compaction`] | out-of-order samples to blocks |
 //! | [`stale_compaction`] | stale series to blocks, before their range is complete |
@@ -11,9 +10,8 @@
 //! | [`block_compaction`] | blocks to larger blocks |
 //! | [`retention`] | deletion of blocks by age and size |
 //! | [`verify`] | verification of one block per run |
+//! | [`uploads`] | list of uploaded blocks |
 //! | [`background`] | maintenance thread |
-//! | [`panic_watch`] | detection of runs that panic repeatedly |
-//! | [`notifier`] | wakes the maintenance thread |
 //!
 //! # Ordering
 //! A run ([`Db::run_maintenance_once`]) does what is due, the most urgent first: head, out-of-order
@@ -33,12 +31,10 @@
 pub mod background;
 pub mod block_compaction;
 pub mod head_compaction;
-pub mod lock;
-pub mod notifier;
 pub mod ooo_compaction;
-pub mod panic_watch;
 pub mod retention;
 pub mod stale_compaction;
+pub mod uploads;
 pub mod verify;
 pub mod wal_truncation;
 
@@ -50,9 +46,9 @@ use crate::tsdb::compact::merge::symbols::{MergedSymbols, SymbolIter};
 use crate::tsdb::compact::write::{MergeSource, WriteBlockError, WriteObserver};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::blocks::dir;
-use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::lock::MaintenanceGuard;
+use crate::tsdb::db::state::engine::Engine;
+use crate::tsdb::db::state::maintenance_lock::MaintenanceGuard;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::symbols::symbols;
 use crate::tsdb::query::source::{BlockSource, Chunk, QueryError};

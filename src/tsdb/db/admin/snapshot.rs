@@ -14,9 +14,9 @@ use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::write::{BlockSpec, WriteBlockError, write_block};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::admin::SnapshotContents;
-use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{head_source, is_cancelled};
+use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::out_of_order::source::{InOrderSource, OutOfOrderSource};
@@ -131,7 +131,7 @@ fn is_cancelled_run(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Removes unfinished snapshots of the data directory `dir`.
-pub(super) fn remove_unfinished(dir: &Path) {
+pub(crate) fn remove_unfinished(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else { return };
     let unfinished = entries.flatten().map(|entry| entry.path());
     for path in

@@ -18,11 +18,11 @@ struct Panics {
 }
 
 impl PanicWatch {
-    pub(super) fn returned(&self) {
+    pub(crate) fn returned(&self) {
         self.panics.lock().in_a_row = 0;
     }
 
-    pub(super) fn panicked(&self, cause: &str) {
+    pub(crate) fn panicked(&self, cause: &str) {
         let mut panics = self.panics.lock();
         panics.in_a_row = panics.in_a_row.saturating_add(1);
         cause.clone_into(&mut panics.last);

@@ -2,7 +2,7 @@
 
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::blocks::BlockSet;
-use crate::tsdb::db::maintenance::lock::MaintenanceLock;
+use crate::tsdb::db::state::maintenance_lock::MaintenanceLock;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::out_of_order::wbl_batch::WriteLogs;
 use crate::tsdb::wal::write_log::{LogHealth, Wal};
@@ -10,25 +10,25 @@ use std::sync::OnceLock;
 
 /// Head, logs, blocks and maintenance lock. Exists once the replay has finished.
 #[derive(Debug)]
-pub(super) struct Engine {
-    pub(super) head: Head,
-    pub(super) wal: Wal,
+pub(crate) struct Engine {
+    pub(crate) head: Head,
+    pub(crate) wal: Wal,
     /// Log of out-of-order samples; see [`crate::tsdb::db::wbl`].
-    pub(super) wbl: OnceLock<Wal>,
-    pub(super) blocks: BlockSet,
-    pub(super) maintenance_lock: MaintenanceLock,
+    pub(crate) wbl: OnceLock<Wal>,
+    pub(crate) blocks: BlockSet,
+    pub(crate) maintenance_lock: MaintenanceLock,
     /// Counts of chunks and samples that were written to blocks.
-    pub(super) compact_stats: CompactStats,
+    pub(crate) compact_stats: CompactStats,
 }
 
 impl Engine {
     /// Worse one of the states of WAL and WBL.
-    pub(super) fn log_health(&self) -> LogHealth {
+    pub(crate) fn log_health(&self) -> LogHealth {
         worst_of(self.wal.health(), self.wbl.get().map_or(LogHealth::Healthy, Wal::health))
     }
 
     /// Checks whether a new request may append, with [`Wal::check_writable`] of both logs.
-    pub(super) fn check_writable(&self) -> LogHealth {
+    pub(crate) fn check_writable(&self) -> LogHealth {
         worst_of(
             self.wal.check_writable(),
             self.wbl.get().map_or(LogHealth::Healthy, Wal::check_writable),
@@ -36,12 +36,12 @@ impl Engine {
     }
 
     /// WAL and WBL, for an append.
-    pub(super) fn logs(&self) -> WriteLogs<'_> {
+    pub(crate) fn logs(&self) -> WriteLogs<'_> {
         WriteLogs { wal: &self.wal, wbl: self.wbl.get() }
     }
 
     /// Returns `true` if the oldest range of the head should be compacted.
-    pub(super) fn needs_head_compaction(&self) -> bool {
+    pub(crate) fn needs_head_compaction(&self) -> bool {
         self.head.is_compactable()
     }
 }

@@ -1,4 +1,4 @@
-//! Notifier that wakes the maintenance thread ([`super::background`]) early.
+//! Notifier that wakes the maintenance thread ([`crate::tsdb::db::maintenance::background`]) early.
 
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ impl Notifier {
 
     /// Waits until [`Self::notify`] is called, at most `time`. Returns at once if it was called
     /// before.
-    pub(super) fn wait_timeout(&self, time: Duration) {
+    pub(crate) fn wait_timeout(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut is_notified = self.is_notified.lock();
         while !*is_notified && !self.changed.wait_until(&mut is_notified, until).timed_out() {}

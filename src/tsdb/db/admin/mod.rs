@@ -1,4 +1,10 @@
-//! Admin operations: deletion of series, cleanup of tombstones, changes of settings.
+//! Admin operations: deletion of series, cleanup of tombstones, snapshots, changes of settings.
+//!
+//! | module | contents |
+//! |--------|----------|
+//! | [`snapshot`] | snapshot of the database |
+
+pub mod snapshot;
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -7,11 +13,11 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::execute::{CompactError, CompactionOutput, rewrite_block};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
-use crate::tsdb::db::engine::Engine;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::lock::MaintenanceGuard;
 use crate::tsdb::db::maintenance::{is_cancelled, open_written_block};
 use crate::tsdb::db::settings::Settings;
+use crate::tsdb::db::state::engine::Engine;
+use crate::tsdb::db::state::maintenance_lock::MaintenanceGuard;
 use crate::tsdb::db::wbl;
 use crate::tsdb::head::deletion::{HeadDeletion, Tombstone};
 use crate::tsdb::wal::batch::LogBatch;
@@ -69,7 +75,7 @@ impl Db {
 
     /// Takes the maintenance lock for an admin operation. Fails once the database is closed,
     /// because another process may own the directory then.
-    pub(super) fn lock_for_admin<'e>(
+    pub(crate) fn lock_for_admin<'e>(
         &self,
         engine: &'e Engine,
     ) -> Result<MaintenanceGuard<'e>, MaintenanceError> {

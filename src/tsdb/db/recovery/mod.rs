@@ -6,6 +6,14 @@
 //! 3. Recover the head from a chunk snapshot, or from `chunks_head/`, checkpoint and WAL, then from
 //!    the WBL. A corrupted WAL is repaired.
 //! 4. Start a new WAL segment and publish the engine.
+//!
+//! | module | contents |
+//! |--------|----------|
+//! | [`log_files`] | WAL files that startup replays |
+//! | [`chunk_loss`] | report of samples lost with quarantined chunk files |
+
+pub mod chunk_loss;
+pub mod log_files;
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::block::ulid::BlockUlid;
@@ -17,20 +25,20 @@ use crate::tsdb::chunk::head_chunks::{
 };
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::Db;
+use crate::tsdb::db::admin::snapshot;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::blocks::load::LoadBlocksError;
-use crate::tsdb::db::chunk_loss::{Holders, LostSeries, write_list};
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::dir_lock::{DirLock, LockError};
 use crate::tsdb::db::disk_guard::DiskGuard;
-use crate::tsdb::db::engine::Engine;
-use crate::tsdb::db::log_files::{LogFiles, LogFilesError};
-use crate::tsdb::db::maintenance::lock::MaintenanceLock;
-use crate::tsdb::db::maintenance::notifier::Notifier;
-use crate::tsdb::db::maintenance::panic_watch::PanicWatch;
 use crate::tsdb::db::options::DbOptions;
-use crate::tsdb::db::retention_hold::RetentionHold;
-use crate::tsdb::db::snapshot;
+use crate::tsdb::db::recovery::chunk_loss::{Holders, LostSeries, write_list};
+use crate::tsdb::db::recovery::log_files::{LogFiles, LogFilesError};
+use crate::tsdb::db::state::engine::Engine;
+use crate::tsdb::db::state::maintenance_lock::MaintenanceLock;
+use crate::tsdb::db::state::notifier::Notifier;
+use crate::tsdb::db::state::panic_watch::PanicWatch;
+use crate::tsdb::db::state::retention_hold::RetentionHold;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::db::wbl;
 use crate::tsdb::db::wbl::{WblError, WblRecovery, WblReplayInput};
