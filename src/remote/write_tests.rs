@@ -17,7 +17,7 @@ use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::WriteUnavailable;
 use crate::tsdb::db::options::DbOptions;
-use crate::tsdb::head::metadata::list::list_all;
+use crate::tsdb::head::read::family_list::list_all;
 use prost::Message;
 use tempfile::TempDir;
 

@@ -20,7 +20,7 @@ use crate::tsdb::chunk::any_chunk::HistogramStMode;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
-use crate::tsdb::head::metadata::list::list_all;
+use crate::tsdb::head::read::family_list::list_all;
 use crate::tsdb::wal::record::builder::RecordVersion;
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
 use proptest::test_runner::Config;

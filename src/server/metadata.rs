@@ -16,7 +16,7 @@ use crate::server::api::ApiError;
 use crate::server::body::ResponseBody;
 use crate::server::ingest;
 use crate::server::state::SharedState;
-use crate::tsdb::head::metadata::list::FamilyList;
+use crate::tsdb::head::read::family_list::FamilyList;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -137,7 +137,7 @@ mod tests {
     use super::{MetadataQuery, encode, limit, parse_params};
     use crate::model::metadata::{Metadata, MetricType};
     use crate::server::api::ApiError;
-    use crate::tsdb::head::metadata::list::FamilyList;
+    use crate::tsdb::head::read::family_list::FamilyList;
     use std::sync::Arc;
 
     fn parse(query: &str) -> Result<MetadataQuery, ApiError> {

@@ -12,7 +12,7 @@ use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::sample::SampleValue;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
-use narthex::tsdb::head::out_of_order::replay::{WblReplay, WblReplayReport};
+use narthex::tsdb::head::replay::wbl::{WblReplay, WblReplayReport};
 use narthex::tsdb::head::replay::{ReplayProgress, WalReplay};
 use narthex::tsdb::head::{Head, HeadOptions};
 use narthex::tsdb::query::select::select;

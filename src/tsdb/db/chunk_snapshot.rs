@@ -10,7 +10,7 @@ use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::load::load_snapshot;
 use crate::tsdb::head::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
 use crate::tsdb::head::chunk_snapshot::{ChunkSnapshot, WalOffset, last_snapshot};
-use crate::tsdb::head::metadata::restore::restore_metadata;
+use crate::tsdb::head::replay::metadata::restore_metadata;
 use crate::tsdb::tombstones::format;
 use crate::tsdb::wal::checkpoint::last_checkpoint;
 use crate::tsdb::wal::segment::{Segment, list_segments};

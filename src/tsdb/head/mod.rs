@@ -3,43 +3,37 @@
 //! | module             | content                                                             |
 //! |--------------------|---------------------------------------------------------------------|
 //! | [`append`]         | appends: validation, chunks, WAL records                            |
-//! | [`chunk_mapper`]   | writes sealed chunks to `chunks_head/`                              |
 //! | [`chunk_snapshot`] | head state written at a clean shutdown, for a start without replay  |
+//! | [`chunks`]         | m-mapped chunks in `chunks_head/`                                   |
 //! | [`deletion`]       | deletion of samples that are in the head                            |
 //! | [`exemplars`]      | bounded storage of exemplars                                        |
 //! | [`in_flight`]      | in-flight batches; keeps WAL order equal to append order            |
-//! | [`label_source`]   | label names and values for queries                                  |
 //! | [`metadata`]       | type, unit and help text of series                                  |
 //! | [`out_of_order`]   | out-of-order samples                                                |
-//! | [`read`]           | queries: the head as a [`crate::tsdb::query::source::BlockSource`]  |
-//! | [`replay`]         | rebuilds the head from `chunks_head/`, checkpoint and WAL           |
-//! | [`series`]         | one series: open, sealed and m-mapped chunks                        |
-//! | [`series_map`]     | all series, by labels and by reference                              |
+//! | [`read`]           | queries, label lists, and sources for compaction                    |
+//! | [`replay`]         | rebuilds the head from `chunks_head/`, checkpoint, WAL and WBL      |
+//! | [`series`]         | series and the map of all series                                    |
 //! | [`stats`]          | counters                                                            |
-//! | [`symbols`]        | label strings, for the index of a block                             |
 //! | [`times`]          | time range of the head, and the times it accepts                    |
 //! | [`truncation`]     | removes chunks and series that blocks contain                       |
 //!
 //! # Locking
-//! Order: the mutex of [`chunk_mapper`], then one series mutex, then the mutex of [`exemplars`].
+//! Order: the mutex of [`chunks::mapper`], then one series mutex, then the mutex of [`exemplars`].
 //! The shards of the series map and of the inverted index are locked for lookups only, never
 //! together with a series mutex.
 
 pub mod append;
-pub mod chunk_mapper;
 pub mod chunk_snapshot;
+pub mod chunks;
 pub mod deletion;
 pub mod exemplars;
 pub mod in_flight;
-pub mod label_source;
 pub mod metadata;
 pub mod out_of_order;
 pub mod read;
 pub mod replay;
 pub mod series;
-pub mod series_map;
 pub mod stats;
-pub mod symbols;
 pub mod times;
 pub mod truncation;
 
@@ -51,13 +45,13 @@ use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
-use crate::tsdb::head::chunk_mapper::ChunkMapper;
+use crate::tsdb::head::chunks::mapper::ChunkMapper;
 use crate::tsdb::head::exemplars::ExemplarStorage;
 use crate::tsdb::head::in_flight::InFlightBatches;
 use crate::tsdb::head::metadata::HeadMetadata;
 use crate::tsdb::head::out_of_order::window::OutOfOrderWindow;
+use crate::tsdb::head::series::map::SeriesMap;
 use crate::tsdb::head::series::{ChunkPolicy, HeadSeries};
-use crate::tsdb::head::series_map::SeriesMap;
 use crate::tsdb::head::stats::HeadStats;
 use crate::tsdb::head::times::HeadTimes;
 use crate::tsdb::index::mem_postings::MemPostings;
@@ -353,4 +347,4 @@ impl Head {
 }
 
 #[cfg(test)]
-mod kinds_tests;
+mod tests;

@@ -19,7 +19,7 @@ use crate::tsdb::db::maintenance::{head_source, is_cancelled};
 use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fail_point;
-use crate::tsdb::head::out_of_order::source::{InOrderSource, OutOfOrderSource};
+use crate::tsdb::head::read::compaction_source::{InOrderSource, OutOfOrderSource};
 use std::error::Error;
 use std::fs;
 use std::path::Path;

@@ -9,7 +9,7 @@ use crate::tsdb::compact::write::{BlockSpec, MergeSource, write_block};
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{MaintenanceRun, head_source, is_cancelled, open_written_block};
 use crate::tsdb::fs::fail_point;
-use crate::tsdb::head::out_of_order::source::InOrderSource;
+use crate::tsdb::head::read::compaction_source::InOrderSource;
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::query::source::QueryError;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -50,7 +50,7 @@ use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::state::maintenance_lock::MaintenanceGuard;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::symbols::symbols;
+use crate::tsdb::head::read::symbols::symbols;
 use crate::tsdb::query::source::{BlockSource, Chunk, QueryError};
 use std::borrow::Cow;
 use std::error::Error;

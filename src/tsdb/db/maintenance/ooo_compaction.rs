@@ -23,7 +23,7 @@ use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{MaintenanceRun, head_source};
 use crate::tsdb::fs::fail_point;
-use crate::tsdb::head::out_of_order::source::OutOfOrderSource;
+use crate::tsdb::head::read::compaction_source::OutOfOrderSource;
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::wal::truncation::remove_segments;
 use std::sync::atomic::Ordering;

@@ -4,7 +4,7 @@ use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::state::maintenance_lock::MaintenanceLock;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::out_of_order::wbl_batch::WriteLogs;
+use crate::tsdb::head::append::wbl_batch::WriteLogs;
 use crate::tsdb::wal::write_log::{LogHealth, Wal};
 use std::sync::OnceLock;
 

@@ -1,8 +1,5 @@
 //! Tests: round trip and names of chunk snapshots; a corrupted snapshot is not used.
 
-use super::load::{LoadSnapshotError, load_snapshot};
-use super::write::{SnapshotOptions, WriteSnapshotError, write_snapshot};
-use super::{WalOffset, last_snapshot, remove_snapshots};
 use crate::model::exemplar::Exemplar;
 use crate::model::float_sample::FloatSample;
 use crate::model::labels::LabelsBuilder;
@@ -15,7 +12,12 @@ use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::HeadAppender;
-use crate::tsdb::head::metadata::restore::restore_metadata;
+use crate::tsdb::head::chunk_snapshot::load::{LoadSnapshotError, load_snapshot};
+use crate::tsdb::head::chunk_snapshot::write::{
+    SnapshotOptions, WriteSnapshotError, write_snapshot,
+};
+use crate::tsdb::head::chunk_snapshot::{WalOffset, last_snapshot, remove_snapshots};
+use crate::tsdb::head::replay::metadata::restore_metadata;
 use crate::tsdb::head::replay::{ReplayProgress, WalReplay};
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;

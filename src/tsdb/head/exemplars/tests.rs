@@ -1,10 +1,12 @@
 //! Tests of [`super::ExemplarStorage`]: label length, several selectors, counters.
 
-use super::{AddOutcome, ExemplarCounts, ExemplarOptions, ExemplarRejection, ExemplarStorage};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
+use crate::tsdb::head::exemplars::{
+    AddOutcome, ExemplarCounts, ExemplarOptions, ExemplarRejection, ExemplarStorage,
+};
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()

@@ -12,17 +12,16 @@
 //! | `chunk_index`  | finds the chunks that may have a sample at a timestamp           |
 //! | [`encode`]     | samples → encoded chunks                                         |
 //! | [`mapped`]     | chunks in `chunks_head/`, which may overlap                      |
-//! | [`replay`]     | restores the head's OOO samples from `wbl/` and `chunks_head/`   |
 //! | [`settings`]   | the window as a setting of the head                              |
-//! | [`source`]     | in-order and OOO sources of the head, for compaction             |
 //! | [`state`]      | open and m-mapped chunks of a series                             |
 //! | [`store`]      | writes open chunks, finds stored values                          |
 //! | `time_index`   | index by sample, for chunks that overlap too many others         |
-//! | [`wbl_batch`]  | records of a request for the WBL                                 |
 //! | [`window`]     | window length, and time range of OOO samples                     |
 //!
-//! The appender (`append/out_of_order.rs`) accepts and logs the samples;
-//! [`crate::tsdb::head::truncation`] drops them.
+//! The appender (`append/out_of_order.rs`) accepts and logs the samples.
+//! [`crate::tsdb::head::read::compaction_source`] has them for compaction,
+//! [`crate::tsdb::head::truncation`] drops them, and [`crate::tsdb::head::replay::wbl`] restores
+//! them.
 //!
 //! # Invariant
 //! Samples of a series that precede a marker in the WBL are in chunks. Samples after it may be in
@@ -35,13 +34,10 @@ pub mod chunk;
 mod chunk_index;
 pub mod encode;
 pub mod mapped;
-pub mod replay;
 pub mod settings;
-pub mod source;
 pub mod state;
 pub mod store;
 mod time_index;
-pub mod wbl_batch;
 pub mod window;
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Tests: truncation removes exactly what blocks contain, also during appends and queries.
 
-use super::HeadTruncation;
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
@@ -12,6 +11,7 @@ use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{HeadAppender, SampleRejection};
 use crate::tsdb::head::deletion::{HeadDeletion, Tombstone};
 use crate::tsdb::head::read::HeadReader;
+use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::head::{Head, HeadOptions, TOMBSTONES_PER_HOLD};
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, Chunk};

@@ -1,9 +1,9 @@
 //! Tests: the ring against a model that searches a plain list.
 
-use super::{ExemplarRing, RingAddOutcome};
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::time::TimeRange;
+use crate::tsdb::head::exemplars::ring::{ExemplarRing, RingAddOutcome};
 use proptest::prelude::{Just, Strategy, prop_assert_eq, prop_oneof, proptest};
 
 fn labels(name: &str, value: u8) -> Labels {

@@ -7,6 +7,13 @@
 //! moves sealed chunks to `chunks_head/`. Out-of-order samples take another path
 //! ([`crate::tsdb::head::out_of_order`]).
 //!
+//! | module         | content                                        |
+//! |----------------|------------------------------------------------|
+//! | `exemplars`    | appends of exemplars                           |
+//! | [`metadata`]   | appends of metadata, by series and by family   |
+//! | `out_of_order` | appends of out-of-order samples                |
+//! | [`wbl_batch`]  | records of a request for the WBL               |
+//!
 //! # Acceptance
 //! The rules are Prometheus's, with bounds fixed when the appender is created. One exception: a
 //! sample equal to a stored one, the newest or an older one, counts as stored, so a retry is never
@@ -18,15 +25,16 @@
 mod exemplars;
 pub mod metadata;
 mod out_of_order;
+pub mod wbl_batch;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::append::wbl_batch::{WblBatch, WriteLogs};
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::out_of_order::store::value_at;
-use crate::tsdb::head::out_of_order::wbl_batch::{WblBatch, WriteLogs};
 use crate::tsdb::head::series::{HeadSeries, PushOutcome, SeriesState};
 use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::error::WalError;

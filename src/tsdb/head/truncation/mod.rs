@@ -29,7 +29,7 @@
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
-use crate::tsdb::head::out_of_order::source::OutOfOrderSource;
+use crate::tsdb::head::read::compaction_source::OutOfOrderSource;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::{Head, TOMBSTONES_PER_HOLD};
 use std::sync::Arc;

@@ -1,5 +1,12 @@
 //! Queries of the head: a [`BlockSource`] over its series.
 //!
+//! | module                | content                                                    |
+//! |-----------------------|------------------------------------------------------------|
+//! | [`compaction_source`] | in-order and OOO sources of the head, for compaction       |
+//! | [`family_list`]       | metadata of the series by metric family                    |
+//! | [`label_source`]      | label names and values for queries                         |
+//! | [`symbols`]           | label strings, for the index of a block                    |
+//!
 //! The matching series are selected and sorted first. Each is captured when the iterator reaches
 //! it, under its mutex, while its chunks are listed and the open chunk (about 1 KiB) is copied;
 //! m-mapped chunks are pinned. A query thus sees a prefix in time order of every series, with all
@@ -12,6 +19,11 @@
 //! During a long query, the start of the head may move to a block and its chunks be dropped.
 //! Neither waits for the other: [`HeadReader`] remembers the truncation time at its start. If that
 //! has changed when it reaches a series, it gets the missing chunks from its [`BlockFallback`].
+
+pub mod compaction_source;
+pub mod family_list;
+pub mod label_source;
+pub mod symbols;
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;

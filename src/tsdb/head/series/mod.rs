@@ -5,6 +5,10 @@
 //! [`MappedChunk`] remains. Out-of-order samples have chunks of their own
 //! ([`crate::tsdb::head::out_of_order`]).
 //!
+//! | module  | content                                 |
+//! |---------|-----------------------------------------|
+//! | [`map`] | all series, by labels and by reference  |
+//!
 //! # Invariant
 //! M-mapped, sealed and open chunks are in time order and do not overlap; timestamps increase
 //! strictly.
@@ -13,6 +17,8 @@
 //! The mutex in [`HeadSeries::state`] guards all chunks of one series. It is held for microseconds,
 //! longer only if a sender repeats many old samples of the series, because each of them is looked
 //! up.
+
+pub mod map;
 
 use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::labels::Labels;
@@ -36,7 +42,7 @@ use std::sync::Arc;
 pub struct HeadSeries {
     /// Number of the series in the WAL and in `chunks_head/`.
     pub reference: SeriesRef,
-    /// Hash of the labels, as [`super::series_map::SeriesMap`] computes it.
+    /// Hash of the labels, as [`map::SeriesMap`] computes it.
     pub hash: u64,
     /// Label set; its bytes are the key of the series.
     pub labels: Labels,

@@ -29,7 +29,7 @@ pub struct ChunkMapper {
     pending: Mutex<Vec<Arc<HeadSeries>>>,
     /// Number of chunks read, for tests that count steps.
     #[cfg(test)]
-    pub(super) reads: std::sync::atomic::AtomicU64,
+    pub(crate) reads: std::sync::atomic::AtomicU64,
 }
 
 /// Copies of the sealed chunks of one series, to be written.

@@ -1,11 +1,5 @@
 //! Tests: samples of all value types in one head keep order, type and value, also after restarts.
 
-use super::append::{HeadAppender, SampleRejection};
-use super::chunk_snapshot::load::load_snapshot;
-use super::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
-use super::chunk_snapshot::{WalOffset, last_snapshot};
-use super::replay::{ReplayProgress, ReplayReport, WalReplay};
-use super::{Head, HeadOptions};
 use crate::model::float_sample::STALE_NAN_BITS;
 use crate::model::histogram::{
     CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
@@ -21,6 +15,12 @@ use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::head::append::{HeadAppender, SampleRejection};
+use crate::tsdb::head::chunk_snapshot::load::load_snapshot;
+use crate::tsdb::head::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
+use crate::tsdb::head::chunk_snapshot::{WalOffset, last_snapshot};
+use crate::tsdb::head::replay::{ReplayProgress, ReplayReport, WalReplay};
+use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::source::BlockSource;
 use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::compression::RecordCompression;

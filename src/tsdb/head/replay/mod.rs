@@ -5,6 +5,13 @@
 //! that one thread (`worker`) rebuilds each series in WAL order. Full chunks are written to
 //! `chunks_head/` as in a running head, so memory use is the same.
 //!
+//! | module       | content                                                                |
+//! |--------------|------------------------------------------------------------------------|
+//! | [`metadata`] | metadata of a head that was loaded from a chunk snapshot               |
+//! | [`wbl`]      | out-of-order samples, from `wbl/` and `chunks_head/`                   |
+//! | `worker`     | one thread that rebuilds its series                                    |
+//! | `workers`    | pool of these threads                                                  |
+//!
 //! # Format
 //! Source: `tsdb/head_wal.go` of Prometheus.
 //! - The WAL also has the samples of chunks in `chunks_head/`; those up to the last chunk of a
@@ -21,6 +28,8 @@
 //! A corruption ends the replay after the last record before it. The caller handles the rest
 //! ([`ReplayOutcome::damage`]).
 
+pub mod metadata;
+pub mod wbl;
 mod worker;
 mod workers;
 
