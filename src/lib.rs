@@ -7,4 +7,6 @@ pub mod model;
 mod promql;
 pub mod remote;
 pub mod server;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tsdb;

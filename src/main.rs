@@ -7,6 +7,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "testing")]
+    narthex::testing::fail_points::arm_from_env().expect("valid fail points");
     let split = match prometheus_flags::split_args(std::env::args_os()) {
         Ok(split) => split,
         Err(error) => {

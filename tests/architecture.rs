@@ -13,7 +13,7 @@ mod source;
 
 /// The lines of the house; the parts of one line may see each other as long as that makes no
 /// circle.
-const LINES: [&[&str]; 11] = [
+const LINES: [&[&str]; 12] = [
     &["model", "metrics", "tsdb::encoding", "tsdb::fs"],
     &["tsdb::chunk", "tsdb::index", "tsdb::tombstones", "tsdb::wal"],
     &["tsdb::query"],
@@ -25,7 +25,11 @@ const LINES: [&[&str]; 11] = [
     &["server"],
     &["app"],
     &["main"],
+    &[TESTING],
 ];
+
+/// The part that only test code imports, from every line.
+const TESTING: &str = "testing";
 
 /// What may not be seen although it stands above, or beside.
 const NEVER: [(&str, &str); 4] = [
@@ -209,7 +213,9 @@ impl Module {
         };
         for named in &self.named {
             let Some((other, other_line)) = part_of(&named.path) else { continue };
-            if other_line > own_line || NEVER.contains(&(own, other)) {
+            let is_test = named.in_tests || self.is_test_file();
+            let is_below = other_line > own_line && !(is_test && other == TESTING);
+            if is_below || NEVER.contains(&(own, other)) {
                 broken.insert(format!("{}: {own} imports {other}", self.file));
             }
         }
@@ -357,6 +363,28 @@ fn siblings_and_strangers_are_caught() {
         broken_by(&[("src/util.rs", "//! x\n")]),
         ["src/util.rs: stands on no line of the house"]
     );
+}
+
+#[test]
+fn test_support_outside_of_tests_is_caught() {
+    let uses = ["use crate::testing::crash_disk::CrashDisk;", "fn f() { crate::testing::g(); }"];
+    for text in uses {
+        let text = format!("//! x\n{text}\n");
+        assert_eq!(
+            broken_by(&[("src/server/a.rs", &text), ("src/main.rs", "//! x")]),
+            ["src/server/a.rs: server imports testing"]
+        );
+        assert!(broken_by(&[("src/tsdb/fs/a/tests.rs", &text)]).is_empty());
+    }
+    let main = |attribute: &str| {
+        let text = format!("//! x\nfn main() {{ {attribute} narthex::testing::arm(); run(); }}");
+        broken_by(&[("src/main.rs", &text)])
+    };
+    assert_eq!(main(""), ["src/main.rs: main imports testing"]);
+    assert!(main("#[cfg(feature = \"testing\")]").is_empty());
+    let item = "//! x\n#[cfg(test)]\nuse crate::testing::A;\nuse crate::testing::B;\n";
+    assert_eq!(broken_by(&[("src/app/a.rs", item)]), ["src/app/a.rs: app imports testing"]);
+    assert!(broken_by(&[("src/app/a.rs", &item[..item.len() - 24])]).is_empty());
 }
 
 #[test]

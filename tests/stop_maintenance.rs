@@ -10,6 +10,7 @@
 mod support;
 
 use narthex::model::time::TimeRange;
+use narthex::testing::fail_points;
 use narthex::tsdb::block::ulid::BlockUlid;
 use narthex::tsdb::compact::block_summary::BlockSummary;
 use narthex::tsdb::db::Db;
@@ -18,7 +19,6 @@ use narthex::tsdb::db::error::MaintenanceError;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
 use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use narthex::tsdb::db::stats::DbStats;
-use narthex::tsdb::fs::fail_point;
 use narthex::tsdb::wal::compression::RecordCompression;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,11 +55,11 @@ fn filled_out_of_order(hours: i64) -> Life {
 
 /// Runs `work` until it reaches `point` and cancels it there.
 fn cancelled_at(life: &Life, point: &str, work: impl FnOnce(&Db) -> Done + Send) -> Done {
-    let point = fail_point::ALL.into_iter().find(|known| *known == point).unwrap();
+    let point = fail_points::ALL.into_iter().find(|known| *known == point).unwrap();
     let marker = life.beside("held");
-    fail_point::arm_from_spec(&format!(
+    fail_points::arm_from_spec(&format!(
         "{point}@{}=pause:{}",
-        fail_point::hits(point) + 1,
+        fail_points::hits(point) + 1,
         marker.display()
     ))
     .unwrap();

@@ -21,8 +21,6 @@ use crate::server::state::SharedState;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::recovery::{OpenError, ReplayError};
-use crate::tsdb::fs::fail_point;
-use crate::tsdb::fs::fail_point::ArmError;
 use crate::tsdb::wal::error::WalError;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -93,10 +91,6 @@ pub fn run(flags: &ServeFlags, ignored_flags: &[&str]) -> ExitCode {
         let given: Vec<String> = ignored_flags.iter().map(|flag| format!("--{flag}")).collect();
         tracing::warn!(flags = given.join(" "), "ignored flags of Prometheus without effect");
     }
-    if let Err(error) = arm_fail_points() {
-        tracing::error!(%error, "narthex failed");
-        return ExitCode::FAILURE;
-    }
     let served = runtime.map_err(ServeError::System).and_then(|runtime| {
         let served = runtime.block_on(serve(flags));
         // Does not wait for an abandoned replay or for requests that exceed the shutdown timeout.
@@ -109,22 +103,6 @@ pub fn run(flags: &ServeFlags, ignored_flags: &[&str]) -> ExitCode {
             tracing::error!(%error, "narthex failed");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Arms the fail points in the environment variable [`fail_point::ENV_VAR`].
-fn arm_fail_points() -> Result<(), ArmError> {
-    match std::env::var(fail_point::ENV_VAR) {
-        Ok(text) if !text.is_empty() => {
-            fail_point::arm_from_spec(&text)?;
-            tracing::warn!(
-                points = text,
-                variable = fail_point::ENV_VAR,
-                "armed fail points, this process is for tests only"
-            );
-            Ok(())
-        }
-        _ => Ok(()),
     }
 }
 

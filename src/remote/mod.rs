@@ -36,7 +36,6 @@
 //! | [`stream_request`] | message of a gRPC write stream, decoded in place |
 //! | [`clock_skew`] | time by which samples are ahead of the server clock |
 //! | [`metrics`] | metrics of writes and reads |
-//! | `known_data` | data set of the golden read tests |
 
 pub mod body_compression;
 pub mod chunked;
@@ -47,8 +46,6 @@ pub mod external_labels;
 pub mod histogram;
 mod histogram_encoder;
 mod ingester;
-#[cfg(test)]
-mod known_data;
 mod label;
 pub mod limits;
 pub mod metadata;

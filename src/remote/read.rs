@@ -29,7 +29,7 @@ const SERIES_BYTES: usize = 1 << 20;
 /// Keys of length-delimited fields: `results` of `ReadResponse`, `timeseries` of `QueryResult`,
 /// `samples` and `histograms` of `TimeSeries`.
 const RESULTS_KEY: u8 = 0x0a;
-pub(super) const TIMESERIES_KEY: u8 = 0x0a;
+pub(crate) const TIMESERIES_KEY: u8 = 0x0a;
 const SAMPLES_KEY: u8 = 0x12;
 const HISTOGRAMS_KEY: u8 = 0x22;
 /// Keys of `Sample`: `value` (64 bits) and `timestamp` (varint).
@@ -223,13 +223,13 @@ struct SplitSeries {
 }
 
 /// Returns the key and length that precede a message.
-pub(super) fn message_header(key: u8, len: u64) -> Vec<u8> {
+pub(crate) fn message_header(key: u8, len: u64) -> Vec<u8> {
     let mut bytes = vec![key];
     encode_varint(len, &mut bytes);
     bytes
 }
 
-pub(super) fn put_float_sample(out: &mut Vec<u8>, sample: FloatSample) {
+pub(crate) fn put_float_sample(out: &mut Vec<u8>, sample: FloatSample) {
     let (bits, t) = (sample.v.to_bits(), sample.t as u64);
     // Zero fields are omitted. -0 is not zero here.
     let value_len = if bits == 0 { 0 } else { 9 };

@@ -2,9 +2,9 @@
 
 use super::{ReadLimits, ReadSource, SERIES_BYTES, read_samples, read_samples_plain};
 use crate::remote::external_labels::ExternalLabels;
-use crate::remote::known_data::{db_with, golden, golden_db, golden_series, known_lines};
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read_request::{ReadAbort, RemoteReadError, decode_request, parse_request};
+use crate::testing::golden_read::{db_with, golden, golden_db, golden_series, known_lines};
 use crate::tsdb::db::Db;
 use crate::tsdb::query::chunk_iter::SupportedEncodings;
 use prost::Message;

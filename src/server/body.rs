@@ -10,8 +10,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-#[cfg(test)]
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 
@@ -231,35 +229,11 @@ impl Body for ResponseBody {
     }
 }
 
-/// Body of the items of a channel, for tests. An error ends it.
-#[cfg(test)]
-#[derive(Debug)]
-pub(crate) struct ChannelBody<E>(mpsc::Receiver<Result<Bytes, E>>);
-
-#[cfg(test)]
-impl<E> From<mpsc::Receiver<Result<Bytes, E>>> for ChannelBody<E> {
-    fn from(receiver: mpsc::Receiver<Result<Bytes, E>>) -> Self {
-        Self(receiver)
-    }
-}
-
-#[cfg(test)]
-impl<E> Body for ChannelBody<E> {
-    type Data = Bytes;
-    type Error = E;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, E>>> {
-        self.0.poll_recv(cx).map(|received| received.map(|piece| piece.map(Frame::data)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{BodyError, BodyLimits, ChannelBody, ResponseBody, collect};
+    use super::{BodyError, BodyLimits, ResponseBody, collect};
     use crate::server::admission::ByteBudget;
+    use crate::testing::channel_body::ChannelBody;
     use bytes::Bytes;
     use http_body_util::{BodyExt, Full};
     use std::convert::Infallible;

@@ -5,7 +5,7 @@
 
 use narthex::model::float_sample::FloatSample;
 use narthex::model::refs::SeriesRef;
-use narthex::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
+use narthex::testing::crash_disk::{CrashDisk, DiskCall};
 use narthex::tsdb::wal::batch::LogBatch;
 use narthex::tsdb::wal::compression::RecordCompression;
 use narthex::tsdb::wal::error::WalError;

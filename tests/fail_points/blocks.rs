@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use narthex::model::labels::LabelsBuilder;
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
+use narthex::testing::fail_points;
 use narthex::tsdb::block::meta::{Compaction, list_block_dirs};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::ulid::BlockUlid;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlockMeta};
 use narthex::tsdb::chunk::ChunkEncoding;
 use narthex::tsdb::chunk::xor::XorChunk;
-use narthex::tsdb::fs::fail_point;
 use narthex::tsdb::query::source::{Chunk, ChunkData};
 
 /// Writes a block of one sample.
@@ -40,9 +40,9 @@ fn write_block(parent: &Path) -> PathBuf {
 /// Runs `act` in a thread that stops at `point`; `look` sees the disk as a crash there would leave
 /// it.
 fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, look: impl FnOnce()) {
-    fail_point::arm_from_spec(&format!(
+    fail_points::arm_from_spec(&format!(
         "{point}@{}=pause:{}",
-        fail_point::hits(point_name(point)) + 1,
+        fail_points::hits(point_name(point)) + 1,
         marker.display()
     ))
     .expect("a known point");
@@ -60,7 +60,7 @@ fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, look: impl Fn
 }
 
 fn point_name(point: &str) -> &'static str {
-    fail_point::ALL.iter().find(|known| **known == point).expect("a known point")
+    fail_points::ALL.iter().find(|known| **known == point).expect("a known point")
 }
 
 #[test]

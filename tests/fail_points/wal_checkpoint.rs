@@ -12,8 +12,8 @@ use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::metadata::{Metadata, MetricType};
 use narthex::model::refs::SeriesRef;
 use narthex::model::time::TimeRange;
-use narthex::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
-use narthex::tsdb::fs::fail_point;
+use narthex::testing::crash_disk::{CrashDisk, DiskCall};
+use narthex::testing::fail_points;
 use narthex::tsdb::wal::batch::LogBatch;
 use narthex::tsdb::wal::checkpoint::{
     last_checkpoint, list_checkpoints, list_unfinished, temporary_path,
@@ -441,7 +441,7 @@ fn assert_needed(
 
 #[test]
 fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
-    fail_point::arm_from_spec("checkpoint.write=count;wal.truncate=count").unwrap();
+    fail_points::arm_from_spec("checkpoint.write=count;wal.truncate=count").unwrap();
     let mut log = Log::with_segments(7);
     let before = read_log(&log.dir);
     let part = log.truncate().unwrap().part.unwrap();
@@ -466,7 +466,7 @@ fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
     for point in
         ["checkpoint.write", "checkpoint.before_rename", "checkpoint.after_rename", "wal.truncate"]
     {
-        assert!(fail_point::hits(point) >= 2, "{point}");
+        assert!(fail_points::hits(point) >= 2, "{point}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::golden;
-use narthex::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
+use narthex::testing::crash_disk::{CrashDisk, DiskCall};
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::compression::RecordCompression;
 use narthex::tsdb::wal::corruption::WalCorruption;

@@ -3,6 +3,8 @@
 //! This is not a parser: it removes comments and literals, splits the rest into tokens, and expands
 //! paths from `crate`, `super` or `narthex` through the groups of a `use`.
 
+use std::ops::Range;
+
 /// Absolute path that a file names: `["tsdb", "wal", "Record"]`.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Named {
@@ -125,6 +127,7 @@ fn char_or_lifetime_end(chars: &[char], at: usize) -> usize {
 /// Returns the paths of this crate in a file; `module` is the module path of the file.
 pub(crate) fn named_paths(tokens: &[String], module: &[String]) -> Vec<Named> {
     let mut scopes = Scopes { module: module.to_vec(), open: Vec::new(), depth: 0 };
+    let test_items = test_items(tokens);
     let mut named = Vec::new();
     for at in 0..tokens.len() {
         scopes.step(tokens, at);
@@ -141,10 +144,43 @@ pub(crate) fn named_paths(tokens: &[String], module: &[String]) -> Vec<Named> {
         let Some(base) = base else { continue };
         let mut paths = Vec::new();
         follow(tokens, at + 2, base, &mut paths);
-        let in_tests = scopes.in_tests();
+        let in_tests = test_items.iter().any(|item| item.contains(&at));
         named.extend(paths.into_iter().map(|path| Named { path, in_tests }));
     }
     named
+}
+
+/// Returns the token ranges of the items and statements that only tests have: those with the
+/// attribute `#[cfg(test)]` or `#[cfg(feature = "testing")]`. The package has no other feature.
+fn test_items(tokens: &[String]) -> Vec<Range<usize>> {
+    let conditions: [&[&str]; 2] =
+        [&["cfg", "(", "test", ")", "]"], &["cfg", "(", "feature", "=", ")", "]"]];
+    let starts = (0..tokens.len()).filter_map(|at| {
+        let found = conditions.iter().find(|condition| starts_with(&tokens[at..], condition))?;
+        Some(at + found.len())
+    });
+    starts.map(|start| start..item_end(tokens, start)).collect()
+}
+
+fn starts_with(tokens: &[String], words: &[&str]) -> bool {
+    tokens.len() >= words.len() && tokens.iter().zip(words).all(|(token, word)| token == word)
+}
+
+/// Returns the position after the item or statement at `start`: after its block or semicolon, or at
+/// the end of the block around it.
+fn item_end(tokens: &[String], start: usize) -> usize {
+    let mut depth = 0i32;
+    for (at, token) in tokens.iter().enumerate().skip(start) {
+        match token.as_str() {
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 || depth == 0 && (token == ";" || token == "}") {
+            return at + 1;
+        }
+    }
+    tokens.len()
 }
 
 /// Parses a path and its groups from `at`. Returns the position after it.
@@ -196,7 +232,6 @@ struct Scopes {
 
 struct Scope {
     name: String,
-    is_test: bool,
     depth: usize,
 }
 
@@ -205,15 +240,8 @@ impl Scopes {
         match tokens[at].as_str() {
             "{" => {
                 self.depth += 1;
-                let is_module = at >= 2 && tokens[at - 2] == "mod";
-                if is_module {
-                    let is_test = tokens[..at - 2]
-                        .ends_with(&["cfg", "(", "test", ")", "]"].map(str::to_owned));
-                    self.open.push(Scope {
-                        name: tokens[at - 1].clone(),
-                        is_test,
-                        depth: self.depth,
-                    });
+                if at >= 2 && tokens[at - 2] == "mod" {
+                    self.open.push(Scope { name: tokens[at - 1].clone(), depth: self.depth });
                 }
             }
             "}" => {
@@ -238,9 +266,5 @@ impl Scopes {
         let mut path = self.current();
         path.pop();
         path
-    }
-
-    fn in_tests(&self) -> bool {
-        self.open.iter().any(|scope| scope.is_test)
     }
 }

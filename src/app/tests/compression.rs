@@ -5,11 +5,11 @@ use crate::app::tests::edge::{TestResponse, TestServer, now_ms, request, series,
 use crate::remote::decompress::BodyDecompressor;
 use crate::remote::decompress::output::DecompressBudget;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::server::body::ChannelBody;
 use crate::server::grpc::compress_body::compress_body;
 use crate::server::grpc::compression::limits;
 use crate::server::grpc::decompress_body::decompress_body;
 use crate::server::grpc::encoding::GrpcEncoding;
+use crate::testing::channel_body::ChannelBody;
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;

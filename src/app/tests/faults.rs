@@ -3,7 +3,7 @@
 use crate::app::tests::edge::{
     TestServer, now_ms, read_all_request, request, series, snappy_block, valid_request,
 };
-use crate::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
+use crate::testing::crash_disk::{CrashDisk, DiskCall};
 use axum::http::StatusCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

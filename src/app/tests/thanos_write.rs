@@ -6,7 +6,7 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus_copy::TimeSeries;
 use crate::remote::pb::thanos::{TimeSeriesTenantTuple, WriteRequest};
 use crate::server::lifecycle::Phase;
-use crate::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
+use crate::testing::crash_disk::{CrashDisk, DiskCall};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request};
 use prost::Message;

@@ -5,7 +5,7 @@ use crate::app::tests::edge::{TestServer, now_ms, series};
 use crate::app::tests::ways::{WritePath, WriteResult};
 use crate::remote::pb::prometheus as pb;
 use crate::server::lifecycle::Phase;
-use crate::tsdb::fs::crash_disk::{CrashDisk, DiskCall};
+use crate::testing::crash_disk::{CrashDisk, DiskCall};
 use proptest::prelude::*;
 use std::sync::Arc;
 use tokio::runtime::Runtime;

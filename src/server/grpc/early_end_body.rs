@@ -61,7 +61,7 @@ impl HttpBody for EarlyEndBody {
 #[cfg(test)]
 mod tests {
     use super::EarlyEndBody;
-    use crate::server::body::ChannelBody;
+    use crate::testing::channel_body::ChannelBody;
     use axum::body::Body;
     use axum::http::HeaderMap;
     use bytes::Bytes;

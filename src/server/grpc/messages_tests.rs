@@ -2,7 +2,7 @@
 
 use super::{EAGER_BYTES, FRAME_HEADER, GrpcMessage, MessageError, MessageLimits, MessageReader};
 use crate::server::admission::ByteBudget;
-use crate::server::body::ChannelBody;
+use crate::testing::channel_body::ChannelBody;
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -51,7 +51,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::StatusBody;
-    use crate::server::body::ChannelBody;
+    use crate::testing::channel_body::ChannelBody;
     use bytes::Bytes;
     use http_body_util::BodyExt;
     use tokio::sync::mpsc;

@@ -15,7 +15,6 @@
 //! | [`hard_link`]       | block snapshots                                                        |
 //! | [`verify`]          | verification, and its limits                                           |
 //! | [`error`]           | errors of blocks                                                       |
-//! | `fixture`, `tests`  | tests                                                                  |
 //!
 //! The index is [`crate::tsdb::index::block_index`], the tombstones are
 //! [`crate::tsdb::tombstones`].
@@ -23,8 +22,6 @@
 pub mod chunk_segments;
 pub mod delete;
 pub mod error;
-#[cfg(test)]
-pub(crate) mod fixture;
 pub mod hard_link;
 mod label_source;
 pub mod mark;

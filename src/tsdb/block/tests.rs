@@ -4,17 +4,17 @@ use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
+use crate::testing::blocks;
+use crate::testing::blocks::{Model, chunk, example, head_block, labels, populated_writer};
+use crate::testing::conformance;
+use crate::testing::samples;
+use crate::testing::samples::seeded_samples;
 use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::fixture::{
-    self, Model, chunk, example, head_block, labels, populated_writer,
-};
 use crate::tsdb::block::meta::BlockMeta;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::block::writer::BlockWriter;
 use crate::tsdb::chunk::xor::XorIter;
-use crate::tsdb::query::any_points::{self, seeded_samples};
-use crate::tsdb::query::conformance;
 use crate::tsdb::query::source::{BlockSource, QueryError};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 #[test]
 fn block_conforms_to_block_source() {
     let parent = tempfile::tempdir().unwrap();
-    let block = Block::open(&fixture::write(parent.path(), &example())).unwrap();
+    let block = Block::open(&blocks::write(parent.path(), &example())).unwrap();
     conformance::check(&block, &example());
     let report = block.verify().unwrap();
     assert_eq!(
@@ -107,7 +107,7 @@ fn block_conforms_to_block_source_for_all_value_types() {
         .iter()
         .for_each(|symbol| writer.add_symbol(symbol).unwrap());
     for (labels, points) in &model {
-        writer.add_series(labels, &any_points::chunks(points, any_points::PLAIN, 4)).unwrap();
+        writer.add_series(labels, &samples::chunks(points, samples::PLAIN, 4)).unwrap();
     }
     let meta = writer.finish(head_block(ulid, 0, 2_000_000)).unwrap().unwrap();
     let block = Block::open(&parent.path().join(meta.ulid.to_string())).unwrap();
@@ -120,7 +120,7 @@ fn block_conforms_to_block_source_for_all_value_types() {
 #[test]
 fn writer_counts_samples_and_leaves_four_files() {
     let parent = tempfile::tempdir().unwrap();
-    let dir = fixture::write(parent.path(), &example());
+    let dir = blocks::write(parent.path(), &example());
     let meta = BlockMeta::read(&dir).unwrap();
     let stats = &meta.stats;
     assert_eq!(
@@ -217,7 +217,7 @@ fn invalid_block_input_is_rejected() {
 fn deletion_is_visible_to_later_reads_and_after_reopening() {
     let parent = tempfile::tempdir().unwrap();
     let mut model = example();
-    let dir = fixture::write(parent.path(), &model);
+    let dir = blocks::write(parent.path(), &model);
     let block = Block::open(&dir).unwrap();
     let before = block.select(&everything(), TimeRange::ALL).unwrap();
     assert_eq!(block.delete(&zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
@@ -256,7 +256,7 @@ fn deletion_is_visible_to_later_reads_and_after_reopening() {
 #[test]
 fn completely_deleted_series_is_skipped_and_labels_remain() {
     let parent = tempfile::tempdir().unwrap();
-    let block = Block::open(&fixture::write(parent.path(), &example())).unwrap();
+    let block = Block::open(&blocks::write(parent.path(), &example())).unwrap();
     block.delete(&zone("é"), TimeRange::ALL).unwrap();
     let model =
         example().into_iter().filter(|(labels, _)| labels.get("zone") != Some("é")).collect();
@@ -275,7 +275,7 @@ fn hard_linked_snapshot_keeps_its_samples() {
     let parent = tempfile::tempdir().unwrap();
     let snapshots = parent.path().join("snapshots");
     fs::create_dir(&snapshots).unwrap();
-    let block = Block::open(&fixture::write(parent.path(), &example())).unwrap();
+    let block = Block::open(&blocks::write(parent.path(), &example())).unwrap();
     block.delete(&zone("é"), TimeRange::ALL).unwrap();
     let linked = Block::open(&block.hard_link_to(&snapshots).unwrap()).unwrap();
     let before = read(&block).unwrap();
@@ -290,7 +290,7 @@ fn hard_linked_snapshot_keeps_its_samples() {
 fn missing_file_is_corruption_except_tombstones() {
     for name in ["index", "meta.json", "chunks/000001", "chunks", "tombstones"] {
         let parent = tempfile::tempdir().unwrap();
-        let dir = fixture::write(parent.path(), &example());
+        let dir = blocks::write(parent.path(), &example());
         let path = dir.join(name);
         if path.is_dir() {
             fs::remove_dir_all(path).unwrap()
@@ -307,7 +307,7 @@ fn missing_file_is_corruption_except_tombstones() {
 #[test]
 fn every_changed_byte_is_detected_or_harmless() {
     let parent = tempfile::tempdir().unwrap();
-    let dir = fixture::write(parent.path(), &example());
+    let dir = blocks::write(parent.path(), &example());
     let block = Block::open(&dir).unwrap();
     block.delete(&zone("a"), TimeRange::new(1_015_000, 1_034_000)).unwrap();
     let expected = read(&block).unwrap();
@@ -354,7 +354,7 @@ fn every_changed_byte_is_detected_or_harmless() {
 #[test]
 fn meta_fields_are_verified_against_content() {
     let parent = tempfile::tempdir().unwrap();
-    let dir = fixture::write(parent.path(), &example());
+    let dir = blocks::write(parent.path(), &example());
     let text = fs::read_to_string(dir.join("meta.json")).unwrap();
     let outcome = |from: &str, to: &str| {
         assert_eq!(text.matches(from).count(), 1, "{from} in {text}");

@@ -224,7 +224,7 @@ impl DiskGuard {
 #[cfg(test)]
 mod tests {
     use super::{DiskGuard, DiskReserve, MIN_READ_ONLY_TIME, PROBE_INTERVAL, SpaceState};
-    use crate::tsdb::fs::crash_disk::CrashDisk;
+    use crate::testing::crash_disk::CrashDisk;
     use proptest::prelude::proptest;
     use std::io;
     use std::path::Path;

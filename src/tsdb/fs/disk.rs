@@ -1,6 +1,6 @@
 //! Interface between the storage engine and its files: all durable writes go through a [`Disk`].
 //!
-//! [`crate::tsdb::fs::os_disk`] is the real implementation, [`crate::tsdb::fs::crash_disk`] the
+//! [`crate::tsdb::fs::os_disk`] is the real implementation, `testing::crash_disk` the
 //! test double that drops unsynced data and fails on demand. Readers open files directly.
 //!
 //! # Durability

@@ -1,8 +1,7 @@
-//! File access of the storage engine: durable steps, mapped files, and test doubles that fail.
+//! File access of the storage engine: durable steps and mapped files.
 //!
 //! | module | content |
 //! |---|---|
-//! | [`crash_disk`] | disk for tests that loses unsynced data and fails on demand |
 //! | [`mod@dir_size`] | size of a directory |
 //! | [`disk`] | the traits through which the engine writes |
 //! | [`durable`] | atomic replacement of small files, [`durable::FileError`] |
@@ -12,7 +11,6 @@
 //! | [`os_disk`] | the real disk |
 //! | [`quarantine`] | moves to the quarantine directory |
 
-pub mod crash_disk;
 pub mod dir_size;
 pub mod disk;
 pub mod durable;

@@ -5,13 +5,11 @@ use super::{EncodedChunk, SupportedEncodings};
 use crate::model::intervals::Intervals;
 use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
+use crate::testing::fixed_source::labels;
+use crate::testing::samples::{PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram};
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::chunk::reencode::MAX_SAMPLES;
-use crate::tsdb::query::any_points::{
-    PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram,
-};
-use crate::tsdb::query::fixed_source::labels;
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::{Chunk, ChunkData, ChunkSeries};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};

@@ -5,7 +5,7 @@
 //! [`ChunkData`] lives (shared memory, or a pinned mapped file), so no lock is held while a chunk
 //! is read. The result is lazy and borrows only the source, not the matchers.
 //!
-//! Every source passes the tests of `conformance`.
+//! Every source passes the tests of `testing::conformance`.
 
 use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;

@@ -7,14 +7,13 @@ use crate::model::intervals::Intervals;
 use crate::model::labels::Labels;
 use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
+use crate::testing::fixed_source::{FixedSource, chunk, labels};
+use crate::testing::samples;
+use crate::testing::samples::{PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram};
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use crate::tsdb::chunk::reencode::MAX_SAMPLES;
 use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
-use crate::tsdb::query::any_points::{
-    self, PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram,
-};
-use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData, ChunkSeries};
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
@@ -182,7 +181,7 @@ fn merged_samples(
 ) -> (Vec<(i64, i64, ChunkEncoding)>, Vec<Sample>) {
     let chunks = merge(sources, range).unwrap().remove(0).chunks;
     let shape = chunks.iter().map(|chunk| (chunk.mint, chunk.maxt, chunk.encoding)).collect();
-    (shape, chunks.iter().flat_map(any_points::decoded).collect())
+    (shape, chunks.iter().flat_map(samples::decoded).collect())
 }
 
 #[test]
@@ -205,7 +204,7 @@ fn reencoded_chunk_is_cut_at_change_of_value_type() {
     let float = |t: i64| Sample::new(t, SampleValue::Float(0.5));
     let floats = |t: i64| match counter(t, 7).value {
         SampleValue::Histogram(histogram) => {
-            SampleValue::FloatHistogram(Box::new(any_points::with_floats(&histogram)))
+            SampleValue::FloatHistogram(Box::new(samples::with_floats(&histogram)))
         }
         other => other,
     };
@@ -360,7 +359,7 @@ fn model(sources: &[FixedSource], range: TimeRange) -> Model {
         for chunk in chunks {
             let is_deleted =
                 |t| chunk.deleted_intervals.as_ref().is_some_and(|deleted| deleted.contains(t));
-            let kept = any_points::decoded(chunk)
+            let kept = samples::decoded(chunk)
                 .into_iter()
                 .filter(|one| range.contains(one.t) && !is_deleted(one.t));
             for point in kept {
@@ -392,7 +391,7 @@ proptest! {
         for series in &merged {
             prop_assert!(series.chunks.is_sorted_by(|a, b| a.maxt < b.mint), "chunks overlap");
             for chunk in &series.chunks {
-                let points = any_points::decoded(chunk);
+                let points = samples::decoded(chunk);
                 let is_old = stored.iter().any(|old| old.data.bytes() == chunk.data.bytes());
                 prop_assert!(chunk.deleted_intervals.is_none());
                 prop_assert!(is_old || points.len() <= usize::from(MAX_SAMPLES));

@@ -6,6 +6,8 @@ use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
+use crate::testing::fixed_source::{FixedSource, chunk, labels};
+use crate::testing::samples;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::ChunkEncoding;
@@ -14,8 +16,6 @@ use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::execute::{CompactError, CompactionOutput, merge_blocks, rewrite_block};
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::stats::CompactStats;
-use crate::tsdb::query::any_points;
-use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData};
 use std::borrow::Cow;
@@ -202,15 +202,12 @@ fn overlapping_histograms_are_merged_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let point = |t: i64| {
         let histogram =
-            any_points::histogram(0, &[(1, t as u64), (t as i32 / 10, 3)].into(), &[].into());
+            samples::histogram(0, &[(1, t as u64), (t as i32 / 10, 3)].into(), &[].into());
         Sample::new(t, SampleValue::Histogram(Box::new(histogram)))
     };
     let of = |times: &mut dyn Iterator<Item = i64>| {
         let points: Vec<Sample> = times.map(point).collect();
-        FixedSource(BTreeMap::from([(
-            labels("x"),
-            any_points::chunks(&points, any_points::PLAIN, 120),
-        )]))
+        FixedSource(BTreeMap::from([(labels("x"), samples::chunks(&points, samples::PLAIN, 120))]))
     };
     let blocks = [
         write_head_block(dir.path(), 1, (0, 100), &of(&mut (1..100).step_by(2))).unwrap(),
@@ -226,7 +223,7 @@ fn overlapping_histograms_are_merged_and_counted() {
     let found: Vec<Sample> = series.samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
     let times = (1..90).filter(|t| t % 2 == 1 || t % 3 == 2);
     let expected = times.map(point).chain((90..100).map(|t| FloatSample::new(t, 1.0).into()));
-    any_points::assert_same(&found, &expected.collect::<Vec<_>>());
+    samples::assert_same(&found, &expected.collect::<Vec<_>>());
 }
 
 #[test]

@@ -314,13 +314,13 @@ mod tests {
     use crate::model::float_sample::FloatSample;
     use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::sample::Sample;
+    use crate::testing::conformance;
+    use crate::testing::samples::seeded_samples;
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::head_chunks::HeadChunkStore;
     use crate::tsdb::fs::os_disk::OsDisk;
     use crate::tsdb::head::append::HeadAppender;
     use crate::tsdb::head::{Head, HeadOptions};
-    use crate::tsdb::query::any_points::seeded_samples;
-    use crate::tsdb::query::conformance;
     use crate::tsdb::wal::compression::RecordCompression;
     use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
     use std::collections::BTreeMap;

@@ -5,12 +5,10 @@ use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::model::histogram::{CounterResetHint, Histogram};
 use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
+use crate::testing::fixed_source::{chunk, labels};
+use crate::testing::samples::{PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram};
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor2::encode::Xor2Chunk;
-use crate::tsdb::query::any_points::{
-    PLAIN, WITH_STARTS, arb_samples, assert_same, chunks, histogram,
-};
-use crate::tsdb::query::fixed_source::{chunk, labels};
 use crate::tsdb::query::source::{Chunk, ChunkData, ChunkSeries, QueryError};
 use proptest::prelude::{prop_assert_eq, proptest};
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
-use crate::tsdb::query::fixed_source::{FixedSource, chunk, labels};
+use crate::testing::fixed_source::{FixedSource, chunk, labels};
 use crate::tsdb::query::source::{BlockSource, ChunkSeries, ChunkSeriesSet, QueryError};
 use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
-use crate::tsdb::query::any_points::assert_same;
+use crate::testing::samples::assert_same;
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, ChunkSeries};
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,7 +190,7 @@ mod tests {
     use super::check;
     use crate::model::float_sample::FloatSample;
     use crate::model::labels::{Labels, LabelsBuilder};
-    use crate::tsdb::query::fixed_source::{FixedSource, chunk};
+    use crate::testing::fixed_source::{FixedSource, chunk};
     use std::collections::BTreeMap;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {
