@@ -456,5 +456,4 @@ impl Iterator for XorIter<'_> {
 }
 
 #[cfg(test)]
-#[path = "xor_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
 /// Chunks written by Prometheus's code. The file says how.
-const GOLDEN: &str = include_str!("../../../tests/golden/xor/chunks.txt");
+const GOLDEN: &str = include_str!("../../../../tests/golden/xor/chunks.txt");
 
 struct Golden {
     name: &'static str,

@@ -7,6 +7,14 @@
 //! Matchers have no locks; clones are cheap and share the compiled expression. The size of an
 //! expression is bounded when it is compiled. Matching takes time linear in the value and memory
 //! independent of it.
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`error`] | errors of parsing a matcher |
+//! | `glob` | literals with gaps, matched without an automaton |
+//! | `pattern` | compiled expression that matches whole values |
+//! | `re2` | parser for the syntax of Go's `regexp` |
+//! | `shape` | classification of an expression |
 
 pub mod error;
 mod glob;

@@ -312,5 +312,4 @@ impl fmt::Display for BucketSign {
 }
 
 #[cfg(test)]
-#[path = "validate_tests.rs"]
 mod tests;

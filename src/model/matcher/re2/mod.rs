@@ -32,6 +32,16 @@
 //!
 //! The parser is a single pass without recursion, so hostile expressions cannot exhaust the stack.
 //! `pattern` compiles the result.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `class` | character classes and case folding |
+//! | `escape` | escapes of a single character |
+//! | `frame` | open group of an expression |
+//! | `input` | cursor over the characters |
+//! | `limits` | limits on the cost of an expression |
+//! | `repeat` | repetition operators |
+//! | `unicode` | general categories and scripts |
 
 mod class;
 mod escape;

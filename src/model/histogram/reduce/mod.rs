@@ -157,5 +157,4 @@ impl<C> ReducedBuckets<C> {
 }
 
 #[cfg(test)]
-#[path = "reduce_tests.rs"]
 mod tests;

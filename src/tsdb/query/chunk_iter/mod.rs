@@ -204,5 +204,4 @@ impl From<ReencodedChunk> for EncodedChunk {
 }
 
 #[cfg(test)]
-#[path = "chunk_iter_tests.rs"]
 mod tests;
