@@ -14,10 +14,10 @@ use crate::config::file;
 use crate::config::flags::{ServeFlags, VERSION, WebFlags};
 use crate::config::settings;
 use crate::server::grpc::health;
-use crate::server::lifecycle::Phase;
-use crate::server::listener::{ConnectionLimits, DrainOutcome, Listener};
+use crate::server::management::lifecycle::Phase;
 use crate::server::router;
 use crate::server::state::SharedState;
+use crate::server::transport::listener::{ConnectionLimits, DrainOutcome, Listener};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::recovery::{OpenError, ReplayError};
@@ -163,6 +163,7 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     let listener = Listener {
         sockets,
         router,
+        overload_router: router::overload_router(),
         limits: ConnectionLimits::from(&flags.web),
         metrics: connections,
     };

@@ -5,10 +5,10 @@ use crate::app::tests::edge::{TestResponse, TestServer, now_ms, request, series,
 use crate::remote::decompress::BodyDecompressor;
 use crate::remote::decompress::output::DecompressBudget;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::server::grpc::compress_body::compress_body;
-use crate::server::grpc::compression::limits;
-use crate::server::grpc::decompress_body::decompress_body;
-use crate::server::grpc::encoding::GrpcEncoding;
+use crate::server::grpc::layers::limits;
+use crate::server::transport::framing::compress_body::compress_body;
+use crate::server::transport::framing::decompress_body::decompress_body;
+use crate::server::transport::framing::encoding::GrpcEncoding;
 use crate::testing::channel_body::ChannelBody;
 use axum::body::Body;
 use axum::http::Request;
@@ -160,8 +160,11 @@ async fn compress_response(
         sender.send(Ok(Bytes::copy_from_slice(part))).await.unwrap();
     }
     drop(sender);
-    let body =
-        compress_body(Body::new(ChannelBody::from(receiver)), edge.context.clone(), encoding);
+    let body = compress_body(
+        Body::new(ChannelBody::from(receiver)),
+        edge.context.answer_limits.budget.clone(),
+        encoding,
+    );
     parse_frames(encoding, body.collect().await.unwrap().to_bytes())
 }
 

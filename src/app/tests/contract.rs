@@ -6,7 +6,7 @@ use crate::app::tests::edge::{
 };
 use crate::app::tests::error_details::ErrorDetails;
 use crate::remote::pb::narthex::v1::WriteResponse;
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
 use crate::testing::channel_body::ChannelBody;
 use crate::tsdb::db::settings::Settings;
 use axum::body::Body;

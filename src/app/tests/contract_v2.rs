@@ -2,7 +2,7 @@
 
 use crate::app::tests::edge::{TestResponse, TestServer, now_ms, snappy_block};
 use crate::remote::pb::io::prometheus::write::v2 as pb;
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
 use crate::tsdb::db::settings::Settings;
 use axum::http::StatusCode;
 use prost::Message;

@@ -4,7 +4,7 @@ use crate::app::tests::edge::{
     TestServer, grpc_request, partially_invalid_request, read_all_request, valid_request,
 };
 use crate::app::tests::error_details::ErrorDetails;
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
 use crate::testing::channel_body::ChannelBody;
 use crate::tsdb::db::settings::Settings;
 use axum::body::Body;

@@ -5,7 +5,7 @@ use crate::app::tests::edge::{
 };
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::thanos;
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
 use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use prost::Message;

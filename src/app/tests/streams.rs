@@ -7,8 +7,8 @@ use crate::remote::pb::narthex::v1::{
     WriteResponse, WriteStreamRequest, WriteStreamResponse, write_stream_request,
 };
 use crate::remote::pb::prometheus as pb;
-use crate::server::client_limit::PeerAddress;
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
+use crate::server::transport::client_limit::PeerAddress;
 use crate::testing::channel_body::ChannelBody;
 use axum::body::Body;
 use axum::http::Request;

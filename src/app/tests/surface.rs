@@ -6,8 +6,11 @@ use crate::app::tests::edge::{
 };
 use crate::metrics::registry::Registry;
 use crate::remote::pb::prometheus as pb;
-use crate::server::lifecycle::Phase;
-use crate::server::listener::{ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener};
+use crate::server::management::lifecycle::Phase;
+use crate::server::router::overload_router;
+use crate::server::transport::listener::{
+    ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener,
+};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -336,7 +339,8 @@ async fn open_health_watch_does_not_delay_drain() {
     };
     let metrics = ConnectionMetrics::register(&mut Registry::new());
     let (stop, stopped) = watch::channel(false);
-    let listener = Listener { sockets: vec![socket], router: edge.router.clone(), limits, metrics };
+    let (router, overload_router) = (edge.router.clone(), overload_router());
+    let listener = Listener { sockets: vec![socket], router, overload_router, limits, metrics };
     let listening = tokio::spawn(listener.run(stopped));
     let mut client = HealthClient::new(
         Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap(),

@@ -5,7 +5,7 @@ use crate::app::tests::edge::{TestResponse, TestServer, now_ms, request, series}
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus_copy::TimeSeries;
 use crate::remote::pb::thanos::{TimeSeriesTenantTuple, WriteRequest};
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
 use crate::testing::crash_disk::{CrashDisk, DiskCall};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request};

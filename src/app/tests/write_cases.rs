@@ -4,7 +4,7 @@
 use crate::app::tests::edge::{TestServer, now_ms, series};
 use crate::app::tests::ways::{WritePath, WriteResult};
 use crate::remote::pb::prometheus as pb;
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
 use crate::testing::crash_disk::{CrashDisk, DiskCall};
 use proptest::prelude::*;
 use std::sync::Arc;

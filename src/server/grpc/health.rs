@@ -6,7 +6,7 @@
 //! shutdown.
 
 use crate::server::grpc::services::{SERVICES, ServingCondition};
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
 use crate::server::state::SharedState;
 use crate::tsdb::db::DbHealth;
 use std::time::Duration;

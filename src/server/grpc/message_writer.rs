@@ -5,13 +5,13 @@
 //! slow client ends the stream. After a disconnect the producer stops at its next message or check.
 
 use crate::remote::read_request::ReadAbort;
-use crate::server::admission::Reservation;
-use crate::server::grpc;
-use crate::server::grpc::messages;
-use crate::server::grpc::status_body::StatusBody;
-use crate::server::piece_stream::{PieceSender, StreamError, StreamLimits, stream};
-use crate::server::request_error::RequestError;
+use crate::server::contract::request_error::RequestError;
 use crate::server::state::SharedState;
+use crate::server::transport::admission::Reservation;
+use crate::server::transport::framing;
+use crate::server::transport::framing::messages;
+use crate::server::transport::framing::status_body::StatusBody;
+use crate::server::transport::piece_stream::{PieceSender, StreamError, StreamLimits, stream};
 use axum::response::Response;
 use bytes::Bytes;
 use prost::Message;
@@ -150,5 +150,5 @@ pub(crate) async fn stream_response(
         out.flush().map_err(|abort| StreamResponseError::Refused(abort_status(abort)))
     });
     pieces.wait_first().await?;
-    Ok(grpc::grpc_response(StatusBody::new(pieces)))
+    Ok(framing::grpc_response(StatusBody::new(pieces)))
 }

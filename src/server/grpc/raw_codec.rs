@@ -3,7 +3,7 @@
 //!
 //! Write requests are decoded by a borrowing reader instead of prost.
 
-use crate::server::grpc::messages::MessageError;
+use crate::server::transport::framing::messages::MessageError;
 use bytes::{Buf, Bytes};
 use prost::Message;
 use std::marker::PhantomData;

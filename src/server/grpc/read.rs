@@ -7,23 +7,24 @@
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read;
 use crate::remote::read_request;
-use crate::remote::read_request::RemoteReadError;
-use crate::server::body::{BodyLimits, ResponseBody, ResponseTimeout};
-use crate::server::grpc;
-use crate::server::grpc::messages;
-use crate::server::grpc::status_body::StatusBody;
-use crate::server::ingest;
-use crate::server::read::{MAX_BODY, run_blocking, run_samples_read};
-use crate::server::read_permit::ReadPermit;
-use crate::server::request_error::RequestError;
+use crate::server::contract::grpc;
+use crate::server::contract::request_error::RequestError;
+use crate::server::requests::MAX_READ_BODY;
+use crate::server::requests::acceptance;
+use crate::server::requests::read_permit::ReadPermit;
+use crate::server::requests::samples_read::{run_blocking, run_samples_read};
+use crate::server::requests::streamed_read;
+use crate::server::requests::streamed_read::{Framing, StreamedReadError};
 use crate::server::state::SharedState;
-use crate::server::streamed_read;
-use crate::server::streamed_read::{Framing, StreamedReadError};
+use crate::server::transport::body::{BodyLimits, ResponseBody};
+use crate::server::transport::framing;
+use crate::server::transport::framing::messages;
+use crate::server::transport::framing::status_body::StatusBody;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// Name of the service, for health and reflection.
 pub(crate) const SERVICE: &str = "narthex.v1.Read";
@@ -45,11 +46,11 @@ async fn respond_samples(context: SharedState, request: Request) -> Result<Respo
     let (response, reservation) =
         run_samples_read(&context, request, permit, read::read_samples_plain)
             .await
-            .map_err(status)?;
+            .map_err(grpc::read_status)?;
     let len = response.pieces.iter().map(Bytes::len).sum();
     let header = Bytes::copy_from_slice(&messages::frame_header(len));
     let pieces = std::iter::once(header).chain(response.pieces).collect();
-    Ok(grpc::grpc_response(StatusBody::new(ResponseBody::new(
+    Ok(framing::grpc_response(StatusBody::new(ResponseBody::new(
         pieces,
         reservation,
         context.answer_limits.time,
@@ -62,7 +63,7 @@ async fn respond_chunks(context: SharedState, request: Request) -> Result<Respon
     let frames = streamed_read::frames(&context, request, permit, Framing::Grpc);
     let mut frames = frames.map_err(RequestError::into_grpc)?;
     frames.wait_first().await?;
-    Ok(grpc::grpc_response(StatusBody::new(frames)))
+    Ok(framing::grpc_response(StatusBody::new(frames)))
 }
 
 /// Request with a read permit.
@@ -73,38 +74,22 @@ struct AdmittedRead {
 
 impl AdmittedRead {
     async fn admit(context: &SharedState, body: Body) -> Result<Self, Status> {
-        ingest::check_accepting(context).map_err(RequestError::into_grpc)?;
+        acceptance::check_accepting(context).map_err(RequestError::into_grpc)?;
         let message = messages::read_single_message(
             body,
-            BodyLimits { size: MAX_BODY, ..context.body_limits.clone() },
+            BodyLimits { size: MAX_READ_BODY, ..context.body_limits.clone() },
         )
         .await?;
         let permit = ReadPermit::acquire(context).await.map_err(RequestError::into_grpc)?;
         let request = run_blocking(move || read_request::parse_request(&message.bytes))
             .await
-            .map_err(status)?;
+            .map_err(grpc::read_status)?;
         Ok(Self { request, permit })
-    }
-}
-
-/// Maps errors as over HTTP, except that a response over its limit is RESOURCE_EXHAUSTED.
-fn status(error: RemoteReadError) -> Status {
-    match error {
-        RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => {
-            Status::new(Code::ResourceExhausted, error.to_string())
-        }
-        _ => RequestError::from(error).into_grpc(),
     }
 }
 
 impl From<StreamedReadError> for Status {
     fn from(error: StreamedReadError) -> Self {
         RequestError::from(error).into_grpc()
-    }
-}
-
-impl From<ResponseTimeout> for Status {
-    fn from(error: ResponseTimeout) -> Self {
-        RequestError::Unavailable(error.to_string()).into_grpc()
     }
 }

@@ -4,10 +4,10 @@
 //! stream.
 
 use crate::remote::pb;
-use crate::server::grpc::early_end_body::EarlyEndBody;
 use crate::server::grpc::services::SERVICES;
-use crate::server::lifecycle::Phase;
+use crate::server::management::lifecycle::Phase;
 use crate::server::state::SharedState;
+use crate::server::transport::framing::early_end_body::EarlyEndBody;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;

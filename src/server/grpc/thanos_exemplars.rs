@@ -9,7 +9,7 @@ use crate::promql::selectors;
 use crate::remote::pb::thanos as pb;
 use crate::remote::pb::thanos::{exemplars_response, metric_metadata_response};
 use crate::remote::thanos::selection::{LabelRewrite, SeriesSelection};
-use crate::server::grpc;
+use crate::server::contract::grpc;
 use crate::server::grpc::message_writer;
 use crate::server::grpc::thanos_read::AdmittedThanosRead;
 use crate::server::state::SharedState;

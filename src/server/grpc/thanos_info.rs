@@ -7,7 +7,7 @@
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::thanos::info as pb;
 use crate::remote::pb::thanos::{Label, ZLabelSet};
-use crate::server::grpc;
+use crate::server::contract::grpc;
 use crate::server::grpc::thanos_read;
 use crate::server::state::{ServerState, SharedState};
 use axum::extract::{Request, State};

@@ -1,25 +1,21 @@
-//! Shared parts of the Thanos read services: requests with a permit, responses and errors.
-//!
-//! A Thanos querier treats every status except OK alike: depending on its settings it warns or
-//! fails the query. The codes are those of Thanos's own stores if they have one.
+//! Shared parts of the Thanos read services: requests with a permit, and responses.
 
-use crate::remote::read_request::RemoteReadError;
-use crate::server::body::BodyLimits;
-use crate::server::grpc;
-use crate::server::grpc::messages;
-use crate::server::grpc::status_body::StatusBody;
-use crate::server::ingest;
-use crate::server::read::MAX_BODY;
-use crate::server::read_permit::ReadPermit;
-use crate::server::request_error::RequestError;
+use crate::server::contract::request_error::RequestError;
+use crate::server::requests::MAX_READ_BODY;
+use crate::server::requests::acceptance;
+use crate::server::requests::read_permit::ReadPermit;
 use crate::server::state::SharedState;
+use crate::server::transport::body::BodyLimits;
+use crate::server::transport::framing;
+use crate::server::transport::framing::messages;
+use crate::server::transport::framing::status_body::StatusBody;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::BytesMut;
 use http_body_util::{BodyExt, Full};
 use prost::Message;
 use std::convert::Infallible;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// Request with a read permit.
 pub(crate) struct AdmittedThanosRead<T> {
@@ -41,10 +37,10 @@ pub(crate) async fn request<T: Message + Default>(
     context: &SharedState,
     body: Body,
 ) -> Result<T, Status> {
-    ingest::check_accepting(context).map_err(RequestError::into_grpc)?;
+    acceptance::check_accepting(context).map_err(RequestError::into_grpc)?;
     let message = messages::read_single_message(
         body,
-        BodyLimits { size: MAX_BODY, ..context.body_limits.clone() },
+        BodyLimits { size: MAX_READ_BODY, ..context.body_limits.clone() },
     )
     .await?;
     let decoded = T::decode(message.bytes);
@@ -59,15 +55,5 @@ pub(crate) fn single_message(message: &impl Message) -> Response {
     // The buffer grows, so encoding cannot fail.
     let _ = message.encode(&mut bytes);
     let never = |impossible: Infallible| -> Status { match impossible {} };
-    grpc::grpc_response(StatusBody::new(Full::new(bytes.freeze()).map_err(never)))
-}
-
-/// Maps errors as `narthex.v1.Read` does.
-pub(crate) fn status(error: RemoteReadError) -> Status {
-    match error {
-        RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => {
-            Status::new(Code::ResourceExhausted, error.to_string())
-        }
-        _ => RequestError::from(error).into_grpc(),
-    }
+    framing::grpc_response(StatusBody::new(Full::new(bytes.freeze()).map_err(never)))
 }

@@ -7,14 +7,14 @@ use crate::remote::read_request::{ReadAbort, RemoteReadError};
 use crate::remote::thanos::selection::{SeriesSelection, check_list_len};
 use crate::remote::thanos::series_message::SeriesMessage;
 use crate::remote::thanos::store::{SeriesSink, StoreSeriesError, read_series};
-use crate::server::grpc;
+use crate::server::contract::grpc;
+use crate::server::contract::request_error::RequestError;
 use crate::server::grpc::message_writer;
 use crate::server::grpc::message_writer::MessageWriter;
 use crate::server::grpc::thanos_read;
-use crate::server::grpc::thanos_read::{AdmittedThanosRead, status};
-use crate::server::request_error::RequestError;
+use crate::server::grpc::thanos_read::AdmittedThanosRead;
 use crate::server::state::{ServerState, SharedState};
-use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
+use crate::tsdb::query::label_source::LabelQueryLimits;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -53,7 +53,7 @@ async fn stream_series(context: SharedState, body: Body) -> Result<Response, Sta
     message_writer::stream_response(&context, move |out| {
         let _held = permit;
         read_series(&shared.read_source(), &request, out).map_err(|error| match error {
-            StoreSeriesError::Read(error) => status(error),
+            StoreSeriesError::Read(error) => grpc::read_status(error),
             StoreSeriesError::NoMatchers => Status::new(Code::InvalidArgument, error.to_string()),
         })
     })
@@ -103,10 +103,10 @@ fn label_names_response(
     context: &ServerState,
     request: &pb::LabelNamesRequest,
 ) -> Result<pb::LabelNamesResponse, Status> {
-    check_list_len(&request.without_replica_labels, "replica labels").map_err(status)?;
+    check_list_len(&request.without_replica_labels, "replica labels").map_err(grpc::read_status)?;
     let external = context.external_labels();
     let SeriesSelection::Matching(matchers) =
-        SeriesSelection::from_wire(&request.matchers, &external).map_err(status)?
+        SeriesSelection::from_wire(&request.matchers, &external).map_err(grpc::read_status)?
     else {
         return Ok(pb::LabelNamesResponse::default());
     };
@@ -115,7 +115,7 @@ fn label_names_response(
         .db
         .querier()
         .label_names(&matchers, range, limit(request.limit))
-        .map_err(label_status)?;
+        .map_err(grpc::label_status)?;
     let mut names = found;
     if !names.is_empty() {
         names.extend(external.iter().map(|(name, _)| name.to_owned()));
@@ -131,7 +131,7 @@ fn label_values_response(
     context: &ServerState,
     request: &pb::LabelValuesRequest,
 ) -> Result<pb::LabelValuesResponse, Status> {
-    check_list_len(&request.without_replica_labels, "replica labels").map_err(status)?;
+    check_list_len(&request.without_replica_labels, "replica labels").map_err(grpc::read_status)?;
     if request.label.is_empty() {
         return Err(Status::new(Code::InvalidArgument, "label name parameter cannot be empty"));
     }
@@ -141,7 +141,7 @@ fn label_values_response(
     }
     let external = context.external_labels();
     let SeriesSelection::Matching(matchers) =
-        SeriesSelection::from_wire(&request.matchers, &external).map_err(status)?
+        SeriesSelection::from_wire(&request.matchers, &external).map_err(grpc::read_status)?
     else {
         return nothing;
     };
@@ -158,7 +158,7 @@ fn label_values_response(
                 range,
                 limit(request.limit),
             );
-            found.map_err(label_status)?
+            found.map_err(grpc::label_status)?
         }
     };
     Ok(pb::LabelValuesResponse { values, ..Default::default() })
@@ -169,7 +169,7 @@ fn has_series(
     matchers: &[Matcher],
     range: TimeRange,
 ) -> Result<bool, Status> {
-    let query = |error| status(RemoteReadError::Query(error));
+    let query = |error| grpc::read_status(RemoteReadError::Query(error));
     let first = context.db.querier().select(matchers, range).map_err(query)?.next();
     first.transpose().map(|first| first.is_some()).map_err(query)
 }
@@ -177,12 +177,4 @@ fn has_series(
 fn limit(wire: i64) -> LabelQueryLimits {
     let count = usize::try_from(wire).ok().filter(|count| *count > 0).unwrap_or(usize::MAX);
     LabelQueryLimits { count, bytes: LABELS_BYTES }
-}
-
-fn label_status(error: LabelQueryError) -> Status {
-    match error {
-        LabelQueryError::Query(error) => status(RemoteReadError::Query(error)),
-        LabelQueryError::TooLarge(_) => Status::new(Code::ResourceExhausted, error.to_string()),
-        LabelQueryError::Busy => RequestError::Unavailable(error.to_string()).into_grpc(),
-    }
 }

@@ -7,13 +7,15 @@
 //! data behind it. See [`RequestError::into_thanos_status`].
 
 use crate::remote::pb::thanos::WriteResponse;
-use crate::server::body::{BodyError, BodyLimits, LimitedBody};
-use crate::server::grpc;
-use crate::server::grpc::messages::FRAME_HEADER;
+use crate::server::contract::grpc;
+use crate::server::contract::request_error::RequestError;
+use crate::server::contract::write_response;
 use crate::server::grpc::raw_codec::RawCodec;
-use crate::server::ingest;
-use crate::server::request_error::RequestError;
+use crate::server::requests::acceptance;
+use crate::server::requests::write_requests;
 use crate::server::state::SharedState;
+use crate::server::transport::body::{BodyError, BodyLimits, LimitedBody};
+use crate::server::transport::framing::messages::FRAME_HEADER;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
@@ -35,7 +37,7 @@ const RETRIED_PERMANENT_CODES: [Code; 3] =
     [Code::InvalidArgument, Code::ResourceExhausted, Code::OutOfRange];
 
 pub(crate) async fn remote_write(State(context): State<SharedState>, request: Request) -> Response {
-    if let Err(error) = ingest::check_accepting(&context) {
+    if let Err(error) = acceptance::check_accepting(&context) {
         return grpc::error_response(error.into_thanos_status());
     }
     let size = context.writer.limits().decoded_bytes;
@@ -86,12 +88,12 @@ impl UnaryService<Bytes> for ThanosWriteCall {
         let reserved = reservation.extend(message.len());
         Box::pin(async move {
             reserved.map_err(|error| RequestError::from(error).into_thanos_status())?;
-            let stored = ingest::store_forwarded(&context, message, reservation).await;
+            let stored = write_requests::store_forwarded(&context, message, reservation).await;
             let stored = stored.map_err(RequestError::into_thanos_status)?;
             if stored.rejections.is_empty() {
                 Ok(tonic::Response::new(WriteResponse {}))
             } else {
-                Err(ingest::partial_write_error(&stored).into_thanos_status())
+                Err(write_response::partial_write_error(&stored).into_thanos_status())
             }
         })
     }

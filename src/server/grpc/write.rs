@@ -4,14 +4,15 @@
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::pb::narthex::v1::WriteResponse;
 use crate::remote::write::{RemoteWriteVersion, WireFormat};
-use crate::server::body::{BodyError, BodyLimits, LimitedBody};
-use crate::server::grpc;
-use crate::server::grpc::messages::FRAME_HEADER;
+use crate::server::contract::grpc;
+use crate::server::contract::request_error::RequestError;
+use crate::server::contract::write_response;
 use crate::server::grpc::raw_codec::RawCodec;
-use crate::server::grpc::write_response;
-use crate::server::ingest;
-use crate::server::request_error::RequestError;
+use crate::server::requests::acceptance;
+use crate::server::requests::write_requests;
 use crate::server::state::SharedState;
+use crate::server::transport::body::{BodyError, BodyLimits, LimitedBody};
+use crate::server::transport::framing::messages::FRAME_HEADER;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -38,7 +39,7 @@ pub(crate) async fn write_v2(State(context): State<SharedState>, request: Reques
 }
 
 async fn write(context: SharedState, request: Request, version: RemoteWriteVersion) -> Response {
-    if let Err(error) = ingest::check_accepting(&context) {
+    if let Err(error) = acceptance::check_accepting(&context) {
         return grpc::error_response(error.into_grpc());
     }
     let size = context.writer.limits().decoded_bytes;
@@ -79,7 +80,7 @@ impl UnaryService<Bytes> for WriteCall {
         Box::pin(async move {
             reserved.map_err(|error| RequestError::from(error).into_grpc())?;
             let form = WireFormat { version, packing: BodyCompression::Plain };
-            let stored = ingest::store(&context, message, form, reservation).await;
+            let stored = write_requests::store(&context, message, form, reservation).await;
             let stored = stored.map_err(RequestError::into_grpc)?;
             if stored.rejections.is_empty() {
                 Ok(tonic::Response::new(write_response::response(&stored)))

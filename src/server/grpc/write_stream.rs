@@ -36,24 +36,28 @@
 //! Source: `proto/narthex/v1/write.proto`.
 
 use crate::remote::pb::narthex::v1::WriteStreamResponse;
-use crate::remote::stream_request::{DecodeStreamRequestError, ENVELOPE_BYTES, StreamRequest};
-use crate::server::admission::Reservation;
-use crate::server::client_limit::PeerAddress;
-use crate::server::grpc;
-use crate::server::grpc::details;
-use crate::server::grpc::messages::{MessageLimits, MessageReader};
-use crate::server::grpc::write_response;
-use crate::server::ingest;
-use crate::server::lifecycle::Phase;
-use crate::server::request_error::RequestError;
+use crate::remote::stream_request::{ENVELOPE_BYTES, StreamRequest};
+use crate::server::contract::grpc;
+use crate::server::contract::request_error::RequestError;
+use crate::server::contract::write_response;
+use crate::server::grpc::raw_codec::ProstEncoder;
+use crate::server::management::lifecycle::Phase;
+use crate::server::requests::acceptance;
+use crate::server::requests::write_requests;
 use crate::server::state::SharedState;
+use crate::server::transport::admission::Reservation;
+use crate::server::transport::client_limit::PeerAddress;
+use crate::server::transport::framing;
+use crate::server::transport::framing::messages::{MessageLimits, MessageReader};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tonic::{Code, Status};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tonic::codec::EncodeBody;
 
 /// Maximum time that a request waits for memory. Unary requests do not wait.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -63,7 +67,7 @@ const MAX_PENDING_WRITES: usize = 1;
 const MAX_PENDING_ACKS: usize = 16;
 
 pub(crate) async fn write_stream(State(context): State<SharedState>, request: Request) -> Response {
-    if let Err(error) = ingest::check_accepting(&context) {
+    if let Err(error) = acceptance::check_accepting(&context) {
         return grpc::error_response(error.into_grpc());
     }
     let Some(client_permit) =
@@ -93,7 +97,20 @@ pub(crate) async fn write_stream(State(context): State<SharedState>, request: Re
             let _ = acks.send(Err(status)).await;
         }
     });
-    grpc::channel_response(responses)
+    channel_response(responses)
+}
+
+/// Returns a response with the messages of a channel. An error ends it.
+fn channel_response(messages: mpsc::Receiver<Result<WriteStreamResponse, Status>>) -> Response {
+    let messages = ReceiverStream::new(messages);
+    let body = EncodeBody::new_server(
+        ProstEncoder::default(),
+        messages,
+        None,
+        Default::default(),
+        Some(usize::MAX),
+    );
+    framing::grpc_response(body)
 }
 
 fn too_many_of_client(max: usize) -> Status {
@@ -162,13 +179,14 @@ impl WriteStream {
     async fn store(&self, mut read: mpsc::Receiver<PendingWrite>) -> Result<(), Status> {
         while let Some(PendingWrite { request, reservation, ack }) = read.recv().await {
             let sequence = request.sequence;
-            let response = match ingest::store_streamed(&self.context, request, reservation).await {
-                Ok(outcome) => write_response::ack(sequence, &outcome),
-                Err(error) if error.is_permanent() => {
-                    write_response::rejection_ack(sequence, error)
-                }
-                Err(error) => return Err(error.into_grpc()),
-            };
+            let response =
+                match write_requests::store_streamed(&self.context, request, reservation).await {
+                    Ok(outcome) => write_response::ack(sequence, &outcome),
+                    Err(error) if error.is_permanent() => {
+                        write_response::rejection_ack(sequence, error)
+                    }
+                    Err(error) => return Err(error.into_grpc()),
+                };
             ack.send(Ok(response));
         }
         Ok(())
@@ -176,15 +194,5 @@ impl WriteStream {
 }
 
 fn sequence_error(last: u64, sequence: u64) -> Status {
-    protocol_error(&format!("sequence {sequence} came after {last}: sequences must increase"))
-}
-
-fn protocol_error(message: &str) -> Status {
-    details::with_reason(Code::InvalidArgument, message, details::PROTOCOL_ERROR)
-}
-
-impl From<DecodeStreamRequestError> for Status {
-    fn from(error: DecodeStreamRequestError) -> Self {
-        protocol_error(&error.to_string())
-    }
+    grpc::protocol_error(&format!("sequence {sequence} came after {last}: sequences must increase"))
 }

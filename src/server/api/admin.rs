@@ -1,0 +1,222 @@
+//! Admin API under `/api/v1/admin/tsdb/`: delete series, clean tombstones, take a snapshot.
+//!
+//! The methods are `POST` and `PUT`, as in Prometheus; `--web.enable-admin-api` enables the API.
+//! Parameters come from the query string or a form. One operation runs at a time, on a blocking
+//! thread, and finishes even if the client disconnects.
+
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::promql::selector;
+use crate::server::api::parameters;
+use crate::server::api::parameters::{Parameter, first_value, invalid_parameter};
+use crate::server::api::response;
+use crate::server::api::response::ApiError;
+use crate::server::management::process_control::ApiAccess;
+use crate::server::state::SharedState;
+use crate::server::transport::admission::Overloaded;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::admin::SnapshotContents;
+use crate::tsdb::db::clock::now_ms;
+use crate::tsdb::db::error::MaintenanceError;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// Maximum number of selectors per request.
+const MAX_SELECTORS: usize = 1000;
+
+/// Handles `delete_series?match[]=…&start=…&end=…`.
+pub(crate) async fn delete_series(
+    State(context): State<SharedState>,
+    request: Request,
+) -> Response {
+    let params = match parameters(&context, request)
+        .await
+        .and_then(|parameters| parse_delete_params(&parameters))
+    {
+        Ok(params) => params,
+        Err(error) => return error.into_response(),
+    };
+    tracing::info!(selectors = ?params.selectors, range = ?params.range, "deleting series");
+    no_content(
+        run_admin_operation(context, move |db| db.delete(&params.selectors, params.range)).await,
+    )
+}
+
+pub(crate) async fn clean_tombstones(
+    State(context): State<SharedState>,
+    request: Request,
+) -> Response {
+    if let Err(error) = parameters(&context, request).await {
+        return error.into_response();
+    }
+    tracing::info!("cleaning tombstones");
+    no_content(run_admin_operation(context, Db::clean_tombstones).await)
+}
+
+/// Handles `snapshot?skip_head=…`.
+pub(crate) async fn snapshot(State(context): State<SharedState>, request: Request) -> Response {
+    let contents = match parameters(&context, request)
+        .await
+        .and_then(|parameters| snapshot_contents(&parameters))
+    {
+        Ok(contents) => contents,
+        Err(error) => return error.into_response(),
+    };
+    tracing::info!(?contents, "taking snapshot");
+    match run_admin_operation(context, move |db| db.snapshot(contents, now_ms())).await {
+        Ok(name) => response::success(&SnapshotData { name }),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Parameters of a deletion.
+#[derive(Debug)]
+struct DeleteParams {
+    selectors: Vec<Vec<Matcher>>,
+    range: TimeRange,
+}
+
+#[derive(Serialize)]
+struct SnapshotData {
+    name: String,
+}
+
+/// Returns the parameters of a request, or an error if the API is disabled.
+async fn parameters(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
+    if context.control.admin == ApiAccess::Off {
+        return Err(ApiError::Disabled(
+            "admin API is disabled (--web.enable-admin-api)".to_owned(),
+        ));
+    }
+    parameters::parse_request(context, request).await
+}
+
+fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiError> {
+    let strings: Vec<&str> = parameters
+        .iter()
+        .filter(|(name, _)| name == "match[]")
+        .map(|(_, value)| value.as_str())
+        .collect();
+    if strings.is_empty() {
+        return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
+    }
+    if strings.len() > MAX_SELECTORS {
+        return Err(ApiError::BadData(format!("request has more than {MAX_SELECTORS} selectors")));
+    }
+    let range = parameters::time_range(parameters)?;
+    let selectors = strings
+        .iter()
+        .map(|selector| selector::parse_unrestricted(selector))
+        .collect::<Result<Vec<_>, _>>();
+    Ok(DeleteParams {
+        selectors: selectors.map_err(|error| invalid_parameter("match[]", error))?,
+        range,
+    })
+}
+
+fn snapshot_contents(parameters: &[Parameter]) -> Result<SnapshotContents, ApiError> {
+    match first_value(parameters, "skip_head") {
+        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => {
+            Ok(SnapshotContents::BlocksAndHead)
+        }
+        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(SnapshotContents::Blocks),
+        Some(other) => Err(invalid_parameter("skip_head", format!("{other:?} is not a boolean"))),
+    }
+}
+
+/// Waits for the permit and runs `work` on a blocking thread.
+async fn run_admin_operation<T: Send + 'static>(
+    context: SharedState,
+    work: impl FnOnce(&Db) -> Result<T, MaintenanceError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let permit = context.admin_gate.acquire().await;
+    let permit = permit.map_err(|Overloaded| {
+        ApiError::Unavailable("another admin operation is running".to_owned())
+    })?;
+    let working = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        work(&context.db)
+    });
+    match working.await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(MaintenanceError::Cancelled)) => {
+            tracing::info!("admin operation cancelled by shutdown");
+            Err(ApiError::from(MaintenanceError::Cancelled))
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "admin operation failed");
+            Err(ApiError::from(error))
+        }
+        Err(error) => {
+            tracing::error!(%error, "admin operation panicked");
+            Err(ApiError::Internal("internal error during the admin operation".to_owned()))
+        }
+    }
+}
+
+impl From<MaintenanceError> for ApiError {
+    fn from(error: MaintenanceError) -> Self {
+        let message = error.to_string();
+        match error {
+            MaintenanceError::NotReady
+            | MaintenanceError::Cancelled
+            | MaintenanceError::ReadOnly(_) => Self::Unavailable(message),
+            MaintenanceError::Failed(_) => Self::Internal(message),
+        }
+    }
+}
+
+fn no_content(done: Result<(), ApiError>) -> Response {
+    match done {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ApiError, parse_delete_params, snapshot_contents};
+    use crate::model::time::TimeRange;
+    use crate::tsdb::db::admin::SnapshotContents;
+
+    fn parameters(query: &str) -> Vec<(String, String)> {
+        form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
+    #[test]
+    fn deletion_needs_selectors_and_defaults_to_all_times() {
+        let found = parse_delete_params(&parameters("match[]=up&match%5B%5D={job=\"a\"}")).unwrap();
+        assert_eq!((found.selectors.len(), found.range), (2, TimeRange::ALL));
+        let found = parse_delete_params(&parameters(
+            "match[]={__name__=~\".*\"}&start=1.5&end=2025-11-05T00:00:00Z",
+        ))
+        .unwrap();
+        assert_eq!(found.range, TimeRange::new(1500, 1_762_300_800_000));
+        for (query, part) in [
+            ("", "match[]"),
+            ("match=up", "match[]"),
+            ("match[]={", "match[]"),
+            ("match[]=up&start=x", "start"),
+            ("match[]=up&end=x", "end"),
+        ] {
+            let error = parse_delete_params(&parameters(query)).unwrap_err();
+            assert!(
+                matches!(&error, ApiError::BadData(message) if message.contains(part)),
+                "{query}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn snapshot_contains_the_head_unless_skipped() {
+        assert_eq!(snapshot_contents(&parameters("")), Ok(SnapshotContents::BlocksAndHead));
+        assert_eq!(
+            snapshot_contents(&parameters("skip_head=false")),
+            Ok(SnapshotContents::BlocksAndHead)
+        );
+        assert_eq!(snapshot_contents(&parameters("skip_head=1")), Ok(SnapshotContents::Blocks));
+        assert!(snapshot_contents(&parameters("skip_head=yes")).is_err());
+    }
+}

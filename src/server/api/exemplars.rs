@@ -1,0 +1,291 @@
+//! `GET` or `POST /api/v1/query_exemplars?query=…&start=…&end=…`: exemplars of the selected series.
+//!
+//! ```text
+//! {"status":"success","data":[
+//!   {"seriesLabels":{"__name__":"up","job":"node"},
+//!    "exemplars":[{"labels":{"trace_id":"4bf9"},"value":"0.5","timestamp":1762300800.123}]}]}
+//! ```
+//!
+//! Series are sorted by their labels, exemplars by time. The response to an expression without a
+//! selector is 204, as in Prometheus. The complete JSON is in memory, which comes from the budget
+//! of responses.
+
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::promql::selectors;
+use crate::server::api::parameters;
+use crate::server::api::parameters::Parameter;
+use crate::server::api::response;
+use crate::server::api::response::ApiError;
+use crate::server::requests::acceptance;
+use crate::server::state::SharedState;
+use crate::server::transport::admission::{BudgetExhausted, Overloaded, Reservation};
+use crate::server::transport::body::ResponseBody;
+use crate::tsdb::head::exemplars::SeriesExemplars;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use std::fmt::Write as _;
+
+/// Handles an exemplar query.
+pub(crate) async fn query_exemplars(
+    State(context): State<SharedState>,
+    request: Request,
+) -> Response {
+    if acceptance::check_accepting(&context).is_err() {
+        return ApiError::Unavailable("Service Unavailable".to_owned()).into_response();
+    }
+    let query = parameters::parse_request(&context, request)
+        .await
+        .and_then(|parameters| parse_params(&parameters));
+    let query = match query {
+        Ok(query) if query.selectors.is_empty() => return StatusCode::NO_CONTENT.into_response(),
+        Ok(query) => query,
+        Err(error) => return error.into_response(),
+    };
+    let time = context.answer_limits.time;
+    match run_query(context, query).await {
+        Ok(ExemplarResponse { text, reservation }) => {
+            response::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time)))
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Parameters of an exemplar query.
+#[derive(Debug)]
+struct ExemplarQuery {
+    selectors: Vec<Vec<Matcher>>,
+    range: TimeRange,
+}
+
+/// Finished response and its memory.
+struct ExemplarResponse {
+    text: String,
+    reservation: Reservation,
+}
+
+fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
+    let range = parameters::time_range(parameters)?;
+    if range.maxt < range.mint {
+        return Err(ApiError::BadData(
+            "end timestamp must not be before start timestamp".to_owned(),
+        ));
+    }
+    let query = parameters::first_value(parameters, "query").unwrap_or_default();
+    let selectors =
+        selectors::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
+    Ok(ExemplarQuery { selectors, range })
+}
+
+/// Waits for a permit and builds the response on a blocking thread.
+async fn run_query(
+    context: SharedState,
+    query: ExemplarQuery,
+) -> Result<ExemplarResponse, ApiError> {
+    let permit = context.list_gate.acquire().await;
+    let permit = permit
+        .map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
+    let answering = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        let found = context.db.querier().exemplars(&query.selectors, query.range);
+        let mut reservation = context.answer_limits.budget.reserve();
+        let text = encode_response(&found, &mut |bytes| reservation.extend(bytes))?;
+        Ok::<_, BudgetExhausted>(ExemplarResponse { text, reservation })
+    });
+    match answering.await {
+        Ok(result) => result.map_err(|error| ApiError::Unavailable(error.to_string())),
+        Err(error) => {
+            tracing::error!(%error, "exemplar query panicked");
+            Err(ApiError::Internal("internal error while querying exemplars".to_owned()))
+        }
+    }
+}
+
+/// Encodes the complete response. `reserve` reserves its memory as it grows.
+fn encode_response<E>(
+    found: &[SeriesExemplars],
+    reserve: &mut dyn FnMut(usize) -> Result<(), E>,
+) -> Result<String, E> {
+    let mut text = String::from("{\"status\":\"success\",\"data\":[");
+    let mut reserved = 0;
+    for (at, series) in found.iter().enumerate() {
+        text.push_str(if at == 0 { "{\"seriesLabels\":" } else { ",{\"seriesLabels\":" });
+        push_labels(&mut text, Some(&series.labels));
+        text.push_str(",\"exemplars\":[");
+        for (at, exemplar) in series.exemplars.iter().enumerate() {
+            text.push_str(if at == 0 { "{\"labels\":" } else { ",{\"labels\":" });
+            push_labels(&mut text, exemplar.labels.as_ref());
+            text.push_str(",\"value\":\"");
+            push_float(&mut text, exemplar.v);
+            text.push_str("\",\"timestamp\":");
+            push_seconds(&mut text, exemplar.t);
+            text.push('}');
+        }
+        text.push_str("]}");
+        reserve(text.len() - reserved)?;
+        reserved = text.len();
+    }
+    text.push_str("]}");
+    Ok(text)
+}
+
+fn push_labels(text: &mut String, labels: Option<&Labels>) {
+    text.push('{');
+    for (at, (name, value)) in labels.iter().flat_map(|labels| labels.iter()).enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let _ = write!(
+            text,
+            "{comma}{}:{}",
+            serde_json::Value::from(name),
+            serde_json::Value::from(value)
+        );
+    }
+    text.push('}');
+}
+
+/// Appends the shortest decimal number with the same value, in Prometheus's notation of exponents.
+fn push_float(text: &mut String, v: f64) {
+    let size = v.abs();
+    if v.is_infinite() {
+        text.push_str(if v > 0.0 { "+Inf" } else { "-Inf" });
+    } else if size == 0.0 || v.is_nan() || (1e-6..1e21).contains(&size) {
+        let _ = write!(text, "{v}");
+    } else {
+        let short = format!("{v:e}");
+        let (digits, exponent) = short.split_once('e').unwrap_or((&short, "0"));
+        let (sign, exponent) =
+            exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+        let _ = write!(text, "{digits}e{sign}{exponent:0>2}");
+    }
+}
+
+/// Appends milliseconds as seconds.
+fn push_seconds(text: &mut String, ms: i64) {
+    let sign = if ms < 0 { "-" } else { "" };
+    let (seconds, rest) = (ms.unsigned_abs() / 1000, ms.unsigned_abs() % 1000);
+    let _ = write!(text, "{sign}{seconds}");
+    if rest != 0 {
+        let _ = write!(text, ".{rest:03}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{encode_response, parse_params, push_float, push_seconds};
+    use crate::model::exemplar::Exemplar;
+    use crate::model::labels::{Labels, LabelsBuilder};
+    use crate::model::time::TimeRange;
+    use crate::server::api::parameters::Parameter;
+    use crate::server::api::response::ApiError;
+    use crate::tsdb::head::exemplars::SeriesExemplars;
+    use std::convert::Infallible;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
+    }
+
+    fn text_of(found: &[SeriesExemplars]) -> String {
+        let mut reserved = 0;
+        let Ok(text) = encode_response(found, &mut |bytes| {
+            reserved += bytes;
+            Ok::<_, Infallible>(())
+        });
+        assert!(text.len() - reserved <= 2 || found.is_empty(), "{reserved} of {}", text.len());
+        text
+    }
+
+    #[test]
+    fn response_is_identical_to_prometheus() {
+        let exemplar = |t, v, labels| Exemplar { t, v, labels };
+        let found = [
+            SeriesExemplars {
+                labels: labels(&[("__name__", "a\n<b>\"é"), ("job", "x")]),
+                exemplars: vec![
+                    exemplar(
+                        1_762_300_800_000,
+                        0.5,
+                        Some(labels(&[("trace_id", "1"), ("span_id", "2")])),
+                    ),
+                    exemplar(1_762_300_800_020, 1e21, None),
+                ],
+            },
+            SeriesExemplars {
+                labels: labels(&[("b", "c")]),
+                exemplars: vec![exemplar(-1500, -0.0, None)],
+            },
+        ];
+        let expected = concat!(
+            r#"{"status":"success","data":[{"seriesLabels":{"__name__":"a\n<b>\"é","job":"x"},"#,
+            r#""exemplars":["#,
+            r#"{"labels":{"span_id":"2","trace_id":"1"},"value":"0.5","timestamp":1762300800},"#,
+            r#"{"labels":{},"value":"1e+21","timestamp":1762300800.020}]},"#,
+            r#"{"seriesLabels":{"b":"c"},"#,
+            r#""exemplars":[{"labels":{},"value":"-0","timestamp":-1.500}]}]}"#,
+        );
+        assert_eq!(text_of(&found), expected);
+        assert_eq!(text_of(&[]), r#"{"status":"success","data":[]}"#);
+    }
+
+    #[test]
+    fn numbers_are_written_as_go_does() {
+        let float = |v| {
+            let mut text = String::new();
+            push_float(&mut text, v);
+            text
+        };
+        let written = [
+            1.0,
+            123_456_789.125,
+            1e20,
+            1e21,
+            -2.5e-7,
+            1e-6,
+            f64::NAN,
+            f64::INFINITY,
+            -5e-324,
+            1.5e300,
+        ];
+        let expected = [
+            "1",
+            "123456789.125",
+            "100000000000000000000",
+            "1e+21",
+            "-2.5e-07",
+            "0.000001",
+            "NaN",
+            "+Inf",
+            "-5e-324",
+            "1.5e+300",
+        ];
+        assert_eq!(written.map(float), expected);
+        let mut text = String::new();
+        push_seconds(&mut text, i64::MIN);
+        assert_eq!(text, "-9223372036854775.808");
+    }
+
+    #[test]
+    fn query_needs_an_expression_and_defaults_to_all_times() {
+        let parse = |query: &str| -> Vec<Parameter> {
+            form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+        };
+        let found = parse_params(&parse("query=rate(a[5m])+%2B+b&end=12.5")).unwrap();
+        assert_eq!((found.selectors.len(), found.range), (2, TimeRange::new(i64::MIN, 12_500)));
+        for (query, part) in [
+            ("query=", "no expression"),
+            ("query=up{", "inside braces"),
+            ("query={}", "matcher"),
+            ("query=up&start=x", "start"),
+            ("query=up&start=2&end=1", "before"),
+        ] {
+            let error = parse_params(&parse(query)).unwrap_err();
+            assert!(
+                matches!(&error, ApiError::BadData(text) if text.contains(part)),
+                "{query}: {error:?}"
+            );
+        }
+    }
+}

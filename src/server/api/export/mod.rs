@@ -1,0 +1,204 @@
+//! `GET /api/v1/export?match[]=…&start=…&end=…`: float samples and histograms as JSON lines.
+//!
+//! # Format
+//! ```text
+//! {"metric":{"__name__":"up","job":"node"},"values":[1,0.5,"NaN"],
+//!  "timestamps":[1762300800000,1762300815000,1762300830000]}
+//! ```
+//!
+//! - Each line is one JSON object; the example is wrapped. A long series takes several lines.
+//! - Timestamps are in milliseconds.
+//! - A finite value is the shortest number with the same bits. `"+Inf"`, `"-Inf"`, `"NaN"` and
+//!   `"StaleNaN"` (the stale marker) are strings, because JSON has no such numbers.
+//! - With `values=bits` every value is a string of 16 hexadecimal digits, which keeps NaN payloads.
+//! - Native histograms are in `histograms` (formats: [`histogram`]; a stale marker is
+//!   `"StaleNaN"`), their timestamps in `histogram_timestamps`.
+//! - If any start timestamp is known, `start_timestamps` and `histogram_start_timestamps` have one
+//!   entry per value, in milliseconds, 0 if unknown.
+//!
+//! | file        | content                   |
+//! |-------------|---------------------------|
+//! | `line`      | one line                  |
+//! | `histogram` | native histograms as JSON |
+//!
+//! # Failure
+//! An error after the response has started, or a slow client, aborts the connection. A response
+//! that ends normally is complete.
+
+mod histogram;
+mod line;
+
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::sample::Sample;
+use crate::model::time::TimeRange;
+use crate::promql::selector;
+use crate::server::api::export::line::{ExportLine, ValueFormat};
+use crate::server::api::timestamp;
+use crate::server::contract::request_error::RequestError;
+use crate::server::requests::acceptance;
+use crate::server::state::SharedState;
+use crate::server::transport::admission::Overloaded;
+use crate::server::transport::piece_stream::{PieceSender, StreamError, StreamLimits, stream};
+use crate::tsdb::db::Db;
+use crate::tsdb::query::source::QueryError;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// Size up to which lines are collected into one piece, bytes.
+const PIECE_BYTES: usize = 64 << 10;
+/// Maximum number of queued pieces.
+const PIECES_AHEAD: usize = 4;
+/// Maximum time that a client may leave the queue full. The limit of the whole response is
+/// separate.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of selectors per request.
+const MAX_SELECTORS: usize = 100;
+
+/// Parameters of an export.
+#[derive(Debug)]
+struct ExportQuery {
+    /// Lists of matchers. A series must match all matchers of at least one list.
+    selectors: Vec<Vec<Matcher>>,
+    range: TimeRange,
+    values: ValueFormat,
+}
+
+pub(crate) async fn export(
+    State(context): State<SharedState>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Response {
+    let query = match acceptance::check_accepting(&context).and_then(|()| parse_params(&parameters))
+    {
+        Ok(query) => query,
+        Err(error) => return error.into_http(),
+    };
+    let permit = match context.export_gate.acquire().await {
+        Ok(permit) => permit,
+        Err(Overloaded) => {
+            return RequestError::Unavailable("too many exports at once".to_owned()).into_http();
+        }
+    };
+    let limits = StreamLimits {
+        max_queued: PIECES_AHEAD,
+        piece_timeout: PIECE_TIMEOUT,
+        total_timeout: context.answer_limits.time,
+    };
+    let lines = stream(limits, move |pieces| {
+        let _held = permit;
+        let result = LineWriter { text: String::new(), values: query.values, pieces }
+            .write_all(&context.db, &query);
+        if let Err(error) = &result
+            && !matches!(error, ExportError::Stopped(StreamError::ClientGone))
+        {
+            tracing::error!(%error, "export failed");
+        }
+        result
+    });
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response()
+}
+
+fn parse_params(parameters: &[(String, String)]) -> Result<ExportQuery, RequestError> {
+    let mut query =
+        ExportQuery { selectors: Vec::new(), range: TimeRange::ALL, values: ValueFormat::Numbers };
+    let invalid = |name: &str, error: &dyn std::fmt::Display| {
+        RequestError::BadData(format!("parameter {name}: {error}"))
+    };
+    for (name, value) in parameters {
+        match name.as_str() {
+            "match[]" | "match" => {
+                query
+                    .selectors
+                    .push(selector::parse(value).map_err(|error| invalid(name, &error))?);
+            }
+            "start" => {
+                query.range.mint =
+                    timestamp::parse_millis(value).map_err(|error| invalid(name, &error))?
+            }
+            "end" => {
+                query.range.maxt =
+                    timestamp::parse_millis(value).map_err(|error| invalid(name, &error))?
+            }
+            "values" if value == "bits" => query.values = ValueFormat::Bits,
+            "values" if value == "numbers" => query.values = ValueFormat::Numbers,
+            "values" => return Err(invalid(name, &"use numbers or bits")),
+            _ => return Err(invalid(name, &"unknown; use match[], start, end or values")),
+        }
+    }
+    match query.selectors.len() {
+        0 => Err(RequestError::BadData("match[] is missing, for example match[]=up".to_owned())),
+        1..=MAX_SELECTORS => Ok(query),
+        _ => Err(RequestError::BadData(format!("request has more than {MAX_SELECTORS} selectors"))),
+    }
+}
+
+/// Error that ends an export early.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    /// The data cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The stream stopped: the client is slow or gone.
+    #[error(transparent)]
+    Stopped(#[from] StreamError),
+}
+
+/// Writes lines and sends them in pieces.
+struct LineWriter<'a> {
+    text: String,
+    values: ValueFormat,
+    pieces: &'a PieceSender<Bytes, ExportError>,
+}
+
+impl LineWriter<'_> {
+    fn write_all(&mut self, db: &Db, query: &ExportQuery) -> Result<(), ExportError> {
+        let querier = db.querier();
+        for (at, matchers) in query.selectors.iter().enumerate() {
+            for series in querier.select(matchers, query.range)? {
+                let series = series?;
+                self.pieces.check()?;
+                // The first selector that matches a series writes it.
+                if !query.selectors[..at]
+                    .iter()
+                    .any(|earlier| matches_all(series.labels(), earlier))
+                {
+                    self.write_series(series.labels(), series.samples(query.range))?;
+                }
+            }
+        }
+        self.send()
+    }
+
+    fn write_series(
+        &mut self,
+        labels: &Labels,
+        samples: impl Iterator<Item = Result<Sample, QueryError>>,
+    ) -> Result<(), ExportError> {
+        let mut line = ExportLine::default();
+        for sample in samples {
+            line.push(sample?);
+            if line.is_full() {
+                self.write_line(labels, &mut line)?;
+            }
+        }
+        if line.is_empty() { Ok(()) } else { self.write_line(labels, &mut line) }
+    }
+
+    fn write_line(&mut self, labels: &Labels, line: &mut ExportLine) -> Result<(), ExportError> {
+        line.write(labels, self.values, &mut self.text);
+        if self.text.len() >= PIECE_BYTES { self.send() } else { Ok(()) }
+    }
+
+    fn send(&mut self) -> Result<(), ExportError> {
+        let piece = std::mem::take(&mut self.text);
+        Ok(self.pieces.send(piece.into())?)
+    }
+}
+
+fn matches_all(labels: &Labels, matchers: &[Matcher]) -> bool {
+    matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or_default()))
+}

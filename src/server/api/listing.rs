@@ -1,0 +1,274 @@
+//! Shared parts of the list APIs: query parameters, permit, memory and JSON of a response.
+//!
+//! A blocking thread builds the response and stops soon after a disconnect. The complete JSON is in
+//! memory, which comes from the budget of responses.
+
+use crate::model::matcher::Matcher;
+use crate::model::time::TimeRange;
+use crate::promql::selector;
+use crate::server::api::parameters;
+use crate::server::api::parameters::Parameter;
+use crate::server::api::response;
+use crate::server::api::response::ApiError;
+use crate::server::requests::acceptance;
+use crate::server::state::SharedState;
+use crate::server::transport::admission::{Overloaded, Reservation};
+use crate::server::transport::body::ResponseBody;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use std::fmt::Write as _;
+use tokio::sync::oneshot;
+
+/// Maximum number of selectors per request.
+const MAX_SELECTORS: usize = 1000;
+/// Prometheus's warning for a truncated list.
+const TRUNCATED: &str = "results truncated due to limit";
+
+/// Parameters of a list request.
+#[derive(Debug)]
+pub(crate) struct ListQuery {
+    /// Lists of matchers. A series must match all matchers of at least one list.
+    pub(crate) selectors: Vec<Vec<Matcher>>,
+    pub(crate) range: TimeRange,
+    /// Maximum number of entries; `None` means no limit.
+    pub(crate) limit: Option<usize>,
+}
+
+impl ListQuery {
+    /// Parses `match[]`, `start`, `end` and `limit`. `selector_error` wraps the error of a
+    /// selector: Prometheus names the parameter for series, but not for labels.
+    ///
+    /// # Errors
+    /// [`ApiError::BadData`] if a parameter is invalid.
+    pub(crate) fn parse(
+        parameters: &[Parameter],
+        selector_error: fn(String) -> ApiError,
+    ) -> Result<Self, ApiError> {
+        let limit = match parameters::first_value(parameters, "limit").map(str::parse::<i64>) {
+            None | Some(Ok(0)) => None,
+            Some(Ok(limit)) => {
+                let limit = usize::try_from(limit);
+                Some(limit.map_err(|_| {
+                    parameters::invalid_parameter("limit", "limit must be non-negative")
+                })?)
+            }
+            Some(Err(error)) => return Err(parameters::invalid_parameter("limit", error)),
+        };
+        let range = parameters::time_range(parameters)?;
+        let given = parameters.iter().filter(|(name, _)| name == "match[]");
+        if given.clone().count() > MAX_SELECTORS {
+            return Err(parameters::invalid_parameter(
+                "match[]",
+                format!("request has more than {MAX_SELECTORS} selectors"),
+            ));
+        }
+        let parse =
+            |text: &str| selector::parse(text).map_err(|error| selector_error(error.to_string()));
+        let selectors = given.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
+        Ok(Self { selectors, range, limit })
+    }
+
+    /// Returns the matchers of each selector, or one empty list if there are no selectors.
+    pub(crate) fn matcher_sets(&self) -> Vec<&[Matcher]> {
+        if self.selectors.is_empty() {
+            vec![&[]]
+        } else {
+            self.selectors.iter().map(Vec::as_slice).collect()
+        }
+    }
+}
+
+/// JSON of a response under construction, with its memory reservation.
+#[derive(Debug)]
+pub(crate) struct ListResponseBuilder {
+    reservation: Reservation,
+    alive: oneshot::Sender<()>,
+    text: String,
+    reserved: usize,
+    entries: usize,
+}
+
+impl ListResponseBuilder {
+    fn new(context: &SharedState, alive: oneshot::Sender<()>) -> Self {
+        let text = String::from("{\"status\":\"success\",\"data\":[");
+        Self {
+            reservation: context.answer_limits.budget.reserve(),
+            alive,
+            text,
+            reserved: 0,
+            entries: 0,
+        }
+    }
+
+    /// Reserves `bytes` more. Returns `false` if the budget is exhausted or the client
+    /// disconnected.
+    pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
+        !self.alive.is_closed() && self.reservation.extend(bytes).is_ok()
+    }
+
+    /// Appends an entry; `write` appends its JSON.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] if its memory cannot be reserved.
+    pub(crate) fn push_entry(&mut self, write: impl FnOnce(&mut String)) -> Result<(), ApiError> {
+        if self.entries > 0 {
+            self.text.push(',');
+        }
+        self.entries += 1;
+        write(&mut self.text);
+        let more = self.text.len() - self.reserved;
+        self.reserved = self.text.len();
+        if self.try_reserve(more) {
+            Ok(())
+        } else {
+            Err(ApiError::Unavailable("too many bytes in flight".to_owned()))
+        }
+    }
+
+    /// Returns the number of entries.
+    pub(crate) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    fn finish(mut self, end: ListEnd) -> ListResponse {
+        self.text.push(']');
+        if end == ListEnd::Truncated {
+            let _ = write!(self.text, ",\"warnings\":[\"{TRUNCATED}\"]");
+        }
+        self.text.push('}');
+        ListResponse { text: self.text, reservation: self.reservation }
+    }
+}
+
+/// Completeness of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ListEnd {
+    /// The list contains all entries.
+    Complete,
+    /// The limit cut the list off.
+    Truncated,
+}
+
+/// Finished response and its memory.
+struct ListResponse {
+    text: String,
+    reservation: Reservation,
+}
+
+/// Returns the parameters of a request.
+///
+/// # Errors
+/// [`ApiError::Unavailable`] unless the server is ready; [`ApiError::BadData`] for an unreadable
+/// form.
+pub(crate) async fn parameters(
+    context: &SharedState,
+    request: Request,
+) -> Result<Vec<Parameter>, ApiError> {
+    if acceptance::check_accepting(context).is_err() {
+        return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
+    }
+    parameters::parse_request(context, request).await
+}
+
+/// Waits for a permit and builds a response with `make` on a blocking thread.
+pub(crate) async fn respond(
+    context: SharedState,
+    make: impl FnOnce(&SharedState, &mut ListResponseBuilder) -> Result<ListEnd, ApiError>
+    + Send
+    + 'static,
+) -> Response {
+    let Ok(permit) = context.list_gate.acquire().await.map_err(|Overloaded| ()) else {
+        return ApiError::Unavailable("too many look-ups at once".to_owned()).into_response();
+    };
+    let time = context.answer_limits.time;
+    // Dropping this future, as happens on a disconnect, drops the receiver and closes `alive`.
+    let (alive, waiting) = oneshot::channel::<()>();
+    let answering = tokio::task::spawn_blocking(move || {
+        let _held = permit;
+        let mut builder = ListResponseBuilder::new(&context, alive);
+        let end = make(&context, &mut builder)?;
+        Ok::<_, ApiError>(builder.finish(end))
+    });
+    let result = answering.await;
+    drop(waiting);
+    match result {
+        Ok(Ok(ListResponse { text, reservation })) => {
+            response::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time)))
+        }
+        Ok(Err(error)) => error.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "list request panicked");
+            ApiError::Internal("internal error while building the response".to_owned())
+                .into_response()
+        }
+    }
+}
+
+/// Appends a JSON string as Go encodes it, with HTML characters escaped.
+pub(crate) fn push_json_string(out: &mut String, text: &str) {
+    for c in serde_json::Value::from(text).to_string().chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ListQuery, push_json_string};
+    use crate::model::time::TimeRange;
+    use crate::server::api::parameters;
+    use crate::server::api::response::ApiError;
+
+    fn parse(query: &str) -> Result<ListQuery, ApiError> {
+        let parameters: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        ListQuery::parse(&parameters, |error| parameters::invalid_parameter("match[]", error))
+    }
+
+    #[test]
+    fn missing_parameters_select_everything() {
+        let query = parse("limit=0").unwrap();
+        assert_eq!(
+            (query.range, query.limit, query.matcher_sets().len()),
+            (TimeRange::ALL, None, 1)
+        );
+        let query = parse("match[]=up&match%5B%5D={a=\"b\"}&start=1.5&end=2&limit=7").unwrap();
+        assert_eq!((query.range, query.limit), (TimeRange::new(1500, 2000), Some(7)));
+        assert_eq!(
+            query.matcher_sets().iter().map(|set| set[0].name().to_owned()).collect::<Vec<_>>(),
+            ["__name__", "a"]
+        );
+    }
+
+    #[test]
+    fn invalid_parameters_are_bad_data() {
+        for query in [
+            "limit=x",
+            "limit=-1",
+            "limit=1.5",
+            "start=x",
+            "end=x",
+            "match[]=",
+            "match[]={}",
+            "match[]=up{",
+        ] {
+            let name = query.split('=').next().unwrap();
+            let error = parse(query).unwrap_err();
+            assert!(
+                matches!(&error, ApiError::BadData(text) if text.contains(name)),
+                "{query}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn strings_are_escaped_as_go_does() {
+        let mut out = String::new();
+        push_json_string(&mut out, "a<b>&\"c\"\n\u{1}é\u{2028}");
+        assert_eq!(out, r#""a\u003cb\u003e\u0026\"c\"\n\u0001é\u2028""#);
+    }
+}

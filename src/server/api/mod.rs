@@ -1,0 +1,37 @@
+//! Prometheus's HTTP API, remote write, remote read and export over HTTP.
+//!
+//! | file               | content                                            |
+//! |--------------------|----------------------------------------------------|
+//! | `write`            | remote write                                       |
+//! | `read`             | remote read                                        |
+//! | `export`           | samples as JSON lines                              |
+//! | `exemplars`        | exemplars of the series that an expression selects |
+//! | `metadata`         | type, help and unit of metrics                     |
+//! | `listing`          | parts that the lists of labels and series share    |
+//! | `labels`           | label names and label values                       |
+//! | `series`           | label sets of series                               |
+//! | `admin`            | delete series, clean tombstones, snapshot          |
+//! | `runtime_status`   | configuration, flags and runtime information       |
+//! | `empty_lists`      | empty lists of rules, alerts and targets           |
+//! | `response`         | response envelope                                  |
+//! | `parameters`       | request parameters                                 |
+//! | `timestamp`        | timestamps in parameters                           |
+//! | `media_type`       | `Content-Type` parser                              |
+//! | `content_encoding` | compression of a write request                     |
+
+pub(crate) mod admin;
+mod content_encoding;
+pub(crate) mod empty_lists;
+pub(crate) mod exemplars;
+pub(crate) mod export;
+pub(crate) mod labels;
+mod listing;
+mod media_type;
+pub(crate) mod metadata;
+mod parameters;
+pub(crate) mod read;
+pub(crate) mod response;
+pub(crate) mod runtime_status;
+pub(crate) mod series;
+mod timestamp;
+pub(crate) mod write;

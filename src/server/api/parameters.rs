@@ -1,0 +1,64 @@
+//! Request parameters of Prometheus's HTTP API, from the query string and a form body.
+
+use crate::model::time::TimeRange;
+use crate::server::api::media_type::MediaType;
+use crate::server::api::response::ApiError;
+use crate::server::api::timestamp;
+use crate::server::state::SharedState;
+use crate::server::transport::body;
+use crate::server::transport::body::BodyLimits;
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+
+/// Maximum size of a form, bytes.
+const MAX_FORM_BYTES: usize = 10 << 20;
+
+/// Name and value of a parameter.
+pub(crate) type Parameter = (String, String);
+
+/// Returns the parameters. Those of a form precede those of the query string.
+///
+/// # Errors
+/// [`ApiError::BadData`] if the form cannot be read.
+pub(crate) async fn parse_request(
+    context: &SharedState,
+    request: Request,
+) -> Result<Vec<Parameter>, ApiError> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = content_type
+        .and_then(MediaType::parse)
+        .is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded");
+    let mut parameters = Vec::new();
+    if is_form {
+        let limits = BodyLimits { size: MAX_FORM_BYTES, ..context.body_limits.clone() };
+        let form = body::collect(request.into_body(), limits).await;
+        let form = form.map_err(|error| ApiError::BadData(format!("cannot read form: {error}")))?;
+        parameters.extend(form_urlencoded::parse(&form.bytes).into_owned());
+    }
+    parameters.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
+    Ok(parameters)
+}
+
+/// Returns the first value of a parameter, or `None` if it is missing or empty.
+pub(crate) fn first_value<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
+    let found = parameters.iter().find(|(given, _)| given == name);
+    found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+}
+
+/// Returns the range from `start` to `end`, which defaults to all times.
+///
+/// # Errors
+/// [`ApiError::BadData`] if a bound is not a timestamp.
+pub(crate) fn time_range(parameters: &[Parameter]) -> Result<TimeRange, ApiError> {
+    let time = |name: &str, default: i64| match first_value(parameters, name) {
+        Some(text) => timestamp::parse_millis(text).map_err(|error| invalid_parameter(name, error)),
+        None => Ok(default),
+    };
+    Ok(TimeRange::new(time("start", TimeRange::ALL.mint)?, time("end", TimeRange::ALL.maxt)?))
+}
+
+/// Returns the error of an invalid parameter.
+pub(crate) fn invalid_parameter(name: &str, error: impl std::fmt::Display) -> ApiError {
+    ApiError::BadData(format!("invalid parameter {name:?}: {error}"))
+}

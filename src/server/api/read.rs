@@ -1,0 +1,71 @@
+//! `POST /api/v1/read`: remote read over HTTP.
+
+use crate::remote::pb::prometheus as pb;
+use crate::remote::pb::prometheus::read_request::ResponseType;
+use crate::remote::read;
+use crate::remote::read_request;
+use crate::server::contract::request_error::RequestError;
+use crate::server::requests::MAX_READ_BODY;
+use crate::server::requests::acceptance::check_accepting;
+use crate::server::requests::read_permit::ReadPermit;
+use crate::server::requests::samples_read::{run_blocking, run_samples_read};
+use crate::server::requests::streamed_read;
+use crate::server::requests::streamed_read::Framing;
+use crate::server::state::SharedState;
+use crate::server::transport::body;
+use crate::server::transport::body::{BodyLimits, ResponseBody};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+
+/// Content type of Prometheus for the frames of a response with chunks. There is no
+/// Content-Encoding.
+const STREAMED: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
+
+/// Handles a read request.
+pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
+    if let Err(error) = check_accepting(&context) {
+        return error.into_http_and_close();
+    }
+    let limits = BodyLimits { size: MAX_READ_BODY, ..context.body_limits.clone() };
+    let collected = match body::collect(request.into_body(), limits).await {
+        Ok(collected) => collected,
+        Err(error) => return RequestError::from(error).into_http_and_close(),
+    };
+    respond(context, collected.bytes).await.unwrap_or_else(RequestError::into_http)
+}
+
+async fn respond(context: SharedState, body: Bytes) -> Result<Response, RequestError> {
+    let permit = ReadPermit::acquire(&context).await?;
+    let request = run_blocking(move || read_request::decode_request(&body)).await?;
+    match read_request::response_type(&request)? {
+        ResponseType::Samples => respond_samples(context, request, permit).await,
+        ResponseType::StreamedXorChunks => respond_chunks(context, request, permit).await,
+    }
+}
+
+async fn respond_samples(
+    context: SharedState,
+    request: pb::ReadRequest,
+    permit: ReadPermit,
+) -> Result<Response, RequestError> {
+    let (response, reservation) =
+        run_samples_read(&context, request, permit, read::read_samples).await?;
+    let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
+    let body =
+        Body::new(ResponseBody::new(response.pieces, reservation, context.answer_limits.time));
+    Ok((headers, body).into_response())
+}
+
+/// Responds as soon as the first piece is ready.
+async fn respond_chunks(
+    context: SharedState,
+    request: pb::ReadRequest,
+    permit: ReadPermit,
+) -> Result<Response, RequestError> {
+    let mut frames = streamed_read::frames(&context, request, permit, Framing::Delimited)?;
+    frames.wait_first().await?;
+    Ok(([(CONTENT_TYPE, STREAMED)], Body::new(frames)).into_response())
+}

@@ -1,0 +1,114 @@
+//! Write outcomes: the error of a partial write; response, acknowledgement and status over gRPC.
+
+use crate::remote::pb::narthex::v1::{
+    Refused as RefusedMessage, RefusedCount, WriteResponse, WriteStreamResponse,
+};
+use crate::remote::reject_reason::{ItemKind, RejectReason};
+use crate::remote::write_outcome::WriteOutcome;
+use crate::server::contract::details::{ErrorInfo, FieldViolation, Violations};
+use crate::server::contract::request_error::RequestError;
+use tonic::{Code, Status};
+
+/// Reason in the [`ErrorInfo`] of a request with rejected data.
+const DATA_REJECTED: &str = "DATA_REJECTED";
+
+/// Returns the error of a request that was stored only in part.
+pub(crate) fn partial_write_error(outcome: &WriteOutcome) -> RequestError {
+    let mut stored = format!("{} samples", outcome.samples);
+    for (count, what) in [(outcome.histograms, "histograms"), (outcome.exemplars, "exemplars")] {
+        if count > 0 {
+            stored.push_str(&format!(", {count} {what}"));
+        }
+    }
+    RequestError::BadData(format!("stored {stored}; rejected: {}", outcome.rejections))
+}
+
+/// Returns the counts of stored items.
+pub(crate) fn response(outcome: &WriteOutcome) -> WriteResponse {
+    let WriteOutcome { samples, histograms, exemplars, .. } = *outcome;
+    WriteResponse { samples, histograms, exemplars }
+}
+
+/// Returns the status of a request that was stored in part: a violation for each kind and reason,
+/// one for each named series, and the counts of stored items.
+pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
+    let counted = rejection_counts(outcome).map(|(kind, reason, count)| FieldViolation {
+        field: field_name(kind).to_owned(),
+        description: format!("{count} {reason}"),
+        reason: reason.label().to_ascii_uppercase(),
+    });
+    let named = outcome.rejections.first_series().iter().map(|name| FieldViolation {
+        field: "timeseries".to_owned(),
+        description: name.clone(),
+        reason: String::new(),
+    });
+    let WriteResponse { samples, histograms, exemplars } = response(outcome);
+    let stored = [("samples", samples), ("histograms", histograms), ("exemplars", exemplars)];
+    let info = ErrorInfo::new(
+        DATA_REJECTED,
+        stored.map(|(name, count)| (format!("{name}_stored"), count.to_string())),
+    );
+    Violations {
+        message: &outcome_text(outcome),
+        violations: counted.chain(named).collect(),
+        info: Some(info),
+    }
+    .into_status()
+}
+
+/// Returns the acknowledgement of a request that was stored, at least in part.
+pub(crate) fn ack(sequence: u64, outcome: &WriteOutcome) -> WriteStreamResponse {
+    let refused = (!outcome.rejections.is_empty()).then(|| RefusedMessage {
+        code: Code::InvalidArgument as u32,
+        message: outcome_text(outcome),
+        counts: rejection_counts(outcome)
+            .map(|(kind, reason, count)| RefusedCount {
+                kind: kind.to_string(),
+                reason: reason.label().to_owned(),
+                count,
+            })
+            .collect(),
+    });
+    WriteStreamResponse { sequence, stored: Some(response(outcome)), refused }
+}
+
+/// Returns the acknowledgement of a request that was rejected permanently.
+pub(crate) fn rejection_ack(sequence: u64, error: RequestError) -> WriteStreamResponse {
+    let status = error.into_grpc();
+    let refused = RefusedMessage {
+        code: status.code() as u32,
+        message: status.message().to_owned(),
+        counts: Vec::new(),
+    };
+    WriteStreamResponse { sequence, stored: Some(WriteResponse::default()), refused: Some(refused) }
+}
+
+/// Returns the message of a partial write, as over HTTP.
+fn outcome_text(outcome: &WriteOutcome) -> String {
+    match partial_write_error(outcome) {
+        RequestError::BadData(text)
+        | RequestError::Unsupported(text)
+        | RequestError::TooLarge(text)
+        | RequestError::Unavailable(text)
+        | RequestError::Internal(text) => text,
+    }
+}
+
+/// Returns the nonzero counts of rejections.
+fn rejection_counts(outcome: &WriteOutcome) -> impl Iterator<Item = (ItemKind, RejectReason, u64)> {
+    let all = ItemKind::ALL
+        .into_iter()
+        .flat_map(|kind| RejectReason::ALL.map(move |reason| (kind, reason)));
+    all.map(|(kind, reason)| (kind, reason, outcome.rejections.count_of(kind, reason)))
+        .filter(|(_, _, count)| *count > 0)
+}
+
+/// Returns the path of the items in a request.
+fn field_name(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Sample => "timeseries.samples",
+        ItemKind::Histogram => "timeseries.histograms",
+        ItemKind::Exemplar => "timeseries.exemplars",
+        ItemKind::Metadata => "metadata",
+    }
+}

@@ -1,0 +1,100 @@
+//! Middleware in front of every method: deadline and compression.
+//!
+//! Methods read and write plain messages, and tonic's own compression is off.
+//!
+//! | `grpc-encoding` of the request | its messages with the compressed flag                      |
+//! |--------------------------------|------------------------------------------------------------|
+//! | none, `identity`               | an error of the method that reads them                     |
+//! | `zstd`, `snappy`, `gzip`       | decompressed within the size limit of the method           |
+//! | any other                      | UNIMPLEMENTED, with `grpc-accept-encoding` in the response |
+//!
+//! Responses are compressed if the `grpc-accept-encoding` of the client has a supported encoding.
+
+use crate::remote::stream_request::ENVELOPE_BYTES;
+use crate::server::contract::grpc;
+use crate::server::contract::request_error::RequestError;
+use crate::server::grpc::write;
+use crate::server::state::SharedState;
+use crate::server::transport::framing;
+use crate::server::transport::framing::compress_body::compress_body;
+use crate::server::transport::framing::deadline;
+use crate::server::transport::framing::decompress_body::decompress_body;
+use crate::server::transport::framing::encoding::{ACCEPT_ENCODING, ENCODING, GrpcEncoding};
+use crate::server::transport::framing::messages::MessageLimits;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt;
+use std::time::Duration;
+use tonic::Status;
+
+/// Maximum size of a message of methods that do not write, bytes.
+const MAX_REQUEST_BYTES: usize = 4 << 20;
+/// Path prefixes of methods whose messages are write requests.
+const WRITE_METHOD_PREFIXES: [&str; 2] = ["/narthex.v1.Write/", "/thanos.WriteableStore/"];
+/// Maximum time that a message of a write stream waits for memory. Other messages do not wait.
+const STREAM_MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// Middleware that passes gRPC requests on until their deadline.
+pub(crate) async fn deadline_layer(request: Request, next: Next) -> Response {
+    if !framing::is_grpc(&request) {
+        return RequestError::Unsupported("this path serves gRPC only".to_owned()).into_http();
+    }
+    let result = match deadline::parse_deadline(request.headers()) {
+        Ok(None) => return next.run(request).await,
+        Ok(Some(deadline)) => {
+            deadline::respond_before(deadline, next.run(request), grpc::deadline_trailers).await
+        }
+        Err(error) => Err(error),
+    };
+    result.unwrap_or_else(|error| grpc::error_response(error.into()))
+}
+
+/// Middleware that decompresses requests and compresses responses.
+pub(crate) async fn compression_layer(
+    State(context): State<SharedState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let own_encoding = request.headers_mut().remove(ENCODING);
+    let own_encoding = match own_encoding.as_ref().map(GrpcEncoding::for_request).transpose() {
+        Ok(own_encoding) => own_encoding.flatten(),
+        Err(error) => return grpc::unsupported_encoding(&error),
+    };
+    let response_encoding = GrpcEncoding::for_response(request.headers(), own_encoding);
+    request.headers_mut().remove(ACCEPT_ENCODING);
+    if let Some(encoding) = own_encoding {
+        let limits = limits(&context, request.uri().path());
+        request = request.map(|body| {
+            let plain = decompress_body(body, context.inflater.clone(), encoding, limits);
+            Body::new(plain.map_err(Status::from))
+        });
+    }
+    let mut response = next.run(request).await;
+    if let Some(status) = response.headers_mut().get_mut(Status::GRPC_STATUS) {
+        // The response has a status and no messages.
+        grpc::replace_out_of_range(status);
+    } else if let Some(encoding) = response_encoding {
+        response.headers_mut().insert(ENCODING, HeaderValue::from_static(encoding.name()));
+        let budget = context.answer_limits.budget.clone();
+        response = response.map(|body| compress_body(body, budget, encoding));
+    }
+    response
+}
+
+/// Returns the limits of the messages of a method.
+pub(crate) fn limits(context: &SharedState, path: &str) -> MessageLimits {
+    let is_write = WRITE_METHOD_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
+    MessageLimits {
+        size: if is_write {
+            context.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES)
+        } else {
+            MAX_REQUEST_BYTES
+        },
+        time: context.body_limits.time,
+        max_wait: if path == write::WRITE_STREAM { STREAM_MAX_WAIT } else { Duration::ZERO },
+        budget: context.body_limits.budget.clone(),
+    }
+}

@@ -1,0 +1,17 @@
+//! The process: phases, reload and shutdown, health, metrics.
+//!
+//! | file                | content                                            |
+//! |---------------------|----------------------------------------------------|
+//! | [`lifecycle`]       | phases: starting, ready, draining                  |
+//! | [`process_control`] | reload and shutdown requests                       |
+//! | `lifecycle_api`     | reload and quit                                    |
+//! | [`configuration`]   | active configuration and result of the last reload |
+//! | `status_pages`      | health, readiness, metrics, build information      |
+//! | [`http_metrics`]    | request metrics                                    |
+
+pub mod configuration;
+pub mod http_metrics;
+pub mod lifecycle;
+pub(crate) mod lifecycle_api;
+pub mod process_control;
+pub(crate) mod status_pages;

@@ -1,0 +1,111 @@
+//! Storage of write requests from HTTP and gRPC: admission, a blocking thread, the outcome.
+
+use crate::remote::body_compression::BodyCompression;
+use crate::remote::decompress::output::OutOfBudget;
+use crate::remote::stream_request::StreamRequest;
+use crate::remote::write::{ReceivedRequest, RemoteWriteError, WireFormat};
+use crate::remote::write_outcome::WriteOutcome;
+use crate::server::contract::request_error::RequestError;
+use crate::server::state::{ServerState, SharedState};
+use crate::server::transport::admission::Reservation;
+use crate::tsdb::db::clock::now_ms;
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Stores a write request.
+///
+/// # Errors
+/// [`RequestError`] if the request failed as a whole. Rejected samples of a successful request are
+/// part of the outcome.
+pub(crate) async fn store(
+    context: &SharedState,
+    body: Bytes,
+    form: WireFormat,
+    reservation: Reservation,
+) -> Result<WriteOutcome, RequestError> {
+    context.writer.precheck(&body, form.packing)?;
+    let permit = context.write_gate.acquire().await?;
+    store_admitted(context, AdmittedRequest { _permit: permit, reservation }, store_fn(body, form))
+        .await
+}
+
+/// Stores a request of a write stream. It waits for a permit outside the queue: the number of
+/// streams is limited, and their senders wait.
+///
+/// # Errors
+/// Same as [`store`].
+pub(crate) async fn store_streamed(
+    context: &SharedState,
+    request: StreamRequest,
+    reservation: Reservation,
+) -> Result<WriteOutcome, RequestError> {
+    let form = WireFormat { version: request.version, packing: BodyCompression::Plain };
+    context.writer.precheck(&request.request, form.packing)?;
+    let permit = context.write_gate.acquire_unqueued().await?;
+    store_admitted(
+        context,
+        AdmittedRequest { _permit: permit, reservation },
+        store_fn(request.request, form),
+    )
+    .await
+}
+
+/// Stores a request that a Thanos Receive router forwards.
+///
+/// # Errors
+/// Same as [`store`].
+pub(crate) async fn store_forwarded(
+    context: &SharedState,
+    message: Bytes,
+    reservation: Reservation,
+) -> Result<WriteOutcome, RequestError> {
+    context.writer.precheck(&message, BodyCompression::Plain)?;
+    let permit = context.write_gate.acquire().await?;
+    let admitted = AdmittedRequest { _permit: permit, reservation };
+    let work = move |context: &ServerState, _: &mut Reservation| {
+        context.writer.store_thanos(&context.db, &message, now_ms())
+    };
+    store_admitted(context, admitted, work).await
+}
+
+/// Permit and memory of a request, held until it is stored.
+struct AdmittedRequest {
+    _permit: OwnedSemaphorePermit,
+    reservation: Reservation,
+}
+
+/// Returns the function that stores a remote write request. It adds the decompressed size to the
+/// reservation.
+fn store_fn(
+    body: Bytes,
+    form: WireFormat,
+) -> impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError> + Send {
+    move |context, reservation| {
+        let mut grant = |bytes| reservation.extend(bytes).map_err(|_| OutOfBudget);
+        context.writer.store_with_budget(
+            &context.db,
+            ReceivedRequest { body: &body, form, now_ms: now_ms() },
+            &mut grant,
+        )
+    }
+}
+
+/// Stores an admitted request on a blocking thread.
+async fn store_admitted(
+    context: &SharedState,
+    mut admitted: AdmittedRequest,
+    work: impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError>
+    + Send
+    + 'static,
+) -> Result<WriteOutcome, RequestError> {
+    let shared = context.clone();
+    // The thread owns the permit and the memory: it finishes even if the client disconnects.
+    let storing = tokio::task::spawn_blocking(move || work(&shared, &mut admitted.reservation));
+    match storing.await {
+        Ok(result) => Ok(result?),
+        Err(error) => {
+            tracing::error!(%error, "write request panicked");
+            Err(RequestError::Internal("internal error while storing the request".to_owned()))
+        }
+    }
+}

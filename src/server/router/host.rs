@@ -1,0 +1,36 @@
+//! Check of the Host header of HTTP/1.x requests.
+
+use crate::server::contract::request_error::RequestError;
+use axum::extract::Request;
+use axum::http::Version;
+use axum::http::header::HOST;
+use axum::middleware::Next;
+use axum::response::Response;
+
+/// Middleware that rejects a request with an invalid Host header.
+pub(crate) async fn require_host(request: Request, next: Next) -> Response {
+    match check_host(&request) {
+        Ok(()) => next.run(request).await,
+        Err(error) => RequestError::BadData(error.to_string()).into_http_and_close(),
+    }
+}
+
+/// Invalid Host header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum HostError {
+    #[error("missing required Host header")]
+    Missing,
+    #[error("too many Host headers")]
+    Repeated,
+}
+
+/// Checks that an HTTP/1.1 request has exactly one Host header, and an HTTP/1.0 request at most
+/// one. Source: RFC 9112, section 3.2; Go's `net/http`, which Prometheus uses.
+fn check_host<B>(request: &Request<B>) -> Result<(), HostError> {
+    let count = request.headers().get_all(HOST).iter().count();
+    match request.version() {
+        Version::HTTP_11 if count == 0 => Err(HostError::Missing),
+        Version::HTTP_10 | Version::HTTP_11 if count > 1 => Err(HostError::Repeated),
+        _ => Ok(()),
+    }
+}

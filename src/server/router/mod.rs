@@ -1,0 +1,186 @@
+//! Routes of HTTP and gRPC, and what every request passes.
+//!
+//! | file       | content                            |
+//! |------------|------------------------------------|
+//! | `host`     | check of the Host header           |
+//! | `panics`   | responses for handlers that panic  |
+//! | `redirect` | redirects to canonical paths       |
+
+pub(crate) mod host;
+mod panics;
+mod redirect;
+
+use crate::server::api::{
+    admin, empty_lists, exemplars, export, labels, metadata, read, runtime_status, series, write,
+};
+use crate::server::contract;
+use crate::server::contract::request_error::RequestError;
+use crate::server::grpc;
+use crate::server::grpc::reflection;
+use crate::server::management::{http_metrics, lifecycle_api, status_pages};
+use crate::server::router::redirect::KnownPath;
+use crate::server::state::SharedState;
+use crate::server::transport::framing;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get, post};
+use axum::{Router, middleware};
+use std::sync::Arc;
+use tonic::Status;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tower::Layer;
+
+/// Routes of gRPC methods.
+fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Router<SharedState> {
+    let mut routes = Router::new()
+        .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
+        .route(grpc::write::WRITE_V2, any(grpc::write::write_v2))
+        .route(grpc::write::WRITE_STREAM, any(grpc::write_stream::write_stream))
+        .route(grpc::read::READ, any(grpc::read::read))
+        .route(grpc::read::READ_CHUNKS, any(grpc::read::read_chunks))
+        .route(grpc::thanos_write::REMOTE_WRITE, any(grpc::thanos_write::remote_write))
+        .route(grpc::thanos_store::SERIES, any(grpc::thanos_store::series))
+        .route(grpc::thanos_store::LABEL_NAMES, any(grpc::thanos_store::label_names))
+        .route(grpc::thanos_store::LABEL_VALUES, any(grpc::thanos_store::label_values))
+        .route(grpc::thanos_info::INFO, any(grpc::thanos_info::info))
+        .route(grpc::thanos_exemplars::EXEMPLARS, any(grpc::thanos_exemplars::exemplars))
+        .route(
+            grpc::thanos_exemplars::METRIC_METADATA,
+            any(grpc::thanos_exemplars::metric_metadata),
+        )
+        .route_service("/grpc.health.v1.Health/{*method}", health);
+    let draining =
+        || middleware::from_fn_with_state(context.clone(), reflection::end_when_draining);
+    match (reflection::v1(), reflection::v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => {
+            routes = routes
+                .route_service(reflection::PATH_V1, draining().layer(v1))
+                .route_service(reflection::PATH_V1ALPHA, draining().layer(v1alpha));
+        }
+        // The build script made the descriptors; serve without reflection rather than not at all.
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot start reflection"),
+    }
+    routes
+        .layer(middleware::from_fn_with_state(context.clone(), grpc::layers::compression_layer))
+        .layer(middleware::from_fn(grpc::layers::deadline_layer))
+}
+
+/// Routes of HTTP, and the list of their paths and methods for [`redirect`].
+#[derive(Default)]
+struct HttpRoutes {
+    router: Router<SharedState>,
+    known: Vec<KnownPath>,
+}
+
+impl HttpRoutes {
+    fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
+        self.add(path, &[Method::GET], get(handler))
+    }
+
+    fn post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
+        self.add(path, &[Method::POST], post(handler))
+    }
+
+    fn get_or_post<T: 'static>(
+        self,
+        path: &'static str,
+        handler: impl Handler<T, SharedState>,
+    ) -> Self {
+        self.add(path, &[Method::GET, Method::POST], get(handler.clone()).post(handler))
+    }
+
+    fn post_or_put<T: 'static>(
+        self,
+        path: &'static str,
+        handler: impl Handler<T, SharedState>,
+    ) -> Self {
+        self.add(path, &[Method::POST, Method::PUT], post(handler.clone()).put(handler))
+    }
+
+    fn add(
+        mut self,
+        path: &'static str,
+        methods: &[Method],
+        route: MethodRouter<SharedState>,
+    ) -> Self {
+        self.router = self.router.route(path, route);
+        self.known.push(KnownPath { pattern: path, methods: methods.to_vec() });
+        self
+    }
+}
+
+fn http_routes() -> HttpRoutes {
+    let reload = post(lifecycle_api::reload)
+        .put(lifecycle_api::reload)
+        .fallback(lifecycle_api::other_method);
+    let quit =
+        post(lifecycle_api::quit).put(lifecycle_api::quit).fallback(lifecycle_api::other_method);
+    let lifecycle_methods = [Method::GET, Method::POST, Method::PUT];
+    HttpRoutes::default()
+        .get("/", status_pages::index_page)
+        .get("/-/healthy", status_pages::healthy)
+        .get("/-/ready", status_pages::ready)
+        .add("/-/reload", &lifecycle_methods, reload)
+        .add("/-/quit", &lifecycle_methods, quit)
+        .get("/metrics", status_pages::metrics)
+        .post("/api/v1/write", write::write)
+        .post("/api/v1/read", read::read)
+        .get("/api/v1/export", export::export)
+        .get_or_post("/api/v1/query_exemplars", exemplars::query_exemplars)
+        .get_or_post("/api/v1/labels", labels::label_names)
+        .get("/api/v1/label/{name}/values", labels::label_values)
+        .get_or_post("/api/v1/series", series::series)
+        .get("/api/v1/metadata", metadata::metadata)
+        .post_or_put("/api/v1/admin/tsdb/delete_series", admin::delete_series)
+        .post_or_put("/api/v1/admin/tsdb/clean_tombstones", admin::clean_tombstones)
+        .post_or_put("/api/v1/admin/tsdb/snapshot", admin::snapshot)
+        .get("/api/v1/rules", empty_lists::rules)
+        .get("/api/v1/alerts", empty_lists::alerts)
+        .get("/api/v1/targets", empty_lists::targets)
+        .get("/api/v1/scrape_pools", empty_lists::scrape_pools)
+        .get("/api/v1/status/config", runtime_status::status_config)
+        .get("/api/v1/status/flags", runtime_status::status_flags)
+        .get("/api/v1/status/runtimeinfo", runtime_status::runtime_info)
+        .get("/api/v1/status/buildinfo", runtime_status::build_info)
+        .get("/api/v1/status/walreplay", runtime_status::wal_replay)
+}
+
+/// Returns the router of all requests. `health` is the gRPC health service.
+pub fn routes<H: Health>(context: SharedState, health: HealthServer<H>) -> Router {
+    let measure =
+        middleware::from_fn_with_state(context.http_metrics.clone(), http_metrics::measure);
+    let HttpRoutes { router, known } = http_routes();
+    let known: Arc<[KnownPath]> = known.into();
+    let redirect = middleware::from_fn_with_state(known, redirect::redirect);
+    router
+        .merge(grpc_routes(&context, health))
+        .fallback(not_found)
+        .layer(redirect)
+        .layer(middleware::from_fn(panics::answer_panics))
+        .layer(measure)
+        .layer(middleware::from_fn(host::require_host))
+        .with_state(context)
+}
+
+/// Returns the router for connections beyond the limit, which responds 503 to every request.
+pub fn overload_router() -> Router {
+    let reject = |request: Request| async move {
+        let error = RequestError::Unavailable("too many connections".to_owned());
+        if framing::is_grpc(&request) {
+            contract::grpc::error_response(error.into_grpc())
+        } else {
+            error.into_http_and_close()
+        }
+    };
+    Router::new().fallback(reject).layer(middleware::from_fn(host::require_host))
+}
+
+async fn not_found(request: Request) -> Response {
+    if framing::is_grpc(&request) {
+        contract::grpc::error_response(Status::unimplemented("unknown method"))
+    } else {
+        (StatusCode::NOT_FOUND, format!("no such path: {}\n", request.uri().path())).into_response()
+    }
+}

@@ -1,0 +1,50 @@
+//! gRPC messages and the bodies that carry them.
+//!
+//! | file                | content                                                |
+//! |---------------------|--------------------------------------------------------|
+//! | `messages`          | reader of messages, with byte budget and backpressure  |
+//! | `encoding`          | encodings of messages                                  |
+//! | [`decompress_body`] | request body with decompressed messages                |
+//! | `compress_body`     | response body with compressed messages                 |
+//! | `unfold_body`       | body from a function that computes the next frame      |
+//! | `status_body`       | body that ends with a status                           |
+//! | `early_end_body`    | body that a future can end early                       |
+//! | `deadline`          | middleware: content type check and client deadline     |
+
+pub(crate) mod compress_body;
+pub(crate) mod deadline;
+pub mod decompress_body;
+pub(crate) mod early_end_body;
+pub(crate) mod encoding;
+pub(crate) mod messages;
+pub(crate) mod status_body;
+mod unfold_body;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+
+/// Returns `true` if the content type of a request is gRPC.
+pub(crate) fn is_grpc(request: &Request) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|value| {
+        value
+            .strip_prefix("application/grpc")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+    })
+}
+
+/// Returns a gRPC response with this body, which contains messages and ends with a status.
+pub(crate) fn grpc_response<B>(body: B) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    let mut response = Response::new(Body::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}

@@ -1,0 +1,265 @@
+//! Accept loop: accepts connections, limits their number and drains them at shutdown.
+//!
+//! The caller owns the sockets and the stop signal. Each connection runs in its own task. A
+//! connection beyond the limit is still accepted for a few seconds, so that its client gets a 503.
+
+use crate::config::flags::WebFlags;
+use crate::metrics::registry::{Counter, Gauge, Registry};
+use crate::server::transport::client_limit::PeerAddress;
+use crate::server::transport::connection::{
+    ConnectionTimeouts, IdleTimeoutStream, RequestProgress,
+};
+use crate::server::transport::connection_service::ConnectionService;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Maximum time for the head of an HTTP/1.1 request, from its first byte; never more than the idle
+/// timeout.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of the head of a request, bytes.
+const MAX_HEADER_BYTES: usize = 64 << 10;
+/// HTTP/2 flow-control windows per stream and per connection, bytes. This memory is not part of the
+/// byte budget; the number of connections limits it.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 512 << 10;
+/// Time without frames after which an HTTP/2 connection is pinged.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum number of connections beyond the limit that get a response, and the time for each.
+const MAX_SHED: usize = 64;
+const SHED_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause after a failed accept (for example without file descriptors), so that the loop cannot
+/// spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Limits of the listener and its connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// Maximum number of connections.
+    pub max_connections: usize,
+    /// Time without traffic after which a connection is closed.
+    pub idle_timeout: Duration,
+    /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
+    pub head_timeout: Duration,
+    /// Maximum number of concurrent streams per HTTP/2 connection.
+    pub max_concurrent_streams: u32,
+    /// Maximum time to finish requests in flight at shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl From<&WebFlags> for ConnectionLimits {
+    fn from(flags: &WebFlags) -> Self {
+        Self {
+            max_connections: usize::try_from(flags.max_connections).unwrap_or(usize::MAX),
+            idle_timeout: flags.read_timeout,
+            head_timeout: HEAD_TIMEOUT.min(flags.read_timeout),
+            max_concurrent_streams: u32::try_from(flags.max_concurrent_streams).unwrap_or(u32::MAX),
+            drain_timeout: flags.shutdown_timeout,
+        }
+    }
+}
+
+/// Metrics of connections, named as in the library that Prometheus uses.
+#[derive(Debug, Clone)]
+pub struct ConnectionMetrics {
+    accepted: Counter,
+    closed: Counter,
+    shed: Counter,
+    open: Gauge,
+}
+
+impl ConnectionMetrics {
+    /// Registers the metrics of connections.
+    pub fn register(registry: &mut Registry) -> Self {
+        Self {
+            accepted: registry.counter(
+                "net_conntrack_listener_conn_accepted_total",
+                "Connections accepted by the listener.",
+            ),
+            closed: registry.counter(
+                "net_conntrack_listener_conn_closed_total",
+                "Accepted connections that were closed.",
+            ),
+            shed: registry.counter(
+                "narthex_http_connections_shed_total",
+                "Connections beyond --web.max-connections, which got a 503 or were dropped.",
+            ),
+            open: registry.gauge("narthex_http_connections", "Open connections."),
+        }
+    }
+}
+
+/// Server that is ready to run.
+#[derive(Debug)]
+pub struct Listener {
+    /// Bound sockets to accept from.
+    pub sockets: Vec<TcpListener>,
+    /// Routes of all requests.
+    pub router: Router,
+    /// Responses to the requests of connections beyond the limit.
+    pub overload_router: Router,
+    /// Limits of the connections.
+    pub limits: ConnectionLimits,
+    /// Metrics of the connections.
+    pub metrics: ConnectionMetrics,
+}
+
+/// Outcome of draining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrainOutcome {
+    /// All requests were finished.
+    Complete,
+    /// Some requests were aborted after the drain timeout.
+    TimedOut,
+}
+
+impl Listener {
+    /// Serves until the value of `stop` becomes `true`, then finishes the requests in flight.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> DrainOutcome {
+        let graceful = Arc::new(GracefulShutdown::new());
+        let shared = Arc::new(Acceptor {
+            slots: Arc::new(Semaphore::new(self.limits.max_connections)),
+            shed_permits: Arc::new(Semaphore::new(MAX_SHED)),
+            router: self.router,
+            overload_router: self.overload_router,
+            limits: self.limits.clone(),
+            metrics: self.metrics,
+        });
+        let mut loops = JoinSet::new();
+        for socket in self.sockets {
+            loops.spawn(accept_loop(socket, shared.clone(), graceful.clone(), stop.clone()));
+        }
+        // Each loop ends on `stop` and closes its socket.
+        while loops.join_next().await.is_some() {}
+        // The loops dropped their clones, so this is the last one.
+        let Some(graceful) = Arc::into_inner(graceful) else {
+            return DrainOutcome::TimedOut;
+        };
+        match tokio::time::timeout(self.limits.drain_timeout, graceful.shutdown()).await {
+            Ok(()) => DrainOutcome::Complete,
+            Err(_) => DrainOutcome::TimedOut,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Accepted {
+    stream: TcpStream,
+    peer: PeerAddress,
+}
+
+/// State that all accept loops share.
+#[derive(Debug)]
+struct Acceptor {
+    slots: Arc<Semaphore>,
+    shed_permits: Arc<Semaphore>,
+    router: Router,
+    overload_router: Router,
+    limits: ConnectionLimits,
+    metrics: ConnectionMetrics,
+}
+
+async fn accept_loop(
+    socket: TcpListener,
+    shared: Arc<Acceptor>,
+    graceful: Arc<GracefulShutdown>,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = Accepted { stream, peer: PeerAddress(peer.ip()) };
+                shared.clone().spawn_connection(connection, graceful.watcher());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Acceptor {
+    /// Spawns the task of a connection.
+    fn spawn_connection(self: Arc<Self>, connection: Accepted, watcher: Watcher) {
+        self.metrics.accepted.inc();
+        // Responses are written in full, so Nagle's algorithm only delays them. Without the option
+        // they are slower, which is no reason to fail.
+        let _ = connection.stream.set_nodelay(true);
+        if let Ok(slot) = self.slots.clone().try_acquire_owned() {
+            tokio::spawn(async move {
+                self.metrics.open.inc();
+                self.serve(connection, self.router.clone(), watcher).await;
+                self.metrics.open.dec();
+                self.metrics.closed.inc();
+                drop(slot);
+            });
+            return;
+        }
+        self.metrics.shed.inc();
+        let Ok(slot) = self.shed_permits.clone().try_acquire_owned() else {
+            self.metrics.closed.inc();
+            return;
+        };
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(
+                SHED_TIMEOUT,
+                self.serve(connection, self.overload_router.clone(), watcher),
+            )
+            .await;
+            self.metrics.closed.inc();
+            drop(slot);
+        });
+    }
+
+    /// Runs a connection to its end. Its errors are usually the client's, so they are logged at
+    /// DEBUG.
+    async fn serve(&self, connection: Accepted, router: Router, watcher: Watcher) {
+        let Accepted { stream, peer } = connection;
+        let progress = Arc::new(RequestProgress::default());
+        let timeouts =
+            ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
+        let io = TokioIo::new(IdleTimeoutStream::new(stream, timeouts, progress.clone()));
+        let builder = self.builder();
+        let connection =
+            builder.serve_connection(io, ConnectionService::new(router, progress, peer));
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(error, "connection failed");
+        }
+    }
+
+    fn builder(&self) -> Builder<TokioExecutor> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            // hyper would start this timeout while the connection waits for the next request.
+            // [`IdleTimeoutStream`] has both timeouts.
+            .header_read_timeout(None)
+            .max_buf_size(MAX_HEADER_BYTES);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.limits.max_concurrent_streams)
+            .max_header_list_size(MAX_HEADER_BYTES as u32)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        builder
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! Connections, bodies and streams, with their limits. Errors are those of this wing; the contract
+//! gives them a status.
+//!
+//! | file                 | content                                               |
+//! |----------------------|-------------------------------------------------------|
+//! | [`listener`]         | accept loops, connection limits and draining          |
+//! | [`connection`]       | timeouts of a connection                              |
+//! | `connection_service` | service of a connection, in front of the router       |
+//! | [`client_limit`]     | limit per client                                      |
+//! | [`admission`]        | byte budgets and concurrency limits                   |
+//! | [`body`]             | request and response bodies with limits               |
+//! | `piece_stream`       | streamed response body, produced on a blocking thread |
+//! | [`framing`]          | gRPC messages and the bodies that carry them          |
+
+pub mod admission;
+pub mod body;
+pub mod client_limit;
+pub mod connection;
+mod connection_service;
+pub mod framing;
+pub mod listener;
+pub(crate) mod piece_stream;
