@@ -5,15 +5,16 @@
 //! versions are printed.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use narthex::ingest::limits::{IngestLimits, LabelLimits};
+use narthex::ingest::metadata::MetadataLimits;
+use narthex::ingest::request_series::RequestSeries;
 use narthex::metrics::registry::Registry;
 use narthex::remote::body_compression::BodyCompression;
-use narthex::remote::limits::{LabelLimits, WriteLimits};
-use narthex::remote::metadata::MetadataLimits;
+use narthex::remote::limits::WriteLimits;
 use narthex::remote::metrics::WriteMetrics;
 use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::prometheus as pb;
 use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
-use narthex::remote::request_series::RequestSeries;
 use narthex::remote::v2::request_index as v2_reader;
 use narthex::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
 use narthex::tsdb::db::Db;
@@ -166,9 +167,11 @@ fn store(c: &mut Criterion) {
         let limits = WriteLimits {
             decoded_bytes: 64 << 20,
             counts: LIMITS,
-            labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
-            metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
-            max_future_ms: i64::MAX,
+            items: IngestLimits {
+                labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
+                metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
+                max_future_ms: i64::MAX,
+            },
         };
         let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));
         let form = WireFormat { version, packing: BodyCompression::SnappyBlock };

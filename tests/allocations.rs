@@ -2,16 +2,17 @@
 //! counted by an allocator that counts.
 
 use allocation_counter::measure;
+use narthex::ingest::limits::{IngestLimits, LabelLimits};
+use narthex::ingest::metadata::MetadataLimits;
+use narthex::ingest::outcome::WriteOutcome;
 use narthex::metrics::registry::Registry;
 use narthex::remote::body_compression::BodyCompression;
-use narthex::remote::limits::{LabelLimits, WriteLimits};
-use narthex::remote::metadata::MetadataLimits;
+use narthex::remote::limits::WriteLimits;
 use narthex::remote::metrics::WriteMetrics;
 use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::{prometheus_copy, thanos};
 use narthex::remote::request_index_v1::CountLimits;
 use narthex::remote::write::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
-use narthex::remote::write_outcome::WriteOutcome;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use prost::Message;
@@ -104,9 +105,11 @@ fn allocates_little(
     let limits = WriteLimits {
         decoded_bytes: 64 << 20,
         counts: CountLimits { series: 200_000, samples: 2_000_000 },
-        labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
-        metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
-        max_future_ms: 600_000,
+        items: IngestLimits {
+            labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
+            metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
+            max_future_ms: 600_000,
+        },
     };
     let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));
     let store = |round| {

@@ -2,13 +2,14 @@
 //! the same contents.
 
 use super::messages::{self, Count, ZeroCount};
+use narthex::ingest::item_error::HistogramError;
 use narthex::model::exemplar::Exemplar;
 use narthex::model::float_sample::FloatSample;
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use narthex::model::labels::{BuildLabelsError, LabelsBuilder};
 use narthex::model::sample::SampleValue;
 use narthex::remote::exemplar::ExemplarError;
-use narthex::remote::histogram::{HistogramError, MAX_LIST};
+use narthex::remote::histogram::MAX_LIST;
 use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
 use prost::Message;
 
@@ -129,7 +130,7 @@ pub(super) fn histogram(message: messages::Histogram) -> Result<Stored, String> 
         ],
     );
     if spans.iter().any(|list| list.len() > MAX_LIST) || lists.iter().any(|len| *len > MAX_LIST) {
-        return Err(HistogramError::TooLong.to_string());
+        return Err(HistogramError::TooLong(MAX_LIST).to_string());
     }
     let [positive_spans, negative_spans] = spans.map(|list| {
         list.iter()

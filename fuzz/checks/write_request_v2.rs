@@ -3,12 +3,12 @@
 
 use super::messages_v2::{self as messages, Request};
 use super::write_request::{Stored, histogram, stored};
+use narthex::ingest::request_series::RequestSeries;
 use narthex::model::exemplar::Exemplar;
 use narthex::model::labels::{BuildLabelsError, LabelsBuilder};
 use narthex::model::sample::SampleValue;
 use narthex::remote::exemplar::ExemplarError;
 use narthex::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
-use narthex::remote::request_series::RequestSeries;
 use narthex::remote::symbol_ref_error::SymbolRefError;
 use narthex::remote::v2::request_index::{RequestIndexV2, RequestLimitsV2};
 use prost::Message;

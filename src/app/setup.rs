@@ -8,10 +8,11 @@ use crate::config::flags::{
     Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompressionFlag, WalSyncFlag,
     WriteFlags,
 };
+use crate::ingest::limits::{IngestLimits, LabelLimits};
+use crate::ingest::metadata::MetadataLimits;
 use crate::metrics::process::ProcessCollector;
 use crate::metrics::registry::Registry;
-use crate::remote::limits::{LabelLimits, WriteLimits};
-use crate::remote::metadata::MetadataLimits;
+use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::{ReadMetrics, WriteMetrics};
 use crate::remote::read::ReadLimits;
 use crate::remote::request_index_v1::CountLimits;
@@ -283,16 +284,18 @@ fn write_limits(flags: &WriteFlags) -> WriteLimits {
     WriteLimits {
         decoded_bytes: flags.max_decoded_size.as_usize(),
         counts: CountLimits { series: flags.max_series, samples: flags.max_samples },
-        labels: LabelLimits {
-            count: limit(flags.max_labels),
-            name_bytes: flags.max_label_name_size.as_usize(),
-            value_bytes: flags.max_label_value_size.as_usize(),
+        items: IngestLimits {
+            labels: LabelLimits {
+                count: limit(flags.max_labels),
+                name_bytes: flags.max_label_name_size.as_usize(),
+                value_bytes: flags.max_label_value_size.as_usize(),
+            },
+            metadata: MetadataLimits {
+                name_bytes: flags.max_label_value_size.as_usize(),
+                text_bytes: flags.max_metadata_size.as_usize(),
+            },
+            max_future_ms: millis(flags.max_future),
         },
-        metadata: MetadataLimits {
-            name_bytes: flags.max_label_value_size.as_usize(),
-            text_bytes: flags.max_metadata_size.as_usize(),
-        },
-        max_future_ms: millis(flags.max_future),
     }
 }
 

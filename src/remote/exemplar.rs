@@ -3,6 +3,7 @@
 //! The labels of an exemplar are sorted, and labels with an empty value are left out. An exemplar
 //! without labels has no label set.
 
+use crate::ingest::item_error::InvalidItem;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
 use crate::remote::label::decode_label;
@@ -25,26 +26,17 @@ pub enum ExemplarError {
     TooLong,
 }
 
-/// An exemplar with invalid labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectedExemplar {
-    /// Timestamp of the exemplar, ms.
-    pub t: i64,
-    /// Error of its labels.
-    pub reason: ExemplarError,
-}
-
 /// Decodes an exemplar. Returns `None` if the bytes are not such a message.
 pub(crate) fn decode_exemplar(
     message: MessageCursor<'_>,
-) -> Option<Result<Exemplar, RejectedExemplar>> {
+) -> Option<Result<Exemplar, InvalidItem<ExemplarError>>> {
     let mut fields = ExemplarFields { labels: LabelsBuilder::new(), v: 0.0, t: 0 };
     fields.read(message).ok()?;
     let ExemplarFields { mut labels, v, t } = fields;
     Some(match labels.build() {
         Ok(labels) => Ok(Exemplar { t, v, labels: Some(labels) }),
         Err(BuildLabelsError::Empty) => Ok(Exemplar { t, v, labels: None }),
-        Err(error) => Err(RejectedExemplar { t, reason: error.into() }),
+        Err(error) => Err(InvalidItem { t, reason: error.into() }),
     })
 }
 

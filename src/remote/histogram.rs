@@ -8,7 +8,7 @@
 //!
 //! Source: `prompb/types.proto` and `prompb/codec.go` of Prometheus.
 
-use crate::model::histogram::validate::InvalidHistogram;
+use crate::ingest::item_error::{HistogramError, InvalidItem};
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::sample::{Sample, SampleValue};
 use crate::remote::protobuf::{DecodeMessageError, FieldKey, MAX_DEPTH, MessageCursor, WireType};
@@ -18,31 +18,11 @@ use crate::remote::schema::FIELD_LEVEL;
 /// stored schema. Client libraries use some hundreds.
 pub const MAX_LIST: usize = 1 << 16;
 
-/// Error of a native histogram in a request.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum HistogramError {
-    /// A list is longer than [`MAX_LIST`].
-    #[error("more than {MAX_LIST} buckets, spans or custom values")]
-    TooLong,
-    /// The histogram is not valid.
-    #[error(transparent)]
-    Invalid(#[from] InvalidHistogram),
-}
-
-/// A histogram that cannot be stored.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RejectedHistogram {
-    /// Timestamp, ms; 0 if decoding ended before it.
-    pub t: i64,
-    /// Error of the histogram.
-    pub reason: HistogramError,
-}
-
 /// Decodes a histogram and normalizes it for storage. Returns `None` if the bytes are not such a
 /// message.
 pub(crate) fn storable_histogram(
     message: MessageCursor<'_>,
-) -> Option<Result<Sample, RejectedHistogram>> {
+) -> Option<Result<Sample, InvalidItem<HistogramError>>> {
     into_sample(message, HistogramFields::default())
 }
 
@@ -50,28 +30,28 @@ pub(crate) fn storable_histogram(
 /// too.
 pub(crate) fn storable_histogram_v2(
     message: MessageCursor<'_>,
-) -> Option<Result<Sample, RejectedHistogram>> {
+) -> Option<Result<Sample, InvalidItem<HistogramError>>> {
     into_sample(message, HistogramFields { start_timestamp: Some(0), ..HistogramFields::default() })
 }
 
 fn into_sample(
     message: MessageCursor<'_>,
     mut fields: HistogramFields,
-) -> Option<Result<Sample, RejectedHistogram>> {
+) -> Option<Result<Sample, InvalidItem<HistogramError>>> {
     match fields.read(message) {
         Ok(()) => {}
         Err(ReadStop::Malformed) => return None,
         Err(ReadStop::TooLong) => {
-            return Some(Err(RejectedHistogram {
+            return Some(Err(InvalidItem {
                 t: fields.timestamp,
-                reason: HistogramError::TooLong,
+                reason: HistogramError::TooLong(MAX_LIST),
             }));
         }
     }
     let mut sample = fields.into_unchecked_sample();
     Some(match sample.value.normalize_for_storage() {
         Ok(()) => Ok(sample),
-        Err(error) => Err(RejectedHistogram { t: sample.t, reason: error.into() }),
+        Err(error) => Err(InvalidItem { t: sample.t, reason: error.into() }),
     })
 }
 

@@ -1,10 +1,10 @@
 //! Metrics of remote write and remote read, under Prometheus's names if it has them.
 
+use crate::ingest::clock_skew::{ClockSkew, ObservedRequest};
+use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::remote::chunked::FrameCounts;
-use crate::remote::clock_skew::{ClockSkew, ObservedRequest};
-use crate::remote::reject_reason::{ItemKind, RejectReason};
-use crate::remote::write_outcome::WriteOutcome;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use std::sync::Arc;

@@ -5,8 +5,6 @@
 //! | module | content |
 //! |---|---|
 //! | [`mod@write`] | storage of a write request |
-//! | `ingester` | series, exemplars and metadata of a request into the appender |
-//! | [`request_series`] | trait for a series of a request, common to all protocols |
 //! | [`symbol_ref_error`] | errors of symbol references in a 2.0 request |
 //! | [`limits`] | limits of a write request |
 //! | [`request_index_v1`] | index of a 1.0 request, decoded in place |
@@ -18,9 +16,6 @@
 //! | [`metadata`] | metadata of a 1.0 request, decoded in place |
 //! | [`protobuf`] | cursor over protobuf messages |
 //! | `schema` | validation of messages by their known fields |
-//! | [`write_outcome`] | counts of stored and rejected items |
-//! | [`reject_reason`] | reasons for a rejection |
-//! | [`rejections`] | rejected items by reason, with the first series by name |
 //! | [`read_request`] | decoder and limits of a read request |
 //! | [`external_labels`] | labels added to every series that is read |
 //! | [`read`] | read responses with samples and histograms |
@@ -34,18 +29,15 @@
 //! | [`thanos`] | Thanos Receive requests and the Thanos store protocol |
 //! | [`pb`] | generated messages |
 //! | [`stream_request`] | message of a gRPC write stream, decoded in place |
-//! | [`clock_skew`] | time by which samples are ahead of the server clock |
 //! | [`metrics`] | metrics of writes and reads |
 
 pub mod body_compression;
 pub mod chunked;
-pub mod clock_skew;
 pub mod decompress;
 pub mod exemplar;
 pub mod external_labels;
 pub mod histogram;
 mod histogram_encoder;
-mod ingester;
 mod label;
 pub mod limits;
 pub mod metadata;
@@ -55,10 +47,7 @@ pub mod plain_writer;
 pub mod protobuf;
 pub mod read;
 pub mod read_request;
-pub mod reject_reason;
-pub mod rejections;
 pub mod request_index_v1;
-pub mod request_series;
 pub mod response_writer;
 mod schema;
 pub mod series_v1;
@@ -68,4 +57,3 @@ pub mod symbol_ref_error;
 pub mod thanos;
 pub mod v2;
 pub mod write;
-pub mod write_outcome;

@@ -11,8 +11,8 @@
 //! unknown, scattered labels, overlong lengths. The labels of a series are available as bytes only
 //! if they are contiguous, as all known senders write them.
 
+use crate::ingest::metadata::FamilyMetadata;
 use crate::remote::metadata;
-use crate::remote::metadata::FamilyMetadata;
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::{self, SERIES_LEVEL};
 use crate::remote::series_v1::{

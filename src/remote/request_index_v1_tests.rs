@@ -1,14 +1,15 @@
 //! Comparison with prost: the index accepts the same bytes and decodes the same content.
 
 use super::{CountLimits, DecodeWriteRequestError, RequestIndexV1};
+use crate::ingest::item_error::{HistogramError, InvalidItem};
+use crate::ingest::metadata::FamilyMetadata;
 use crate::model::exemplar::Exemplar;
 use crate::model::float_sample::FloatSample;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
 use crate::model::sample::{Sample, SampleValue};
 use crate::remote::exemplar::ExemplarError;
-use crate::remote::histogram::{HistogramError, MAX_LIST, RejectedHistogram};
-use crate::remote::metadata::FamilyMetadata;
+use crate::remote::histogram::MAX_LIST;
 use crate::remote::pb::prometheus as pb;
 use proptest::collection::vec as vec_of;
 use proptest::prelude::{Just, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};
@@ -152,7 +153,7 @@ fn borrowed(body: &[u8]) -> Option<Content> {
     let mut index = RequestIndexV1::new();
     index.read(body, NO_LIMITS).ok()?;
     let own = |text: &str| text.to_owned();
-    let found = |histogram: Result<Sample, RejectedHistogram>| match histogram {
+    let found = |histogram: Result<Sample, InvalidItem<HistogramError>>| match histogram {
         Ok(point) => (point.t, Ok(plain(&point.value))),
         Err(bad) => (bad.t, Err(comparable(bad.reason))),
     };
@@ -601,7 +602,7 @@ fn overlong_list_is_not_decoded() {
         match &found[..] {
             [Ok(point)] => assert!(!too_long && point.t == 7),
             [Err(bad)] => assert!(
-                too_long && *bad == RejectedHistogram { t: 7, reason: HistogramError::TooLong }
+                too_long && *bad == InvalidItem { t: 7, reason: HistogramError::TooLong(MAX_LIST) }
             ),
             other => panic!("{other:?}"),
         }

@@ -3,15 +3,17 @@
 //! A view exists only for a request that [`crate::remote::request_index_v1`] has checked, so
 //! decoding cannot fail. An iterator that meets malformed bytes ends.
 
+use crate::ingest::item_error::{HistogramError, InvalidItem};
+use crate::ingest::request_series::RequestSeries;
 use crate::model::exemplar::Exemplar;
 use crate::model::float_sample::FloatSample;
 use crate::model::sample::Sample;
-use crate::remote::exemplar::{RejectedExemplar, decode_exemplar};
-use crate::remote::histogram::{RejectedHistogram, storable_histogram};
+use crate::remote::exemplar::{ExemplarError, decode_exemplar};
+use crate::remote::histogram::storable_histogram;
 use crate::remote::label::decode_label;
 use crate::remote::protobuf::{DecodeMessageError, FieldKey, MAX_DEPTH, MessageCursor, WireType};
-use crate::remote::request_series::RequestSeries;
 use crate::remote::schema::{FIELD_LEVEL, SERIES_LEVEL};
+use std::convert::Infallible;
 
 /// Field numbers of `prometheus.TimeSeries`.
 pub(crate) const LABELS: u32 = 1;
@@ -160,6 +162,9 @@ impl<'a> SeriesV1<'a> {
 }
 
 impl RequestSeries for SeriesV1<'_> {
+    type StringError = Infallible;
+    type ExemplarError = ExemplarError;
+
     #[inline]
     fn label_bytes(&self) -> Option<&[u8]> {
         SeriesV1::packed_labels(self)
@@ -177,12 +182,14 @@ impl RequestSeries for SeriesV1<'_> {
     #[inline]
     fn histograms(
         &self,
-    ) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
+    ) -> impl ExactSizeIterator<Item = Result<Sample, InvalidItem<HistogramError>>> + Clone {
         SeriesV1::histograms(self)
     }
 
     #[inline]
-    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RejectedExemplar>> {
+    fn exemplars(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Result<Exemplar, InvalidItem<ExemplarError>>> {
         SeriesV1::exemplars(self)
     }
 }
@@ -244,7 +251,7 @@ pub struct Histograms<'a> {
 }
 
 impl Iterator for Histograms<'_> {
-    type Item = Result<Sample, RejectedHistogram>;
+    type Item = Result<Sample, InvalidItem<HistogramError>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.remaining = self.remaining.checked_sub(1)?;
@@ -266,7 +273,7 @@ pub struct Exemplars<'a> {
 }
 
 impl Iterator for Exemplars<'_> {
-    type Item = Result<Exemplar, RejectedExemplar>;
+    type Item = Result<Exemplar, InvalidItem<ExemplarError>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.remaining = self.remaining.checked_sub(1)?;

@@ -7,11 +7,13 @@
 //! code. Float samples of known series cost no allocation: buffers are pooled, and labels are used
 //! in place.
 
+use crate::ingest::ingester::RequestIngester;
+use crate::ingest::limits::{IngestLimits, LabelLimits};
+use crate::ingest::outcome::WriteOutcome;
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress;
 use crate::remote::decompress::BodyDecompressor;
 use crate::remote::decompress::output::{DecompressBudget, DecompressError, OutOfBudget};
-use crate::remote::ingester::RequestIngester;
 use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::request_index_v1::{DecodeWriteRequestError, RequestIndexV1};
@@ -21,7 +23,6 @@ use crate::remote::thanos::request_index::TenantLimits;
 use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::v2;
 use crate::remote::v2::request_index::RequestLimitsV2;
-use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::WriteUnavailable;
 use crate::tsdb::wal::error::WalError;
@@ -225,7 +226,7 @@ impl RemoteWriter {
     ) -> Result<WriteOutcome, RemoteWriteError> {
         let WriteLimits { counts, decoded_bytes, .. } = self.limits;
         buffers.read(message, TenantLimits { counts, tenant_bytes: decoded_bytes })?;
-        let mut ingester = RequestIngester::new(db.appender()?, &self.limits, now_ms);
+        let mut ingester = RequestIngester::new(db.appender()?, &self.limits.items, now_ms);
         buffers.store(message, &self.tenants, &mut ingester);
         let outcome = ingester.commit()?;
         self.metrics.count(&outcome, 0, now_ms);
@@ -239,7 +240,7 @@ impl RemoteWriter {
         index: &RequestIndexV1,
         now_ms: i64,
     ) -> Result<WriteOutcome, RemoteWriteError> {
-        let mut ingester = RequestIngester::new(db.appender()?, &self.limits, now_ms);
+        let mut ingester = RequestIngester::new(db.appender()?, &self.limits.items, now_ms);
         for series in index.series(body) {
             ingester.ingest_samples(&series);
         }
@@ -265,7 +266,7 @@ impl RemoteWriter {
         now_ms: i64,
     ) -> Result<WriteOutcome, RemoteWriteError> {
         let RequestV2 { body, index } = request;
-        let mut ingester = RequestIngester::new(db.appender()?, &self.limits, now_ms);
+        let mut ingester = RequestIngester::new(db.appender()?, &self.limits.items, now_ms);
         for series in index.series(body) {
             if series.is_empty() {
                 ingester.reject_empty(&series);
@@ -306,6 +307,10 @@ struct RequestV2<'a> {
 #[cfg(test)]
 #[path = "write_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "write_items_tests.rs"]
+mod items_tests;
 
 #[cfg(test)]
 #[path = "write_v2_tests.rs"]

@@ -1,19 +1,20 @@
 //! Outcomes of remote write 1.0 requests.
 
 use super::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
+use crate::ingest::limits::{IngestLimits, LabelLimits};
+use crate::ingest::metadata::MetadataLimits;
+use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::reject_reason::RejectReason;
 use crate::metrics::registry::Registry;
 use crate::metrics::text::ExpositionFormat;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::DecompressError;
-use crate::remote::limits::{LabelLimits, WriteLimits};
-use crate::remote::metadata::MetadataLimits;
+use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
-use crate::remote::reject_reason::RejectReason;
 use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
-use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::WriteUnavailable;
 use crate::tsdb::db::options::DbOptions;
@@ -38,9 +39,11 @@ fn limits() -> WriteLimits {
     WriteLimits {
         decoded_bytes: 1 << 20,
         counts: CountLimits { series: 1000, samples: 10_000 },
-        labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
-        metadata: MetadataLimits { name_bytes: 30, text_bytes: 100 },
-        max_future_ms: 600_000,
+        items: IngestLimits {
+            labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
+            metadata: MetadataLimits { name_bytes: 30, text_bytes: 100 },
+            max_future_ms: 600_000,
+        },
     }
 }
 

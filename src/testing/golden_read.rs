@@ -2,14 +2,15 @@
 //!
 //! The golden files have Prometheus's responses to reads of it.
 
+use crate::ingest::limits::{IngestLimits, LabelLimits};
+use crate::ingest::metadata::MetadataLimits;
 use crate::metrics::registry::Registry;
 use crate::model::float_sample::FloatSample;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use crate::model::labels::LabelsBuilder;
 use crate::model::sample::{Sample, SampleValue};
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::limits::{LabelLimits, WriteLimits};
-use crate::remote::metadata::MetadataLimits;
+use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::{TIMESERIES_KEY, message_header, put_float_sample};
@@ -36,9 +37,11 @@ pub(crate) fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
     let limits = WriteLimits {
         decoded_bytes: usize::MAX,
         counts: CountLimits { series: u64::MAX, samples: u64::MAX },
-        labels: LabelLimits { count: 100, name_bytes: 1000, value_bytes: 1000 },
-        metadata: MetadataLimits { name_bytes: 1000, text_bytes: 1000 },
-        max_future_ms: i64::MAX,
+        items: IngestLimits {
+            labels: LabelLimits { count: 100, name_bytes: 1000, value_bytes: 1000 },
+            metadata: MetadataLimits { name_bytes: 1000, text_bytes: 1000 },
+            max_future_ms: i64::MAX,
+        },
     };
     let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));
     let outcome = writer.store(&db, &encode(&timeseries), PLAIN, 0).unwrap();

@@ -1,6 +1,6 @@
 //! Storage of a router's request: all series with their tenant labels.
 
-use crate::remote::ingester::RequestIngester;
+use crate::ingest::ingester::RequestIngester;
 use crate::remote::thanos::request_index::{
     DecodeThanosRequestError, TenantLimits, ThanosRequestIndex,
 };

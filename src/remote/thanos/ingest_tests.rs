@@ -1,20 +1,21 @@
 //! Database contents after a router's request.
 
+use crate::ingest::limits::{IngestLimits, LabelLimits};
+use crate::ingest::metadata::MetadataLimits;
+use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use crate::metrics::registry::Registry;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
-use crate::remote::limits::{LabelLimits, WriteLimits};
-use crate::remote::metadata::MetadataLimits;
+use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus_copy::{
     BucketSpan, Exemplar, Histogram, Sample, TimeSeries, histogram,
 };
 use crate::remote::pb::thanos::{Label, TimeSeriesTenantTuple, WriteRequest};
-use crate::remote::reject_reason::{ItemKind, RejectReason};
 use crate::remote::request_index_v1::CountLimits;
 use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::write::RemoteWriter;
-use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use prost::Message;
@@ -35,9 +36,11 @@ fn bench(tenant_label: &str) -> Bench {
     let limits = WriteLimits {
         decoded_bytes: 1 << 20,
         counts: CountLimits { series: 1000, samples: 10_000 },
-        labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 50 },
-        metadata: MetadataLimits { name_bytes: 100, text_bytes: 100 },
-        max_future_ms: 600_000,
+        items: IngestLimits {
+            labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 50 },
+            metadata: MetadataLimits { name_bytes: 100, text_bytes: 100 },
+            max_future_ms: 600_000,
+        },
     };
     let metrics = WriteMetrics::register(&mut Registry::new());
     let writer = RemoteWriter::new(limits, metrics).with_tenants(TenantLabel::new(tenant_label));

@@ -1,13 +1,14 @@
 //! Series of a router's request with the tenant label, as it is stored.
 
+use crate::ingest::item_error::{HistogramError, InvalidItem};
+use crate::ingest::request_series::RequestSeries;
 use crate::model::exemplar::Exemplar;
 use crate::model::sample::Sample;
-use crate::remote::exemplar::RejectedExemplar;
-use crate::remote::histogram::RejectedHistogram;
-use crate::remote::request_series::RequestSeries;
+use crate::remote::exemplar::ExemplarError;
 use crate::remote::series_v1::SeriesV1;
 use crate::remote::thanos::request_index::TenantSeriesV1;
 use crate::remote::thanos::tenant::{TenantLabel, TenantLabelPair};
+use std::convert::Infallible;
 
 /// A series with the label of its tenant.
 #[derive(Debug)]
@@ -39,6 +40,9 @@ impl<'a> LabeledTenantSeries<'a> {
 }
 
 impl RequestSeries for LabeledTenantSeries<'_> {
+    type StringError = Infallible;
+    type ExemplarError = ExemplarError;
+
     #[inline]
     fn label_bytes(&self) -> Option<&[u8]> {
         self.label_bytes
@@ -65,12 +69,14 @@ impl RequestSeries for LabeledTenantSeries<'_> {
     #[inline]
     fn histograms(
         &self,
-    ) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
+    ) -> impl ExactSizeIterator<Item = Result<Sample, InvalidItem<HistogramError>>> + Clone {
         RequestSeries::histograms(&self.series)
     }
 
     #[inline]
-    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RejectedExemplar>> {
+    fn exemplars(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Result<Exemplar, InvalidItem<ExemplarError>>> {
         RequestSeries::exemplars(&self.series)
     }
 }

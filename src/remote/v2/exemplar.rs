@@ -3,9 +3,10 @@
 //! Invariant: labels are resolved only up to the maximum size of stored ones, since a few bytes of
 //! references can mean labels of any size.
 
+use crate::ingest::item_error::InvalidItem;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
-use crate::remote::exemplar::{ExemplarError, RejectedExemplar};
+use crate::remote::exemplar::ExemplarError;
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::FIELD_LEVEL;
 use crate::remote::symbol_ref_error::SymbolRefError;
@@ -23,16 +24,16 @@ pub(crate) fn decode_exemplar(
     body: &[u8],
     symbols: &SymbolIndex,
     message: MessageCursor<'_>,
-) -> Option<Result<Exemplar, RejectedExemplar>> {
+) -> Option<Result<Exemplar, InvalidItem<ExemplarError>>> {
     let ExemplarScalars { v, t } = scalars(message.clone()).ok()?;
     let refs = SymbolRefs::from_message(message, FIELD_LEVEL);
     Some(match labels(body, symbols, refs) {
         Ok(mut labels) => match labels.build() {
             Ok(labels) => Ok(Exemplar { t, v, labels: Some(labels) }),
             Err(BuildLabelsError::Empty) => Ok(Exemplar { t, v, labels: None }),
-            Err(error) => Err(RejectedExemplar { t, reason: error.into() }),
+            Err(error) => Err(InvalidItem { t, reason: error.into() }),
         },
-        Err(error) => Err(RejectedExemplar { t, reason: error }),
+        Err(error) => Err(InvalidItem { t, reason: error }),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Comparison with prost: the index accepts the same bytes and decodes the same content.
 
 use super::{RequestIndexV2, RequestLimitsV2};
+use crate::ingest::request_series::RequestSeries;
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::{BuildLabelsError, LabelsBuilder};
 use crate::model::metadata::Metadata;
@@ -9,7 +10,6 @@ use crate::remote::exemplar::ExemplarError;
 use crate::remote::pb::io::prometheus::write::v2 as pb;
 use crate::remote::pb::prometheus as pb1;
 use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
-use crate::remote::request_series::RequestSeries;
 use crate::remote::symbol_ref_error::SymbolRefError;
 use proptest::prelude::{
     Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest,

@@ -3,13 +3,14 @@
 //! A view exists only for a request that [`crate::remote::v2::request_index`] has checked, so only
 //! references can be invalid.
 
+use crate::ingest::item_error::{HistogramError, InvalidItem};
+use crate::ingest::request_series::RequestSeries;
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;
 use crate::model::sample::Sample;
-use crate::remote::exemplar::RejectedExemplar;
-use crate::remote::histogram::{RejectedHistogram, storable_histogram_v2};
+use crate::remote::exemplar::ExemplarError;
+use crate::remote::histogram::storable_histogram_v2;
 use crate::remote::protobuf::{MAX_DEPTH, MessageCursor};
-use crate::remote::request_series::RequestSeries;
 use crate::remote::schema::SERIES_LEVEL;
 use crate::remote::symbol_ref_error::SymbolRefError;
 use crate::remote::v2::exemplar::decode_exemplar;
@@ -132,6 +133,9 @@ impl<'a> SeriesV2<'a> {
 }
 
 impl RequestSeries for SeriesV2<'_> {
+    type StringError = SymbolRefError;
+    type ExemplarError = ExemplarError;
+
     #[inline]
     fn label_bytes(&self) -> Option<&[u8]> {
         self.label_bytes
@@ -164,11 +168,13 @@ impl RequestSeries for SeriesV2<'_> {
 
     fn histograms(
         &self,
-    ) -> impl ExactSizeIterator<Item = Result<Sample, RejectedHistogram>> + Clone {
+    ) -> impl ExactSizeIterator<Item = Result<Sample, InvalidItem<HistogramError>>> + Clone {
         Histograms { messages: self.messages(HISTOGRAMS, self.span.histograms) }
     }
 
-    fn exemplars(&self) -> impl ExactSizeIterator<Item = Result<Exemplar, RejectedExemplar>> {
+    fn exemplars(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Result<Exemplar, InvalidItem<ExemplarError>>> {
         let (body, symbols) = (self.body, self.symbols);
         Exemplars { body, symbols, messages: self.messages(EXEMPLARS, self.span.exemplars) }
     }
@@ -248,7 +254,7 @@ struct Histograms<'a> {
 }
 
 impl Iterator for Histograms<'_> {
-    type Item = Result<Sample, RejectedHistogram>;
+    type Item = Result<Sample, InvalidItem<HistogramError>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.messages.count_down()?;
@@ -270,7 +276,7 @@ struct Exemplars<'a> {
 }
 
 impl Iterator for Exemplars<'_> {
-    type Item = Result<Exemplar, RejectedExemplar>;
+    type Item = Result<Exemplar, InvalidItem<ExemplarError>>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.messages.count_down()?;

@@ -2,8 +2,8 @@
 //!
 //! The order of the checks is content type, encoding, phase, size. The body is read after them.
 
+use crate::ingest::outcome::WriteOutcome;
 use crate::remote::write::{RemoteWriteVersion, WireFormat};
-use crate::remote::write_outcome::WriteOutcome;
 use crate::server::api::content_encoding;
 use crate::server::api::media_type::MediaType;
 use crate::server::contract::request_error::RequestError;

@@ -1,10 +1,10 @@
 //! Write outcomes: the error of a partial write; response, acknowledgement and status over gRPC.
 
+use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use crate::remote::pb::narthex::v1::{
     Refused as RefusedMessage, RefusedCount, WriteResponse, WriteStreamResponse,
 };
-use crate::remote::reject_reason::{ItemKind, RejectReason};
-use crate::remote::write_outcome::WriteOutcome;
 use crate::server::contract::details::{ErrorInfo, FieldViolation, Violations};
 use crate::server::contract::request_error::RequestError;
 use tonic::{Code, Status};

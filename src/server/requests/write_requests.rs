@@ -1,10 +1,10 @@
 //! Storage of write requests from HTTP and gRPC: admission, a blocking thread, the outcome.
 
+use crate::ingest::outcome::WriteOutcome;
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::OutOfBudget;
 use crate::remote::stream_request::StreamRequest;
 use crate::remote::write::{ReceivedRequest, RemoteWriteError, WireFormat};
-use crate::remote::write_outcome::WriteOutcome;
 use crate::server::contract::request_error::RequestError;
 use crate::server::state::{ServerState, SharedState};
 use crate::server::transport::admission::Reservation;

@@ -1,5 +1,9 @@
 //! Outcomes for histograms and exemplars of a request.
 
+use crate::ingest::limits::{IngestLimits, LabelLimits};
+use crate::ingest::metadata::MetadataLimits;
+use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use crate::metrics::registry::Registry;
 use crate::metrics::text::ExpositionFormat;
 use crate::model::exemplar::Exemplar;
@@ -9,14 +13,11 @@ use crate::model::matcher::{MatchType, Matcher};
 use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::limits::{LabelLimits, WriteLimits};
-use crate::remote::metadata::MetadataLimits;
+use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
-use crate::remote::reject_reason::{ItemKind, RejectReason};
 use crate::remote::request_index_v1::{CountLimits, RequestIndexV1};
 use crate::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
-use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::head::exemplars::ExemplarOptions;
@@ -47,9 +48,11 @@ fn bench() -> Bench {
     let limits = WriteLimits {
         decoded_bytes: 1 << 20,
         counts: CountLimits { series: 1000, samples: 10_000 },
-        labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
-        metadata: MetadataLimits { name_bytes: 100, text_bytes: 100 },
-        max_future_ms: 600_000,
+        items: IngestLimits {
+            labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
+            metadata: MetadataLimits { name_bytes: 100, text_bytes: 100 },
+            max_future_ms: 600_000,
+        },
     };
     let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut registry));
     Bench { db, writer, registry, _dir: dir }

@@ -1,7 +1,7 @@
 //! Rejected items of a request: counts by reason, and the first few series by name.
 
-use crate::remote::histogram::{HistogramError, RejectedHistogram};
-use crate::remote::reject_reason::{ItemKind, RejectReason};
+use crate::ingest::item_error::{HistogramError, InvalidItem};
+use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use std::cell::Cell;
 use std::fmt;
 
@@ -45,7 +45,7 @@ impl SeriesRejections {
     }
 
     /// Counts an invalid histogram.
-    pub(crate) fn record_histogram(&self, bad: RejectedHistogram) {
+    pub(crate) fn record_histogram(&self, bad: InvalidItem<HistogramError>) {
         self.record_first(FirstRejection {
             reason: RejectReason::InvalidHistogram,
             t: bad.t,
@@ -239,8 +239,8 @@ mod tests {
         ItemKind, NAME_BYTES, NAMED_SERIES, RejectReason, RejectedItems, Rejections,
         SeriesRejections, describe,
     };
+    use crate::ingest::item_error::InvalidItem;
     use crate::model::histogram::validate::InvalidHistogram;
-    use crate::remote::histogram::RejectedHistogram;
 
     #[test]
     fn rejections_are_counted_and_name_first_series() {
@@ -252,10 +252,8 @@ mod tests {
         floats.record(RejectReason::DuplicateTimestamp, 7);
         assert_eq!(rejections.add_series(&floats, labels()), 2);
         let histograms = SeriesRejections::new(ItemKind::Histogram);
-        histograms.record_histogram(RejectedHistogram {
-            t: 9,
-            reason: InvalidHistogram::Schema(99).into(),
-        });
+        histograms
+            .record_histogram(InvalidItem { t: 9, reason: InvalidHistogram::Schema(99).into() });
         assert_eq!(rejections.add_series(&histograms, [].into_iter()), 1);
         let exemplars = SeriesRejections::new(ItemKind::Exemplar);
         assert!(exemplars.accept_timestamp(11, 11) && !exemplars.accept_timestamp(12, 11));

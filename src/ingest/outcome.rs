@@ -1,6 +1,6 @@
 //! Counts of stored and rejected items of a write request.
 
-use crate::remote::rejections::Rejections;
+use crate::ingest::rejections::Rejections;
 
 /// Outcome of a decoded write request. Duplicate samples count as stored.
 #[derive(Debug, Clone, Default)]

@@ -3,17 +3,17 @@
 //! Within an entry of a series, float samples precede histograms, as in the message. Rejected items
 //! are recorded, and ingestion continues.
 
+use crate::ingest::canonical_labels::canonical_labels;
+use crate::ingest::limits::IngestLimits;
+use crate::ingest::metadata::FamilyMetadata;
+use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::reject_reason::{ItemKind, RejectReason};
+use crate::ingest::rejections::{RejectedItems, SeriesRejections};
+use crate::ingest::request_series::RequestSeries;
 use crate::model::exemplar::Exemplar;
-use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder, METRIC_NAME};
+use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::MetadataRef;
 use crate::model::sample::Sample;
-use crate::remote::limits::{LabelLimits, WriteLimits};
-use crate::remote::metadata::FamilyMetadata;
-use crate::remote::reject_reason::{ItemKind, RejectReason};
-use crate::remote::rejections::{RejectedItems, SeriesRejections};
-use crate::remote::request_series::RequestSeries;
-use crate::remote::symbol_ref_error::SymbolRefError;
-use crate::remote::write_outcome::WriteOutcome;
 use crate::tsdb::db::appender::Appender;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::exemplars::ExemplarRejection;
@@ -23,7 +23,7 @@ use std::fmt;
 /// A request that is being stored.
 pub(crate) struct RequestIngester<'a> {
     appender: Appender<'a>,
-    limits: &'a WriteLimits,
+    limits: &'a IngestLimits,
     /// Latest accepted timestamp, ms.
     max_timestamp: i64,
     outcome: WriteOutcome,
@@ -31,7 +31,7 @@ pub(crate) struct RequestIngester<'a> {
 
 impl<'a> RequestIngester<'a> {
     /// Starts a request that arrived at `now_ms`, ms since the Unix epoch.
-    pub(crate) fn new(appender: Appender<'a>, limits: &'a WriteLimits, now_ms: i64) -> Self {
+    pub(crate) fn new(appender: Appender<'a>, limits: &'a IngestLimits, now_ms: i64) -> Self {
         let max_timestamp = now_ms.saturating_add(limits.max_future_ms);
         Self { appender, limits, max_timestamp, outcome: WriteOutcome::default() }
     }
@@ -82,7 +82,7 @@ impl<'a> RequestIngester<'a> {
     }
 
     /// Rejects all samples of a series with invalid metadata references.
-    fn reject_samples(&mut self, series: &impl RequestSeries, error: &SymbolRefError) {
+    fn reject_samples<S: RequestSeries>(&mut self, series: &S, error: &S::StringError) {
         for (kind, count) in [
             (ItemKind::Sample, series.samples().len()),
             (ItemKind::Histogram, series.histograms().len()),
@@ -258,54 +258,3 @@ impl<'a> RequestIngester<'a> {
         Ok(self.outcome)
     }
 }
-
-/// Error of the labels of a series.
-#[derive(Debug, thiserror::Error)]
-enum SeriesLabelsError {
-    #[error(transparent)]
-    NotASet(#[from] BuildLabelsError),
-    #[error(transparent)]
-    Refs(#[from] SymbolRefError),
-    #[error("no metric name")]
-    NoMetricName,
-    #[error("{0} labels, the limit is {1}")]
-    TooMany(usize, usize),
-    #[error("label name of {0} bytes, the limit is {1}")]
-    LongName(usize, usize),
-    #[error("label value of {0} bytes, the limit is {1}")]
-    LongValue(usize, usize),
-}
-
-/// Returns the canonical label set of a series, in whatever order and encoding it was sent.
-fn canonical_labels(
-    series: &impl RequestSeries,
-    limits: &LabelLimits,
-) -> Result<Labels, SeriesLabelsError> {
-    if let Some(error) = series.label_error() {
-        return Err(error.into());
-    }
-    let count = series.labels().count();
-    if count > limits.count {
-        return Err(SeriesLabelsError::TooMany(count, limits.count));
-    }
-    let mut builder = LabelsBuilder::new();
-    for (name, value) in series.labels() {
-        if name.len() > limits.name_bytes {
-            return Err(SeriesLabelsError::LongName(name.len(), limits.name_bytes));
-        }
-        if value.len() > limits.value_bytes {
-            return Err(SeriesLabelsError::LongValue(value.len(), limits.value_bytes));
-        }
-        builder.add(name, value);
-    }
-    let labels = builder.build()?;
-    if labels.get(METRIC_NAME).is_none() {
-        Err(SeriesLabelsError::NoMetricName)
-    } else {
-        Ok(labels)
-    }
-}
-
-#[cfg(test)]
-#[path = "ingester_tests.rs"]
-mod tests;
