@@ -167,7 +167,9 @@ fn append(db: &Db, state: &str, series: Range<usize>, t: i64) {
     for series in series {
         let labels = labels(state, series);
         let points = || std::iter::once(Sample::from(FloatSample::new(t, series as f64)));
-        if !appender.append_existing(labels.as_bytes(), points(), |_, why| panic!("{why:?}")) {
+        let known =
+            appender.append_existing(labels.as_bytes(), points(), |_, why| panic!("{why:?}"));
+        if known.is_none() {
             appender
                 .append_or_create(&labels, points(), |_, why| panic!("{why:?}"))
                 .expect("there is no limit");

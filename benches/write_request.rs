@@ -105,12 +105,12 @@ fn write_request(c: &mut Criterion) {
     let mut group = c.benchmark_group("write_request");
     group.throughput(Throughput::Elements(SERIES as u64));
     let mut index = RequestIndexV1::new();
-    group.bench_function("check", |b| b.iter(|| index.read(black_box(&body), LIMITS)));
+    group.bench_function("check", |b| b.iter(|| index.validate(black_box(&body), LIMITS).is_ok()));
     group.bench_function("check and walk", |b| {
         b.iter(|| {
             let mut sum = 0;
-            if index.read(black_box(&body), LIMITS).is_ok() {
-                for series in index.series(&body) {
+            if let Ok(request) = index.validate(black_box(&body), LIMITS) {
+                for series in request.series() {
                     sum += series.packed_labels().map_or(0, <[u8]>::len) as i64;
                     sum += series.samples().map(|sample| sample.t).sum::<i64>();
                 }
@@ -128,13 +128,13 @@ fn write_request_v2(c: &mut Criterion) {
     group.throughput(Throughput::Elements(SERIES as u64));
     let mut index = v2_reader::RequestIndexV2::new();
     let bounds = v2_reader::RequestLimitsV2 { counts: LIMITS, text_bytes: usize::MAX };
-    group.bench_function("check", |b| b.iter(|| index.read(black_box(&body), bounds)));
+    group.bench_function("check", |b| b.iter(|| index.validate(black_box(&body), bounds).is_ok()));
     let mut buffer = Vec::new();
     group.bench_function("check and walk", |b| {
         b.iter(|| {
             let mut sum = 0;
-            if index.read(black_box(&body), bounds).is_ok() {
-                for series in index.series(&body) {
+            if let Ok(request) = index.validate(black_box(&body), bounds) {
+                for series in request.series() {
                     let series = series.with_label_bytes(&mut buffer);
                     sum += series.label_bytes().map_or(0, <[u8]>::len) as i64;
                     sum += series.samples().map(|sample| sample.t).sum::<i64>();

@@ -60,10 +60,10 @@ pub(crate) fn check(body: &[u8]) {
 }
 
 fn decode_in_place(index: &mut ThanosRequestIndex, body: &[u8]) -> Option<Content> {
-    index.read(body, NO_LIMITS).ok()?;
-    let series = index.series(body).map(|owned| describe(owned.tenant, owned.series));
-    let values = index.series(body).map(|owned| values(owned.series)).sum();
-    let tenant_bytes = index.series(body).map(|owned| owned.tenant.len()).sum();
+    let request = index.validate(body, NO_LIMITS).ok()?;
+    let series = request.series().map(|owned| describe(owned.tenant, owned.series));
+    let values = request.series().map(|owned| values(owned.series)).sum();
+    let tenant_bytes = request.series().map(|owned| owned.tenant.len()).sum();
     Some(sorted(Content { series: series.collect(), values, tenant_bytes }))
 }
 
@@ -79,8 +79,10 @@ fn decode_with_prost(body: &[u8]) -> Option<Content> {
             };
             let alone = alone.encode_to_vec();
             let mut index = RequestIndexV1::new();
-            index.read(&alone, NO_COUNT_LIMITS).expect("request encoded by prost must be valid");
-            let series = index.series(&alone).next().expect("request must have a series");
+            let alone = index
+                .validate(&alone, NO_COUNT_LIMITS)
+                .expect("request encoded by prost must be valid");
+            let series = alone.series().next().expect("request must have a series");
             content.values += values(series);
             content.tenant_bytes += tuple.tenant.len();
             content.series.push(describe(&tuple.tenant, series));
@@ -114,7 +116,7 @@ fn check_limits(index: &mut ThanosRequestIndex, body: &[u8], content: &Content) 
         (content.series.len() as u64, content.values, content.tenant_bytes);
     let mut judge = |series, samples, tenant_bytes| {
         index
-            .read(body, TenantLimits { counts: CountLimits { series, samples }, tenant_bytes })
+            .validate(body, TenantLimits { counts: CountLimits { series, samples }, tenant_bytes })
             .is_ok()
     };
     assert!(judge(series, samples, tenant_bytes));

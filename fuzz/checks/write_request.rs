@@ -53,8 +53,8 @@ pub(crate) fn check(body: &[u8]) {
 
 /// Decodes the request in place; `None` if it is rejected.
 fn decode_in_place(index: &mut RequestIndexV1, body: &[u8]) -> Option<Content> {
-    index.read(body, NO_LIMITS).ok()?;
-    let series = index.series(body).map(|series| {
+    let request = index.validate(body, NO_LIMITS).ok()?;
+    let series = request.series().map(|series| {
         assert_eq!(series.samples().len(), series.samples().count());
         assert_eq!(series.exemplars().len(), series.exemplars().count());
         assert_eq!(series.histograms().len(), series.histograms().count());
@@ -89,7 +89,7 @@ fn decode_in_place(index: &mut RequestIndexV1, body: &[u8]) -> Option<Content> {
                 .collect(),
         }
     });
-    Some(Content { series: series.collect(), metadata: index.metadata(body).count() as u64 })
+    Some(Content { series: series.collect(), metadata: request.metadata().count() as u64 })
 }
 
 /// Decodes the request with prost; `None` if it is rejected.
@@ -217,11 +217,11 @@ fn check_limits(index: &mut RequestIndexV1, body: &[u8], content: Option<&Conten
     let values =
         |series: &Series| series.samples.len() + series.exemplars.len() + series.histograms.len();
     let (series, samples) = (series.len() as u64, series.iter().map(values).sum::<usize>() as u64);
-    assert_eq!(index.read(body, CountLimits { series, samples }), Ok(()));
+    assert!(index.validate(body, CountLimits { series, samples }).is_ok());
     if let Some(series) = series.checked_sub(1) {
-        assert!(index.read(body, CountLimits { series, samples }).is_err());
+        assert!(index.validate(body, CountLimits { series, samples }).is_err());
     }
     if let Some(samples) = samples.checked_sub(1) {
-        assert!(index.read(body, CountLimits { series, samples }).is_err());
+        assert!(index.validate(body, CountLimits { series, samples }).is_err());
     }
 }

@@ -57,9 +57,9 @@ pub(crate) fn check(body: &[u8]) {
 
 /// Decodes the request in place; `None` if it is rejected.
 fn decode_in_place(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series>> {
-    index.read(body, NO_LIMITS).ok()?;
+    let request = index.validate(body, NO_LIMITS).ok()?;
     let mut buffer = Vec::new();
-    let series = index.series(body).map(|series| {
+    let series = request.series().map(|series| {
         let series = series.with_label_bytes(&mut buffer);
         let values =
             [series.samples().count(), series.histograms().count(), series.exemplars().count()];
@@ -67,7 +67,6 @@ fn decode_in_place(index: &mut RequestIndexV2, body: &[u8]) -> Option<Vec<Series
             values,
             [series.samples().len(), series.histograms().len(), series.exemplars().len()]
         );
-        assert_eq!(values == [0; 3], series.is_empty());
         let labels: Vec<_> =
             series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         if let Some(packed) = series.label_bytes() {
@@ -190,18 +189,18 @@ fn check_limits(index: &mut RequestIndexV2, body: &[u8], content: Option<&[Serie
     let (series, samples) = (found.len() as u64, found.iter().map(values).sum::<usize>() as u64);
     let with =
         |series, samples| RequestLimitsV2 { counts: CountLimits { series, samples }, ..NO_LIMITS };
-    match index.read(body, with(series, samples)) {
-        Ok(()) => {}
+    match index.validate(body, with(series, samples)) {
+        Ok(_) => {}
         Err(DecodeWriteRequestError::TooManySymbols(limit)) => {
             assert_eq!(limit, 4096 + 16 * series)
         }
         Err(error) => panic!("{error}"),
     }
     if let Some(series) = series.checked_sub(1) {
-        assert!(index.read(body, with(series, samples)).is_err());
+        assert!(index.validate(body, with(series, samples)).is_err());
     }
     if let Some(samples) = samples.checked_sub(1) {
-        assert!(index.read(body, with(series, samples)).is_err());
+        assert!(index.validate(body, with(series, samples)).is_err());
     }
     // All references are valid, so the resolved size is known here, too.
     let mut bytes = 0;
@@ -210,11 +209,10 @@ fn check_limits(index: &mut RequestIndexV2, body: &[u8], content: Option<&[Serie
         bytes += labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         bytes += metadata.as_ref().map_or(0, |found| found.unit.len() + found.help.len());
     }
-    assert_eq!(index.read(body, RequestLimitsV2 { text_bytes: bytes, ..NO_LIMITS }), Ok(()));
+    let mut validate =
+        |text_bytes| index.validate(body, RequestLimitsV2 { text_bytes, ..NO_LIMITS }).map(drop);
+    assert_eq!(validate(bytes), Ok(()));
     if let Some(bytes) = bytes.checked_sub(1) {
-        assert_eq!(
-            index.read(body, RequestLimitsV2 { text_bytes: bytes, ..NO_LIMITS }),
-            Err(DecodeWriteRequestError::TooMuchText(bytes))
-        );
+        assert_eq!(validate(bytes), Err(DecodeWriteRequestError::TooMuchText(bytes)));
     }
 }

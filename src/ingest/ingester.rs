@@ -1,260 +1,204 @@
-//! Ingestion of a write request: samples, exemplars and metadata into the appender.
+//! Ingestion of a write request: samples, then exemplars, then metadata of metric families.
 //!
-//! Within an entry of a series, float samples precede histograms, as in the message. Rejected items
-//! are recorded, and ingestion continues.
+//! Rejected items are recorded, and ingestion continues.
 
-use crate::ingest::canonical_labels::canonical_labels;
+use crate::ingest::exemplar_pass::ExemplarPass;
 use crate::ingest::limits::IngestLimits;
 use crate::ingest::metadata::FamilyMetadata;
 use crate::ingest::outcome::WriteOutcome;
 use crate::ingest::reject_reason::{ItemKind, RejectReason};
-use crate::ingest::rejections::{RejectedItems, SeriesRejections};
-use crate::ingest::request_series::RequestSeries;
-use crate::model::exemplar::Exemplar;
+use crate::ingest::rejections::RejectedItems;
+use crate::ingest::request_state::RequestState;
+use crate::ingest::sample_pass::SamplePass;
+use crate::ingest::write_request::WriteRequest;
 use crate::model::labels::METRIC_NAME;
-use crate::model::metadata::MetadataRef;
-use crate::model::sample::Sample;
 use crate::tsdb::db::appender::Appender;
 use crate::tsdb::head::append::metadata::FamilyError;
-use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::wal::error::WalError;
 use std::fmt;
 
-/// A request that is being stored.
-pub(crate) struct RequestIngester<'a> {
-    appender: Appender<'a>,
-    limits: &'a IngestLimits,
-    /// Latest accepted timestamp, ms.
-    max_timestamp: i64,
-    outcome: WriteOutcome,
+/// Stores a request that arrived at `now_ms` (ms since the Unix epoch), and waits until it is
+/// logged. A known series costs one look-up per kind of sample and no allocation.
+///
+/// # Errors
+/// [`WalError`] if the WAL cannot be written. Items may or may not be stored; a retry stores each
+/// of them once.
+pub fn ingest<R: WriteRequest>(
+    appender: Appender<'_>,
+    mut request: R,
+    limits: &IngestLimits,
+    now_ms: i64,
+) -> Result<WriteOutcome, WalError> {
+    let mut state = RequestState::new(appender, limits, now_ms);
+    let rejects_empty = R::REJECTS_EMPTY_SERIES;
+    request.visit_series(&mut SamplePass { request: &mut state, rejects_empty });
+    request.visit_exemplar_series(&mut ExemplarPass(&mut state));
+    for entry in request.families() {
+        state.outcome.families += 1;
+        store_family(&mut state, entry)?;
+    }
+    state.appender.commit()?;
+    Ok(state.outcome)
 }
 
-impl<'a> RequestIngester<'a> {
-    /// Starts a request that arrived at `now_ms`, ms since the Unix epoch.
-    pub(crate) fn new(appender: Appender<'a>, limits: &'a IngestLimits, now_ms: i64) -> Self {
-        let max_timestamp = now_ms.saturating_add(limits.max_future_ms);
-        Self { appender, limits, max_timestamp, outcome: WriteOutcome::default() }
+/// Stores the metadata of a metric family.
+///
+/// # Errors
+/// [`WalError`] if the WAL cannot be written.
+fn store_family(state: &mut RequestState<'_>, entry: FamilyMetadata<'_>) -> Result<(), WalError> {
+    let detail: &dyn fmt::Display = match entry.to_metadata(&state.limits.metadata) {
+        Ok(metadata) => match state.appender.set_family_metadata(entry.family, &metadata) {
+            Ok(()) => return Ok(()),
+            Err(FamilyError::Log(error)) => return Err(error),
+            Err(FamilyError::Limit(limit)) => &{ limit },
+        },
+        Err(error) => &{ error },
+    };
+    let family = std::iter::once((METRIC_NAME, entry.family));
+    let (kind, reason) = (ItemKind::Metadata, RejectReason::Metadata);
+    state.outcome.rejections.add_all(RejectedItems { kind, reason, count: 1, detail }, family);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ingest;
+    use crate::ingest::item_error::InvalidItem;
+    use crate::ingest::limits::{IngestLimits, LabelLimits};
+    use crate::ingest::metadata::{FamilyMetadata, MetadataLimits};
+    use crate::ingest::outcome::WriteOutcome;
+    use crate::ingest::reject_reason::RejectReason;
+    use crate::ingest::test_series::{TestRequest, TestSeries};
+    use crate::model::exemplar::Exemplar;
+    use crate::model::matcher::{MatchType, Matcher};
+    use crate::model::metadata::{MetadataRef, MetricType};
+    use crate::model::sample::{Sample, SampleValue};
+    use crate::model::time::TimeRange;
+    use crate::tsdb::db::Db;
+    use crate::tsdb::db::options::DbOptions;
+    use crate::tsdb::head::read::family_list::list_all;
+    use tempfile::TempDir;
+
+    const NOW: i64 = 1_762_300_800_000;
+    const LIMITS: IngestLimits = IngestLimits {
+        labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 20 },
+        metadata: MetadataLimits { name_bytes: 20, text_bytes: 20 },
+        max_future_ms: 1000,
+    };
+
+    fn db() -> (Db, TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
+        db.replay().unwrap();
+        (db, dir)
     }
 
-    /// Appends the samples, the histograms and the metadata of a series.
-    pub(crate) fn ingest_samples(&mut self, series: &impl RequestSeries) {
-        let metadata = match series.metadata() {
-            Ok(metadata) => metadata,
-            Err(error) => return self.reject_samples(series, &error),
-        };
-        let before = self.outcome.samples + self.outcome.histograms;
-        self.ingest_floats_and_histograms(series);
-        let stored = self.outcome.samples + self.outcome.histograms - before;
-        match metadata {
-            // Without a stored sample, the last series of the appender may be another one.
-            Some(metadata) if stored > 0 => self.store_series_metadata(series, metadata),
-            Some(_) => {}
-            None => self.outcome.without_metadata += stored,
-        }
+    fn store(db: &Db, series: &[TestSeries]) -> WriteOutcome {
+        let request = TestRequest { series: series.to_vec(), families: Vec::new() };
+        ingest(db.appender().unwrap(), request, &LIMITS, NOW).unwrap()
     }
 
-    fn ingest_floats_and_histograms(&mut self, series: &impl RequestSeries) {
-        let max_timestamp = self.max_timestamp;
-        if series.samples().len() > 0 {
-            let rejections = SeriesRejections::new(ItemKind::Sample);
-            let samples = series
-                .samples()
-                .filter(|sample| rejections.accept_timestamp(sample.t, max_timestamp));
-            self.outcome.samples +=
-                self.store(series, series.samples().len(), &rejections, samples);
-            self.outcome.newest_ms = self.outcome.newest_ms.max(rejections.newest());
-        }
-        if series.histograms().len() > 0 {
-            let rejections = SeriesRejections::new(ItemKind::Histogram);
-            let samples = series.histograms().filter_map(|histogram| match histogram {
-                Ok(sample) => {
-                    rejections.accept_timestamp(sample.t, max_timestamp).then_some(sample)
-                }
-                Err(error) => {
-                    rejections.record_histogram(error);
-                    None
-                }
-            });
-            self.outcome.histograms +=
-                self.store(series, series.histograms().len(), &rejections, samples);
-            self.outcome.newest_ms = self.outcome.newest_ms.max(rejections.newest());
-        }
+    fn sample(t: i64) -> Sample {
+        Sample::new(t, SampleValue::Float(1.0))
     }
 
-    /// Rejects all samples of a series with invalid metadata references.
-    fn reject_samples<S: RequestSeries>(&mut self, series: &S, error: &S::StringError) {
-        for (kind, count) in [
-            (ItemKind::Sample, series.samples().len()),
-            (ItemKind::Histogram, series.histograms().len()),
-        ] {
-            if count > 0 {
-                let count = count as u64;
-                let detail = &format!("metadata: {error}");
-                self.reject_all(
-                    series,
-                    RejectedItems { kind, reason: RejectReason::BadLabels, count, detail },
-                );
-            }
-        }
+    fn exemplar(t: i64) -> Exemplar {
+        Exemplar { t, v: 1.0, labels: None }
     }
 
-    /// Rejects a series without samples, histograms and exemplars.
-    pub(crate) fn reject_empty(&mut self, series: &impl RequestSeries) {
-        let detail = &"no sample, histogram or exemplar";
-        self.reject_all(
-            series,
-            RejectedItems {
-                kind: ItemKind::Sample,
-                reason: RejectReason::NoSamples,
-                count: 1,
-                detail,
-            },
+    fn up(samples: &[i64]) -> TestSeries {
+        let samples = samples.iter().map(|t| sample(*t)).collect();
+        TestSeries { samples, ..TestSeries::new(&[("__name__", "up")]) }
+    }
+
+    fn exemplar_times(db: &Db) -> Vec<i64> {
+        let all = [vec![Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()]];
+        let found = db.querier().exemplars(&all, TimeRange::ALL);
+        found.into_iter().flat_map(|series| series.exemplars).map(|one| one.t).collect()
+    }
+
+    #[test]
+    fn exemplar_before_the_samples_of_its_series_is_stored() {
+        let (db, _dir) = db();
+        let outcome = store(
+            &db,
+            &[
+                TestSeries { exemplars: vec![Ok(exemplar(NOW))], ..up(&[]) },
+                TestSeries { exemplars: vec![Ok(exemplar(NOW + 1))], ..up(&[NOW]) },
+                TestSeries {
+                    exemplars: vec![Ok(exemplar(NOW))],
+                    ..TestSeries::new(&[("__name__", "other")])
+                },
+            ],
         );
+        assert_eq!((outcome.samples, outcome.exemplars), (1, 2));
+        assert_eq!(outcome.rejections.count(RejectReason::UnknownSeries), 1);
+        assert_eq!(exemplar_times(&db), [NOW, NOW + 1]);
     }
 
-    /// Stores the metadata of the series that was appended to last.
-    fn store_series_metadata(&mut self, series: &impl RequestSeries, metadata: MetadataRef<'_>) {
-        match self.limits.metadata.check_size(&metadata) {
-            Ok(()) => self.appender.set_last_series_metadata(metadata),
-            Err(error) => {
-                let entry = RejectedItems {
-                    kind: ItemKind::Metadata,
-                    reason: RejectReason::Metadata,
-                    count: 1,
-                    detail: &error,
-                };
-                self.reject_all(series, entry);
-            }
-        }
+    #[test]
+    fn invalid_items_do_not_reject_their_neighbors() {
+        let (db, _dir) = db();
+        let outcome = store(
+            &db,
+            &[TestSeries {
+                exemplars: vec![
+                    Err(InvalidItem { t: NOW, reason: "bad" }),
+                    Ok(exemplar(NOW + 1001)),
+                    Ok(exemplar(NOW + 2)),
+                ],
+                ..up(&[NOW, NOW + 1000, NOW + 1001])
+            }],
+        );
+        assert_eq!((outcome.samples, outcome.exemplars), (2, 1));
+        assert_eq!(outcome.newest_ms, Some(NOW + 1001));
+        let counts = [RejectReason::TooFarAhead, RejectReason::BadLabels]
+            .map(|reason| outcome.rejections.count(reason));
+        assert_eq!(counts, [2, 1]);
     }
 
-    /// Appends samples of one kind. Returns the number of stored ones.
-    ///
-    /// `count` includes the samples that `samples` rejects on the way into `rejections`.
-    fn store(
-        &mut self,
-        series: &impl RequestSeries,
-        count: usize,
-        rejections: &SeriesRejections,
-        samples: impl Iterator<Item = Sample> + Clone,
-    ) -> u64 {
-        let reject =
-            |sample: Sample, rejection| rejections.record(RejectReason::from(rejection), sample.t);
-        let is_known = match series.label_bytes() {
-            Some(packed) => self.appender.append_existing(packed, samples.clone(), reject),
-            None => false,
+    #[test]
+    fn unresolved_metadata_rejects_the_whole_entry() {
+        let (db, _dir) = db();
+        let broken = TestSeries {
+            metadata: Some(Err("reference 9")),
+            exemplars: vec![Ok(exemplar(NOW))],
+            ..up(&[NOW])
         };
-        let all = |reason, detail| RejectedItems {
-            kind: rejections.kind(),
-            reason,
-            count: count as u64,
-            detail,
-        };
-        if !is_known {
-            let labels = match canonical_labels(series, &self.limits.labels) {
-                Ok(labels) => labels,
-                Err(error) => return self.reject_all(series, all(RejectReason::BadLabels, &error)),
-            };
-            if let Err(error) = self.appender.append_or_create(&labels, samples, reject) {
-                return self.reject_all(series, all(RejectReason::SeriesLimit, &error));
-            }
-        }
-        count as u64 - self.outcome.rejections.add_series(rejections, series.labels())
+        let outcome = store(&db, &[broken, TestSeries::new(&[("__name__", "empty")])]);
+        assert_eq!((outcome.samples, outcome.exemplars), (0, 0));
+        assert_eq!(outcome.rejections.count(RejectReason::BadLabels), 2);
+        assert_eq!(outcome.rejections.count(RejectReason::NoSamples), 1);
+        let text = outcome.rejections.to_string();
+        assert!(text.contains("metadata: reference 9"), "{text}");
     }
 
-    /// Rejects all `items`. Returns 0, the number of stored ones.
-    fn reject_all(&mut self, series: &impl RequestSeries, items: RejectedItems<'_>) -> u64 {
-        self.outcome.rejections.add_all(items, series.labels());
-        0
+    #[test]
+    fn metadata_goes_to_the_series_of_its_entry() {
+        let (db, _dir) = db();
+        let metadata = MetadataRef { metric_type: MetricType::Gauge, unit: "s", help: "h" };
+        let described = |series| TestSeries { metadata: Some(Ok(metadata)), ..series };
+        // All samples of the second entry are rejected, so its metadata is not stored.
+        let other = TestSeries {
+            samples: vec![sample(NOW + 2000)],
+            ..TestSeries::new(&[("__name__", "other")])
+        };
+        let outcome = store(&db, &[described(up(&[NOW])), described(other), up(&[NOW + 1])]);
+        assert_eq!((outcome.samples, outcome.without_metadata), (2, 1));
+        let stored = list_all(db.head().unwrap());
+        let names: Vec<_> = stored.keys().map(String::as_str).collect();
+        assert_eq!(names, ["up"]);
     }
 
-    /// Appends the exemplars of a series, which must exist.
-    pub(crate) fn store_exemplars(&mut self, series: &impl RequestSeries) {
-        let count = series.exemplars().len() as u64;
-        if count == 0 {
-            return;
-        }
-        if let Err(error) = series.metadata() {
-            let detail = &format!("metadata: {error}");
-            let all = RejectedItems {
-                kind: ItemKind::Exemplar,
-                reason: RejectReason::BadLabels,
-                count,
-                detail,
-            };
-            return self.outcome.rejections.add_all(all, series.labels());
-        }
-        let labels = match canonical_labels(series, &self.limits.labels) {
-            Ok(labels) => labels,
-            Err(error) => {
-                let all = RejectedItems {
-                    kind: ItemKind::Exemplar,
-                    reason: RejectReason::BadLabels,
-                    count,
-                    detail: &error,
-                };
-                return self.outcome.rejections.add_all(all, series.labels());
-            }
+    #[test]
+    fn families_over_a_limit_are_counted_and_rejected() {
+        let (db, _dir) = db();
+        let family = |family| FamilyMetadata { family, help: "h", ..FamilyMetadata::default() };
+        let request = TestRequest {
+            series: Vec::new(),
+            families: vec![family("up"), family("a_family_with_a_long_name")],
         };
-        let rejections = SeriesRejections::new(ItemKind::Exemplar);
-        let exemplars = series.exemplars().filter_map(|exemplar| match exemplar {
-            Ok(exemplar) => {
-                rejections.accept_timestamp(exemplar.t, self.max_timestamp).then_some(exemplar)
-            }
-            Err(error) => {
-                rejections.record(RejectReason::BadLabels, error.t);
-                None
-            }
-        });
-        let mut ignored = 0;
-        let reject = |exemplar: Exemplar, rejection| match rejection {
-            ExemplarRejection::OutOfOrder => {
-                rejections.record(RejectReason::OutOfOrder, exemplar.t)
-            }
-            ExemplarRejection::LabelsTooLong => {
-                rejections.record(RejectReason::BadLabels, exemplar.t)
-            }
-            ExemplarRejection::UnknownSeries => {
-                rejections.record(RejectReason::UnknownSeries, exemplar.t)
-            }
-            ExemplarRejection::Disabled => ignored += 1,
-        };
-        self.appender.append_exemplars(labels.as_bytes(), exemplars, reject);
-        self.outcome.exemplars +=
-            count - ignored - self.outcome.rejections.add_series(&rejections, series.labels());
-        self.outcome.exemplars_ignored += ignored;
-    }
-
-    /// Stores the metadata of a metric family.
-    ///
-    /// # Errors
-    /// [`WalError`] if the WAL cannot be written.
-    pub(crate) fn store_metadata(&mut self, entry: FamilyMetadata<'_>) -> Result<(), WalError> {
-        let detail: &dyn fmt::Display = match entry.to_metadata(&self.limits.metadata) {
-            Ok(metadata) => match self.appender.set_family_metadata(entry.family, &metadata) {
-                Ok(()) => return Ok(()),
-                Err(FamilyError::Log(error)) => return Err(error),
-                Err(FamilyError::Limit(limit)) => &{ limit },
-            },
-            Err(error) => &{ error },
-        };
-        let family = std::iter::once((METRIC_NAME, entry.family));
-        let entry = RejectedItems {
-            kind: ItemKind::Metadata,
-            reason: RejectReason::Metadata,
-            count: 1,
-            detail,
-        };
-        self.outcome.rejections.add_all(entry, family);
-        Ok(())
-    }
-
-    /// Waits until the request is logged. Returns the outcome.
-    ///
-    /// # Errors
-    /// [`WalError`] if the WAL cannot be written.
-    pub(crate) fn commit(self) -> Result<WriteOutcome, WalError> {
-        self.appender.commit()?;
-        Ok(self.outcome)
+        let outcome = ingest(db.appender().unwrap(), request, &LIMITS, NOW).unwrap();
+        assert_eq!((outcome.families, outcome.rejections.count(RejectReason::Metadata)), (2, 1));
     }
 }

@@ -1,9 +1,9 @@
 //! Ingestion: the only way by which the protocols write to the database.
 //!
-//! A protocol decodes its messages and describes each series as a
-//! [`request_series::RequestSeries`]. Everything after that is here: limits of items, canonical
-//! labels, the check against the server clock, rejections, metadata, and the outcome. The code
-//! knows no wire format and blocks its thread while it waits for the WAL.
+//! A protocol checks its message and describes it as a [`write_request::WriteRequest`], which
+//! [`ingester::ingest`] stores. Everything after that is here: limits of items, canonical labels,
+//! the check against the server clock, rejections, metadata, and the outcome. The code knows no
+//! wire format and blocks its thread while it waits for the WAL.
 //!
 //! # Invariant
 //! Every item of a request is either stored or counted in the outcome under one reason. A rejected
@@ -11,8 +11,12 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `ingester` | samples, exemplars and metadata of a request into the appender |
-//! | [`request_series`] | trait for a series of a request, common to all protocols |
+//! | [`ingester`] | storage of a request |
+//! | `sample_pass` | samples, histograms and metadata of series into the appender |
+//! | `exemplar_pass` | exemplars into the appender |
+//! | `request_state` | appender, limits and outcome of a request |
+//! | [`write_request`] | trait for a request, common to all protocols |
+//! | [`request_series`] | trait for a series of a request |
 //! | [`item_error`] | errors of values that a protocol cannot make storable |
 //! | `canonical_labels` | label set of a series, checked and sorted |
 //! | [`metadata`] | metadata of a metric family and its limits |
@@ -20,12 +24,13 @@
 //! | [`outcome`] | counts of stored and rejected items |
 //! | [`reject_reason`] | reasons for a rejection |
 //! | [`rejections`] | rejected items by reason, with the first series by name |
-//! | `test_series` | series in memory, for tests |
+//! | `test_series` | series and requests in memory, for tests |
 //! | [`clock_skew`] | time by which samples are ahead of the server clock |
 
 mod canonical_labels;
 pub mod clock_skew;
-pub(crate) mod ingester;
+mod exemplar_pass;
+pub mod ingester;
 pub mod item_error;
 pub mod limits;
 pub mod metadata;
@@ -33,5 +38,8 @@ pub mod outcome;
 pub mod reject_reason;
 pub mod rejections;
 pub mod request_series;
+mod request_state;
+mod sample_pass;
 #[cfg(test)]
 mod test_series;
+pub mod write_request;

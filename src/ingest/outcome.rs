@@ -15,6 +15,8 @@ pub struct WriteOutcome {
     pub exemplars_ignored: u64,
     /// Number of stored samples and histograms that came without metadata.
     pub without_metadata: u64,
+    /// Number of metadata entries of metric families, duplicates and rejected ones included.
+    pub families: u64,
     /// Newest timestamp of the samples and histograms, rejected ones included, ms; `None` if there
     /// are none.
     pub newest_ms: Option<i64>,

@@ -1,7 +1,9 @@
-//! Series in memory, for tests of the ingester without a wire format.
+//! Series and requests in memory, for tests of the ingester without a wire format.
 
 use crate::ingest::item_error::{HistogramError, InvalidItem};
+use crate::ingest::metadata::FamilyMetadata;
 use crate::ingest::request_series::RequestSeries;
+use crate::ingest::write_request::{SeriesVisitor, WriteRequest};
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;
 use crate::model::sample::Sample;
@@ -59,5 +61,35 @@ impl RequestSeries for TestSeries {
 
     fn metadata(&self) -> Result<Option<MetadataRef<'_>>, &'static str> {
         self.metadata.transpose()
+    }
+}
+
+/// A request that rejects empty series.
+#[derive(Debug)]
+pub(crate) struct TestRequest {
+    pub(crate) series: Vec<TestSeries>,
+    pub(crate) families: Vec<FamilyMetadata<'static>>,
+}
+
+impl WriteRequest for TestRequest {
+    const REJECTS_EMPTY_SERIES: bool = true;
+
+    fn visit_series(&mut self, visitor: &mut impl SeriesVisitor) {
+        self.series
+            .iter()
+            .enumerate()
+            .for_each(|(position, series)| visitor.visit(position, series));
+    }
+
+    fn visit_exemplar_series(&mut self, visitor: &mut impl SeriesVisitor) {
+        self.series
+            .iter()
+            .enumerate()
+            .filter(|(_, series)| !series.exemplars.is_empty())
+            .for_each(|(position, series)| visitor.visit(position, series));
+    }
+
+    fn families(&self) -> impl Iterator<Item = FamilyMetadata<'_>> {
+        self.families.iter().copied()
     }
 }

@@ -124,15 +124,15 @@ impl WriteMetrics {
         }
     }
 
-    /// Counts a request that arrived at `now_ms`, with `families` metadata entries.
-    pub(crate) fn count(&self, outcome: &WriteOutcome, families: u64, now_ms: i64) {
+    /// Counts a request that arrived at `now_ms`.
+    pub(crate) fn count(&self, outcome: &WriteOutcome, now_ms: i64) {
         self.observe_clock(outcome, now_ms);
         self.samples.inc_by(outcome.samples);
         self.histograms.inc_by(outcome.histograms);
         self.exemplars.inc_by(outcome.exemplars);
         self.exemplars_ignored.inc_by(outcome.exemplars_ignored);
         self.without_metadata.inc_by(outcome.without_metadata);
-        self.metadata.inc_by(families);
+        self.metadata.inc_by(outcome.families);
         if outcome.rejections.is_empty() {
             return;
         }

@@ -1,9 +1,9 @@
 //! Index of a remote write 1.0 request: positions of series, labels and samples in the body.
 //!
 //! # Passes
-//! [`RequestIndexV1::read`] checks the whole request as strictly as prost and indexes its series.
-//! Nothing may be stored before it succeeds, so a truncated request stores nothing.
-//! [`RequestIndexV1::series`] then returns views that decode in place
+//! [`RequestIndexV1::validate`] checks the whole request as strictly as prost and indexes its
+//! series. Only it creates a [`ValidatedWriteV1`], and only that can be stored, so a truncated
+//! request stores nothing. [`ValidatedWriteV1::series`] returns views that decode in place
 //! ([`crate::remote::series_v1`]). The index is reused: a similar request allocates nothing.
 //!
 //! # Encodings
@@ -12,6 +12,7 @@
 //! if they are contiguous, as all known senders write them.
 
 use crate::ingest::metadata::FamilyMetadata;
+use crate::ingest::write_request::{SeriesVisitor, WriteRequest};
 use crate::remote::metadata;
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::schema::{self, SERIES_LEVEL};
@@ -87,12 +88,12 @@ impl RequestIndexV1 {
     /// Checks a whole request and indexes its series.
     ///
     /// # Errors
-    /// [`DecodeWriteRequestError`]; the index must not be used then.
-    pub fn read(
-        &mut self,
-        body: &[u8],
+    /// [`DecodeWriteRequestError`] if the body is malformed or exceeds a limit.
+    pub fn validate<'a>(
+        &'a mut self,
+        body: &'a [u8],
         limits: CountLimits,
-    ) -> Result<(), DecodeWriteRequestError> {
+    ) -> Result<ValidatedWriteV1<'a>, DecodeWriteRequestError> {
         self.series.clear();
         self.samples = 0;
         self.has_exemplars = false;
@@ -127,33 +128,57 @@ impl RequestIndexV1 {
                 _ => request.skip_value(key, MAX_DEPTH)?,
             }
         }
-        Ok(())
-    }
-
-    /// Returns the series of the request. `body` must be the bytes that were read.
-    pub fn series<'a>(&'a self, body: &'a [u8]) -> impl ExactSizeIterator<Item = SeriesV1<'a>> {
-        self.series.iter().map(move |span| SeriesV1::new(body, *span))
-    }
-
-    /// Returns `true` if any series of the request has an exemplar.
-    #[must_use]
-    pub fn has_exemplars(&self) -> bool {
-        self.has_exemplars
-    }
-
-    /// Returns the metadata of metric families. `body` must be the bytes that were read.
-    pub fn metadata<'a>(
-        &self,
-        body: &'a [u8],
-    ) -> impl Iterator<Item = FamilyMetadata<'a>> + use<'a> {
-        // Without metadata, no pass over the body is needed.
-        metadata::iter_families(if self.has_metadata { body } else { &[] }, METADATA)
+        Ok(ValidatedWriteV1 { body, index: self })
     }
 
     /// Returns the memory kept for the next request, bytes.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
         self.series.capacity() * size_of::<SeriesSpanV1>()
+    }
+}
+
+/// A checked request with the body from which it was indexed.
+#[derive(Debug, Clone, Copy)]
+pub struct ValidatedWriteV1<'a> {
+    body: &'a [u8],
+    index: &'a RequestIndexV1,
+}
+
+impl<'a> ValidatedWriteV1<'a> {
+    /// Returns the series of the request.
+    pub fn series(&self) -> impl ExactSizeIterator<Item = SeriesV1<'a>> + use<'a> {
+        let body = self.body;
+        self.index.series.iter().map(move |span| SeriesV1::new(body, *span))
+    }
+
+    /// Returns the metadata of metric families.
+    pub fn metadata(&self) -> impl Iterator<Item = FamilyMetadata<'a>> + use<'a> {
+        // Without metadata, no pass over the body is needed.
+        metadata::iter_families(if self.index.has_metadata { self.body } else { &[] }, METADATA)
+    }
+}
+
+impl WriteRequest for ValidatedWriteV1<'_> {
+    fn visit_series(&mut self, visitor: &mut impl SeriesVisitor) {
+        for (position, series) in self.series().enumerate() {
+            visitor.visit(position, &series);
+        }
+    }
+
+    fn visit_exemplar_series(&mut self, visitor: &mut impl SeriesVisitor) {
+        if !self.index.has_exemplars {
+            return;
+        }
+        for (position, series) in self.series().enumerate() {
+            if series.exemplars().len() > 0 {
+                visitor.visit(position, &series);
+            }
+        }
+    }
+
+    fn families(&self) -> impl Iterator<Item = FamilyMetadata<'_>> {
+        self.metadata()
     }
 }
 

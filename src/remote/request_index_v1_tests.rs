@@ -151,13 +151,13 @@ fn exemplar_of(message: &pb::Exemplar) -> Result<Exemplar, ExemplarError> {
 
 fn borrowed(body: &[u8]) -> Option<Content> {
     let mut index = RequestIndexV1::new();
-    index.read(body, NO_LIMITS).ok()?;
+    let request = index.validate(body, NO_LIMITS).ok()?;
     let own = |text: &str| text.to_owned();
     let found = |histogram: Result<Sample, InvalidItem<HistogramError>>| match histogram {
         Ok(point) => (point.t, Ok(plain(&point.value))),
         Err(bad) => (bad.t, Err(comparable(bad.reason))),
     };
-    let series = index.series(body).map(|series| {
+    let series = request.series().map(|series| {
         assert_eq!(series.samples().len(), series.samples().count());
         assert_eq!(series.histograms().len(), series.histograms().count());
         assert_eq!(series.exemplars().len(), series.exemplars().count());
@@ -178,7 +178,7 @@ fn borrowed(body: &[u8]) -> Option<Content> {
             histograms: series.histograms().map(found).collect(),
         }
     });
-    Some(Content { series: series.collect(), metadata: index.metadata(body).map(family).collect() })
+    Some(Content { series: series.collect(), metadata: request.metadata().map(family).collect() })
 }
 
 fn by_prost(body: &[u8]) -> Option<Content> {
@@ -566,8 +566,8 @@ fn scattered_labels_are_read() {
     let label = |name: &str| framed(1, &[framed(1, name.as_bytes()), framed(2, b"x")].concat());
     let body = framed(1, &[label("a"), framed(2, &[0x10, 7]), label("b")].concat());
     let mut index = RequestIndexV1::new();
-    index.read(&body, NO_LIMITS).unwrap();
-    let series = index.series(&body).next().unwrap();
+    let request = index.validate(&body, NO_LIMITS).unwrap();
+    let series = request.series().next().unwrap();
     assert_eq!(series.packed_labels(), None);
     assert_eq!(series.labels().collect::<Vec<_>>(), [("a", "x"), ("b", "x")]);
     assert_eq!(series.samples().collect::<Vec<_>>(), [FloatSample::new(7, 0.0)]);
@@ -578,9 +578,10 @@ fn request_over_a_limit_stops_the_index() {
     let body = framed(1, &framed(2, &[])).repeat(10);
     let mut index = RequestIndexV1::new();
     let limits = |series, samples| CountLimits { series, samples };
-    assert_eq!(index.read(&body, limits(10, 10)), Ok(()));
-    assert_eq!(index.read(&body, limits(9, 10)), Err(DecodeWriteRequestError::TooManySeries(9)));
-    assert_eq!(index.read(&body, limits(10, 9)), Err(DecodeWriteRequestError::TooManySamples(9)));
+    let mut validate = |limits| index.validate(&body, limits).map(drop);
+    assert_eq!(validate(limits(10, 10)), Ok(()));
+    assert_eq!(validate(limits(9, 10)), Err(DecodeWriteRequestError::TooManySeries(9)));
+    assert_eq!(validate(limits(10, 9)), Err(DecodeWriteRequestError::TooManySamples(9)));
 }
 
 #[test]
@@ -597,8 +598,8 @@ fn overlong_list_is_not_decoded() {
     ] {
         let body = framed(1, &framed(4, &[vec![0x78, 7], fields].concat()));
         let mut index = RequestIndexV1::new();
-        index.read(&body, NO_LIMITS).unwrap();
-        let found: Vec<_> = index.series(&body).next().unwrap().histograms().collect();
+        let request = index.validate(&body, NO_LIMITS).unwrap();
+        let found: Vec<_> = request.series().next().unwrap().histograms().collect();
         match &found[..] {
             [Ok(point)] => assert!(!too_long && point.t == 7),
             [Err(bad)] => assert!(

@@ -7,9 +7,9 @@
 //! code. Float samples of known series cost no allocation: buffers are pooled, and labels are used
 //! in place.
 
-use crate::ingest::ingester::RequestIngester;
-use crate::ingest::limits::{IngestLimits, LabelLimits};
+use crate::ingest::ingester::ingest;
 use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::write_request::WriteRequest;
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress;
 use crate::remote::decompress::BodyDecompressor;
@@ -18,8 +18,8 @@ use crate::remote::limits::WriteLimits;
 use crate::remote::metrics::WriteMetrics;
 use crate::remote::request_index_v1::{DecodeWriteRequestError, RequestIndexV1};
 use crate::remote::thanos;
-use crate::remote::thanos::ingest::ThanosBuffers;
-use crate::remote::thanos::request_index::TenantLimits;
+use crate::remote::thanos::labeled_write::LabeledThanosWrite;
+use crate::remote::thanos::request_index::{TenantLimits, ThanosRequestIndex};
 use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::v2;
 use crate::remote::v2::request_index::RequestLimitsV2;
@@ -96,9 +96,9 @@ struct RequestBuffers {
     decompressor: BodyDecompressor,
     index: RequestIndexV1,
     v2: v2::request_index::RequestIndexV2,
-    /// Labels of a series of a 2.0 request.
+    tenants: ThanosRequestIndex,
+    /// Labels of one series.
     labels: Vec<u8>,
-    tenants: ThanosBuffers,
 }
 
 impl RequestBuffers {
@@ -184,16 +184,16 @@ impl RemoteWriter {
             decompressor.decompress(form.packing, body, budget).map_err(RemoteWriteError::from);
         let result = decompressed.and_then(|message| match form.version {
             RemoteWriteVersion::V1 => {
-                index.read(message, self.limits.counts)?;
-                self.store_request(db, message, index, now_ms)
+                let request = index.validate(message, self.limits.counts)?;
+                self.ingest(db, request, now_ms)
             }
             RemoteWriteVersion::V2 => {
                 let limits = RequestLimitsV2 {
                     counts: self.limits.counts,
                     text_bytes: self.limits.decoded_bytes,
                 };
-                v2.read(message, limits)?;
-                self.store_request_v2(db, RequestV2 { body: message, index: v2 }, labels, now_ms)
+                let request = v2.validate(message, limits)?;
+                self.ingest(db, request.with_label_buffer(labels), now_ms)
             }
         });
         self.recycle_buffers(buffers);
@@ -212,7 +212,7 @@ impl RemoteWriter {
     ) -> Result<WriteOutcome, RemoteWriteError> {
         self.precheck(message, BodyCompression::Plain)?;
         let mut buffers = self.pool.lock().pop().unwrap_or_default();
-        let result = self.store_tenants(db, message, &mut buffers.tenants, now_ms);
+        let result = self.store_tenants(db, message, &mut buffers, now_ms);
         self.recycle_buffers(buffers);
         result
     }
@@ -221,69 +221,25 @@ impl RemoteWriter {
         &self,
         db: &Db,
         message: &[u8],
-        buffers: &mut ThanosBuffers,
+        buffers: &mut RequestBuffers,
         now_ms: i64,
     ) -> Result<WriteOutcome, RemoteWriteError> {
         let WriteLimits { counts, decoded_bytes, .. } = self.limits;
-        buffers.read(message, TenantLimits { counts, tenant_bytes: decoded_bytes })?;
-        let mut ingester = RequestIngester::new(db.appender()?, &self.limits.items, now_ms);
-        buffers.store(message, &self.tenants, &mut ingester);
-        let outcome = ingester.commit()?;
-        self.metrics.count(&outcome, 0, now_ms);
-        Ok(outcome)
+        let RequestBuffers { tenants: index, labels, .. } = buffers;
+        let limits = TenantLimits { counts, tenant_bytes: decoded_bytes };
+        let request = index.validate(message, limits)?;
+        self.ingest(db, LabeledThanosWrite { request, tenants: &self.tenants, labels }, now_ms)
     }
 
-    fn store_request(
+    /// Stores a checked request and counts it.
+    fn ingest(
         &self,
         db: &Db,
-        body: &[u8],
-        index: &RequestIndexV1,
+        request: impl WriteRequest,
         now_ms: i64,
     ) -> Result<WriteOutcome, RemoteWriteError> {
-        let mut ingester = RequestIngester::new(db.appender()?, &self.limits.items, now_ms);
-        for series in index.series(body) {
-            ingester.ingest_samples(&series);
-        }
-        // Exemplars follow all samples: an exemplar may precede its series in the request.
-        if index.has_exemplars() {
-            index.series(body).for_each(|series| ingester.store_exemplars(&series));
-        }
-        let mut families = 0;
-        for entry in index.metadata(body) {
-            families += 1;
-            ingester.store_metadata(entry)?;
-        }
-        let outcome = ingester.commit()?;
-        self.metrics.count(&outcome, families, now_ms);
-        Ok(outcome)
-    }
-
-    fn store_request_v2(
-        &self,
-        db: &Db,
-        request: RequestV2<'_>,
-        labels: &mut Vec<u8>,
-        now_ms: i64,
-    ) -> Result<WriteOutcome, RemoteWriteError> {
-        let RequestV2 { body, index } = request;
-        let mut ingester = RequestIngester::new(db.appender()?, &self.limits.items, now_ms);
-        for series in index.series(body) {
-            if series.is_empty() {
-                ingester.reject_empty(&series);
-            } else {
-                ingester.ingest_samples(&series.with_label_bytes(labels));
-            }
-        }
-        // Exemplars follow all samples, in a pass of their own: senders put an exemplar into a
-        // separate series entry.
-        if index.has_exemplars() {
-            index
-                .series(body)
-                .filter(v2::series::SeriesV2::has_exemplars)
-                .for_each(|series| ingester.store_exemplars(&series));
-        }
-        let outcome = ingester.commit()?;
-        self.metrics.count(&outcome, 0, now_ms);
+        let outcome = ingest(db.appender()?, request, &self.limits.items, now_ms)?;
+        self.metrics.count(&outcome, now_ms);
         Ok(outcome)
     }
 
@@ -295,13 +251,6 @@ impl RemoteWriter {
             }
         }
     }
-}
-
-/// A checked 2.0 request.
-#[derive(Clone, Copy)]
-struct RequestV2<'a> {
-    body: &'a [u8],
-    index: &'a v2::request_index::RequestIndexV2,
 }
 
 #[cfg(test)]

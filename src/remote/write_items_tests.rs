@@ -158,9 +158,9 @@ impl Bench {
         };
         let body = body.encode_to_vec();
         let mut index = RequestIndexV1::new();
-        index.read(&body, CountLimits { series: 1, samples: 1000 }).unwrap();
+        let request = index.validate(&body, CountLimits { series: 1, samples: 1000 }).unwrap();
         let expected: Vec<_> =
-            index.series(&body).next().unwrap().histograms().map(|point| point.unwrap()).collect();
+            request.series().next().unwrap().histograms().map(|point| point.unwrap()).collect();
         assert_same(&self.stored()[&format!("{{__name__=\"{name}\"}}")], &expected);
     }
 }
@@ -430,8 +430,8 @@ fn recorded_requests_are_stored_completely() {
         kinds.2 += outcome.exemplars;
         let raw = snap::raw::Decoder::new().decompress_vec(&body).unwrap();
         let mut index = RequestIndexV1::new();
-        index.read(&raw, CountLimits { series: 100, samples: 1000 }).unwrap();
-        for series in index.series(&raw) {
+        let request = index.validate(&raw, CountLimits { series: 100, samples: 1000 }).unwrap();
+        for series in request.series() {
             let labels =
                 series.labels().collect::<LabelsBuilder<'_>>().build().unwrap().to_string();
             let floats = series.samples().map(Sample::from);

@@ -30,8 +30,8 @@ fn put(life: &Life, times: impl IntoIterator<Item = i64>) -> Vec<ExemplarRejecti
         let mut appender = life.db().appender().unwrap();
         for name in NAMES {
             let exemplars = std::iter::once(exemplar(t));
-            appender
-                .append_exemplars(labels(name).as_bytes(), exemplars, |_, why| refused.push(why));
+            let series = appender.find_series(labels(name).as_bytes()).expect("a known series");
+            appender.append_exemplars(&series, exemplars, |_, why| refused.push(why));
         }
         appender.commit().unwrap();
     }

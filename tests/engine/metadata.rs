@@ -67,11 +67,14 @@ fn set_family(db: &Db, family: &str, metadata: &Metadata) {
 /// Sets the metadata of a series. Returns `true` if the head has the series.
 fn set_metadata(db: &Db, name: &str, metadata: &Metadata) -> bool {
     let mut appender = db.appender().unwrap();
-    let is_known = appender.append_existing(labels(name).as_bytes(), std::iter::empty(), |_, _| {});
+    let series = appender.append_existing(labels(name).as_bytes(), std::iter::empty(), |_, _| {});
     let Metadata { metric_type, unit, help } = metadata;
-    appender.set_last_series_metadata(MetadataRef { metric_type: *metric_type, unit, help });
+    if let Some(series) = &series {
+        let metadata = MetadataRef { metric_type: *metric_type, unit, help };
+        appender.set_series_metadata(series, metadata);
+    }
     appender.commit().unwrap();
-    is_known
+    series.is_some()
 }
 
 fn updates(db: &Db) -> u64 {

@@ -270,10 +270,11 @@ fn retry_after_compaction_is_duplicate_and_new_value_rejected() {
     );
     let mut appender = db.appender().unwrap();
     let known = labels(1);
-    assert!(appender.append_existing(
+    let series = appender.append_existing(
         known.as_bytes(),
         samples[..50].iter().copied().map(Sample::from),
-        |_, why| panic!("{why:?}")
-    ));
+        |_, why| panic!("{why:?}"),
+    );
+    assert_eq!(series.map(|series| series.labels().clone()), Some(known));
     assert_eq!(appender.commit().unwrap().samples, 50);
 }

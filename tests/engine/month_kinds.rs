@@ -369,9 +369,8 @@ impl Month {
         }
         for (labels, exemplar) in exemplars {
             let one = std::iter::once(exemplar.clone());
-            appender.append_exemplars(labels.as_bytes(), one, |one, why| {
-                panic!("{labels}: {one:?} {why:?}")
-            });
+            let series = appender.find_series(labels.as_bytes()).expect("a known series");
+            appender.append_exemplars(&series, one, |one, why| panic!("{labels}: {one:?} {why:?}"));
             self.exemplars.push((labels, exemplar));
         }
         if self.now % (6 * HOUR) == 0 {

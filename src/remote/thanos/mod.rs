@@ -9,14 +9,14 @@
 //! | [`request_index`] | index of a write request: series and their tenants |
 //! | [`tenant`] | tenant label and its position among the labels of a series |
 //! | `series` | series with the tenant label, as it is stored |
-//! | `ingest` | storage of all series of a write request |
+//! | `labeled_write` | write request with tenant labels, as it is stored |
 //! | [`selection`] | selected series and the labels of the response |
 //! | `label_order` | order of series by rewritten labels |
 //! | [`series_message`] | encoder of response messages |
 //! | [`store`] | response to a series request |
 
-pub(crate) mod ingest;
 mod label_order;
+pub(crate) mod labeled_write;
 pub mod request_index;
 pub mod selection;
 mod series;

@@ -1,8 +1,9 @@
 //! Index of a router's request: positions of series and tenants in the body.
 //!
-//! As in [`crate::remote::request_index_v1`], the whole request is checked as strictly as by prost
-//! before anything is stored. Old routers fill the fields `timeseries` and `tenant`, current ones
-//! `timeseriesTenantData`. A request with both is not expected, but both are read.
+//! As in [`crate::remote::request_index_v1`], the whole request is checked as strictly as by prost,
+//! and only a [`ValidatedThanosWrite`] can be stored. Old routers fill the fields `timeseries` and
+//! `tenant`, current ones `timeseriesTenantData`. A request with both is not expected, but both are
+//! read.
 
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::request_index_v1::CountLimits;
@@ -100,12 +101,12 @@ impl ThanosRequestIndex {
     /// Checks a whole request and indexes its series.
     ///
     /// # Errors
-    /// [`DecodeThanosRequestError`]; the index must not be used then.
-    pub fn read(
-        &mut self,
-        body: &[u8],
+    /// [`DecodeThanosRequestError`] if the body is malformed or exceeds a limit.
+    pub fn validate<'a>(
+        &'a mut self,
+        body: &'a [u8],
         limits: TenantLimits,
-    ) -> Result<(), DecodeThanosRequestError> {
+    ) -> Result<ValidatedThanosWrite<'a>, DecodeThanosRequestError> {
         self.series.clear();
         self.runs.clear();
         self.tenant = ByteSpan::default();
@@ -139,7 +140,8 @@ impl ThanosRequestIndex {
                 _ => request.skip_value(key, MAX_DEPTH)?,
             }
         }
-        self.check_tenants(limits.tenant_bytes)
+        self.check_tenants(limits.tenant_bytes)?;
+        Ok(ValidatedThanosWrite { body, index: self })
     }
 
     /// Checks the series of one tuple.
@@ -212,13 +214,30 @@ impl ThanosRequestIndex {
         }
     }
 
-    /// Returns the series of the request. `body` must be the bytes that were read.
-    pub fn series<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = TenantSeriesV1<'a>> {
-        let mut rest = self.series.as_slice();
-        self.runs.iter().flat_map(move |run| {
+    /// Returns the memory kept for the next request, bytes.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.series.capacity() * size_of::<SeriesSpanV1>()
+            + self.runs.capacity() * size_of::<TenantRun>()
+    }
+}
+
+/// A checked request with the body from which it was indexed.
+#[derive(Debug, Clone, Copy)]
+pub struct ValidatedThanosWrite<'a> {
+    body: &'a [u8],
+    index: &'a ThanosRequestIndex,
+}
+
+impl<'a> ValidatedThanosWrite<'a> {
+    /// Returns the series of the request.
+    pub fn series(&self) -> impl Iterator<Item = TenantSeriesV1<'a>> + use<'a> {
+        let Self { body, index } = *self;
+        let mut rest = index.series.as_slice();
+        index.runs.iter().flat_map(move |run| {
             let (spans, others) = rest.split_at(rest.len().min(run.series as usize));
             rest = others;
-            let tenant = run.tenant.unwrap_or(self.tenant).resolve(body);
+            let tenant = run.tenant.unwrap_or(index.tenant).resolve(body);
             spans
                 .iter()
                 .map(move |span| TenantSeriesV1 { tenant, series: SeriesV1::new(body, *span) })
@@ -228,14 +247,7 @@ impl ThanosRequestIndex {
     /// Returns `true` if any series of the request has an exemplar.
     #[must_use]
     pub fn has_exemplars(&self) -> bool {
-        self.has_exemplars
-    }
-
-    /// Returns the memory kept for the next request, bytes.
-    #[must_use]
-    pub fn retained_bytes(&self) -> usize {
-        self.series.capacity() * size_of::<SeriesSpanV1>()
-            + self.runs.capacity() * size_of::<TenantRun>()
+        self.index.has_exemplars
     }
 }
 

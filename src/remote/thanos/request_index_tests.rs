@@ -20,11 +20,11 @@ type Content = Vec<String>;
 
 fn borrowed(body: &[u8]) -> Option<Content> {
     let mut index = ThanosRequestIndex::new();
-    index.read(body, NO_LIMITS).ok()?;
+    let request = index.validate(body, NO_LIMITS).ok()?;
     let mut content: Content =
-        index.series(body).map(|owned| describe(owned.tenant, owned.series)).collect();
-    let exemplars = index.series(body).any(|owned| owned.series.exemplars().len() > 0);
-    assert_eq!(index.has_exemplars(), exemplars);
+        request.series().map(|owned| describe(owned.tenant, owned.series)).collect();
+    let exemplars = request.series().any(|owned| owned.series.exemplars().len() > 0);
+    assert_eq!(request.has_exemplars(), exemplars);
     content.sort();
     Some(content)
 }
@@ -48,8 +48,8 @@ fn by_prost(body: &[u8]) -> Option<Content> {
 fn described_by_prost(tenant: &str, series: &TimeSeries) -> String {
     let body = framed(1, &series.encode_to_vec());
     let mut index = RequestIndexV1::new();
-    index.read(&body, NO_COUNT_LIMITS).unwrap();
-    describe(tenant, index.series(&body).next().unwrap())
+    let request = index.validate(&body, NO_COUNT_LIMITS).unwrap();
+    describe(tenant, request.series().next().unwrap())
 }
 
 /// Describes a series completely; prost drops the sign of a zero.
@@ -150,14 +150,10 @@ fn plain_tenant_may_follow_its_series_and_last_wins() {
     let body = [framed(2, b"first"), up.clone(), tuple, up, framed(2, b"a")].concat();
     let mut index = ThanosRequestIndex::new();
     for _ in 0..2 {
-        index.read(&body, NO_LIMITS).unwrap();
-        assert_eq!(
-            index.series(&body).map(|owned| owned.tenant).collect::<Vec<_>>(),
-            ["a", "b", "a"]
-        );
+        let request = index.validate(&body, NO_LIMITS).unwrap();
+        assert_eq!(request.series().map(|owned| owned.tenant).collect::<Vec<_>>(), ["a", "b", "a"]);
     }
-    index.read(&[], NO_LIMITS).unwrap();
-    assert_eq!(index.series(&[]).count(), 0);
+    assert_eq!(index.validate(&[], NO_LIMITS).unwrap().series().count(), 0);
 }
 
 #[test]
@@ -170,17 +166,9 @@ fn limits_cover_all_tenants_together() {
         tenant_bytes,
     };
     let mut index = ThanosRequestIndex::new();
-    assert_eq!(index.read(&body, limits(3, 3, 10)), Ok(()));
-    assert_eq!(
-        index.read(&body, limits(2, 3, 10)),
-        Err(DecodeThanosRequestError::TooManySeries(2))
-    );
-    assert_eq!(
-        index.read(&body, limits(3, 2, 10)),
-        Err(DecodeThanosRequestError::TooManySamples(2))
-    );
-    assert_eq!(
-        index.read(&body, limits(3, 3, 9)),
-        Err(DecodeThanosRequestError::TenantNamesTooLarge(9))
-    );
+    let mut validate = |limits| index.validate(&body, limits).map(drop);
+    assert_eq!(validate(limits(3, 3, 10)), Ok(()));
+    assert_eq!(validate(limits(2, 3, 10)), Err(DecodeThanosRequestError::TooManySeries(2)));
+    assert_eq!(validate(limits(3, 2, 10)), Err(DecodeThanosRequestError::TooManySamples(2)));
+    assert_eq!(validate(limits(3, 3, 9)), Err(DecodeThanosRequestError::TenantNamesTooLarge(9)));
 }

@@ -1,14 +1,15 @@
 //! Index of a remote write 2.0 request: positions of symbols, series and samples in the body.
 //!
 //! # Passes
-//! [`RequestIndexV2::read`] checks the whole request as strictly as prost.
-//! [`RequestIndexV2::series`] then returns views that decode in place. Symbols may follow the
-//! series that refer to them, so only the second pass resolves references.
+//! [`RequestIndexV2::validate`] checks the whole request as strictly as prost. Only it creates a
+//! [`ValidatedWriteV2`], whose series are views that decode in place. Symbols may follow the series
+//! that refer to them, so only the second pass resolves references.
 //!
 //! # Limits
 //! A symbol may be referenced many times, so a request may mean far more than its bytes. The labels
 //! and metadata of all series together are limited like the bytes of a request.
 
+use crate::ingest::write_request::{SeriesVisitor, WriteRequest};
 use crate::remote::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
 use crate::remote::schema::{self, FIELD_LEVEL, SERIES_LEVEL};
@@ -57,12 +58,12 @@ impl RequestIndexV2 {
     /// Checks a whole request and indexes its symbols and series.
     ///
     /// # Errors
-    /// [`DecodeWriteRequestError`]; the index must not be used then.
-    pub fn read(
-        &mut self,
-        body: &[u8],
+    /// [`DecodeWriteRequestError`] if the body is malformed or exceeds a limit.
+    pub fn validate<'a>(
+        &'a mut self,
+        body: &'a [u8],
         limits: RequestLimitsV2,
-    ) -> Result<(), DecodeWriteRequestError> {
+    ) -> Result<ValidatedWriteV2<'a>, DecodeWriteRequestError> {
         self.symbols.clear();
         self.series.clear();
         (self.samples, self.refs, self.has_exemplars) = (0, 0, false);
@@ -78,7 +79,9 @@ impl RequestIndexV2 {
             }
             other => other,
         })?;
-        self.check_string_bytes(body, limits.text_bytes)
+        let validated = ValidatedWriteV2 { body, index: self };
+        validated.check_string_bytes(limits.text_bytes)?;
+        Ok(validated)
     }
 
     fn walk(&mut self, body: &[u8], limits: CountLimits) -> Result<(), DecodeWriteRequestError> {
@@ -135,41 +138,85 @@ impl RequestIndexV2 {
         Ok(())
     }
 
-    fn check_string_bytes(&self, body: &[u8], limit: usize) -> Result<(), DecodeWriteRequestError> {
+    /// Returns the memory kept for the next request, bytes.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.series.capacity() * size_of::<SeriesSpanV2>() + self.symbols.retained_bytes()
+    }
+}
+
+/// A checked request with the body from which it was indexed.
+#[derive(Debug, Clone, Copy)]
+pub struct ValidatedWriteV2<'a> {
+    body: &'a [u8],
+    index: &'a RequestIndexV2,
+}
+
+impl<'a> ValidatedWriteV2<'a> {
+    /// Returns the series of the request.
+    pub fn series(&self) -> impl ExactSizeIterator<Item = SeriesV2<'a>> + use<'a> {
+        let Self { body, index } = *self;
+        index.series.iter().map(move |span| SeriesV2::new(body, &index.symbols, *span))
+    }
+
+    /// Returns the symbol table of the request.
+    #[must_use]
+    pub fn symbols(&self) -> &'a SymbolIndex {
+        &self.index.symbols
+    }
+
+    /// Returns `true` if any series of the request has an exemplar.
+    #[must_use]
+    pub fn has_exemplars(&self) -> bool {
+        self.index.has_exemplars
+    }
+
+    /// Adds a buffer for the labels of one series at a time; reused for later requests.
+    pub(crate) fn with_label_buffer(self, labels: &'a mut Vec<u8>) -> LabeledWriteV2<'a> {
+        LabeledWriteV2 { request: self, labels }
+    }
+
+    fn check_string_bytes(&self, limit: usize) -> Result<(), DecodeWriteRequestError> {
+        let index = self.index;
         // Common requests pass without a look at each reference.
-        if self.refs.saturating_mul(self.symbols.longest() as u64) <= limit as u64 {
+        if index.refs.saturating_mul(index.symbols.longest() as u64) <= limit as u64 {
             return Ok(());
         }
         let mut remaining = limit;
-        for series in self.series(body) {
+        for series in self.series() {
             remaining = remaining
                 .checked_sub(series.string_bytes())
                 .ok_or(DecodeWriteRequestError::TooMuchText(limit))?;
         }
         Ok(())
     }
+}
 
-    /// Returns the series of the request. `body` must be the bytes that were read.
-    pub fn series<'a>(&'a self, body: &'a [u8]) -> impl ExactSizeIterator<Item = SeriesV2<'a>> {
-        self.series.iter().map(move |span| SeriesV2::new(body, &self.symbols, *span))
+/// A checked request whose labels are assembled as bytes.
+#[derive(Debug)]
+pub(crate) struct LabeledWriteV2<'a> {
+    request: ValidatedWriteV2<'a>,
+    labels: &'a mut Vec<u8>,
+}
+
+impl WriteRequest for LabeledWriteV2<'_> {
+    const REJECTS_EMPTY_SERIES: bool = true;
+
+    fn visit_series(&mut self, visitor: &mut impl SeriesVisitor) {
+        for (position, series) in self.request.series().enumerate() {
+            visitor.visit(position, &series.with_label_bytes(self.labels));
+        }
     }
 
-    /// Returns the symbol table of the request.
-    #[must_use]
-    pub fn symbols(&self) -> &SymbolIndex {
-        &self.symbols
-    }
-
-    /// Returns `true` if any series of the request has an exemplar.
-    #[must_use]
-    pub fn has_exemplars(&self) -> bool {
-        self.has_exemplars
-    }
-
-    /// Returns the memory kept for the next request, bytes.
-    #[must_use]
-    pub fn retained_bytes(&self) -> usize {
-        self.series.capacity() * size_of::<SeriesSpanV2>() + self.symbols.retained_bytes()
+    fn visit_exemplar_series(&mut self, visitor: &mut impl SeriesVisitor) {
+        if !self.request.has_exemplars() {
+            return;
+        }
+        for (position, series) in self.request.series().enumerate() {
+            if series.has_exemplars() {
+                visitor.visit(position, &series);
+            }
+        }
     }
 }
 

@@ -73,8 +73,8 @@ fn histogram_of(message: &pb::Histogram) -> (i64, String) {
     let series = pb1::TimeSeries { histograms: vec![as_v1], ..Default::default() };
     let body = pb1::WriteRequest { timeseries: vec![series], metadata: Vec::new() }.encode_to_vec();
     let mut index = crate::remote::request_index_v1::RequestIndexV1::new();
-    index.read(&body, NO_LIMITS.counts).unwrap();
-    let read = index.series(&body).next().unwrap().histograms().next().unwrap();
+    let request = index.validate(&body, NO_LIMITS.counts).unwrap();
+    let read = request.series().next().unwrap().histograms().next().unwrap();
     let start = if read.is_ok() { message.start_timestamp } else { 0 };
     (start, described(read.map(|point| (point.t, point.value)).map_err(|bad| format!("{bad:?}"))))
 }
@@ -105,13 +105,13 @@ fn metadata_of(
 
 fn borrowed(body: &[u8]) -> Option<Vec<SeriesContent>> {
     let mut index = RequestIndexV2::new();
-    match index.read(body, NO_LIMITS) {
-        Ok(()) => {}
+    let request = match index.validate(body, NO_LIMITS) {
+        Ok(request) => request,
         Err(DecodeWriteRequestError::MalformedV2(_)) => return None,
         Err(other) => panic!("{other}"),
-    }
+    };
     let mut buffer = Vec::new();
-    let series = index.series(body).map(|series| {
+    let series = request.series().map(|series| {
         let series = series.with_label_bytes(&mut buffer);
         assert_eq!(series.samples().len(), series.samples().count());
         assert_eq!(series.histograms().len(), series.histograms().count());
@@ -420,7 +420,7 @@ fn resolved_size_is_limited() {
     let mut index = RequestIndexV2::new();
     let body = amplified(vec!["n".repeat(100), "v".repeat(900)], 10, 1);
     let read = |index: &mut RequestIndexV2, text_bytes| {
-        index.read(&body, RequestLimitsV2 { text_bytes, ..NO_LIMITS })
+        index.validate(&body, RequestLimitsV2 { text_bytes, ..NO_LIMITS }).map(drop)
     };
     assert_eq!(read(&mut index, 10_000), Ok(()));
     assert_eq!(read(&mut index, 9_999), Err(DecodeWriteRequestError::TooMuchText(9_999)));
@@ -435,9 +435,10 @@ fn resolved_size_is_limited() {
         ],
     };
     let body = help.encode_to_vec();
-    assert_eq!(index.read(&body, RequestLimitsV2 { text_bytes: 10_000, ..NO_LIMITS }), Ok(()));
-    let refused = index.read(&body, RequestLimitsV2 { text_bytes: 9_999, ..NO_LIMITS });
-    assert_eq!(refused, Err(DecodeWriteRequestError::TooMuchText(9_999)));
+    let mut validate =
+        |text_bytes| index.validate(&body, RequestLimitsV2 { text_bytes, ..NO_LIMITS }).map(drop);
+    assert_eq!(validate(10_000), Ok(()));
+    assert_eq!(validate(9_999), Err(DecodeWriteRequestError::TooMuchText(9_999)));
 }
 
 #[test]
@@ -446,14 +447,16 @@ fn series_samples_and_symbols_are_limited() {
     let body = amplified(vec!["a".into(), "b".into()], 3, 1);
     let bounds =
         |series, samples| RequestLimitsV2 { counts: CountLimits { series, samples }, ..NO_LIMITS };
-    assert_eq!(index.read(&body, bounds(3, 3)), Ok(()));
-    assert_eq!(index.read(&body, bounds(2, 3)), Err(DecodeWriteRequestError::TooManySeries(2)));
-    assert_eq!(index.read(&body, bounds(3, 2)), Err(DecodeWriteRequestError::TooManySamples(2)));
+    let mut validate =
+        |body: &[u8], series, samples| index.validate(body, bounds(series, samples)).map(drop);
+    assert_eq!(validate(&body, 3, 3), Ok(()));
+    assert_eq!(validate(&body, 2, 3), Err(DecodeWriteRequestError::TooManySeries(2)));
+    assert_eq!(validate(&body, 3, 2), Err(DecodeWriteRequestError::TooManySamples(2)));
     let symbols = |count| {
         pb::Request { symbols: vec![String::new(); count], ..Default::default() }.encode_to_vec()
     };
-    assert_eq!(index.read(&symbols(4096 + 16), bounds(1, 1)), Ok(()));
-    let refused = index.read(&symbols(4096 + 17), bounds(1, 1));
+    assert_eq!(validate(&symbols(4096 + 16), 1, 1), Ok(()));
+    let refused = validate(&symbols(4096 + 17), 1, 1);
     assert_eq!(refused, Err(DecodeWriteRequestError::TooManySymbols(4096 + 16)));
 }
 
@@ -461,9 +464,9 @@ fn series_samples_and_symbols_are_limited() {
 fn labels_are_encoded_up_to_a_size() {
     let mut index = RequestIndexV2::new();
     let body = amplified(vec!["n".repeat(1000), "v".repeat(2000)], 1, 1000);
-    index.read(&body, NO_LIMITS).unwrap();
+    let request = index.validate(&body, NO_LIMITS).unwrap();
     let mut buffer = Vec::new();
-    let series = index.series(&body).next().unwrap().with_label_bytes(&mut buffer);
+    let series = request.series().next().unwrap().with_label_bytes(&mut buffer);
     assert_eq!(series.label_bytes(), None);
     assert_eq!(series.labels().count(), 1000);
     assert!(buffer.capacity() <= 4 << 20, "{}", buffer.capacity());
@@ -473,12 +476,12 @@ fn labels_are_encoded_up_to_a_size() {
 fn reused_index_forgets_the_previous_request() {
     let mut index = RequestIndexV2::new();
     let large = amplified(vec!["name".into(), "value".into()], 50, 1);
-    index.read(&large, NO_LIMITS).unwrap();
-    assert_eq!((index.series(&large).len(), index.symbols().len()), (50, 2));
+    let request = index.validate(&large, NO_LIMITS).unwrap();
+    assert_eq!((request.series().len(), request.symbols().len()), (50, 2));
     assert!(index.retained_bytes() > 0);
-    index.read(&[], NO_LIMITS).unwrap();
+    let request = index.validate(&[], NO_LIMITS).unwrap();
     assert_eq!(
-        (index.series(&[]).len(), index.symbols().is_empty(), index.has_exemplars()),
+        (request.series().len(), request.symbols().is_empty(), request.has_exemplars()),
         (0, true, false)
     );
 }

@@ -73,12 +73,6 @@ impl<'a> SeriesV2<'a> {
         SeriesV2 { label_bytes, ..self }
     }
 
-    /// Returns `true` if the series has no sample, histogram or exemplar.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.span.samples == 0 && self.span.histograms == 0 && self.span.exemplars == 0
-    }
-
     /// Returns `true` if the series has exemplars.
     #[must_use]
     pub fn has_exemplars(&self) -> bool {

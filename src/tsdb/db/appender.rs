@@ -8,6 +8,7 @@ use crate::tsdb::db::block_duplicates::BlockDuplicates;
 use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::state::notifier::Notifier;
 use crate::tsdb::head::append::metadata::FamilyError;
+use crate::tsdb::head::append::series_handle::SeriesHandle;
 use crate::tsdb::head::append::{CommitStats, HeadAppender, SampleRejection, SeriesLimitReached};
 use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::wal::error::WalError;
@@ -65,16 +66,16 @@ impl<'a> Appender<'a> {
         }
     }
 
-    /// Appends to the series with these label bytes. Returns `false`, without an effect, if it does
+    /// Appends to the series with these label bytes. Returns `None`, without an effect, if it does
     /// not exist.
     pub fn append_existing(
         &mut self,
         label_bytes: &[u8],
         samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
-    ) -> bool {
+    ) -> Option<SeriesHandle> {
         let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
-        let is_known =
+        let series =
             self.inner.append_existing(label_bytes, samples, |sample, rejection| match rejection {
                 SampleRejection::OutOfBounds | SampleRejection::TooOld => {
                     *too_old = rejection;
@@ -82,17 +83,15 @@ impl<'a> Appender<'a> {
                 }
                 _ => reject(sample, rejection),
             });
-        if !old.is_empty() {
+        if let Some(series) = series.as_ref().filter(|_| !old.is_empty()) {
             let mut reject = |sample| reject(sample, *too_old);
-            match self.engine.head.find_labels(label_bytes) {
-                Some(labels) => self.block_duplicates.reject_missing(&labels, old, &mut reject),
-                None => old.drain(..).for_each(reject),
-            }
+            self.block_duplicates.reject_missing(series.labels(), old, &mut reject);
         }
-        is_known
+        series
     }
 
-    /// Appends to the series with these labels, and creates it if it does not exist.
+    /// Appends to the series with these labels, and creates it if it does not exist and one of the
+    /// samples can be accepted. Returns `None` if it does not exist after that.
     ///
     /// # Errors
     /// [`SeriesLimitReached`] if the series does not exist and the limit does not allow a new one.
@@ -101,7 +100,7 @@ impl<'a> Appender<'a> {
         labels: &Labels,
         samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
-    ) -> Result<(), SeriesLimitReached> {
+    ) -> Result<Option<SeriesHandle>, SeriesLimitReached> {
         let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
         let done =
             self.inner.append_or_create(labels, samples, |sample, rejection| match rejection {
@@ -118,20 +117,25 @@ impl<'a> Appender<'a> {
         done
     }
 
-    /// Appends exemplars to the series with these label bytes, after its samples.
+    /// Returns the series with these label bytes, for exemplars without samples.
+    #[must_use]
+    pub fn find_series(&self, label_bytes: &[u8]) -> Option<SeriesHandle> {
+        self.inner.find_series(label_bytes)
+    }
+
+    /// Appends exemplars to a series, after its samples.
     pub fn append_exemplars(
         &mut self,
-        label_bytes: &[u8],
+        series: &SeriesHandle,
         exemplars: impl Iterator<Item = Exemplar>,
         reject: impl FnMut(Exemplar, ExemplarRejection),
     ) {
-        self.inner.append_exemplars(label_bytes, exemplars, reject);
+        self.inner.append_exemplars(series, exemplars, reject);
     }
 
-    /// Sets the metadata of the series that was appended to last. Does nothing without such a
-    /// series or if the metadata is unchanged.
-    pub fn set_last_series_metadata(&mut self, metadata: MetadataRef<'_>) {
-        self.inner.set_last_series_metadata(metadata);
+    /// Sets the metadata of a series. Does nothing if the metadata is unchanged.
+    pub fn set_series_metadata(&mut self, series: &SeriesHandle, metadata: MetadataRef<'_>) {
+        self.inner.set_series_metadata(series, metadata);
     }
 
     /// Sets the metadata of a metric family, for its current and its future series.

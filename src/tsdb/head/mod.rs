@@ -38,7 +38,6 @@ pub mod times;
 pub mod truncation;
 
 use crate::model::intervals::Intervals;
-use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
@@ -182,12 +181,6 @@ impl Head {
     #[must_use]
     pub fn series_count(&self) -> usize {
         self.series.len()
-    }
-
-    /// Returns the labels with exactly these bytes if such a series exists.
-    #[must_use]
-    pub fn find_labels(&self, label_bytes: &[u8]) -> Option<Labels> {
-        self.series.get(label_bytes).map(|series| series.labels.clone())
     }
 
     /// Returns all series, in no order.

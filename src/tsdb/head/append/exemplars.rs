@@ -7,25 +7,24 @@
 
 use crate::model::exemplar::Exemplar;
 use crate::tsdb::head::append::HeadAppender;
+use crate::tsdb::head::append::series_handle::SeriesHandle;
 use crate::tsdb::head::exemplars::{AddOutcome, ExemplarRejection};
 
 impl HeadAppender<'_> {
-    /// Appends to the series with exactly these label bytes. Its samples must have been appended
-    /// before, also if they were duplicates.
+    /// Appends to a series. Its samples must have been appended before, also if they were
+    /// duplicates.
     ///
-    /// `reject` is called for every exemplar that is not stored; a duplicate counts as stored.
+    /// `reject` is called for every exemplar that is not stored; a duplicate counts as stored. A
+    /// series that was collected since is unknown.
     pub fn append_exemplars(
         &mut self,
-        label_bytes: &[u8],
+        series: &SeriesHandle,
         exemplars: impl Iterator<Item = Exemplar>,
         mut reject: impl FnMut(Exemplar, ExemplarRejection),
     ) {
         let head = self.head;
-        let Some(series) = head.series.get(label_bytes) else {
-            exemplars.for_each(|exemplar| reject(exemplar, ExemplarRejection::UnknownSeries));
-            return;
-        };
-        let mut state = self.lock_series(&series);
+        let series = series.series();
+        let mut state = self.lock_series(series);
         if state.is_collected {
             drop(state);
             exemplars.for_each(|exemplar| reject(exemplar, ExemplarRejection::UnknownSeries));

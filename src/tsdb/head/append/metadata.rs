@@ -14,6 +14,7 @@ use crate::model::metadata::{Metadata, MetadataRef, MetricType};
 use crate::model::metric_family::series_names;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::append::HeadAppender;
+use crate::tsdb::head::append::series_handle::SeriesHandle;
 use crate::tsdb::head::metadata::families::{FamilyLimitReached, FamilyUpdate};
 use crate::tsdb::head::series::{HeadSeries, SeriesState};
 use crate::tsdb::wal::error::WalError;
@@ -51,22 +52,19 @@ struct FamilyMember<'n> {
 }
 
 impl HeadAppender<'_> {
-    /// Sets the metadata of the series of the last append. Does nothing if there is none, or if it
-    /// has this metadata.
-    pub fn set_last_series_metadata(&mut self, metadata: MetadataRef<'_>) {
-        let Some(series) = self.last_series.take() else { return };
-        let mut state = self.lock_series(&series);
+    /// Sets the metadata of a series. Does nothing if it has this metadata.
+    pub fn set_series_metadata(&mut self, series: &SeriesHandle, metadata: MetadataRef<'_>) {
+        let series = series.series();
+        let mut state = self.lock_series(series);
         if !state.is_collected
             && state.metadata.as_deref().is_none_or(|current| *current != metadata)
         {
             self.log_and_set(
-                &series,
+                series,
                 &mut state,
                 self.head.metadata.pool.intern(&metadata.to_metadata()),
             );
         }
-        drop(state);
-        self.last_series = Some(series);
     }
 
     /// Sets the metadata of a metric family, for its existing and future series.

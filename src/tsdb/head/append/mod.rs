@@ -12,6 +12,7 @@
 //! | `exemplars`    | appends of exemplars                           |
 //! | [`metadata`]   | appends of metadata, by series and by family   |
 //! | `out_of_order` | appends of out-of-order samples                |
+//! | [`series_handle`] | series of an append, for metadata and exemplars |
 //! | [`wbl_batch`]  | records of a request for the WBL               |
 //!
 //! # Acceptance
@@ -25,6 +26,7 @@
 mod exemplars;
 pub mod metadata;
 mod out_of_order;
+pub mod series_handle;
 pub mod wbl_batch;
 
 use crate::model::labels::Labels;
@@ -32,6 +34,7 @@ use crate::model::refs::SeriesRef;
 use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::append::series_handle::SeriesHandle;
 use crate::tsdb::head::append::wbl_batch::{WblBatch, WriteLogs};
 use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::out_of_order::store::value_at;
@@ -89,8 +92,6 @@ pub struct HeadAppender<'a> {
     ooo: Option<WblBatch<'a>>,
     /// First series that this request created.
     first_created: Option<SeriesRef>,
-    /// Series of the last successful append, for its metadata and exemplars.
-    last_series: Option<Arc<HeadSeries>>,
     /// Series of which this request sealed a chunk.
     sealed: Vec<Arc<HeadSeries>>,
     stats: AppendStats,
@@ -169,13 +170,12 @@ impl<'a> HeadAppender<'a> {
             bounds: min_valid.map(|min_valid| AppendBounds { min_valid, min_ooo_time }),
             ooo,
             first_created: None,
-            last_series: None,
             sealed: Vec::new(),
             stats: AppendStats::default(),
         }
     }
 
-    /// Appends to the series with exactly these label bytes. Returns `false`, and does nothing, if
+    /// Appends to the series with exactly these label bytes. Returns `None`, and does nothing, if
     /// it does not exist or was collected.
     ///
     /// `reject` is called for every sample that is not stored.
@@ -184,16 +184,14 @@ impl<'a> HeadAppender<'a> {
         label_bytes: &[u8],
         samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
-    ) -> bool {
-        self.last_series = None;
-        let Some(series) = self.head.series.get(label_bytes) else { return false };
-        let is_appended = self.append_to(&series, samples, &mut reject).is_ok();
-        self.last_series = is_appended.then_some(series);
-        is_appended
+    ) -> Option<SeriesHandle> {
+        let series = self.head.series.get(label_bytes)?;
+        self.append_to(&series, samples, &mut reject).ok()?;
+        Some(SeriesHandle::new(series))
     }
 
     /// Appends to the series with these labels. Creates the series if it does not exist and one of
-    /// the samples can be accepted.
+    /// the samples can be accepted. Returns `None` if it does not exist after that.
     ///
     /// # Errors
     /// [`SeriesLimitReached`] if the series would have to be created. Samples examined before are
@@ -203,19 +201,15 @@ impl<'a> HeadAppender<'a> {
         labels: &Labels,
         mut samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
-    ) -> Result<(), SeriesLimitReached> {
-        self.last_series = None;
+    ) -> Result<Option<SeriesHandle>, SeriesLimitReached> {
         if let Some(series) = self.head.series.get(labels.as_bytes()) {
             match self.append_to(&series, samples, &mut reject) {
-                Ok(()) => {
-                    self.last_series = Some(series);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(Some(SeriesHandle::new(series))),
                 Err(SeriesCollected(unread)) => samples = unread,
             }
         }
         let first = loop {
-            let Some(sample) = samples.next() else { return Ok(()) };
+            let Some(sample) = samples.next() else { return Ok(None) };
             match self.rejection_for(sample.t) {
                 None => break sample,
                 Some(reason) => reject(sample, reason),
@@ -225,15 +219,18 @@ impl<'a> HeadAppender<'a> {
         loop {
             let series = self.create_series(labels)?;
             match self.append_to(&series, samples, &mut reject) {
-                Ok(()) => {
-                    self.last_series = Some(series);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(Some(SeriesHandle::new(series))),
                 // The collected series is about to leave the map; a retry creates a new one.
                 Err(SeriesCollected(unread)) => samples = unread,
             }
             std::thread::yield_now();
         }
+    }
+
+    /// Returns the series with exactly these label bytes, for exemplars without samples.
+    #[must_use]
+    pub fn find_series(&self, label_bytes: &[u8]) -> Option<SeriesHandle> {
+        self.head.series.get(label_bytes).map(SeriesHandle::new)
     }
 
     /// Logs the accepted samples and returns when they are as safe as the sync mode promises.

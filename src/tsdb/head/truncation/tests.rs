@@ -51,9 +51,11 @@ fn append(head: &Head, wal: &Wal, name: &str, sample: FloatSample) -> Result<(),
     let mut rejected = Ok(());
     let mut appender = HeadAppender::new(head, wal);
     let labels = labels(name);
-    if !appender.append_existing(labels.as_bytes(), std::iter::once(sample.into()), |_, reason| {
-        rejected = Err(reason)
-    }) {
+    let known =
+        appender.append_existing(labels.as_bytes(), std::iter::once(sample.into()), |_, reason| {
+            rejected = Err(reason)
+        });
+    if known.is_none() {
         appender
             .append_or_create(&labels, std::iter::once(sample.into()), |_, reason| {
                 rejected = Err(reason)

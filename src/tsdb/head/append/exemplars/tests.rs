@@ -62,13 +62,12 @@ fn request(
     let mut rejected = Vec::new();
     let mut appender = HeadAppender::new(head, wal);
     let sample = Sample::from(FloatSample::new(1_000_000, 1.0));
-    appender
+    let series = appender
         .append_or_create(series, std::iter::once(sample), |_, reason| panic!("{reason:?}"))
+        .unwrap()
         .unwrap();
     let exemplars = times.iter().map(|t| at(*t));
-    appender.append_exemplars(series.as_bytes(), exemplars, |item, reason| {
-        rejected.push((item.t, reason))
-    });
+    appender.append_exemplars(&series, exemplars, |item, reason| rejected.push((item.t, reason)));
     (appender.commit().unwrap(), rejected)
 }
 
@@ -114,15 +113,18 @@ fn exemplars_follow_samples_and_duplicates_are_not_logged() {
 fn unknown_series_or_disabled_storage_rejects_exemplars() {
     let dir = tempfile::tempdir().unwrap();
     let (head, wal) = (head(dir.path(), i64::MIN), wal(dir.path()));
-    let mut rejected = Vec::new();
-    let mut appender = HeadAppender::new(&head, &wal);
-    appender.append_exemplars(up("a").as_bytes(), [at(1)].into_iter(), |item, reason| {
-        rejected.push((item.t, reason))
-    });
-    assert_eq!((appender.commit().unwrap().exemplars, rejected), (0, vec![(1, UnknownSeries)]));
+    assert!(HeadAppender::new(&head, &wal).find_series(up("a").as_bytes()).is_none());
     head.exemplars().configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
     let (done, rejected) = request(&head, &wal, &up("a"), &[7]);
     assert_eq!((done.samples, done.exemplars, rejected), (1, 0, vec![(7, Disabled)]));
+    let mut appender = HeadAppender::new(&head, &wal);
+    let collected = appender.find_series(up("a").as_bytes()).unwrap();
+    collected.series().state.lock().is_collected = true;
+    let mut rejected = Vec::new();
+    appender.append_exemplars(&collected, [at(1)].into_iter(), |item, reason| {
+        rejected.push((item.t, reason))
+    });
+    assert_eq!((appender.commit().unwrap().exemplars, rejected), (0, vec![(1, UnknownSeries)]));
     wal.close().unwrap();
     assert_eq!(record_types(dir.path()), [1, 2]);
 }
@@ -155,18 +157,15 @@ fn concurrent_requests_log_exemplars_in_ring_order() {
                     let mut appender = HeadAppender::new(&head, &log);
                     for series in &series {
                         let sample = Sample::from(FloatSample::new(1_000_000, 1.0));
-                        appender
+                        let series = appender
                             .append_or_create(series, std::iter::once(sample), |_, reason| {
                                 panic!("{reason:?}")
                             })
+                            .unwrap()
                             .unwrap();
-                        appender.append_exemplars(
-                            series.as_bytes(),
-                            [at(t)].into_iter(),
-                            |_, reason| {
-                                assert_eq!(reason, OutOfOrder);
-                            },
-                        );
+                        appender.append_exemplars(&series, [at(t)].into_iter(), |_, reason| {
+                            assert_eq!(reason, OutOfOrder);
+                        });
                     }
                     appender.commit().unwrap();
                 }
