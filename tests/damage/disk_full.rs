@@ -1,11 +1,14 @@
-//! A disk that fills up, for real: a small file system of the test's own, mounted for it. Only root
-//! may mount; without that these tests fail.
+//! A full disk, on a small file system that the test mounts. Mounting requires root; without it,
+//! these tests fail.
 //!
-//! Each case is the same story: senders write; the disk fills; writes are answered 503 with
-//! `Retry-After` while reads go on and the server stays ready; space comes back and writes with it,
-//! without a restart; kill -9; after the restart every acknowledged sample is there, once. A new
-//! case is a [`Case`]: flags, how much the filler leaves, and at which fault point it fills the
-//! disk.
+//! Each case is the same scenario:
+//! 1. Senders write, and the disk becomes full.
+//! 2. Writes get 503 with `Retry-After`; reads work and the server stays ready.
+//! 3. Space is freed, and writes succeed without a restart.
+//! 4. The server is killed and restarted. Every acknowledged sample is stored once.
+//!
+//! A [`Case`] sets the flags, the remaining space and the fail point at which the disk becomes
+//! full.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -26,47 +29,50 @@ use crate::support::wire::{Label, Sample, TimeSeries, WriteRequest};
 
 const SENDERS: usize = 3;
 const SERIES: usize = 60;
-/// Between two samples of a series, ms: a chunk is full after half an hour of data.
+/// Interval of the samples of a series, ms. A chunk is full after half an hour of data.
 const STEP: i64 = 15_000;
 const SAMPLES: i64 = 10;
-/// No sender gets further ahead of another, in steps: what is an hour late is refused.
+/// Maximum lead of a sender over another, in steps: samples that are an hour older are rejected.
 const LEAD: i64 = 100;
-/// After each request, so that a case ends long before the disk is full by itself.
+/// Pause after each request, so that a case ends long before the samples fill the disk.
 const PACE: Duration = Duration::from_millis(25);
 
 /// A small file system, unmounted when dropped.
 struct SmallDisk {
-    place: TempDir,
+    temp_dir: TempDir,
 }
 
 impl SmallDisk {
     fn mount(size: &str) -> Self {
-        let place = dir::temp();
+        let temp_dir = dir::temp();
         let options = format!("size={size}");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(place.path())
+            .arg(temp_dir.path())
             .status();
-        let mounted = mounted.expect("there is a command to mount");
-        assert!(mounted.success(), "a tmpfs can't be mounted: these tests need root");
-        SmallDisk { place }
+        let mounted = mounted.expect("a mount command");
+        assert!(mounted.success(), "cannot mount a tmpfs: these tests need root");
+        SmallDisk { temp_dir }
     }
 
     fn data(&self) -> PathBuf {
-        self.place.path().join("data")
+        self.temp_dir.path().join("data")
     }
 
     fn free(&self) -> u64 {
-        let found =
-            rustix::fs::statvfs(self.place.path()).expect("a mounted file system has figures");
+        let found = rustix::fs::statvfs(self.temp_dir.path())
+            .expect("a mounted file system has statistics");
         found.f_bavail * found.f_frsize
     }
 
-    /// Writes a file until so many bytes are left; with 0 until not one more is taken.
+    /// Writes a file until `leave` bytes are free; with 0, until a write fails.
     fn fill(&self, leave: u64) -> Filler {
-        let path = self.place.path().join("filler");
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(&path).expect("a filler can be made");
+        let path = self.temp_dir.path().join("filler");
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .expect("a filler can be created");
         let block = [1; 4096];
         while self.free() > leave {
             if file.write_all(&block).is_err() {
@@ -79,8 +85,8 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Also where a process that the failed test left behind still has files open there.
-        let unmounted = Command::new("umount").arg("-l").arg(self.place.path()).status();
+        // Lazy: a process of a failed test may still have files open.
+        let unmounted = Command::new("umount").arg("-l").arg(self.temp_dir.path()).status();
         assert!(
             std::thread::panicking() || unmounted.is_ok_and(|status| status.success()),
             "the tmpfs is still mounted"
@@ -88,7 +94,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// What takes the space, until it is removed.
+/// File that fills the disk until it is removed.
 struct Filler {
     path: PathBuf,
 }
@@ -99,19 +105,19 @@ impl Filler {
     }
 }
 
-/// What the senders share.
+/// State that the senders share.
 #[derive(Default)]
 struct Ingest {
     ledger: Ledger,
     /// Time of the next request of each sender, in steps.
     at: [AtomicI64; SENDERS],
-    taken: AtomicUsize,
-    refused: AtomicUsize,
+    stored: AtomicUsize,
+    rejected: AtomicUsize,
     stop: AtomicBool,
 }
 
 impl Ingest {
-    /// One sender: repeats what is refused, until it is told to stop or the server is gone.
+    /// Runs a sender that retries rejected requests until `stop` is set or the server is gone.
     fn send(&self, sender: usize, server: &crate::support::remote::Remote) {
         while !self.stop.load(Ordering::SeqCst) {
             let at = self.at[sender].load(Ordering::SeqCst);
@@ -121,41 +127,41 @@ impl Ingest {
             }
             let request = request(sender, at);
             self.ledger.sending(&request);
-            let Ok(answer) = server.try_write(&request) else { return };
-            match answer.status {
+            let Ok(response) = server.try_write(&request) else { return };
+            match response.status {
                 204 => {
                     self.ledger.acknowledged(&request);
                     self.at[sender].fetch_add(SAMPLES, Ordering::SeqCst);
-                    self.taken.fetch_add(1, Ordering::SeqCst);
+                    self.stored.fetch_add(1, Ordering::SeqCst);
                     std::thread::sleep(PACE);
                 }
                 503 => {
-                    let seconds: u64 = answer
+                    let seconds: u64 = response
                         .header("retry-after")
                         .and_then(|seconds| seconds.parse().ok())
-                        .unwrap_or_else(|| panic!("a 503 without Retry-After: {}", answer.text()));
+                        .unwrap_or_else(|| panic!("503 without Retry-After: {}", response.text()));
                     assert!((1..=5).contains(&seconds));
-                    self.refused.fetch_add(1, Ordering::SeqCst);
+                    self.rejected.fetch_add(1, Ordering::SeqCst);
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                status => panic!("a good write was answered {status}: {}", answer.text()),
+                status => panic!("status {status} for a valid write: {}", response.text()),
             }
         }
     }
 
-    /// Waits until so many more requests were taken.
-    fn await_taken(&self, more: usize) {
-        let before = self.taken.load(Ordering::SeqCst);
-        wait_until("writes to be taken", || self.taken.load(Ordering::SeqCst) >= before + more);
+    /// Waits until `more` further requests are stored.
+    fn await_stored(&self, more: usize) {
+        let before = self.stored.load(Ordering::SeqCst);
+        wait_until("successful writes", || self.stored.load(Ordering::SeqCst) >= before + more);
     }
 
-    fn await_refused(&self, more: usize) {
-        let before = self.refused.load(Ordering::SeqCst);
-        wait_until("writes to be refused", || self.refused.load(Ordering::SeqCst) >= before + more);
+    fn await_rejected(&self, more: usize) {
+        let before = self.rejected.load(Ordering::SeqCst);
+        wait_until("rejected writes", || self.rejected.load(Ordering::SeqCst) >= before + more);
     }
 }
 
-/// Some samples of each of the sender's series.
+/// Returns a request with [`SAMPLES`] samples of each series of the sender.
 fn request(sender: usize, at: i64) -> WriteRequest {
     let series = |number: usize| {
         let pair = |name: &str, value: String| Label { name: name.to_owned(), value };
@@ -176,32 +182,37 @@ fn request(sender: usize, at: i64) -> WriteRequest {
     WriteRequest { timeseries: (0..SERIES).map(series).collect(), ..WriteRequest::default() }
 }
 
-/// How a disk fills.
+/// Scenario of a full disk.
 struct Case {
-    /// Beside those that every case has.
+    /// Flags in addition to the common ones.
     flags: &'static [&'static str],
-    /// Bytes that are left free.
+    /// Remaining free space, bytes.
     leave: u64,
-    /// The disk fills while the server is held there; by default whenever it comes.
+    /// Fail point at which the server is paused while the disk is filled; `None` = no pause.
     at_point: Option<&'static str>,
-    /// What an earlier life does, before anything goes wrong.
-    before: Before,
-    /// What the upkeep must have brought about in the end, beside the samples.
+    /// Preparation of the data directory.
+    before: Preparation,
+    /// Returns `true` when maintenance has completed the interrupted work.
     achieved: fn(&Server, &Path) -> bool,
 }
 
-/// What an earlier life does.
-enum Before {
-    /// There is none.
+/// Preparation of the data directory by an earlier process.
+enum Preparation {
+    /// No earlier process.
     Nothing,
-    /// It makes this many blocks of the head, each of an hour, that the next life merges.
+    /// Number of blocks of an hour that the next process merges.
     Blocks(i64),
 }
 
-const USUAL: Case =
-    Case { flags: &[], leave: 0, at_point: None, before: Before::Nothing, achieved: |_, _| true };
+const USUAL: Case = Case {
+    flags: &[],
+    leave: 0,
+    at_point: None,
+    before: Preparation::Nothing,
+    achieved: |_, _| true,
+};
 
-/// The head becomes a block every hour of data.
+/// Flag for head compaction every hour of data.
 const HOURLY: &str = "--storage.tsdb.min-block-duration=1h";
 
 impl Case {
@@ -213,11 +224,11 @@ impl Case {
             .fold(Launch::narthex(&disk.data()), |launch, flag| launch.flag(*flag))
     }
 
-    /// The whole story.
+    /// Runs the scenario.
     fn run(&self) {
         let disk = SmallDisk::mount("64m");
         let ingest = Ingest::default();
-        self.live_before(&disk, &ingest);
+        self.prepare(&disk, &ingest);
         let mut server = match self.at_point {
             None => self.launch(&disk).start(),
             Some(point) => {
@@ -227,26 +238,26 @@ impl Case {
         };
         let remote = server.remote();
         std::thread::scope(|scope| {
-            // Also where an assertion fails, so that the senders end.
-            let _stop = StopAtEnd(&ingest.stop);
+            // The senders end even if an assertion fails.
+            let _stop = StopOnDrop(&ingest.stop);
             for sender in 0..SENDERS {
                 let (ingest, remote) = (&ingest, remote.clone());
                 scope.spawn(move || ingest.send(sender, &remote));
             }
             let filler = self.fill(&disk, &ingest);
-            ingest.await_refused(2 * SENDERS);
-            read_only(&server, &ingest);
+            ingest.await_rejected(2 * SENDERS);
+            assert_read_only(&server, &ingest);
             filler.remove();
-            ingest.await_taken(10 * SENDERS);
+            ingest.await_stored(10 * SENDERS);
             wait_until("the server to be writable", || {
                 Metrics::of(&server.http).sum("narthex_tsdb_writable") == Some(1.0)
             });
-            wait_until("what was interrupted to be completed", || {
+            wait_until("completion of the interrupted work", || {
                 (self.achieved)(&server, &disk.data())
             });
             let lost =
                 ingest.ledger.acknowledged_so_far().beyond(&server.remote().read_all_points());
-            assert!(lost.count() == 0, "acknowledged and not read: {lost:?}");
+            assert!(lost.count() == 0, "acknowledged samples are lost: {lost:?}");
             server.program.kill();
         });
         let server = self.launch(&disk).start();
@@ -255,9 +266,9 @@ impl Case {
         server.stop();
     }
 
-    /// The life before the story.
-    fn live_before(&self, disk: &SmallDisk, ingest: &Ingest) {
-        let Before::Blocks(blocks) = self.before else { return };
+    /// Runs the earlier process.
+    fn prepare(&self, disk: &SmallDisk, ingest: &Ingest) {
+        let Preparation::Blocks(blocks) = self.before else { return };
         let server = self.launch(disk).flag("--storage.tsdb.max-block-duration=1h").start();
         let remote = server.remote();
         // One and a half hours stay in the head.
@@ -271,55 +282,55 @@ impl Case {
                 ingest.at[sender].store(at + SAMPLES, Ordering::SeqCst);
             }
         }
-        wait_until("blocks of the head", || {
+        wait_until("head compaction", || {
             Metrics::of(&server.http).sum("prometheus_tsdb_blocks_loaded") >= Some(blocks as f64)
         });
         server.stop();
     }
 
-    /// Fills the disk when the time has come.
+    /// Fills the disk, at the fail point if there is one.
     fn fill(&self, disk: &SmallDisk, ingest: &Ingest) -> Filler {
         if self.at_point.is_none() {
-            ingest.await_taken(20 * SENDERS);
+            ingest.await_stored(20 * SENDERS);
             return disk.fill(self.leave);
         }
         let marker = marker(disk);
-        wait_until("the fault point to be reached", || marker.exists());
+        wait_until("the fail point", || marker.exists());
         let filler = disk.fill(self.leave);
         std::fs::remove_file(&marker).expect("the marker can be removed");
         filler
     }
 }
 
-struct StopAtEnd<'a>(&'a AtomicBool);
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for StopAtEnd<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
 }
 
 fn marker(disk: &SmallDisk) -> PathBuf {
-    disk.place.path().join("held")
+    disk.temp_dir.path().join("held")
 }
 
-/// What was not finished is gone.
+/// Asserts that no unfinished files exist.
 fn assert_no_leftovers(data: &Path) {
-    for folder in [data.to_owned(), data.join("wal")] {
-        let names = std::fs::read_dir(&folder).expect("the folder can be listed");
+    for dir in [data.to_owned(), data.join("wal")] {
+        let names = std::fs::read_dir(&dir).expect("the directory can be listed");
         let names = names.map(|entry| {
             entry.expect("an entry can be read").file_name().into_string().expect("UTF-8")
         });
-        let left: Vec<String> = names.filter(|name| name.contains(".tmp")).collect();
-        assert!(left.is_empty(), "{}: {left:?}", folder.display());
+        let leftovers: Vec<String> = names.filter(|name| name.contains(".tmp")).collect();
+        assert!(leftovers.is_empty(), "{}: {leftovers:?}", dir.display());
     }
 }
 
-/// Levels of the blocks in a directory.
+/// Returns the levels of the blocks in a directory.
 fn levels(data: &Path) -> Vec<u64> {
     let entries = std::fs::read_dir(data).expect("the directory can be listed");
     let metas = entries.map(|entry| entry.expect("an entry can be read").path().join("meta.json"));
-    // A block that goes meanwhile is none; nor is one that is not finished.
+    // Skips unfinished blocks, and blocks that are deleted at the same time.
     let metas = metas.filter(|path| !path.to_string_lossy().contains(".tmp"));
     let texts = metas.filter_map(|path| std::fs::read_to_string(path).ok());
     texts
@@ -330,8 +341,9 @@ fn levels(data: &Path) -> Vec<u64> {
         .collect()
 }
 
-/// Takes no writes, but is alive and ready, answers what it has, and says why.
-fn read_only(server: &Server, ingest: &Ingest) {
+/// Asserts that the server rejects writes, is healthy and ready, returns its samples and reports
+/// the cause.
+fn assert_read_only(server: &Server, ingest: &Ingest) {
     assert_eq!(server.http.get("/-/ready").status, 200);
     let healthy = server.http.get("/-/healthy");
     assert_eq!(healthy.status, 200);
@@ -341,36 +353,36 @@ fn read_only(server: &Server, ingest: &Ingest) {
         healthy.text()
     );
     assert_eq!(Metrics::of(&server.http).sum("narthex_tsdb_writable"), Some(0.0));
-    // What was acknowledged before the read began.
+    // Taken before the read begins.
     let acknowledged = ingest.ledger.acknowledged_so_far();
     let lost = acknowledged.beyond(&server.remote().read_all_points());
-    assert!(lost.count() == 0, "acknowledged and not read: {lost:?}");
+    assert!(lost.count() == 0, "acknowledged samples are lost: {lost:?}");
 }
 
 #[test]
-fn below_the_reserve_writes_wait_and_reads_go_on() {
+fn below_reserve_writes_wait_and_reads_succeed() {
     Case { flags: &["--storage.tsdb.disk-reserve=16MB"], leave: 12 << 20, ..USUAL }.run();
 }
 
 #[test]
-fn with_the_last_byte_taken_writes_wait_and_reads_go_on() {
+fn on_full_disk_writes_wait_and_reads_succeed() {
     Case { flags: &["--storage.tsdb.disk-reserve=0"], ..USUAL }.run();
 }
 
 #[test]
-fn with_the_last_byte_taken_and_each_write_synced_as_well() {
+fn on_full_disk_writes_with_sync_wait_and_reads_succeed() {
     Case { flags: &["--storage.tsdb.disk-reserve=0", "--storage.tsdb.wal-sync=always"], ..USUAL }
         .run();
 }
 
 #[test]
-fn a_disk_that_fills_while_the_log_begins_a_new_segment() {
+fn disk_full_during_segment_cut_recovers() {
     Case { flags: &["--storage.tsdb.disk-reserve=0"], at_point: Some("wal.segment_roll"), ..USUAL }
         .run();
 }
 
 #[test]
-fn a_disk_that_fills_while_full_chunks_are_written() {
+fn disk_full_during_head_chunk_write_recovers() {
     Case {
         flags: &["--storage.tsdb.disk-reserve=0"],
         at_point: Some("head_chunks.write"),
@@ -380,7 +392,7 @@ fn a_disk_that_fills_while_full_chunks_are_written() {
 }
 
 #[test]
-fn a_disk_that_fills_while_the_head_becomes_a_block() {
+fn disk_full_during_head_compaction_recovers() {
     Case {
         flags: &["--storage.tsdb.disk-reserve=0", HOURLY],
         at_point: Some("block.write"),
@@ -391,15 +403,15 @@ fn a_disk_that_fills_while_the_head_becomes_a_block() {
 }
 
 #[test]
-fn a_disk_that_fills_while_a_checkpoint_is_written() {
+fn disk_full_during_checkpoint_recovers() {
     Case {
         flags: &["--storage.tsdb.disk-reserve=0", HOURLY],
         at_point: Some("checkpoint.write"),
         achieved: |server, _| {
             let metrics = Metrics::of(&server.http);
-            let begun = metrics.sum("prometheus_tsdb_checkpoint_creations_total");
+            let started = metrics.sum("prometheus_tsdb_checkpoint_creations_total");
             let failed = metrics.sum("prometheus_tsdb_checkpoint_creations_failed_total");
-            begun > failed
+            started > failed
         },
         ..USUAL
     }
@@ -407,11 +419,11 @@ fn a_disk_that_fills_while_a_checkpoint_is_written() {
 }
 
 #[test]
-fn a_disk_that_fills_while_blocks_are_merged() {
+fn disk_full_during_block_compaction_recovers() {
     Case {
         flags: &["--storage.tsdb.disk-reserve=0", HOURLY],
         at_point: Some("compact.write"),
-        before: Before::Blocks(4),
+        before: Preparation::Blocks(4),
         achieved: |_, data| levels(data).into_iter().any(|level| level > 1),
         ..USUAL
     }
@@ -431,21 +443,21 @@ fn start_below_reserve_reads_and_becomes_writable() {
     server.kill();
     let filler = disk.fill(8 << 20);
     let server = launch().start();
-    let refused = server.remote().write(&request(0, SAMPLES));
-    assert_eq!(refused.status, 503, "{}", refused.text());
-    read_only(&server, &ingest);
+    let rejected = server.remote().write(&request(0, SAMPLES));
+    assert_eq!(rejected.status, 503, "{}", rejected.text());
+    assert_read_only(&server, &ingest);
     filler.remove();
-    wait_until("writes to be taken", || server.remote().write(&request(0, SAMPLES)).status == 204);
+    wait_until("a successful write", || server.remote().write(&request(0, SAMPLES)).status == 204);
     server.stop();
 }
 
-/// A 503 of a commit that met the full disk: the samples are in the head and in the WAL's queue.
-/// Whatever comes next, none is there twice, and what was acknowledged is there.
+/// After a commit that failed on a full disk, the samples are in the head and in the commit queue.
+/// None of them may be stored twice, and no acknowledged sample may be lost.
 #[test]
-fn refused_write_is_stored_at_most_once() {
-    for is_repeated in [false, true] {
-        let when = if is_repeated {
-            "acknowledged on repeat, then killed"
+fn rejected_write_is_stored_at_most_once() {
+    for is_retried in [false, true] {
+        let when = if is_retried {
+            "acknowledged on retry, then killed"
         } else {
             "killed while the disk was full"
         };
@@ -455,45 +467,45 @@ fn refused_write_is_stored_at_most_once() {
         let server = launch().start();
         let write = |server: &Server, request: &WriteRequest| {
             ledger.sending(request);
-            let answer = server.remote().write(request);
-            if answer.status == 204 {
+            let response = server.remote().write(request);
+            if response.status == 204 {
                 ledger.acknowledged(request);
             }
-            answer
+            response
         };
         assert_eq!(write(&server, &request(0, 0)).status, 204);
         let filler = disk.fill(0);
-        // The file system may have room in the last page of the WAL.
+        // The file system may have space in the last page of the WAL.
         let mut at = 0;
-        let refused = loop {
+        let rejected = loop {
             at += SAMPLES;
-            let answer = write(&server, &request(0, at));
-            if answer.status != 204 {
-                break answer;
+            let response = write(&server, &request(0, at));
+            if response.status != 204 {
+                break response;
             }
         };
-        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert_eq!(rejected.status, 503, "{}", rejected.text());
         assert!(
-            refused.header("retry-after").is_some(),
-            "a 503 without Retry-After: {}",
-            refused.text()
+            rejected.header("retry-after").is_some(),
+            "503 without Retry-After: {}",
+            rejected.text()
         );
-        assert_eq!(write(&server, &request(0, at)).status, 503, "a repeat while the disk is full");
+        assert_eq!(write(&server, &request(0, at)).status, 503, "a retry while the disk is full");
         let lost = ledger.acknowledged_so_far().beyond(&server.remote().read_all_points());
-        assert!(lost.count() == 0, "{when}: acknowledged and not read: {lost:?}");
-        if is_repeated {
+        assert!(lost.count() == 0, "{when}: acknowledged samples are lost: {lost:?}");
+        if is_retried {
             filler.remove();
-            wait_until("the repeat to be taken", || write(&server, &request(0, at)).status == 204);
+            wait_until("a successful retry", || write(&server, &request(0, at)).status == 204);
         }
         server.kill();
-        // Frees the space where that has not happened yet.
-        let _ = std::fs::remove_file(disk.place.path().join("filler"));
+        // Ignored: the filler may be removed already.
+        let _ = std::fs::remove_file(disk.temp_dir.path().join("filler"));
         let server = launch().start();
         ledger.check(&server.remote().read_all_points(), when);
         assert_eq!(
             write(&server, &request(0, at)).status,
             204,
-            "{when}: a repeat after the restart"
+            "{when}: a retry after the restart"
         );
         server.kill();
         let server = launch().start();
@@ -504,13 +516,13 @@ fn refused_write_is_stored_at_most_once() {
     }
 }
 
-/// That the helper of these tests does what it says.
+/// Tests the helper of these tests.
 #[test]
-fn a_filled_disk_takes_not_one_more_byte() {
+fn filled_disk_rejects_writes() {
     let disk = SmallDisk::mount("4m");
     let filler = disk.fill(1 << 20);
     assert!(disk.free() <= 1 << 20 && disk.free() > 0);
-    let path: &Path = &disk.place.path().join("more");
+    let path: &Path = &disk.temp_dir.path().join("more");
     assert!(File::create(path).and_then(|mut file| file.write_all(&[0; 2 << 20])).is_err());
     filler.remove();
 }

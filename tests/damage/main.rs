@@ -1,4 +1,4 @@
-//! The real binary on damaged directories and on a disk that fills up.
+//! The real binary on corrupted directories and on a full disk.
 
 mod blocks;
 mod disk_full;

@@ -1,4 +1,4 @@
-//! The real binary, killed at random moments and at every fail point, and started again.
+//! Kills of the real binary at random times and at every fail point, and restarts.
 
 mod blocks;
 mod pitfalls;
