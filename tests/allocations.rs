@@ -1,5 +1,4 @@
-//! Storing samples of series that are known takes no memory per sample, per series or per label:
-//! counted by an allocator that counts.
+//! Appends to known series allocate nothing per sample, series or label, by a counting allocator.
 
 use allocation_counter::measure;
 use narthex::ingest::limits::{IngestLimits, LabelLimits};
@@ -25,7 +24,7 @@ const SERIES: usize = 2000;
 const START: i64 = 1_700_000_000_000;
 const NOW: i64 = START + 3_600_000;
 
-/// One sample of each series, as a sender of 1.0 packs it.
+/// Encodes a request of remote write 1.0 with one sample of each series.
 fn request_v1(round: i64) -> Vec<u8> {
     let timeseries = (0..SERIES)
         .map(|series| wire::TimeSeries {
@@ -47,11 +46,11 @@ fn request_v1(round: i64) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(&message).expect("a small message")
 }
 
-/// The same as a sender of 2.0 packs it, with metadata.
+/// Encodes the same request in remote write 2.0, with metadata.
 fn request_v2(round: i64) -> Vec<u8> {
-    let texts =
-        ["", "__name__", "known", "instance", "host:9100", "series", "What it is.", "seconds"];
-    let mut symbols: Vec<String> = texts.map(str::to_owned).to_vec();
+    let strings =
+        ["", "__name__", "known", "instance", "host:9100", "series", "Help text.", "seconds"];
+    let mut symbols: Vec<String> = strings.map(str::to_owned).to_vec();
     let known = symbols.len() as u32;
     symbols.extend((0..SERIES).map(|series| series.to_string()));
     let timeseries = (0..SERIES as u32).map(|series| v2::TimeSeries {
@@ -68,13 +67,13 @@ fn request_v2(round: i64) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(&message).expect("a small message")
 }
 
-/// The same as a Thanos Receive router forwards it: half of the series are of each tenant.
-fn forwarded(round: i64) -> Vec<u8> {
+/// Encodes the same request as a Thanos Receive router does: each of two tenants has half of the
+/// series.
+fn router_request(round: i64) -> Vec<u8> {
     let message =
-        snap::raw::Decoder::new().decompress_vec(&request_v1(round)).expect("it was just packed");
-    // The series of 1.0 are what routers once sent in a field of the same number.
-    let timeseries =
-        thanos::WriteRequest::decode(&*message).expect("the same on the wire").timeseries;
+        snap::raw::Decoder::new().decompress_vec(&request_v1(round)).expect("a valid snappy block");
+    // Thanos once sent series in the field number of remote write 1.0.
+    let timeseries = thanos::WriteRequest::decode(&*message).expect("a valid message").timeseries;
     let tuple = |(timeseries, tenant): (&[prometheus_copy::TimeSeries], &str)| {
         thanos::TimeSeriesTenantTuple { timeseries: timeseries.to_vec(), tenant: tenant.to_owned() }
     };
@@ -85,22 +84,22 @@ fn forwarded(round: i64) -> Vec<u8> {
 
 #[test]
 fn known_series_append_allocates_nothing_per_series() {
-    let form = |version| WireFormat { version, packing: BodyCompression::SnappyBlock };
-    allocates_little(request_v1, |writer, db, body| {
-        writer.store(db, body, form(RemoteWriteVersion::V1), NOW)
+    let format = |version| WireFormat { version, packing: BodyCompression::SnappyBlock };
+    assert_few_allocations(request_v1, |writer, db, body| {
+        writer.store(db, body, format(RemoteWriteVersion::V1), NOW)
     });
-    allocates_little(request_v2, |writer, db, body| {
-        writer.store(db, body, form(RemoteWriteVersion::V2), NOW)
+    assert_few_allocations(request_v2, |writer, db, body| {
+        writer.store(db, body, format(RemoteWriteVersion::V2), NOW)
     });
-    allocates_little(forwarded, |writer, db, body| writer.store_thanos(db, body, NOW));
+    assert_few_allocations(router_request, |writer, db, body| writer.store_thanos(db, body, NOW));
 }
 
-fn allocates_little(
+fn assert_few_allocations(
     request: fn(i64) -> Vec<u8>,
     write: impl Fn(&RemoteWriter, &Db, &[u8]) -> Result<WriteOutcome, RemoteWriteError>,
 ) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("the directory is free");
+    let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("an unlocked directory");
     db.replay().expect("an empty directory");
     let limits = WriteLimits {
         decoded_bytes: 64 << 20,
@@ -117,15 +116,15 @@ fn allocates_little(
         let mut stored = 0;
         let counted = measure(|| {
             let outcome = write(&writer, &db, &body);
-            stored = outcome.expect("a good request").samples;
+            stored = outcome.expect("a valid request").samples;
         });
         assert_eq!(stored, SERIES as u64);
         counted.count_total
     };
-    // The first rounds make the series and let the buffers grow; equal values take two bits a
-    // sample, so no chunk grows then.
+    // The first rounds create the series and grow the buffers. Equal values take two bits per
+    // sample, so no chunk grows later.
     let first = store(0);
-    assert!(first > SERIES as u64, "{first} allocations for new series: does the counter count?");
+    assert!(first > SERIES as u64, "{first} allocations for new series: the counter does not work");
     (1..10).for_each(|round| _ = store(round));
     for round in 10..40 {
         let allocations = store(round);

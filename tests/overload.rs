@@ -1,7 +1,7 @@
-//! Overload, all at once: ten times more writers than processors with large bodies over HTTP and
-//! gRPC, readers that take nothing of huge answers, thousands of idle connections, decompression
-//! bombs in every encoding. Memory stays within the stated budget, good requests get through, and
-//! what was acknowledged is there after a kill.
+//! Overload in all ways at once: ten writers per CPU with large bodies over HTTP and gRPC, clients
+//! that do not read large responses, thousands of idle connections, and decompression bombs in
+//! every encoding. Memory stays within the budget, valid requests succeed, and acknowledged samples
+//! survive a kill.
 
 mod support;
 
@@ -27,32 +27,30 @@ use support::remote::{MAX_TIME, MIN_TIME, WRITE};
 use support::samples::Samples;
 use support::wire::{Matcher, Query, ReadRequest, TimeSeries, WriteRequest, snappy};
 
-/// The most that a process may take over what it took when idle, on default limits.
+/// Maximum memory of the process above its idle memory with default limits, bytes.
 const BUDGET: u64 = 512 << 20;
-/// What a large body has besides its samples, in a field that no version knows: as much as fits
-/// into an upload of 32 MB.
+/// Size of an unknown field in large bodies, bytes. The body fits into the limit of 32 MB.
 const BALLAST: usize = 12 << 20;
-/// Of each writer.
+/// Number of requests of each writer.
 const REQUESTS: usize = 2;
-/// Of the well-behaved client.
-const GOOD_REQUESTS: usize = 50;
+/// Number of requests of the client with small bodies.
+const SMALL_REQUESTS: usize = 50;
 const IDLE_CONNECTIONS: usize = 3000;
 const SLOW_READERS: usize = 20;
-/// What a bomb inflates to.
-const BOMB: usize = 256 << 20;
+/// Decompressed size of a bomb, bytes.
+const BOMB_BYTES: usize = 256 << 20;
 const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
 const STREAMED: i32 = 1;
 
-/// What everybody shares.
-struct Scene {
+/// State that all clients share.
+struct Shared {
     http: Http,
     acknowledged: Mutex<Samples>,
     is_over: AtomicBool,
-    bombs_refused: AtomicUsize,
+    rejected_bombs: AtomicUsize,
 }
 
-/// A well-behaved sender repeats what is refused for now; sooner than it is told to, so that the
-/// test is short.
+/// Pause before a retry, shorter than Retry-After to keep the test short.
 fn pause() {
     std::thread::sleep(Duration::from_millis(rand::rng().random_range(50..150)));
 }
@@ -65,8 +63,8 @@ fn request(name: &str, round: usize) -> WriteRequest {
     WriteRequest { timeseries: series.collect(), ..WriteRequest::default() }
 }
 
-/// The request with the ballast behind it; half of it is noise.
-fn heavy(request: &WriteRequest) -> Vec<u8> {
+/// Encodes the request with the ballast, half of which is incompressible.
+fn with_ballast(request: &WriteRequest) -> Vec<u8> {
     let mut message = request.encode_to_vec();
     let mut ballast = vec![0u8; BALLAST];
     StdRng::seed_from_u64(message.len() as u64).fill(&mut ballast[..BALLAST / 2]);
@@ -90,28 +88,28 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-impl Scene {
-    /// Writes over HTTP until it is acknowledged.
+impl Shared {
+    /// Writes over HTTP and retries until the request is acknowledged.
     fn http_writer(&self, request: &WriteRequest, encoding: &str, body: &[u8]) {
         loop {
             let headers =
                 [("Content-Type", "application/x-protobuf"), ("Content-Encoding", encoding)];
             match self.http.try_post(WRITE, &headers, body) {
-                Ok(answer) if answer.status == 204 => return self.acknowledge(request),
-                // A server that answers before it has read all may close before it is read.
+                Ok(response) if response.status == 204 => return self.acknowledge(request),
+                // A server that responds early may close before the client reads the response.
                 Err(_) => {}
-                Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text()),
+                Ok(response) => assert_eq!(response.status, 503, "{}", response.text()),
             }
             pause();
         }
     }
 
     fn acknowledge(&self, request: &WriteRequest) {
-        self.acknowledged.lock().expect("nobody panics with it").add_request(request);
+        self.acknowledged.lock().expect("no panic under the lock").add_request(request);
     }
 }
 
-/// A gRPC client that sends messages as they are.
+/// gRPC client that sends encoded messages.
 struct Grpc {
     runtime: tokio::runtime::Runtime,
     http: Http,
@@ -125,7 +123,7 @@ impl Grpc {
         Grpc { runtime, http: http.clone(), channel: None }
     }
 
-    /// The status; none where there was no answer.
+    /// Returns the gRPC status; `None` without a response.
     fn write(&mut self, encoding: &'static str, packed: &[u8]) -> Option<u16> {
         let body = [&[1][..], &(packed.len() as u32).to_be_bytes(), packed].concat();
         let endpoint = Endpoint::from_shared(self.http.url(""))
@@ -155,7 +153,7 @@ impl Grpc {
     }
 }
 
-impl Scene {
+impl Shared {
     fn grpc_writer(
         &self,
         grpc: &mut Grpc,
@@ -167,25 +165,26 @@ impl Scene {
             match grpc.write(encoding, packed) {
                 Some(0) => return self.acknowledge(request),
                 None | Some(14) => {}
-                Some(status) => panic!("a good write was answered {status}"),
+                Some(status) => panic!("status {status} for a valid write"),
             }
             pause();
         }
     }
 
-    /// Sends one bomb after another; each must be refused.
+    /// Sends bombs until the test is over. Each must be rejected.
     fn bomber(&self, encoding: &str, bomb: &[u8]) {
         while !self.is_over.load(Ordering::SeqCst) {
             let headers =
                 [("Content-Type", "application/x-protobuf"), ("Content-Encoding", encoding)];
-            if let Ok(answer) = self.http.try_post(WRITE, &headers, bomb) {
+            if let Ok(response) = self.http.try_post(WRITE, &headers, bomb) {
                 assert!(
-                    [413, 503].contains(&answer.status),
+                    [413, 503].contains(&response.status),
                     "{encoding}: {} {}",
-                    answer.status,
-                    answer.text()
+                    response.status,
+                    response.text()
                 );
-                self.bombs_refused.fetch_add(usize::from(answer.status == 413), Ordering::SeqCst);
+                self.rejected_bombs
+                    .fetch_add(usize::from(response.status == 413), Ordering::SeqCst);
             }
             pause();
         }
@@ -196,13 +195,13 @@ impl Scene {
         while !self.is_over.load(Ordering::SeqCst) {
             if let Some(status) = grpc.write(encoding, bomb) {
                 assert!([8, 14].contains(&status), "{encoding}: {status}");
-                self.bombs_refused.fetch_add(usize::from(status == 8), Ordering::SeqCst);
+                self.rejected_bombs.fetch_add(usize::from(status == 8), Ordering::SeqCst);
             }
             pause();
         }
     }
 
-    /// Asks for all data many times over and takes only the beginning.
+    /// Requests all data many times over and reads only the first bytes.
     fn slow_reader(&self) -> Option<TcpStream> {
         let matchers = vec![Matcher::equal("__name__", "read_slowly")];
         let query = Query { start: MIN_TIME, end: MAX_TIME, matchers, hints: None };
@@ -225,7 +224,7 @@ impl Scene {
     }
 }
 
-/// Anonymous memory of a process, bytes.
+/// Returns the anonymous memory of a process, bytes.
 fn memory(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -233,16 +232,16 @@ fn memory(pid: u32) -> u64 {
         << 10
 }
 
-/// Notes the largest memory until all is over.
-fn watch(scene: &Scene, pid: u32, most: &AtomicU64) {
-    while !scene.is_over.load(Ordering::SeqCst) {
-        most.fetch_max(memory(pid), Ordering::SeqCst);
+/// Records the maximum memory until the test is over.
+fn watch(shared: &Shared, pid: u32, max: &AtomicU64) {
+    while !shared.is_over.load(Ordering::SeqCst) {
+        max.fetch_max(memory(pid), Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Data that makes a long answer: noise, which does not become small.
-fn store_what_is_read_slowly(server: &Server) -> Samples {
+/// Stores incompressible samples, for large read responses.
+fn store_data_for_slow_readers(server: &Server) -> Samples {
     let mut random = StdRng::seed_from_u64(6);
     let mut stored = Samples::new();
     for n in 0..20 {
@@ -256,9 +255,9 @@ fn store_what_is_read_slowly(server: &Server) -> Samples {
     stored
 }
 
-fn spawn_bombers<'scope>(scope: &'scope std::thread::Scope<'scope, '_>, scene: &'scope Scene) {
-    let zeros = vec![0; BOMB];
-    // Says that it is 256 MiB, and that is all.
+fn spawn_bombers<'scope>(scope: &'scope std::thread::Scope<'scope, '_>, shared: &'scope Shared) {
+    let zeros = vec![0; BOMB_BYTES];
+    // Declares 256 MiB and has no data.
     let declared = vec![0x80, 0x80, 0x80, 0x80, 0x01, 0];
     for (encoding, bomb) in [
         ("snappy", snappy(&zeros)),
@@ -266,80 +265,80 @@ fn spawn_bombers<'scope>(scope: &'scope std::thread::Scope<'scope, '_>, scene: &
         ("x-snappy-framed", framed(&zeros)),
         ("zstd", zstd(&zeros)),
     ] {
-        scope.spawn(move || scene.bomber(encoding, &bomb));
+        scope.spawn(move || shared.bomber(encoding, &bomb));
     }
     for (encoding, bomb) in
         [("snappy", framed(&zeros)), ("zstd", zstd(&zeros)), ("gzip", gzip(&zeros))]
     {
-        scope.spawn(move || scene.grpc_bomber(encoding, &bomb));
+        scope.spawn(move || shared.grpc_bomber(encoding, &bomb));
     }
 }
 
-/// All who write much: each `REQUESTS` requests, of its own series.
-fn writers(scene: &Scene) {
+/// Runs all writers to their end. Each sends [`REQUESTS`] requests of its own series.
+fn run_writers(shared: &Shared) {
     let processors = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     std::thread::scope(|scope| {
         for writer in 0..10 * processors {
             scope.spawn(move || {
                 let name = format!("writer_{writer}");
-                let mut grpc = Grpc::new(&scene.http);
+                let mut grpc = Grpc::new(&shared.http);
                 for round in 0..REQUESTS {
                     let request = request(&name, round);
-                    let message = heavy(&request);
+                    let message = with_ballast(&request);
                     match writer % 6 {
-                        0 => scene.http_writer(&request, "snappy", &snappy(&message)),
-                        1 => scene.http_writer(&request, "zstd", &zstd(&message)),
-                        2 => scene.http_writer(&request, "x-snappy-framed", &framed(&message)),
-                        3 => scene.grpc_writer(&mut grpc, &request, "snappy", &framed(&message)),
-                        4 => scene.grpc_writer(&mut grpc, &request, "zstd", &zstd(&message)),
-                        _ => scene.grpc_writer(&mut grpc, &request, "gzip", &gzip(&message)),
+                        0 => shared.http_writer(&request, "snappy", &snappy(&message)),
+                        1 => shared.http_writer(&request, "zstd", &zstd(&message)),
+                        2 => shared.http_writer(&request, "x-snappy-framed", &framed(&message)),
+                        3 => shared.grpc_writer(&mut grpc, &request, "snappy", &framed(&message)),
+                        4 => shared.grpc_writer(&mut grpc, &request, "zstd", &zstd(&message)),
+                        _ => shared.grpc_writer(&mut grpc, &request, "gzip", &gzip(&message)),
                     }
                 }
             });
         }
         scope.spawn(|| {
-            for round in 0..GOOD_REQUESTS {
-                let request = request("good", round);
-                scene.http_writer(&request, "snappy", &request.body());
+            for round in 0..SMALL_REQUESTS {
+                let request = request("small", round);
+                shared.http_writer(&request, "snappy", &request.body());
             }
         });
     });
 }
 
 #[test]
-fn overload_stays_in_memory_budget_and_loses_no_acknowledged() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+fn overload_keeps_memory_budget_and_acknowledged_samples() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let server = Launch::narthex(&data).start();
-    let stored = store_what_is_read_slowly(&server);
+    let stored = store_data_for_slow_readers(&server);
     let pid = server.program.pid();
     let idle = memory(pid);
-    let scene = Arc::new(Scene {
+    let shared = Arc::new(Shared {
         http: server.http.clone(),
         acknowledged: Mutex::new(stored),
         is_over: AtomicBool::new(false),
-        bombs_refused: AtomicUsize::new(0),
+        rejected_bombs: AtomicUsize::new(0),
     });
-    let most = AtomicU64::new(0);
+    let max = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        scope.spawn(|| watch(&scene, pid, &most));
-        let slow: Vec<_> = (0..SLOW_READERS).map(|_| scene.slow_reader()).collect();
-        spawn_bombers(scope, &scene);
-        let idle = scene.idle_connections();
+        scope.spawn(|| watch(&shared, pid, &max));
+        let slow: Vec<_> = (0..SLOW_READERS).map(|_| shared.slow_reader()).collect();
+        spawn_bombers(scope, &shared);
+        let idle = shared.idle_connections();
         println!("{} idle connections", idle.len());
-        let wrote = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writers(&scene)));
-        scene.is_over.store(true, Ordering::SeqCst);
+        let wrote = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_writers(&shared)));
+        shared.is_over.store(true, Ordering::SeqCst);
         drop((slow, idle));
-        wrote.expect("all that was good was stored");
+        wrote.expect("all valid requests are stored");
     });
-    let over_idle = most.load(Ordering::SeqCst).saturating_sub(idle);
+    let over_idle = max.load(Ordering::SeqCst).saturating_sub(idle);
     println!("{} MiB idle, {} MiB more under overload", idle >> 20, over_idle >> 20);
-    println!("{} bombs refused", scene.bombs_refused.load(Ordering::SeqCst));
-    assert!(scene.bombs_refused.load(Ordering::SeqCst) > 0);
+    println!("{} bombs rejected", shared.rejected_bombs.load(Ordering::SeqCst));
+    assert!(shared.rejected_bombs.load(Ordering::SeqCst) > 0);
     assert!(over_idle <= BUDGET, "{} MiB over idle", over_idle >> 20);
 
     drop(server.kill());
     let server = Launch::narthex(&data).start();
-    let acknowledged = scene.acknowledged.lock().expect("nobody panics with it");
-    server.assert_holds(&acknowledged, "what was acknowledged before the kill");
+    let acknowledged = shared.acknowledged.lock().expect("no panic under the lock");
+    server.assert_holds(&acknowledged, "acknowledged before the kill");
 }

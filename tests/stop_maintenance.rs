@@ -1,9 +1,9 @@
-//! The end of the process cancels each step of maintenance: it is held at a fail point, cancelled,
-//! and goes on. It is not completed then, nothing half-done is left, and after the next start every
-//! sample is there once.
+//! A shutdown cancels each step of maintenance. The step is paused at a fail point, cancelled and
+//! continued. It is not completed, it leaves nothing unfinished, and after the next start every
+//! sample is stored once.
 //!
-//! A binary of its own, because it arms the points of its own process. One test, because they are
-//! hit by all threads.
+//! A separate binary, because it arms fail points of its own process. One test, because all threads
+//! hit them.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -26,12 +26,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 use support::life::{BEGIN, HOUR, Life, MINUTE, minutes, named};
 
-type Done = Result<(), MaintenanceError>;
+type MaintenanceResult = Result<(), MaintenanceError>;
 
-/// The time of maintenance.
+/// Time at which maintenance runs.
 const NOW: i64 = BEGIN + 1000 * HOUR;
 
-/// Samples of many series, enough for several segments of the log.
+/// Creates a database with samples of many series, enough for several WAL segments.
 fn filled(hours: i64, change: impl FnOnce(&mut DbOptions)) -> Life {
     let mut life = Life::new(|options| {
         options.wal_compression = RecordCompression::None;
@@ -44,19 +44,23 @@ fn filled(hours: i64, change: impl FnOnce(&mut DbOptions)) -> Life {
     life
 }
 
-/// The same with out-of-order samples.
+/// Does the same as [`filled`], with out-of-order samples.
 fn filled_out_of_order(hours: i64) -> Life {
     let mut life = filled(hours, |options| options.settings.out_of_order_window_ms = 2 * HOUR);
-    let late = BEGIN + (hours - 1) * HOUR + MINUTE / 2;
-    life.put(&["s1", "s2"], (0..20).map(|step| late + step * MINUTE));
+    let ooo_start = BEGIN + (hours - 1) * HOUR + MINUTE / 2;
+    life.put(&["s1", "s2"], (0..20).map(|step| ooo_start + step * MINUTE));
     life.model.values_mut().for_each(|samples| samples.sort_unstable());
     life
 }
 
-/// Runs `work` until it reaches `point` and cancels it there.
-fn cancelled_at(life: &Life, point: &str, work: impl FnOnce(&Db) -> Done + Send) -> Done {
+/// Runs `work` until it reaches `point`, cancels it there and returns its result.
+fn cancelled_at(
+    life: &Life,
+    point: &str,
+    work: impl FnOnce(&Db) -> MaintenanceResult + Send,
+) -> MaintenanceResult {
     let point = fail_points::ALL.into_iter().find(|known| *known == point).unwrap();
-    let marker = life.beside("held");
+    let marker = life.beside("paused");
     fail_points::arm_from_spec(&format!(
         "{point}@{}=pause:{}",
         fail_points::hits(point) + 1,
@@ -76,7 +80,7 @@ fn cancelled_at(life: &Life, point: &str, work: impl FnOnce(&Db) -> Done + Send)
     })
 }
 
-fn maintain(db: &Db) -> Done {
+fn maintain(db: &Db) -> MaintenanceResult {
     db.run_maintenance_once(NOW)
 }
 
@@ -89,27 +93,27 @@ fn names(dir: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Nothing half-done is left, and after a clean stop all is there, before and after maintenance is
-/// completed.
-fn ends_well(mut life: Life, what: &str) {
+/// Asserts that nothing unfinished is left, and that all samples are stored after a clean shutdown,
+/// before and after maintenance is completed.
+fn assert_complete(mut life: Life, context: &str) {
     for dir in ["", "wal", "wbl", "snapshots"] {
-        let left = names(&life.dir().join(dir));
-        assert!(!left.iter().any(|name| name.contains(".tmp")), "{what}: {left:?}");
+        let found = names(&life.dir().join(dir));
+        assert!(!found.iter().any(|name| name.contains(".tmp")), "{context}: {found:?}");
     }
-    assert_eq!(count(&life, |stats| &stats.compactions_failed), 0, "{what}");
-    assert_eq!(count(&life, |stats| &stats.checkpoints_failed), 0, "{what}");
-    life.check(&format!("{what}, cancelled"));
+    assert_eq!(count(&life, |stats| &stats.compactions_failed), 0, "{context}");
+    assert_eq!(count(&life, |stats| &stats.checkpoints_failed), 0, "{context}");
+    life.check(&format!("{context}, cancelled"));
     life.db().close().unwrap();
     life.end();
     life.start();
-    life.check(&format!("{what}, started again"));
+    life.check(&format!("{context}, restarted"));
     life.maintain();
-    life.check(&format!("{what}, completed"));
+    life.check(&format!("{context}, completed"));
     life.restart();
 }
 
-fn is_cancelled(done: &Done) -> bool {
-    matches!(done, Err(MaintenanceError::Cancelled))
+fn is_cancelled(result: &MaintenanceResult) -> bool {
+    matches!(result, Err(MaintenanceError::Cancelled))
 }
 
 fn out_of_order_blocks(life: &Life) -> usize {
@@ -133,13 +137,13 @@ fn head_compaction() {
     let life = filled(6, |_| {});
     assert!(is_cancelled(&cancelled_at(&life, "block.write", maintain)));
     assert_eq!(life.blocks().len(), 0);
-    ends_well(life, "a block of the head");
+    assert_complete(life, "head compaction");
 
-    for head_at_stop in [ShutdownMode::KeepInWal, ShutdownMode::ChunkSnapshot] {
-        let life = filled(6, |options| options.shutdown_mode = head_at_stop);
+    for shutdown_mode in [ShutdownMode::KeepInWal, ShutdownMode::ChunkSnapshot] {
+        let life = filled(6, |options| options.shutdown_mode = shutdown_mode);
         assert!(is_cancelled(&cancelled_at(&life, "head.before_truncate", maintain)));
         assert_eq!((life.blocks().len(), count(&life, |stats| &stats.head_truncations)), (1, 0));
-        ends_well(life, "a truncation of the head");
+        assert_complete(life, "head truncation");
     }
 }
 
@@ -147,20 +151,20 @@ fn checkpoint() {
     let life = filled(6, |_| {});
     let _ = cancelled_at(&life, "checkpoint.write", maintain);
     assert_eq!(life.checkpoint(), None);
-    ends_well(life, "a checkpoint");
+    assert_complete(life, "checkpoint");
 
     let life = filled(6, |_| {});
     let _ = cancelled_at(&life, "checkpoint.after_rename", maintain);
     assert!(life.checkpoint().is_some());
-    assert!(life.dir().join("wal/00000000").exists(), "a segment was removed");
-    ends_well(life, "a truncation of the log");
+    assert!(life.dir().join("wal/00000000").exists(), "a segment is removed");
+    assert_complete(life, "WAL truncation");
 }
 
 fn out_of_order_compaction() {
     let life = filled_out_of_order(6);
     let _ = cancelled_at(&life, "ooo.before_block", maintain);
     assert_eq!(out_of_order_blocks(&life), 0);
-    ends_well(life, "a block of out-of-order samples");
+    assert_complete(life, "out-of-order compaction");
 
     let life = filled_out_of_order(6);
     let before = names(&life.dir().join("wbl"));
@@ -168,10 +172,10 @@ fn out_of_order_compaction() {
     assert!(out_of_order_blocks(&life) > 0);
     let after = names(&life.dir().join("wbl"));
     assert!(before.iter().all(|segment| after.contains(segment)), "{before:?} became {after:?}");
-    ends_well(life, "a truncation of the WBL");
+    assert_complete(life, "WBL truncation");
 }
 
-/// A database with blocks of two hours that are to be merged.
+/// Creates a database with blocks of two hours that are due for compaction.
 fn with_blocks() -> Life {
     let mut life = filled(12, |_| {});
     life.maintain();
@@ -185,19 +189,19 @@ fn block_compaction() {
     let _ = cancelled_at(&life, "compact.write", maintain);
     assert!(life.blocks().iter().all(|block| block.meta().compaction.level == 1));
     assert_eq!(life.blocks().len(), before);
-    ends_well(life, "a merge of blocks");
+    assert_complete(life, "block compaction");
 }
 
 fn retention() {
     let mut life = filled(12, |_| {});
     life.maintain();
-    let keep = RetentionSettings {
+    let retention = RetentionSettings {
         time_ms: HOUR,
         bytes: 0,
         percentage: 0.0,
         origin: RetentionOrigin::Configured,
     };
-    life.restart_with(|options| options.settings.retention = keep);
+    life.restart_with(|options| options.settings.retention = retention);
     let before = life.blocks();
     let _ = cancelled_at(&life, "retention.delete", maintain);
     let after: Vec<BlockUlid> = life.blocks().iter().map(|block| block.meta().ulid).collect();
@@ -206,7 +210,7 @@ fn retention() {
         .map(|block| block.meta())
         .filter(|meta| !after.contains(&meta.ulid))
         .collect();
-    let [removed] = &removed[..] else { panic!("{} blocks were removed", removed.len()) };
+    let [removed] = &removed[..] else { panic!("{} blocks are removed", removed.len()) };
     let is_removed = |t: i64| (removed.min_time..removed.max_time).contains(&t);
     life.model.values_mut().for_each(|samples| samples.retain(|(t, _)| !is_removed(*t)));
     life.check("retention, cancelled");
@@ -218,12 +222,12 @@ fn admin_operations() {
     let snapshot = |db: &Db| db.snapshot(SnapshotContents::BlocksAndHead, NOW).map(drop);
     assert!(is_cancelled(&cancelled_at(&life, "snapshot.write", snapshot)));
     assert!(names(&life.dir().join("snapshots")).is_empty());
-    ends_well(life, "a snapshot");
+    assert_complete(life, "snapshot");
 
     let mut life = with_blocks();
     life.delete("s1", TimeRange::new(BEGIN, BEGIN + HOUR));
     assert!(!named("s1").matches("s2"));
     assert!(is_cancelled(&cancelled_at(&life, "compact.write", Db::clean_tombstones)));
     assert!(life.blocks().iter().any(|block| !block.tombstones().is_empty()));
-    ends_well(life, "a clean-up");
+    assert_complete(life, "cleaning of tombstones");
 }

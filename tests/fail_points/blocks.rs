@@ -1,5 +1,5 @@
-//! What stands on the disk at each fail point of a block: nothing counts before it has its name, a
-//! deletion not before its file.
+//! Files on the disk at each fail point of a block. A block is valid only under its name, and a
+//! deletion only with its file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,9 +21,9 @@ use narthex::tsdb::query::source::{Chunk, ChunkData};
 /// Writes a block of one sample.
 fn write_block(parent: &Path) -> PathBuf {
     let ulid = BlockUlid::new(1000).expect("random bytes");
-    let mut writer = BlockWriter::create(parent, ulid).expect("a new folder");
+    let mut writer = BlockWriter::create(parent, ulid).expect("a new directory");
     for symbol in ["a", "b"] {
-        writer.add_symbol(symbol).expect("symbols rise");
+        writer.add_symbol(symbol).expect("ascending symbols");
     }
     let mut samples = XorChunk::new();
     samples.append(5, 1.0);
@@ -33,13 +33,13 @@ fn write_block(parent: &Path) -> PathBuf {
     let labels = LabelsBuilder::from_iter([("a", "b")]).build().expect("a label");
     writer.add_series(&labels, &[chunk]).expect("a series");
     let new = NewBlockMeta { min_time: 0, max_time: 10, compaction: Compaction::default() };
-    writer.finish(new).expect("the disk takes it").expect("it has a sample");
+    writer.finish(new).expect("a written block").expect("a block with a sample");
     parent.join(ulid.to_string())
 }
 
-/// Runs `act` in a thread that stops at `point`; `look` sees the disk as a crash there would leave
-/// it.
-fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, look: impl FnOnce()) {
+/// Runs `act` in a thread that pauses at `point`, and `check` while it is paused. The disk is then
+/// as a crash at the point would leave it.
+fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, check: impl FnOnce()) {
     fail_points::arm_from_spec(&format!(
         "{point}@{}=pause:{}",
         fail_points::hits(point_name(point)) + 1,
@@ -53,9 +53,9 @@ fn at_point(point: &str, marker: &Path, act: impl FnOnce() + Send, look: impl Fn
             assert!(Instant::now() < deadline && !acting.is_finished(), "{point} is not reached");
             thread::sleep(Duration::from_millis(1));
         }
-        look();
-        fs::remove_file(marker).expect("the marker is there");
-        acting.join().expect("it goes on");
+        check();
+        fs::remove_file(marker).expect("the marker exists");
+        acting.join().expect("the thread continues");
     });
 }
 
@@ -64,31 +64,32 @@ fn point_name(point: &str) -> &'static str {
 }
 
 #[test]
-fn nothing_counts_before_it_is_whole() {
-    let place = crate::support::dir::temp();
-    let (dir, marker) = (place.path().join("data"), place.path().join("marker"));
-    fs::create_dir(&dir).expect("a folder");
-    let whole_blocks = || list_block_dirs(&dir).expect("the directory can be listed");
+fn block_and_tombstones_are_complete_or_absent() {
+    let temp_dir = crate::support::dir::temp();
+    let (dir, marker) = (temp_dir.path().join("data"), temp_dir.path().join("marker"));
+    fs::create_dir(&dir).expect("a new directory");
+    let blocks = || list_block_dirs(&dir).expect("the directory can be listed");
     let write = || drop(write_block(&dir));
 
-    at_point("block.write", &marker, write, || assert_eq!(whole_blocks().len(), 0));
-    at_point("block.before_rename", &marker, write, || assert_eq!(whole_blocks().len(), 1));
+    at_point("block.write", &marker, write, || assert_eq!(blocks().len(), 0));
+    at_point("block.before_rename", &marker, write, || assert_eq!(blocks().len(), 1));
     at_point("block.after_rename", &marker, write, || {
-        assert_eq!(whole_blocks().len(), 3);
-        for folder in whole_blocks() {
-            Block::open(&folder)
+        assert_eq!(blocks().len(), 3);
+        for dir in blocks() {
+            Block::open(&dir)
                 .and_then(|block| block.verify())
-                .expect("a block with a name is whole");
+                .expect("a block with a name is complete");
         }
     });
     assert_eq!(fs::read_dir(&dir).expect("the directory can be listed").count(), 3);
 
-    let folder = whole_blocks().remove(0);
-    let block = Block::open(&folder).expect("a whole block");
-    let tombstones = || Block::open(&folder).expect("a whole block").tombstones().interval_count();
+    let block_dir = blocks().remove(0);
+    let block = Block::open(&block_dir).expect("a complete block");
+    let tombstones =
+        || Block::open(&block_dir).expect("a complete block").tombstones().interval_count();
     let matcher = [Matcher::new(MatchType::Equal, "a", "b").expect("a matcher")];
     let delete =
-        || assert_eq!(block.delete(&matcher, TimeRange::ALL).expect("the disk takes it"), 1);
+        || assert_eq!(block.delete(&matcher, TimeRange::ALL).expect("written tombstones"), 1);
     at_point("tombstones.write", &marker, delete, || {
         assert_eq!((tombstones(), block.tombstones().interval_count()), (0, 0))
     });

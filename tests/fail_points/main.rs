@@ -1,6 +1,6 @@
-//! Tests that arm fail points of their own process, which would hold up other tests in it.
+//! Tests that arm fail points of their own process. Other tests in it would pause there, too.
 //!
-//! Each file arms points that no other file reaches.
+//! Each file arms fail points that no other file reaches.
 
 mod blocks;
 mod wal_checkpoint;

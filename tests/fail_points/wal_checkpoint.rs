@@ -1,5 +1,5 @@
-//! Checkpoints and truncation: what stays is what the rules say, whatever the records; a power cut
-//! at any step, a full disk and damage cost nothing that is still needed.
+//! Checkpoints and WAL truncation: they keep context the rules say, for all records. A power
+//! failure at any step, a full disk and corruption lose nothing that is still needed.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -75,7 +75,7 @@ fn odd(series: SeriesRef) -> bool {
     series.0 % 2 == 1
 }
 
-/// The names in a folder.
+/// Returns the names in a directory.
 fn names(dir: &Path) -> BTreeSet<String> {
     fs::read_dir(dir)
         .unwrap()
@@ -83,17 +83,17 @@ fn names(dir: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-fn assert_same(found: &[LogEntry], expected: &[LogEntry], what: &str) {
+fn assert_same(found: &[LogEntry], expected: &[LogEntry], context: &str) {
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        assert_eq!(found, expected, "{what}: entry {i}");
+        assert_eq!(found, expected, "{context}: entry {i}");
     }
-    assert_eq!(found.len(), expected.len(), "{what}");
+    assert_eq!(found.len(), expected.len(), "{context}");
 }
 
 // ---- golden ----
 
 #[test]
-fn of_golden_logs_stays_what_the_rules_say() {
+fn checkpoint_of_golden_wal_follows_rules() {
     let mut kinds = BTreeSet::new();
     for case in [
         "wal-killed",
@@ -104,8 +104,8 @@ fn of_golden_logs_stays_what_the_rules_say() {
         "blocks-killed-after-compaction",
         "deletes",
     ] {
-        let place = tempfile::tempdir().unwrap();
-        let wal = golden::unpack(case, place.path()).join("wal");
+        let temp_dir = tempfile::tempdir().unwrap();
+        let wal = golden::unpack(case, temp_dir.path()).join("wal");
         let before = read_log(&wal);
         kinds.extend(before.iter().map(|entry| entry.kind));
         let mut times: Vec<_> = before.iter().filter(|e| e.t != 0).map(|entry| entry.t).collect();
@@ -113,24 +113,24 @@ fn of_golden_logs_stays_what_the_rules_say() {
         let middle = times[times.len() / 2];
         for mint in [i64::MIN, middle, i64::MAX] {
             for keep in [all, odd] {
-                let place = tempfile::tempdir().unwrap();
-                let wal = golden::unpack(case, place.path()).join("wal");
+                let temp_dir = tempfile::tempdir().unwrap();
+                let wal = golden::unpack(case, temp_dir.path()).join("wal");
                 let stats = write_checkpoint(&CheckpointSpec {
                     mint,
                     ..job(&wal, &keep, &CrashDisk::new())
                 });
                 let stats = stats.unwrap();
                 let expected = staying(&before, mint, &keep);
-                let what = format!("{case} from {mint}");
-                assert_same(&read_log(&wal), &expected, &what);
-                assert_counts(stats, &before, &expected, &what);
+                let context = format!("{case} from {mint}");
+                assert_same(&read_log(&wal), &expected, &context);
+                assert_counts(stats, &before, &expected, &context);
             }
         }
     }
     assert!(kinds.len() >= 10, "{kinds:?}");
 }
 
-fn assert_counts(stats: CheckpointStats, before: &[LogEntry], after: &[LogEntry], what: &str) {
+fn assert_counts(stats: CheckpointStats, before: &[LogEntry], after: &[LogEntry], context: &str) {
     let of = |entries: &[LogEntry], kinds: &[RecordType]| {
         entries.iter().filter(|e| kinds.contains(&e.kind)).count() as u64
     };
@@ -138,35 +138,35 @@ fn assert_counts(stats: CheckpointStats, before: &[LogEntry], after: &[LogEntry]
         of(entries, &[RecordType::Samples, RecordType::SamplesV2])
             + entries.iter().filter(|e| e.is_histogram()).count() as u64
     };
-    assert_eq!(stats.samples.total, samples(before), "{what}");
-    assert_eq!(stats.samples.total - stats.samples.dropped, samples(after), "{what}");
+    assert_eq!(stats.samples.total, samples(before), "{context}");
+    assert_eq!(stats.samples.total - stats.samples.dropped, samples(after), "{context}");
     for (counted, kind) in [
         (stats.series, RecordType::Series),
         (stats.tombstones, RecordType::Tombstones),
         (stats.exemplars, RecordType::Exemplars),
         (stats.metadata, RecordType::Metadata),
     ] {
-        assert_eq!(counted.total, of(before, &[kind]), "{what}: {kind}");
-        assert_eq!(counted.total - counted.dropped, of(after, &[kind]), "{what}: {kind}");
+        assert_eq!(counted.total, of(before, &[kind]), "{context}: {kind}");
+        assert_eq!(counted.total - counted.dropped, of(after, &[kind]), "{context}: {kind}");
     }
 }
 
 #[test]
-fn a_record_of_which_everything_stays_keeps_its_bytes() {
-    let place = tempfile::tempdir().unwrap();
-    let wal = golden::unpack("blocks-killed-after-compaction", place.path()).join("wal");
+fn record_with_all_entries_keeps_its_bytes() {
+    let temp_dir = tempfile::tempdir().unwrap();
+    let wal = golden::unpack("blocks-killed-after-compaction", temp_dir.path()).join("wal");
     let before = read_records(&wal);
     assert_eq!(last_checkpoint(&wal).unwrap().unwrap().number, 1);
     let last = list_segments(&wal).unwrap().last().unwrap().number;
     write_checkpoint(&job(&wal, &all, &CrashDisk::new())).unwrap();
     assert_eq!(last_checkpoint(&wal).unwrap().unwrap().number, last);
-    let but_metadata = |records: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
+    let without_metadata = |records: Vec<Vec<u8>>| -> Vec<Vec<u8>> {
         records
             .into_iter()
             .filter(|record| RecordType::from_record(record) != RecordType::Metadata)
             .collect()
     };
-    assert!(but_metadata(read_records(&wal)) == but_metadata(before));
+    assert!(without_metadata(read_records(&wal)) == without_metadata(before));
 }
 
 // ---- any records ----
@@ -208,7 +208,7 @@ fn float_histogram(seed: u64) -> FloatHistogram {
     }
 }
 
-/// A record of kind `record_type` with an entry for each series, time and value.
+/// Returns a record of the type `kind` with an entry for each series, timestamp and value.
 fn record(kind: u8, entries: &[(u64, i64, u64)]) -> Vec<u8> {
     let mut out = Vec::new();
     let heads = || entries.iter().map(|&(n, t, v)| (SeriesRef(n), t, v));
@@ -292,13 +292,13 @@ fn records() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let kinds =
         proptest::sample::select(vec![1u8, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
     let entries = proptest::collection::vec((1..=SERIES, 0i64..100, any::<u64>()), 0..8);
-    // M-map markers have no entries here, so that they decode.
+    // Records of m-map markers have no entries here, so that they decode.
     let record = (kinds, entries)
         .prop_map(|(kind, entries)| if kind == 5 { vec![5] } else { record(kind, &entries) });
     proptest::collection::vec(record, 1..30)
 }
 
-/// Appends a segment with these records to a log.
+/// Appends a segment with these records to a WAL.
 fn write_segment(wal: &Path, records: &[Vec<u8>], disk: &CrashDisk) {
     let mut writer = LogWriter::open(wal.to_owned(), SEGMENT, Arc::new(disk.clone())).unwrap();
     let mut compressor = Compressor::new(RecordCompression::Snappy);
@@ -312,13 +312,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn of_any_records_stays_what_the_rules_say_also_the_second_time(
+    fn repeated_checkpoints_of_any_records_follow_rules(
         parts in [proptest::collection::vec(records(), 1..4), proptest::collection::vec(records(), 1..3)],
         mints in (-1i64..101).prop_flat_map(|first| (Just(first), first..102)),
         kept in proptest::collection::btree_set(1..=SERIES, 0..SERIES as usize),
     ) {
-        let place = tempfile::tempdir().unwrap();
-        let wal = place.path().join("wal");
+        let temp_dir = tempfile::tempdir().unwrap();
+        let wal = temp_dir.path().join("wal");
         let disk = CrashDisk::new();
         let keep = |series: SeriesRef| kept.contains(&series.0);
         for (part, mint) in parts.iter().zip([mints.0, mints.1]) {
@@ -330,9 +330,9 @@ proptest! {
     }
 }
 
-// ---- a running log ----
+// ---- open WAL ----
 
-/// Series, samples and deletions, in so many segments of a log of its own.
+/// Open WAL with segments of series, samples and deletions.
 struct Log {
     _place: tempfile::TempDir,
     wal: Wal,
@@ -341,25 +341,25 @@ struct Log {
     next: i64,
 }
 
-/// In [`Log`]s, a batch is this many milliseconds.
+/// Duration of a batch of [`Log`], ms.
 const STEP: i64 = 500;
 
 impl Log {
-    fn begin() -> Log {
-        let place = tempfile::tempdir().unwrap();
-        let (dir, disk) = (place.path().join("wal"), CrashDisk::new());
-        Log { wal: open(&dir, &disk), _place: place, dir, disk, next: 0 }
+    fn new() -> Log {
+        let temp_dir = tempfile::tempdir().unwrap();
+        let (dir, disk) = (temp_dir.path().join("wal"), CrashDisk::new());
+        Log { wal: open(&dir, &disk), _place: temp_dir, dir, disk, next: 0 }
     }
 
     fn with_segments(count: u32) -> Log {
-        let mut log = Log::begin();
+        let mut log = Log::new();
         while list_segments(&log.dir).unwrap().last().unwrap().number + 1 < count {
             log.commit().unwrap();
         }
         log
     }
 
-    /// Logs a new series, samples of it and of the one before, and a deletion.
+    /// Logs a new series, samples of it and of the previous one, and a deletion.
     fn commit(&mut self) -> Result<(), narthex::tsdb::wal::error::WalError> {
         let number = self.next;
         self.next += 1;
@@ -379,8 +379,8 @@ impl Log {
         self.wal.wait(position)
     }
 
-    /// What a truncation is to drop: everything before the middle, and the series that have nothing
-    /// behind it.
+    /// Minimum time of a truncation. It drops everything before the middle, and the series without
+    /// later samples.
     fn mint(&self) -> i64 {
         self.next / 2 * STEP
     }
@@ -406,14 +406,14 @@ fn open(dir: &Path, disk: &CrashDisk) -> Wal {
     .unwrap()
 }
 
-/// Checks that a log holds all that is needed of `before`, nothing that was never in it, and series
+/// Asserts that the WAL has all needed entries of `before`, no other entries, and series records
 /// before their samples.
 fn assert_needed(
     dir: &Path,
     before: &[LogEntry],
     mint: i64,
     keep: &dyn Fn(SeriesRef) -> bool,
-    what: &str,
+    context: &str,
 ) {
     let found = read_log(dir);
     let count = |entries: &[LogEntry]| {
@@ -424,23 +424,23 @@ fn assert_needed(
     };
     let (found_counts, before_counts) = (count(&found), count(before));
     for (entry, times) in count(&staying(before, mint, keep)) {
-        assert_eq!(found_counts.get(&entry), Some(&times), "{what}: {entry:?}");
+        assert_eq!(found_counts.get(&entry), Some(&times), "{context}: {entry:?}");
     }
     for (entry, times) in &found_counts {
-        assert!(before_counts.get(entry).is_some_and(|most| times <= most), "{what}: {entry:?}");
+        assert!(before_counts.get(entry).is_some_and(|max| times <= max), "{context}: {entry:?}");
     }
     let mut known = BTreeSet::new();
     for entry in &found {
         if entry.kind == RecordType::Series {
             known.insert(entry.series);
         } else if keep(entry.series) {
-            assert!(known.contains(&entry.series), "{what}: {entry:?} before its series");
+            assert!(known.contains(&entry.series), "{context}: {entry:?} before its series");
         }
     }
 }
 
 #[test]
-fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
+fn truncation_leaves_checkpoint_and_newer_segments() {
     fail_points::arm_from_spec("checkpoint.write=count;wal.truncate=count").unwrap();
     let mut log = Log::with_segments(7);
     let before = read_log(&log.dir);
@@ -450,9 +450,9 @@ fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
     assert!(part.checkpoint.unwrap().samples.dropped > 0);
     let expected = ["00000004", "00000005", "00000006", "00000007", "checkpoint.00000003"];
     assert_eq!(names(&log.dir), expected.map(String::from).into());
-    assert_needed(&log.dir, &before, log.mint(), &log.keep(), "after the first");
+    assert_needed(&log.dir, &before, log.mint(), &log.keep(), "after the first truncation");
     assert!(read_log(&log.dir).len() < before.len());
-    // Again, once there is more.
+    // A second truncation after more batches.
     for _ in 0..20 {
         log.commit().unwrap();
     }
@@ -460,7 +460,7 @@ fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
     let part = log.truncate().unwrap().part.unwrap();
     assert_eq!(part.checkpoints.removed, 1);
     assert_eq!(list_checkpoints(&log.dir).unwrap().len(), 1);
-    assert_needed(&log.dir, &before, log.mint(), &log.keep(), "after the second");
+    assert_needed(&log.dir, &before, log.mint(), &log.keep(), "after the second truncation");
     log.commit().unwrap();
     log.wal.close().unwrap();
     for point in
@@ -471,12 +471,12 @@ fn a_truncation_leaves_a_checkpoint_and_the_newer_part() {
 }
 
 #[test]
-fn a_short_log_only_gets_a_new_segment() {
-    let log = Log::begin();
+fn truncation_of_short_wal_only_cuts_a_segment() {
+    let log = Log::new();
     assert!(log.truncate().unwrap().part.is_none());
     assert_eq!(names(&log.dir), ["00000000", "00000001"].map(String::from).into());
     assert_eq!(log.wal.next_segment().unwrap(), 2);
-    assert_eq!(log.wal.next_segment().unwrap(), 3, "an empty segment is left, too");
+    assert_eq!(log.wal.next_segment().unwrap(), 3, "an empty segment is cut, too");
     log.wal.close().unwrap();
     assert!(log.wal.next_segment().is_err());
 }
@@ -486,10 +486,10 @@ fn stopped_truncation_loses_nothing_and_completes_later() {
     let log = Log::with_segments(7);
     let before = read_log(&log.dir);
     let (mint, keep) = (log.mint(), log.keep());
-    let (mut stops, mut left_segments) = (0, 0);
+    let (mut stops, mut kept_segments) = (0, 0);
     let part = loop {
-        let asked = Cell::new(0);
-        let go_on = || asked.replace(asked.get() + 1) < stops;
+        let calls = Cell::new(0);
+        let go_on = || calls.replace(calls.get() + 1) < stops;
         let done = WalTruncation { mint, is_live: &keep }.run_while(&log.wal, &go_on);
         assert_needed(&log.dir, &before, mint, &keep, &format!("stopped after {stops}"));
         match done {
@@ -501,13 +501,13 @@ fn stopped_truncation_loses_nothing_and_completes_later() {
                 if !log.dir.join("00000000").exists() {
                     break part;
                 }
-                left_segments += 1;
+                kept_segments += 1;
             }
         }
         stops = 2 * stops + 1;
     };
     assert!(part.segments.removed > 0 && stops > 3, "{stops}");
-    println!("segments were left {left_segments} times, {stops} steps");
+    println!("segments remained {kept_segments} times, {stops} steps");
 }
 
 #[test]
@@ -528,7 +528,7 @@ fn leftovers_of_truncation_are_removed_by_next_one() {
 }
 
 #[test]
-fn requests_are_logged_while_the_log_is_truncated() {
+fn batches_are_logged_during_truncation() {
     let mut log = Log::with_segments(12);
     let before = read_log(&log.dir);
     let (mint, keep) = (log.mint(), log.keep());
@@ -549,9 +549,9 @@ fn requests_are_logged_while_the_log_is_truncated() {
     assert!(truncated.unwrap().part.is_some());
     log.disk.set_sync_delay(std::time::Duration::ZERO);
     log.commit().unwrap();
-    let late: Vec<_> =
+    let newer: Vec<_> =
         read_log(&log.dir).into_iter().filter(|entry| entry.t >= 1_000_000).map(|e| e.t).collect();
-    assert_eq!(late, (1_000_000..1_000_050).collect::<Vec<_>>());
+    assert_eq!(newer, (1_000_000..1_000_050).collect::<Vec<_>>());
     let old: Vec<_> = read_log(&log.dir);
     for entry in staying(&before, mint, &keep) {
         assert!(old.contains(&entry), "{entry:?}");
@@ -561,8 +561,8 @@ fn requests_are_logged_while_the_log_is_truncated() {
 // ---- failures ----
 
 #[test]
-fn a_power_cut_at_any_step_leaves_all_that_is_needed() {
-    // The second time there is a checkpoint already, and one that was not finished.
+fn power_failure_at_any_step_loses_nothing_needed() {
+    // In the second run, a checkpoint and an unfinished one exist already.
     for second in [false, true] {
         let mut cuts = 0;
         for changes in 0.. {
@@ -584,15 +584,16 @@ fn a_power_cut_at_any_step_leaves_all_that_is_needed() {
             let Log { _place, wal, dir, disk, next } = log;
             drop(wal);
             disk.crash().unwrap();
-            let what = format!("{changes} changes, {}", if second { "second" } else { "first" });
-            assert_needed(&dir, &before, mint, &keep, &what);
-            // It goes on from there, and the next truncation works.
+            let run = if second { "second" } else { "first" };
+            let context = format!("{changes} changes, {run} truncation");
+            assert_needed(&dir, &before, mint, &keep, &context);
+            // Later batches and the next truncation succeed.
             let disk = CrashDisk::new();
             let mut log = Log { _place, wal: open(&dir, &disk), dir, disk, next };
             log.commit().unwrap();
             let before = read_log(&log.dir);
             log.truncate().unwrap();
-            assert_needed(&log.dir, &before, log.mint(), &log.keep(), &what);
+            assert_needed(&log.dir, &before, log.mint(), &log.keep(), &context);
             if finished {
                 break;
             }
@@ -603,17 +604,17 @@ fn a_power_cut_at_any_step_leaves_all_that_is_needed() {
 }
 
 #[test]
-fn a_checkpoint_that_is_made_is_on_the_disk() {
+fn written_checkpoint_is_durable() {
     let log = Log::with_segments(6);
     let before = read_log(&log.dir);
     write_checkpoint(&CheckpointSpec { last: 3, ..job(&log.dir, &all, &log.disk) }).unwrap();
     log.disk.crash().unwrap();
     assert_eq!(last_checkpoint(&log.dir).unwrap().unwrap().number, 3);
-    assert_needed(&log.dir, &before, i64::MIN, &all, "after a power cut");
+    assert_needed(&log.dir, &before, i64::MIN, &all, "after a power failure");
 }
 
 #[test]
-fn a_full_disk_costs_a_checkpoint_but_not_the_log() {
+fn full_disk_fails_checkpoint_but_not_the_wal() {
     for call in [DiskCall::Append, DiskCall::Create, DiskCall::SyncDir] {
         let mut failures = 0;
         for nth in 1.. {
@@ -623,7 +624,7 @@ fn a_full_disk_costs_a_checkpoint_but_not_the_log() {
             log.disk.fail_with_no_space(call, nth);
             let error = match log.truncate() {
                 Ok(done) => {
-                    // No harm in what is left over.
+                    // Leftovers are harmless.
                     let part = done.part.unwrap();
                     if part.segments.error.is_none() && part.checkpoints.error.is_none() {
                         break;
@@ -661,35 +662,35 @@ fn a_full_disk_costs_a_checkpoint_but_not_the_log() {
 }
 
 #[test]
-fn damage_is_named_and_nothing_changes() {
+fn corruption_is_reported_and_nothing_changes() {
     let log = Log::with_segments(6);
-    let damaged = log.dir.join("00000002");
-    let good = fs::read(&damaged).unwrap();
+    let corrupted = log.dir.join("00000002");
+    let good = fs::read(&corrupted).unwrap();
     let mut flipped = good.clone();
     flipped[40_000] ^= 4;
-    fs::write(&damaged, flipped).unwrap();
+    fs::write(&corrupted, flipped).unwrap();
     let files = names(&log.dir);
     let error = write_checkpoint(&CheckpointSpec { last: 3, ..job(&log.dir, &all, &log.disk) })
         .unwrap_err();
     assert!(error.is_corruption(), "{error}");
     assert!(
-        error.to_string().contains(damaged.to_str().unwrap())
+        error.to_string().contains(corrupted.to_str().unwrap())
             && error.to_string().contains(" at 3"),
         "{error}"
     );
     assert_eq!(names(&log.dir), files);
     let error = log.truncate().unwrap_err();
     assert!(matches!(&error, TruncateError::Checkpoint(error) if error.is_corruption()), "{error}");
-    // Checksums are right, yet it is no record.
-    fs::write(&damaged, good).unwrap();
-    let place = tempfile::tempdir().unwrap();
-    for (bad, reason) in [
+    // Records with a valid checksum that do not decode.
+    fs::write(&corrupted, good).unwrap();
+    let temp_dir = tempfile::tempdir().unwrap();
+    for (record_bytes, reason) in [
         (b"\x63abc".as_slice(), "unknown record type 99"),
         (b"\x02abc", "8 bytes needed at offset 0"),
     ] {
-        let wal = place.path().join(reason);
+        let wal = temp_dir.path().join(reason);
         let disk = CrashDisk::new();
-        write_segment(&wal, &[record(1, &[(1, 0, 0)]), bad.to_vec()], &disk);
+        write_segment(&wal, &[record(1, &[(1, 0, 0)]), record_bytes.to_vec()], &disk);
         let error = write_checkpoint(&job(&wal, &all, &disk)).unwrap_err();
         assert!(error.is_corruption() && error.to_string().contains(reason), "{error}");
         assert_eq!(names(&wal), ["00000000".to_owned()].into());
@@ -717,8 +718,8 @@ fn checkpoint_needs_all_segments_and_replaces_no_newer_one() {
 }
 
 #[test]
-fn deletions_are_logged_behind_what_they_delete() {
-    let mut log = Log::begin();
+fn deletions_are_logged_after_their_samples() {
+    let mut log = Log::new();
     log.commit().unwrap();
     let kinds: Vec<_> =
         read_records(&log.dir).iter().map(|record| RecordType::from_record(record)).collect();
