@@ -1,5 +1,5 @@
-//! A checkpoint that is missing or empty stops the start, names the way out, and changes nothing.
-//! Directories that never had one, or whose checkpoint had nothing to keep, start.
+//! Missing or empty checkpoint: it stops the start, the error names the remedy, and no file
+//! changes. Directories without checkpoint, or with one that had nothing to keep, start.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A directory with a checkpoint whose series go on behind it, ended without a clean stop; and the
-/// path of the checkpoint.
+/// Creates a directory with a checkpoint and later samples of its series, ended without a clean
+/// shutdown. Returns the path of the checkpoint, too.
 fn life_with_checkpoint() -> (Life, PathBuf) {
     let mut life = Life::new(|_| {});
     let crowd: Vec<String> = (0..40).map(|number| format!("crowd_{number}")).collect();
@@ -35,7 +35,7 @@ fn options(dir: &Path) -> DbOptions {
     options
 }
 
-/// Why a start fails. It changes nothing in the log.
+/// Returns the error of a start. Asserts that the start does not change the WAL.
 #[track_caller]
 fn start_error(dir: &Path) -> String {
     let before = names(&dir.join("wal"));
@@ -55,7 +55,7 @@ fn names(dir: &Path) -> BTreeSet<String> {
 }
 
 #[track_caller]
-fn assert_names_way_out(error: &str, checkpoint: &Path) {
+fn assert_names_remedy(error: &str, checkpoint: &Path) {
     let lost = checkpoint.join("lost");
     assert!(
         error.contains("restore it from a backup") && error.contains(lost.to_str().unwrap()),
@@ -64,22 +64,22 @@ fn assert_names_way_out(error: &str, checkpoint: &Path) {
 }
 
 #[test]
-fn missing_checkpoint_stops_the_start() {
+fn missing_checkpoint_stops_start() {
     let (mut life, checkpoint) = life_with_checkpoint();
     let kept = life.beside("kept");
     fs::rename(&checkpoint, &kept).unwrap();
     for _ in 0..2 {
         let error = start_error(life.dir());
         assert!(error.contains("is missing"), "{error}");
-        assert_names_way_out(&error, &checkpoint);
+        assert_names_remedy(&error, &checkpoint);
     }
     fs::rename(&kept, &checkpoint).unwrap();
     life.start();
-    life.check("with the checkpoint back");
+    life.check("with the restored checkpoint");
 }
 
 #[test]
-fn missing_checkpoint_stops_a_start_from_a_snapshot() {
+fn missing_checkpoint_stops_start_with_chunk_snapshot() {
     let (mut life, _) = life_with_checkpoint();
     life.restart_with(|options| options.shutdown_mode = ShutdownMode::ChunkSnapshot);
     life.db().close().unwrap();
@@ -89,10 +89,10 @@ fn missing_checkpoint_stops_a_start_from_a_snapshot() {
     let mut options = options(life.dir());
     options.shutdown_mode = ShutdownMode::ChunkSnapshot;
     let error = Db::open(options).unwrap().replay().unwrap_err().to_string();
-    assert_names_way_out(&error, &checkpoint);
+    assert_names_remedy(&error, &checkpoint);
 }
 
-/// Files of a checkpoint with their content.
+/// Returns the files of a checkpoint with their contents.
 fn contents(checkpoint: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     names(checkpoint)
         .iter()
@@ -102,34 +102,34 @@ fn contents(checkpoint: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[test]
-fn emptied_checkpoint_stops_the_start() {
+fn emptied_checkpoint_stops_start() {
     let (mut life, checkpoint) = life_with_checkpoint();
     let files = contents(&checkpoint);
     assert!(files.len() > 1);
-    // One file emptied, or all of them removed.
+    // One file is emptied, or all are removed.
     for (path, content) in &files {
         fs::write(path, "").unwrap();
         let error = start_error(life.dir());
         assert!(error.contains(path.file_name().unwrap().to_str().unwrap()), "{error}");
-        assert_names_way_out(&error, &checkpoint);
+        assert_names_remedy(&error, &checkpoint);
         fs::write(path, content).unwrap();
     }
     files.iter().for_each(|(path, _)| fs::remove_file(path).unwrap());
-    assert_names_way_out(&start_error(life.dir()), &checkpoint);
-    // The only file without content.
+    assert_names_remedy(&start_error(life.dir()), &checkpoint);
+    // The only file is empty.
     for blank in [0, 64 << 10] {
         fs::write(&files[0].0, vec![0; blank]).unwrap();
         let error = start_error(life.dir());
         assert!(error.contains("has no records"), "{error}");
-        assert_names_way_out(&error, &checkpoint);
+        assert_names_remedy(&error, &checkpoint);
     }
     files.iter().for_each(|(path, content)| fs::write(path, content).unwrap());
     life.start();
-    life.check("with the checkpoint back");
+    life.check("with the restored checkpoint");
 }
 
 #[test]
-fn given_up_checkpoint_starts_with_what_is_there() {
+fn checkpoint_marked_lost_starts_with_remaining_data() {
     let (life, checkpoint) = life_with_checkpoint();
     fs::remove_dir_all(&checkpoint).unwrap();
     fs::create_dir(&checkpoint).unwrap();
@@ -142,12 +142,12 @@ fn given_up_checkpoint_starts_with_what_is_there() {
     let (db, report) = start();
     assert!(report.replay.unknown_refs > 0, "the series of the checkpoint are lost");
     let stored = engine::everything(&db);
-    let in_blocks = db.blocks().iter().map(|block| block.meta().max_time).max().unwrap();
+    let blocks_end = db.blocks().iter().map(|block| block.meta().max_time).max().unwrap();
     for (series, samples) in &life.model {
-        let kept: Vec<_> = samples.iter().filter(|(t, _)| *t < in_blocks).collect();
+        let kept: Vec<_> = samples.iter().filter(|(t, _)| *t < blocks_end).collect();
         assert_eq!(stored[series].iter().take(kept.len()).collect::<Vec<_>>(), kept, "{series}");
     }
-    // Writes go on, and the next checkpoint ends it.
+    // Writes continue, and the next checkpoint replaces the lost one.
     drop(db);
     let mut expected = stored;
     for round in 0..2 {
@@ -175,7 +175,7 @@ fn given_up_checkpoint_starts_with_what_is_there() {
 }
 
 #[test]
-fn deleted_log_starts_again() {
+fn deleted_wal_starts_empty() {
     let (life, _) = life_with_checkpoint();
     fs::remove_dir_all(life.dir().join("wal")).unwrap();
     for minute in 0..2 {
@@ -196,7 +196,7 @@ fn deleted_log_starts_again() {
 }
 
 #[test]
-fn checkpoint_that_had_nothing_to_keep_starts() {
+fn empty_checkpoint_before_first_segment_starts() {
     let mut life = Life::new(|_| {});
     life.put(&["up", "down"], minutes(BEGIN, BEGIN + HOUR));
     life.end();
@@ -209,5 +209,5 @@ fn checkpoint_that_had_nothing_to_keep_starts() {
     fs::create_dir(wal.join("checkpoint.00000000")).unwrap();
     fs::write(wal.join("checkpoint.00000000/00000000"), "").unwrap();
     life.start();
-    life.check("behind a blank checkpoint");
+    life.check("after an empty checkpoint");
 }

@@ -1,6 +1,6 @@
-//! Chunk files that cannot be used: a gap between them, damage, and a log that lost samples, too.
-//! The start goes on, every sample that the log or a block holds is read back, and the others are
-//! reported by series and time range.
+//! Unusable chunk files: a gap between them, corruption, also combined with a WAL that lost
+//! samples. The start continues, every sample in the WAL or a block is returned, and lost samples
+//! are reported by series and time range.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -31,8 +31,8 @@ fn open(dir: &Path) -> (Db, OpenReport) {
     (db, report)
 }
 
-/// Appends a sample of every series every 30 s of these hours, and some late ones of the first
-/// series.
+/// Appends a sample of every series every 30 s of these hours, and out-of-order samples of the
+/// first series.
 fn append(db: &Db, hours: Range<i64>) {
     for t in (hours.start * 120..hours.end * 120).map(|step| BEGIN + step * MINUTE / 2) {
         put(db, 0..SERIES, t);
@@ -59,7 +59,8 @@ fn put(db: &Db, series: Range<u64>, t: i64) {
     appender.commit().unwrap();
 }
 
-/// A directory that was written by processes of these hours each, all killed, and what it holds.
+/// Writes a directory with a process per range of hours, each of them killed. Returns its contents,
+/// too.
 fn written(lives: impl IntoIterator<Item = Range<i64>>) -> (tempfile::TempDir, Stored) {
     let dir = tempfile::tempdir().unwrap();
     let mut stored = Stored::new();
@@ -79,7 +80,7 @@ fn quarantined(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("quarantine/chunks_head.{number:06}"))
 }
 
-/// All samples are there now, after another kill, and after a clean stop.
+/// Asserts that all samples are stored, now, after another kill and after a clean shutdown.
 #[track_caller]
 fn assert_holds(dir: &Path, db: Db, stored: &Stored) {
     assert!(everything(&db) == *stored, "after the repair");
@@ -93,21 +94,21 @@ fn assert_holds(dir: &Path, db: Db, stored: &Stored) {
 }
 
 #[test]
-fn gap_between_chunk_files_is_filled_from_the_log() {
+fn gap_between_chunk_files_is_filled_from_wal() {
     let (dir, stored) = written([0..3, 3..6, 6..9]);
-    let behind = fs::read(chunk_file(dir.path(), 3)).unwrap();
+    let after_gap = fs::read(chunk_file(dir.path(), 3)).unwrap();
     fs::remove_file(chunk_file(dir.path(), 2)).unwrap();
     let (db, report) = open(dir.path());
     assert_eq!(report.lost, []);
-    assert!(fs::read(quarantined(dir.path(), 3)).unwrap() == behind);
+    assert!(fs::read(quarantined(dir.path(), 3)).unwrap() == after_gap);
     assert!(report.replay.samples_in_chunks > 0, "the file before the gap is used");
-    // Writes go on where the gap was.
+    // New files fill the gap.
     append(&db, 9..10);
     let stored_later = everything(&db);
     assert!(
         stored
             .iter()
-            .all(|(series, samples)| samples.iter().all(|one| stored_later[series].contains(one)))
+            .all(|(series, samples)| samples.iter().all(|s| stored_later[series].contains(s)))
     );
     assert!(chunk_file(dir.path(), 2).exists());
     assert_holds(dir.path(), db, &stored_later);
@@ -146,11 +147,11 @@ fn compacted_chunks_in_quarantine_are_not_lost() {
     assert_holds(dir.path(), db, &stored);
 }
 
-/// The in-order chunks of a file: for each series its first and last time and the number of
-/// samples.
+/// Returns first timestamp, last timestamp and number of samples of each series in the in-order
+/// chunks of a file.
 fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
-    let place = tempfile::tempdir().unwrap();
-    let dir = place.path().join("chunks_head");
+    let temp_dir = tempfile::tempdir().unwrap();
+    let dir = temp_dir.path().join("chunks_head");
     fs::create_dir(&dir).unwrap();
     fs::copy(file, dir.join("000001")).unwrap();
     let (mut files, _) = HeadChunkStore::open(&dir).unwrap();
@@ -163,20 +164,20 @@ fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
             *samples += u64::from(chunk.samples);
         }
     };
-    files.for_each(&place.path().join("quarantine"), add).unwrap();
+    files.for_each(&temp_dir.path().join("quarantine"), add).unwrap();
     outline
 }
 
-/// The same of the report of a start.
+/// Returns the same from the report of a start.
 fn reported(report: &OpenReport) -> BTreeMap<u64, (i64, i64, u64)> {
-    let of = |one: &narthex::tsdb::db::recovery::chunk_loss::LostSeries| {
-        (one.range.mint, one.range.maxt, one.samples)
+    let range_of = |series: &narthex::tsdb::db::recovery::chunk_loss::LostSeries| {
+        (series.range.mint, series.range.maxt, series.samples)
     };
-    report.lost.iter().map(|one| (one.series_ref.0, of(one))).collect()
+    report.lost.iter().map(|series| (series.series_ref.0, range_of(series))).collect()
 }
 
 #[test]
-fn samples_that_the_log_lost_are_reported_by_series_and_range() {
+fn lost_samples_are_reported_by_series_and_range() {
     let dir = tempfile::tempdir().unwrap();
     let mut segments = 0;
     for (life, hours) in [0..3, 3..6, 6..9].into_iter().enumerate() {
@@ -199,13 +200,13 @@ fn samples_that_the_log_lost_are_reported_by_series_and_range() {
     assert_eq!(expected.len(), SERIES as usize);
     let (db, report) = open(dir.path());
     assert_eq!(reported(&report), expected);
-    assert!(report.lost.iter().all(|one| one.labels.is_some()), "the log names the series");
+    assert!(report.lost.iter().all(|series| series.labels.is_some()), "the WAL names the series");
     let list = fs::read_to_string(dir.path().join("quarantine/chunks_head.000003.lost")).unwrap();
     let (mint, maxt, samples) = expected.values().next().unwrap();
     assert_eq!(list.lines().count(), SERIES as usize);
     let line = format!("{mint}\t{maxt}\t{samples}\t{{__name__=\"series_0\"}}");
-    assert!(list.lines().any(|one| one == line), "no {line:?} in {list}");
-    // What the log holds is there: the first life.
+    assert!(list.lines().any(|found| found == line), "no {line:?} in {list}");
+    // The WAL has the samples of the first process.
     let first: Vec<i64> = (0..3 * 120).map(|step| BEGIN + step * MINUTE / 2).collect();
     let found = everything(&db);
     assert_eq!(found.len(), SERIES as usize);
@@ -225,5 +226,5 @@ fn lost_samples_without_labels_are_reported_by_reference() {
     fs::remove_dir_all(dir.path().join("wbl")).unwrap();
     let (_, report) = open(dir.path());
     assert_eq!(reported(&report), expected);
-    assert!(report.lost.iter().all(|one| one.labels.is_none()));
+    assert!(report.lost.iter().all(|series| series.labels.is_none()));
 }

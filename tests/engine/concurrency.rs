@@ -1,5 +1,5 @@
-//! Many appenders at once, on series of their own and on the same ones: the log must have every
-//! acknowledged sample, in the order in which the head took it.
+//! Concurrent appenders on their own series and on shared ones. The WAL has every acknowledged
+//! sample, in the order of the head.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -32,7 +32,7 @@ fn labels(name: &str, number: usize) -> Labels {
 }
 
 #[test]
-fn racing_appenders_acknowledged_samples_survive_restart() {
+fn samples_of_concurrent_appenders_survive_restart() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let clock = AtomicI64::new(1_700_000_000_000);
@@ -42,33 +42,33 @@ fn racing_appenders_acknowledged_samples_survive_restart() {
             let (db, clock, acknowledged) = (&db, &clock, &acknowledged);
             scope.spawn(move || {
                 for request in 0..REQUESTS {
-                    // Shared series in opposite orders, so that two requests meet each other's
-                    // series; new series all the time.
-                    let mut wanted: Vec<_> =
+                    // Shared series in opposite orders, so that two requests wait for each other's
+                    // series, and new series in every request.
+                    let mut series: Vec<_> =
                         (0..SHARED_SERIES).map(|n| labels("shared", n)).collect();
                     if writer % 2 == 1 {
-                        wanted.reverse();
+                        series.reverse();
                     }
-                    wanted.push(labels("own", writer));
-                    wanted.push(labels("new_for_all", request));
+                    series.push(labels("own", writer));
+                    series.push(labels("new_for_all", request));
                     let mut appender = db.appender().unwrap();
-                    let mut taken = Vec::new();
-                    for one in wanted {
+                    let mut accepted = Vec::new();
+                    for labels in series {
                         let t = clock.fetch_add(1, Ordering::Relaxed);
                         let sample = FloatSample::new(t, t as f64);
-                        let mut refused = false;
+                        let mut is_rejected = false;
                         appender
-                            .append_or_create(&one, std::iter::once(sample.into()), |_, _| {
-                                refused = true
+                            .append_or_create(&labels, std::iter::once(sample.into()), |_, _| {
+                                is_rejected = true
                             })
                             .unwrap();
-                        if !refused {
-                            taken.push((one.to_string(), sample));
+                        if !is_rejected {
+                            accepted.push((labels.to_string(), sample));
                         }
                     }
                     appender.commit().unwrap();
                     let mut acknowledged = acknowledged.lock().unwrap();
-                    for (series, sample) in taken {
+                    for (series, sample) in accepted {
                         acknowledged
                             .entry(series)
                             .or_default()

@@ -1,5 +1,5 @@
-//! Exemplars in the running database: over crashes, clean stops with and without a snapshot of the
-//! head, compaction, and a ring that changes its size.
+//! Exemplars of the database across crashes, clean shutdowns with and without chunk snapshot,
+//! compaction, and changes of the ring size.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -23,19 +23,19 @@ fn exemplar(t: i64) -> Exemplar {
     }
 }
 
-/// One exemplar of each series at each time, in requests of their own; why any was refused.
+/// Appends an exemplar of each series per timestamp, one request each. Returns the rejections.
 fn put(life: &Life, times: impl IntoIterator<Item = i64>) -> Vec<ExemplarRejection> {
-    let mut refused = Vec::new();
+    let mut rejections = Vec::new();
     for t in times {
         let mut appender = life.db().appender().unwrap();
         for name in NAMES {
             let exemplars = std::iter::once(exemplar(t));
             let series = appender.find_series(labels(name).as_bytes()).expect("a known series");
-            appender.append_exemplars(&series, exemplars, |_, why| refused.push(why));
+            appender.append_exemplars(&series, exemplars, |_, why| rejections.push(why));
         }
         appender.commit().unwrap();
     }
-    refused
+    rejections
 }
 
 fn all(life: &Life) -> Vec<SeriesExemplars> {
@@ -56,8 +56,8 @@ fn resize(life: &Life, max_exemplars: usize) {
 
 #[test]
 fn exemplars_survive_crash_and_stop_with_and_without_snapshot() {
-    for head_at_stop in [ShutdownMode::KeepInWal, ShutdownMode::ChunkSnapshot] {
-        let mut life = Life::new(|options| options.shutdown_mode = head_at_stop);
+    for shutdown_mode in [ShutdownMode::KeepInWal, ShutdownMode::ChunkSnapshot] {
+        let mut life = Life::new(|options| options.shutdown_mode = shutdown_mode);
         life.put(&NAMES, minutes(BEGIN, BEGIN + HOUR));
         assert_eq!(put(&life, minutes(BEGIN, BEGIN + HOUR)), []);
         for round in 0..3 {
@@ -66,9 +66,9 @@ fn exemplars_survive_crash_and_stop_with_and_without_snapshot() {
             assert_eq!(
                 all(&life),
                 expected(minutes(BEGIN, next)),
-                "{head_at_stop:?}, round {round}"
+                "{shutdown_mode:?}, round {round}"
             );
-            // A sender that repeats itself is not refused and stores nothing twice.
+            // A retry is not rejected and stores nothing twice.
             assert_eq!(put(&life, [next - MINUTE, next]), []);
             assert_eq!(all(&life), expected(minutes(BEGIN, next + MINUTE)));
         }
@@ -87,7 +87,7 @@ fn exemplars_outlive_head_compaction_until_restart() {
     assert_eq!(life.blocks().len(), 1);
     assert_eq!(all(&life), expected(times()));
     life.restart();
-    // As in Prometheus: what is older than the head is not read back.
+    // As in Prometheus, exemplars older than the head are not replayed.
     assert_eq!(all(&life), expected(times().filter(|t| *t >= BEGIN + 2 * HOUR)));
     life.maintain();
     life.restart();
@@ -105,7 +105,7 @@ fn resized_exemplar_ring_keeps_newest_and_size_zero_none() {
     assert_eq!(all(&life), newest(8));
     resize(&life, 100);
     assert_eq!(all(&life), newest(8));
-    // The log has the others; they come back where there is room for them.
+    // The WAL has the others; they return with a larger ring.
     life.restart_with(|options| options.settings.max_exemplars = 100);
     assert_eq!(all(&life), newest(0));
     resize(&life, 0);

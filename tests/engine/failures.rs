@@ -1,5 +1,4 @@
-//! The database on a disk that fails: what a sender is told holds, what it repeats is not lost,
-//! reads go on.
+//! Database on a failing disk: responses are true, retries are stored, reads continue.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -38,7 +37,7 @@ fn labels(name: &str) -> Labels {
 }
 
 fn append(db: &Db, name: &str, t: i64) -> Result<u64, WalError> {
-    let mut appender = db.appender().expect("writes are taken");
+    let mut appender = db.appender().expect("a writable database");
     appender
         .append_or_create(
             &labels(name),
@@ -71,10 +70,10 @@ fn retry_after_full_disk_is_stored_and_survives_restart() {
         matches!(db.appender(), Err(WriteUnavailable::ReadOnly(cause)) if cause.contains("No space left"))
     );
     assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
-    assert_eq!(read(&db, "before"), [1000], "reads go on");
+    assert_eq!(read(&db, "before"), [1000], "reads continue");
     disk.set_free_bytes(None);
     thread::sleep(Duration::from_millis(1050));
-    // The head has the sample already; it must be in the log before that counts as stored.
+    // The head has the sample already. It counts as stored only when it is in the WAL.
     assert_eq!(append(&db, "failed", 1000).unwrap(), 1);
     assert_eq!(db.health(), DbHealth::Healthy);
     append(&db, "failed", 2000).unwrap();
@@ -85,21 +84,21 @@ fn retry_after_full_disk_is_stored_and_survives_restart() {
     assert_eq!(read(&db, "failed"), [1000, 2000]);
 }
 
-/// How a process ends that answered 503 as its disk was full.
+/// End of a process that responded 503 because of a full disk.
 #[derive(Clone, Copy, Debug)]
 enum End {
     /// Killed while the disk is full.
     Killed,
     /// The power fails while the disk is full.
-    PowerCut,
-    /// Killed after space returned and the repeated request was acknowledged.
-    Repeated,
+    PowerFailure,
+    /// Killed after space was freed and the retry was acknowledged.
+    Retried,
 }
 
-/// One request: the next sample of a known series, a new series, and an out-of-order sample of the
-/// known one.
+/// Appends a request: the next sample of a known series, a new series, and an out-of-order sample
+/// of the known one.
 fn append_request(db: &Db) -> Result<u64, WalError> {
-    let mut appender = db.appender().expect("writes are taken");
+    let mut appender = db.appender().expect("a writable database");
     for (name, t) in [("known", 7_200_000), ("new", 7_200_000), ("known", 3_600_000)] {
         let sample = std::iter::once(FloatSample::new(t, t as f64).into());
         appender.append_or_create(&labels(name), sample, |_, why| panic!("{why:?}")).unwrap();
@@ -107,7 +106,7 @@ fn append_request(db: &Db) -> Result<u64, WalError> {
     appender.commit().map(|committed| committed.samples)
 }
 
-/// Number of samples in both logs by series reference and time.
+/// Number of samples in WAL and WBL by series reference and timestamp.
 fn logged(dir: &Path) -> BTreeMap<(u64, i64), usize> {
     let mut counts = BTreeMap::new();
     for log in ["wal", "wbl"] {
@@ -126,10 +125,10 @@ fn logged(dir: &Path) -> BTreeMap<(u64, i64), usize> {
     counts
 }
 
-/// Returns whether the request was refused, and the number of its samples that a restart finds
-/// after that.
-fn refuse_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
-    let what = format!("{free} bytes free, {sync:?}, {end:?}");
+/// Sends a request on a full disk and restarts. Returns `true` if the request was rejected, and the
+/// number of its samples after the restart.
+fn send_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
+    let context = format!("{free} bytes free, {sync:?}, {end:?}");
     let dir = tempfile::tempdir().unwrap();
     let open = |disk: &CrashDisk| {
         let mut options = DbOptions::new(dir.path().to_owned());
@@ -145,29 +144,29 @@ fn refuse_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
     let db = open(&disk);
     append(&db, "known", 5_400_000).unwrap();
     disk.set_free_bytes(Some(free));
-    let refused = match append_request(&db) {
+    let is_rejected = match append_request(&db) {
         Ok(samples) => {
-            assert_eq!(samples, 3, "{what}");
+            assert_eq!(samples, 3, "{context}");
             false
         }
         Err(error) => {
-            assert!(matches!(error, WalError::NoSpace(_)), "{what}: {error}");
+            assert!(matches!(error, WalError::NoSpace(_)), "{context}: {error}");
             assert!(
                 matches!(db.appender(), Err(WriteUnavailable::ReadOnly(_))),
-                "{what}: a repeat is not admitted"
+                "{context}: a retry is not admitted"
             );
             true
         }
     };
-    let mut acknowledged = !refused;
+    let mut is_acknowledged = !is_rejected;
     match end {
         End::Killed => {}
-        End::PowerCut => disk.crash().unwrap(),
-        End::Repeated => {
+        End::PowerFailure => disk.crash().unwrap(),
+        End::Retried => {
             disk.set_free_bytes(None);
             thread::sleep(Duration::from_millis(1050));
-            assert_eq!(append_request(&db).unwrap(), 3, "{what}");
-            acknowledged = true;
+            assert_eq!(append_request(&db).unwrap(), 3, "{context}");
+            is_acknowledged = true;
         }
     }
     drop(db);
@@ -176,44 +175,44 @@ fn refuse_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
     let found = [read(&db, "known"), read(&db, "new")];
     assert!(
         logged(dir.path()).values().all(|count| *count == 1),
-        "{what}: {:?}",
+        "{context}: {:?}",
         logged(dir.path())
     );
-    assert!(found[0].contains(&5_400_000), "{what}");
+    assert!(found[0].contains(&5_400_000), "{context}");
     let all = [vec![3_600_000, 5_400_000, 7_200_000], vec![7_200_000]];
     for (found, all) in found.iter().zip(&all) {
         assert!(
             found.is_sorted_by(|a, b| a < b) && found.iter().all(|t| all.contains(t)),
-            "{what}: {found:?}"
+            "{context}: {found:?}"
         );
     }
-    assert!(!acknowledged || found == all, "{what}: {found:?}");
-    assert_eq!(append_request(&db).unwrap(), 3, "{what}");
+    assert!(!is_acknowledged || found == all, "{context}: {found:?}");
+    assert_eq!(append_request(&db).unwrap(), 3, "{context}");
     drop(db);
     let db = open(&disk);
-    assert_eq!([read(&db, "known"), read(&db, "new")], all, "{what}");
+    assert_eq!([read(&db, "known"), read(&db, "new")], all, "{context}");
     assert!(
         logged(dir.path()).values().all(|count| *count == 1),
-        "{what}: {:?}",
+        "{context}: {:?}",
         logged(dir.path())
     );
-    (refused, found.iter().map(Vec::len).sum::<usize>() - 1)
+    (is_rejected, found.iter().map(Vec::len).sum::<usize>() - 1)
 }
 
 #[test]
-fn sample_refused_on_full_disk_is_stored_at_most_once() {
+fn sample_rejected_on_full_disk_is_stored_at_most_once() {
     let mut cases = Vec::new();
     for sync in [SyncMode::Os, SyncMode::Always] {
-        for end in [End::Killed, End::PowerCut, End::Repeated] {
-            // Only `Always` promises anything after a power cut.
-            if !matches!((sync, end), (SyncMode::Os, End::PowerCut)) {
+        for end in [End::Killed, End::PowerFailure, End::Retried] {
+            // Only `Always` survives a power failure.
+            if !matches!((sync, end), (SyncMode::Os, End::PowerFailure)) {
                 cases.extend((0..240).step_by(6).map(|free| (free, sync, end)));
             }
         }
     }
     let outcomes: Vec<_> = thread::scope(|scope| {
         let run =
-            |&(free, sync, end)| scope.spawn(move || (end, refuse_and_restart(free, sync, end)));
+            |&(free, sync, end)| scope.spawn(move || (end, send_and_restart(free, sync, end)));
         let running: Vec<_> = cases.iter().map(run).collect();
         running.into_iter().map(|case| case.join().unwrap()).collect()
     });
@@ -226,7 +225,7 @@ fn sample_refused_on_full_disk_is_stored_at_most_once() {
     assert!(killed((true, 0)) > 0, "no space for the WAL: {outcomes:?}");
     assert!(
         killed((true, 2)) > 0,
-        "no space for the WBL, so refused, yet in the WAL: {outcomes:?}"
+        "rejected without space for the WBL, but in the WAL: {outcomes:?}"
     );
     assert!(killed((false, 3)) > 0, "space for both: {outcomes:?}");
 }
@@ -241,29 +240,29 @@ fn append_below_reserve_is_rejected_until_more_space_is_free() {
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     append(&db, "before", 1000).unwrap();
-    let looked = || thread::sleep(Duration::from_millis(1050));
+    let wait_for_probe = || thread::sleep(Duration::from_millis(1050));
     disk.set_free_bytes(Some((1 << 20) - 1));
-    looked();
+    wait_for_probe();
     let writes = disk.calls(DiskCall::Append);
-    let refused = db.appender().map(drop).unwrap_err();
+    let error = db.appender().map(drop).unwrap_err();
     assert!(
-        matches!(&refused, WriteUnavailable::ReadOnly(cause) if cause.contains("1048575 bytes are free")),
-        "{refused}"
+        matches!(&error, WriteUnavailable::ReadOnly(cause) if cause.contains("1048575 bytes are free")),
+        "{error}"
     );
     assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
-    assert_eq!(disk.calls(DiskCall::Append), writes, "the log is left alone");
-    assert_eq!(read(&db, "before"), [1000], "reads go on");
+    assert_eq!(disk.calls(DiskCall::Append), writes, "the WAL is not written");
+    assert_eq!(read(&db, "before"), [1000], "reads continue");
     disk.set_free_bytes(Some((1 << 20) + (1 << 17)));
-    looked();
-    assert!(db.appender().is_err(), "not yet clearly above the reserve");
+    wait_for_probe();
+    assert!(db.appender().is_err(), "less than 1.25 times the reserve");
     disk.set_free_bytes(Some((1 << 20) + (1 << 18)));
-    looked();
+    wait_for_probe();
     append(&db, "before", 2000).unwrap();
     assert_eq!(db.health(), DbHealth::Healthy);
 }
 
 #[test]
-fn a_full_disk_met_elsewhere_stops_writes_for_a_while() {
+fn full_disk_in_maintenance_stops_writes_for_a_while() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let db = open(dir.path(), &disk, SyncMode::Always);
@@ -273,17 +272,17 @@ fn a_full_disk_met_elsewhere_stops_writes_for_a_while() {
         &std::io::ErrorKind::StorageFull.into(),
         Instant::now(),
     );
-    let refused = db.appender().map(drop).unwrap_err();
+    let error = db.appender().map(drop).unwrap_err();
     assert!(
-        matches!(&refused, WriteUnavailable::ReadOnly(cause) if cause.contains("a checkpoint")),
-        "{refused}"
+        matches!(&error, WriteUnavailable::ReadOnly(cause) if cause.contains("a checkpoint")),
+        "{error}"
     );
-    let begun = Instant::now();
+    let started = Instant::now();
     while db.appender().is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(30));
+        assert!(started.elapsed() < Duration::from_secs(30));
         thread::sleep(Duration::from_millis(100));
     }
-    assert!(begun.elapsed() > Duration::from_secs(4), "it is not tried again at once");
+    assert!(started.elapsed() > Duration::from_secs(4), "writes stay rejected for a minimum time");
     append(&db, "one", 2000).unwrap();
 }
 
@@ -308,7 +307,7 @@ fn failed_sync_stops_writes_until_restart_but_not_reads() {
 }
 
 #[test]
-fn with_always_the_power_may_go_after_an_acknowledgement() {
+fn with_sync_always_acknowledged_survives_power_failure() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let db = open(dir.path(), &disk, SyncMode::Always);

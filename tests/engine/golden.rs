@@ -1,9 +1,7 @@
-//! Blocks that Prometheus 3.14.0 wrote, with values of every kind in chunks of every encoding:
-//! checked from end to end, read to the last bit, and merged, whole and with a part deleted, so
-//! that their chunks are encoded anew.
+//! Blocks of Prometheus 3.14.0 with samples of all types in chunks of all encodings: verified, read
+//! bit for bit, and merged, also with deleted ranges, so that chunks are re-encoded.
 //!
-//! In-process: what the head and the logs of these directories hold is read in
-//! `tests/server/golden.rs`.
+//! In-process; `tests/server/golden.rs` reads head and logs of these directories.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,18 +26,18 @@ use crate::support::samples::{LabelSet, Samples};
 use crate::support::wire;
 use crate::support::{dir, golden};
 
-/// What blocks hold.
+/// Contents of blocks.
 #[derive(Default)]
-struct Held {
+struct Contents {
     points: Points,
-    /// The start times that are known, as bits of the same integer.
+    /// Non-zero start timestamps.
     starts: BTreeMap<(LabelSet, i64), i64>,
 }
 
-/// Blocks in a data directory, in the order of their times.
+/// Returns the blocks of a data directory, sorted by minimum time.
 fn blocks_in(data: &Path) -> Vec<Arc<Block>> {
     let names = std::fs::read_dir(data)
-        .expect("the folder can be listed")
+        .expect("the directory can be listed")
         .map(|entry| entry.expect("an entry").path());
     let is_block = |path: &std::path::PathBuf| path.join("meta.json").exists();
     let mut blocks: Vec<_> = names
@@ -50,12 +48,12 @@ fn blocks_in(data: &Path) -> Vec<Arc<Block>> {
     blocks
 }
 
-/// All that these blocks hold; of two values at one time that of the later block.
-fn held(blocks: &[Arc<Block>]) -> Held {
+/// Reads the contents of blocks. At equal timestamps, the later block wins.
+fn read_blocks(blocks: &[Arc<Block>]) -> Contents {
     let sources: Vec<&dyn BlockSource> =
         blocks.iter().map(|block| &**block as &dyn BlockSource).collect();
-    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("it is a matcher");
-    let mut held = Held::default();
+    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("a matcher");
+    let mut contents = Contents::default();
     for series in select(&sources, &[every], TimeRange::ALL).expect("the blocks can be read") {
         let series = series.expect("the series can be read");
         let labels: LabelSet = series
@@ -63,15 +61,16 @@ fn held(blocks: &[Arc<Block>]) -> Held {
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        for point in series.samples(TimeRange::ALL) {
-            let Sample { start_timestamp: start, t, value } = point.expect("the chunk can be read");
-            held.points.add(&labels, t, plain(&value));
+        for sample in series.samples(TimeRange::ALL) {
+            let Sample { start_timestamp: start, t, value } =
+                sample.expect("the chunk can be read");
+            contents.points.add(&labels, t, plain(&value));
             if start != 0 {
-                held.starts.insert((labels.clone(), t), start);
+                contents.starts.insert((labels.clone(), t), start);
             }
         }
     }
-    held
+    contents
 }
 
 fn plain(value: &SampleValue) -> PointValue {
@@ -129,60 +128,60 @@ fn hint(hint: CounterResetHint) -> i32 {
     hint.as_byte().into()
 }
 
-/// Merges blocks into one beside them.
+/// Merges blocks into a new one in the same directory.
 fn merged(data: &Path, blocks: &[Arc<Block>], number: u128) -> Arc<Block> {
     let ulid = BlockUlid::from_parts(1, number);
-    let watch = WriteObserver {
+    let observer = WriteObserver {
         stats: &CompactStats::default(),
         cancel: &AtomicBool::new(false),
         on_chunk: &|_| {},
     };
     let target = CompactionOutput { dir: data, ulid, floats: FloatEncoding::Xor };
-    assert!(merge_blocks(target, blocks, &watch).expect("the blocks can be merged"));
+    assert!(merge_blocks(target, blocks, &observer).expect("the blocks can be merged"));
     Arc::new(Block::open(&data.join(ulid.to_string())).expect("the merged block opens"))
 }
 
-/// Checks a case; gives how many floats and histograms its blocks hold.
+/// Checks a case. Returns the numbers of floats and histograms in its blocks.
 fn check(case: &str) -> (usize, usize) {
-    let place = dir::temp();
-    let data = golden::unpack(case, place.path());
+    let temp_dir = dir::temp();
+    let data = golden::unpack(case, temp_dir.path());
     let blocks = blocks_in(&data);
     assert!(!blocks.is_empty(), "{case} has blocks");
     for block in &blocks {
         block.verify().unwrap_or_else(|error| panic!("{case}: {error}"));
     }
-    let stored = held(&blocks);
-    is_expected(case, &stored);
+    let stored = read_blocks(&blocks);
+    assert_expected(case, &stored);
 
-    let whole = merged(&data, &blocks, 1);
-    whole.verify().unwrap_or_else(|error| panic!("{case}, merged: {error}"));
-    let again = held(std::slice::from_ref(&whole));
-    again.points.assert_equals(&stored.points, &format!("{case}, merged"));
-    assert_eq!(again.starts, stored.starts, "{case}, merged");
+    let all = merged(&data, &blocks, 1);
+    all.verify().unwrap_or_else(|error| panic!("{case}, merged: {error}"));
+    let found = read_blocks(std::slice::from_ref(&all));
+    found.points.assert_equals(&stored.points, &format!("{case}, merged"));
+    assert_eq!(found.starts, stored.starts, "{case}, merged");
 
-    // An odd part in the middle of the chunks.
-    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("it is a matcher");
-    let middle = i64::midpoint(whole.meta().min_time, whole.meta().max_time);
+    // A deleted range whose ends are within chunks.
+    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("a matcher");
+    let middle = i64::midpoint(all.meta().min_time, all.meta().max_time);
     let hole = TimeRange::new(middle - 1_234_567, middle - 123_456);
     for block in &blocks {
-        block.delete(std::slice::from_ref(&every), hole).expect("it can be deleted");
+        block.delete(std::slice::from_ref(&every), hole).expect("written tombstones");
     }
     let rest = merged(&data, &blocks, 2);
-    rest.verify().unwrap_or_else(|error| panic!("{case}, in part: {error}"));
-    let rest = held(&[rest]);
+    rest.verify().unwrap_or_else(|error| panic!("{case}, with deletion: {error}"));
+    let rest = read_blocks(&[rest]);
     rest.points.assert_equals(
         &stored.points.filter(|_, t| !hole.contains(t)),
-        &format!("{case}, in part"),
+        &format!("{case}, with deletion"),
     );
-    let left = stored.starts.into_iter().filter(|((_, t), _)| !hole.contains(*t)).collect();
-    assert_eq!(rest.starts, left, "{case}, in part");
+    let remaining = stored.starts.into_iter().filter(|((_, t), _)| !hole.contains(*t)).collect();
+    assert_eq!(rest.starts, remaining, "{case}, with deletion");
     (stored.points.floats().count(), stored.points.histogram_count())
 }
 
-/// Whatever the blocks hold, Prometheus read it from the same directory.
-fn is_expected(case: &str, stored: &Held) {
+/// Asserts that Prometheus read all of the contents from the same directory.
+fn assert_expected(case: &str, stored: &Contents) {
     let expected = golden::expected(case);
-    // Of these some were sent twice with different values; either is right.
+    // Some of these were sent twice with different values. Either is valid.
     let is_twice =
         |labels: &LabelSet| labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
     stored.points.filter(|labels, _| !is_twice(labels)).assert_within(&expected, case);
@@ -195,53 +194,53 @@ fn is_expected(case: &str, stored: &Held) {
 }
 
 #[test]
-fn blocks_of_floats() {
+fn float_blocks_match_prometheus() {
     assert_eq!(check("blocks-clean").1, 0);
 }
 
 #[test]
-fn blocks_of_every_kind() {
+fn blocks_of_all_types_match_prometheus() {
     let (floats, histograms) = check("blocks-killed-after-compaction");
     assert!(floats > 5000 && histograms > 2000, "{floats} {histograms}");
 }
 
 #[test]
-fn blocks_of_late_values_that_are_merged() {
+fn merged_ooo_blocks_match_prometheus() {
     assert!(check("ooo-compacted").1 > 1000);
 }
 
 #[test]
-fn blocks_of_late_values_that_overlap_others() {
+fn overlapping_ooo_blocks_match_prometheus() {
     assert!(check("ooo-compacted-overlapping").1 > 1000);
 }
 
 #[test]
-fn blocks_with_floats_of_the_newer_encoding() {
+fn xor2_blocks_match_prometheus() {
     assert!(check("xor2").0 > 1000);
 }
 
 #[test]
-fn a_block_with_floats_of_both_encodings() {
+fn block_of_xor_and_xor2_matches_prometheus() {
     assert!(check("xor2-switched").0 > 1000);
 }
 
 #[test]
-fn blocks_with_start_times_of_floats_and_histograms() {
+fn blocks_with_start_timestamps_match_prometheus() {
     let (floats, histograms) = check("start-timestamps");
     assert!(floats > 1000 && histograms > 500, "{floats} {histograms}");
 }
 
 #[test]
-fn a_block_of_which_a_part_is_deleted() {
+fn block_with_tombstones_matches_prometheus() {
     assert!(check("deletes").1 > 500);
 }
 
 #[test]
-fn a_block_that_was_cleaned_of_what_was_deleted() {
+fn block_with_cleaned_tombstones_matches_prometheus() {
     assert!(check("deletes-cleaned").1 > 500);
 }
 
 #[test]
-fn blocks_of_a_snapshot() {
+fn blocks_of_snapshot_match_prometheus() {
     assert!(check("snapshot-admin").1 > 1000);
 }

@@ -1,4 +1,4 @@
-//! Names and values of labels, out of head and blocks, against a plain model.
+//! Label names and values of head and blocks, compared with a model.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -30,19 +30,21 @@ fn open(dir: &std::path::Path) -> Db {
 
 fn append(db: &Db, labels: &Labels, times: impl Iterator<Item = i64>) {
     let mut appender = db.appender().unwrap();
-    let points = times.map(|t| Sample::from(FloatSample::new(t, 1.0)));
-    appender.append_or_create(labels, points, |point, why| panic!("{point:?}: {why:?}")).unwrap();
+    let samples = times.map(|t| Sample::from(FloatSample::new(t, 1.0)));
+    appender
+        .append_or_create(labels, samples, |sample, why| panic!("{sample:?}: {why:?}"))
+        .unwrap();
     appender.commit().unwrap();
 }
 
-/// A series, and in which of three spans of two hours it has samples; the first two become blocks.
+/// Series with samples in some of three spans of two hours. The first two spans are compacted.
 #[derive(Debug, Clone)]
 struct Generated {
     labels: Labels,
     spans: [bool; 3],
 }
 
-fn series() -> impl Strategy<Value = Generated> {
+fn arb_series() -> impl Strategy<Value = Generated> {
     let label = proptest::option::of("[a-c]{1,2}");
     (label.clone(), label.clone(), label, "[m-o]", any::<[bool; 3]>()).prop_map(
         |(a, b, c, metric, spans)| {
@@ -56,19 +58,19 @@ fn series() -> impl Strategy<Value = Generated> {
     )
 }
 
-fn matchers() -> impl Strategy<Value = Vec<Matcher>> {
+fn arb_matchers() -> impl Strategy<Value = Vec<Matcher>> {
     let kinds = prop_oneof![
         Just(MatchType::Equal),
         Just(MatchType::NotEqual),
         Just(MatchType::Regex),
         Just(MatchType::NotRegex)
     ];
-    let one = (
+    let matcher = (
         kinds,
         prop_oneof!["__name__", "a", "b", "c\\.d"],
         prop_oneof!["[a-c]{0,2}", "[m-o]", "a\\.\\*", "\\.\\+"],
     );
-    proptest::collection::vec(one, 0..4).prop_map(|all| {
+    proptest::collection::vec(matcher, 0..4).prop_map(|all| {
         all.into_iter()
             .map(|(kind, name, value)| Matcher::new(kind, name, value).unwrap())
             .collect()
@@ -82,44 +84,44 @@ fn satisfies(labels: &Labels, matchers: &[Matcher]) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
-    fn lists_are_those_of_a_plain_model(
-        all in proptest::collection::vec(series(), 1..12),
-        questions in proptest::collection::vec((matchers(), 0usize..6, 0usize..6, 0usize..8), 1..30),
+    fn lists_match_model(
+        all in proptest::collection::vec(arb_series(), 1..12),
+        queries in proptest::collection::vec((arb_matchers(), 0usize..6, 0usize..6, 0usize..8), 1..30),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let db = open(dir.path());
-        // So that every span is there, and each part answers for all of its time.
+        // A series in every span, so that head and blocks have their full range.
         let keeper = labels(&[("__name__", "keeper")]);
         for span in 0..3 {
             let times = |step: i64| (0..12).map(move |i| BEGIN + span as i64 * 2 * HOUR + i * step);
             append(&db, &keeper, times(10 * MINUTE));
-            for one in all.iter().filter(|one| one.spans[span]) {
+            for series in all.iter().filter(|series| series.spans[span]) {
                 let last = BEGIN + span as i64 * 2 * HOUR + 110 * MINUTE;
-                // Of equal labels the second finds its samples there.
-                append(&db, &one.labels, std::iter::once(last));
+                // With equal labels, the second sample is a duplicate.
+                append(&db, &series.labels, std::iter::once(last));
             }
         }
         db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
         prop_assert_eq!(db.blocks().len(), 2);
         let querier = db.querier();
-        for (matchers, from, to, count) in questions {
+        for (matchers, from, to, count) in queries {
             let range = TimeRange::new(BEGIN + from as i64 * HOUR, BEGIN + to as i64 * HOUR);
-            // The third span is the head's. It begins with its first sample and ends with its last.
+            // The third span is in the head, whose range is from its first to its last sample.
             let touches = |span: usize| {
-                let begin = BEGIN + span as i64 * 2 * HOUR;
-                range.overlaps(TimeRange::new(begin, begin + 2 * HOUR - 1)) && (span < 2 || range.mint <= begin + 110 * MINUTE)
+                let start = BEGIN + span as i64 * 2 * HOUR;
+                range.overlaps(TimeRange::new(start, start + 2 * HOUR - 1)) && (span < 2 || range.mint <= start + 110 * MINUTE)
             };
-            let in_reach: Vec<&Labels> = (0..3)
+            let in_range: Vec<&Labels> = (0..3)
                 .filter(|span| touches(*span))
-                .flat_map(|span| all.iter().filter(move |one| one.spans[span]).map(|one| &one.labels).chain([&keeper]))
+                .flat_map(|span| all.iter().filter(move |series| series.spans[span]).map(|series| &series.labels).chain([&keeper]))
                 .filter(|labels| satisfies(labels, &matchers))
                 .collect();
-            let names: BTreeSet<&str> = in_reach.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
+            let names: BTreeSet<&str> = in_range.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
             let limit = if count == 7 { LabelQueryLimits::NONE } else { LabelQueryLimits::with_count(count) };
             let expected: Vec<&str> = names.into_iter().take(limit.count).collect();
             prop_assert_eq!(querier.label_names(&matchers, range, limit).unwrap(), expected, "{:?} {:?}", &matchers, range);
             for name in ["__name__", "a", "c.d", "none", ""] {
-                let values: BTreeSet<&str> = in_reach.iter().filter_map(|labels| labels.get(name)).collect();
+                let values: BTreeSet<&str> = in_range.iter().filter_map(|labels| labels.get(name)).collect();
                 let expected: Vec<&str> = values.into_iter().take(limit.count).collect();
                 let found = querier.label_values(name, &matchers, range, limit).unwrap();
                 prop_assert_eq!(found, expected, "{} {:?} {:?}", name, &matchers, range);
@@ -129,7 +131,7 @@ proptest! {
 }
 
 #[test]
-fn many_values_are_listed_in_pages_and_an_answer_has_its_bounds() {
+fn many_values_are_listed_within_limits() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
     let value = |n: usize| format!("{n:05}");
@@ -153,21 +155,24 @@ fn many_values_are_listed_in_pages_and_an_answer_has_its_bounds() {
     );
     let odd = [Matcher::new(MatchType::Equal, "odd", "yes").unwrap()];
     assert_eq!(list(&odd, LabelQueryLimits::with_count(3)).unwrap(), [1, 3, 5].map(value));
-    let own = [Matcher::new(MatchType::Regex, "n", "0.*7").unwrap()];
-    assert_eq!(list(&own, LabelQueryLimits::with_count(2)).unwrap(), [7, 17].map(value));
+    let ending_in_seven = [Matcher::new(MatchType::Regex, "n", "0.*7").unwrap()];
+    assert_eq!(
+        list(&ending_in_seven, LabelQueryLimits::with_count(2)).unwrap(),
+        [7, 17].map(value)
+    );
     let small = LabelQueryLimits { bytes: 1000, ..LabelQueryLimits::NONE };
     assert!(matches!(list(&[], small), Err(LabelQueryError::TooLarge(1000))));
 }
 
 #[test]
-fn what_moves_from_the_head_to_a_block_is_never_missing() {
+fn values_that_move_to_block_are_always_listed() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    let all: Vec<String> = (0..300).map(|n| format!("gone_{n:03}")).collect();
+    let all: Vec<String> = (0..300).map(|n| format!("ended_{n:03}")).collect();
     for name in &all {
         append(&db, &labels(&[("__name__", name)]), [BEGIN].into_iter());
     }
-    append(&db, &labels(&[("__name__", "stays")]), (0..36).map(|i| BEGIN + i * 10 * MINUTE));
+    append(&db, &labels(&[("__name__", "live")]), (0..36).map(|i| BEGIN + i * 10 * MINUTE));
     let done = std::sync::atomic::AtomicBool::new(false);
     let mut rounds = 0;
     std::thread::scope(|scope| {
@@ -181,7 +186,7 @@ fn what_moves_from_the_head_to_a_block_is_never_missing() {
                 .querier()
                 .label_values("__name__", &[], TimeRange::ALL, LabelQueryLimits::NONE)
                 .unwrap();
-            assert_eq!(found.len(), all.len() + 1, "in round {rounds}");
+            assert_eq!(found.len(), all.len() + 1, "in read {rounds}");
             rounds += 1;
             if is_last {
                 return;

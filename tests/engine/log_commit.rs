@@ -1,5 +1,6 @@
-//! Group commit on a disk that fails and forgets: what is acknowledged is in the log, in order and
-//! once; what can't be logged is said; a failed write heals, a failed sync ends all writes.
+//! Group commit on a failing disk that loses unsynced data. Acknowledged batches are in the WAL
+//! once and in order, failures are reported, a failed write recovers, and a failed sync stops
+//! writes.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -19,7 +20,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// The smallest segments: a roll every few records of [`BIG`] samples.
+/// Minimum segment size: a segment is cut every few records of [`BIG`] samples.
 const SEGMENT: u64 = 64 * 1024;
 const BIG: i64 = 800;
 
@@ -33,7 +34,7 @@ fn open(dir: &Path, disk: &CrashDisk, sync: SyncMode) -> Result<Wal, WalError> {
     })
 }
 
-/// A batch of `count` samples of series `number`; the first one's time is `number` too.
+/// Returns a batch of `count` samples of series `number`, with timestamps from `number`.
 fn batch(number: i64, count: i64) -> LogBatch {
     let mut batch = LogBatch::default();
     for i in 0..count {
@@ -50,7 +51,7 @@ fn commit(wal: &Wal, number: i64, count: i64) -> Result<(), WalError> {
     wal.wait(position)
 }
 
-/// The numbers of the batches in the log, in its order; a torn tail ends a segment.
+/// Returns the numbers of the batches in the WAL, in order. A torn tail ends a segment.
 fn logged(dir: &Path) -> Vec<i64> {
     let mut numbers = Vec::new();
     for segment in list_segments(&dir.join("wal")).unwrap() {
@@ -62,7 +63,7 @@ fn logged(dir: &Path) -> Vec<i64> {
                         SamplesDecoder::new(record).unwrap().map(Result::unwrap).collect();
                     assert!(
                         samples.iter().zip(0..).all(|(s, i)| s.sample.v == i as f64),
-                        "a record was altered"
+                        "a record is altered"
                     );
                     numbers.push(samples[0].sample.t);
                 }
@@ -80,7 +81,7 @@ fn wait_for_retry() {
 }
 
 #[test]
-fn sync_always_keeps_acknowledged_batch_over_any_power_cut() {
+fn sync_always_keeps_acknowledged_batches_at_power_failure() {
     for changes in [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144] {
         let dir = tempfile::tempdir().unwrap();
         let disk = CrashDisk::new();
@@ -107,15 +108,15 @@ fn sync_always_keeps_acknowledged_batch_over_any_power_cut() {
             let logged: BTreeSet<_> = logged(dir.path()).into_iter().collect();
             assert!(
                 acknowledged.is_subset(&logged),
-                "power gone after {changes} changes: {acknowledged:?}, {logged:?}"
+                "power failure after {changes} changes: {acknowledged:?}, {logged:?}"
             );
         }
-        assert!(changes < 100 || !acknowledged.is_empty(), "nothing was acknowledged at all");
+        assert!(changes < 100 || !acknowledged.is_empty(), "nothing is acknowledged");
     }
 }
 
 #[test]
-fn waiters_share_a_sync() {
+fn concurrent_commits_share_a_sync() {
     const WAITERS: i64 = 16;
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
@@ -147,10 +148,10 @@ fn full_disk_is_reported_and_commits_resume_with_space() {
     commit(&wal, 0, BIG).unwrap();
     disk.set_free_bytes(Some(1000));
     assert!(matches!(commit(&wal, 1, BIG), Err(WalError::NoSpace(_))));
-    // A request that was under way when the disk filled.
+    // A request in flight while the disk became full.
     assert!(matches!(commit(&wal, 2, BIG), Err(WalError::NoSpace(_))));
     assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)));
-    assert_eq!(logged(dir.path()), [0], "cut back to the last complete write");
+    assert_eq!(logged(dir.path()), [0], "truncated to the last complete write");
     wait_for_retry();
     assert!(
         matches!(wal.check_writable(), LogHealth::NoSpace(cause) if cause.contains("No space left"))
@@ -158,12 +159,12 @@ fn full_disk_is_reported_and_commits_resume_with_space() {
     disk.set_free_bytes(None);
     assert!(
         matches!(wal.check_writable(), LogHealth::NoSpace(_)),
-        "not tried more than once a second"
+        "retried at most once per second"
     );
     wait_for_retry();
     assert_eq!(wal.check_writable(), LogHealth::Healthy);
     commit(&wal, 3, BIG).unwrap();
-    assert_eq!(logged(dir.path()), [0, 1, 2, 3], "in order, and each once");
+    assert_eq!(logged(dir.path()), [0, 1, 2, 3], "in order and once");
 }
 
 #[test]
@@ -179,7 +180,7 @@ fn torn_record_is_truncated_before_next_write() {
     disk.fail_with_no_space(DiskCall::SetLen, 1);
     let appends = disk.calls(DiskCall::Append);
     assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)));
-    assert_eq!(disk.calls(DiskCall::Append), appends, "the cut comes before the next write");
+    assert_eq!(disk.calls(DiskCall::Append), appends, "the truncation precedes the next write");
     wait_for_retry();
     assert_eq!(wal.check_writable(), LogHealth::Healthy);
     commit(&wal, 2, BIG).unwrap();
@@ -187,13 +188,13 @@ fn torn_record_is_truncated_before_next_write() {
 }
 
 #[test]
-fn a_segment_that_can_not_be_begun_costs_nothing() {
+fn failed_segment_creation_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
     disk.fail_with_no_space(DiskCall::Create, 1);
     let failed: Vec<_> = (0..40).filter(|number| commit(&wal, *number, BIG).is_err()).collect();
-    assert!(!failed.is_empty(), "no roll");
+    assert!(!failed.is_empty(), "no segment cut");
     wait_for_retry();
     assert_eq!(wal.check_writable(), LogHealth::Healthy);
     commit(&wal, 40, BIG).unwrap();
@@ -202,7 +203,7 @@ fn a_segment_that_can_not_be_begun_costs_nothing() {
 }
 
 #[test]
-fn any_failure_but_a_full_disk_ends_all_writes_until_a_restart() {
+fn other_errors_than_full_disk_stop_writes_until_restart() {
     for call in [DiskCall::Append, DiskCall::Create, DiskCall::SyncDir] {
         let dir = tempfile::tempdir().unwrap();
         let disk = CrashDisk::new();
@@ -215,14 +216,14 @@ fn any_failure_but_a_full_disk_ends_all_writes_until_a_restart() {
         assert!(matches!(wal.check_writable(), LogHealth::Failed(_)), "{call:?}");
         assert!(
             matches!(wal.wait(wal.position()), Err(WalError::Failed(_))),
-            "{call:?}: nothing is acknowledged any more"
+            "{call:?}: a commit is acknowledged after the failure"
         );
         let before = logged(dir.path());
         assert_eq!(before[..first_failed as usize], (0..first_failed).collect::<Vec<_>>());
         drop(wal);
         let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
         commit(&wal, 100, 1).unwrap();
-        assert_eq!(logged(dir.path()), [before, vec![100]].concat(), "{call:?}: a restart goes on");
+        assert_eq!(logged(dir.path()), [before, vec![100]].concat(), "{call:?}: after a restart");
     }
 }
 
@@ -255,7 +256,7 @@ fn failed_sync_stops_commits_and_keeps_earlier_records_readable() {
 }
 
 #[test]
-fn a_failed_sync_in_the_background_ends_writes_too() {
+fn failed_background_sync_stops_writes() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Interval(Duration::from_millis(10))).unwrap();
@@ -273,7 +274,7 @@ fn a_failed_sync_in_the_background_ends_writes_too() {
 }
 
 #[test]
-fn clean_stop_pads_last_page_and_syncs_wal() {
+fn clean_shutdown_pads_last_page_and_syncs_wal() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
@@ -290,7 +291,7 @@ fn clean_stop_pads_last_page_and_syncs_wal() {
 }
 
 #[test]
-fn an_interval_sync_brings_what_was_written_to_the_disk() {
+fn interval_sync_makes_batches_durable() {
     let dir = tempfile::tempdir().unwrap();
     let disk = CrashDisk::new();
     let wal = open(dir.path(), &disk, SyncMode::Interval(Duration::from_millis(10))).unwrap();

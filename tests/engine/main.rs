@@ -1,24 +1,25 @@
-//! The database in the test's own process: replay, maintenance, restarts, models and failing disks.
+//! Tests of the database in their own process: replay, maintenance, restarts, models, failing
+//! disks.
 //!
-//! Fail points are armed nowhere in this binary, because they act on the whole process; see
+//! No test of this binary arms fail points, because they affect the whole process; see
 //! `tests/fail_points`.
 
 mod checkpoint_loss;
 mod chunk_files;
 mod concurrency;
 mod cuts;
-mod damage;
 mod exemplars;
 mod failures;
 mod golden;
 mod labels;
-mod late_golden;
 mod log_commit;
+mod maintenance;
 mod metadata;
 mod model;
 mod month;
 mod month_kinds;
 mod ooo;
+mod ooo_golden;
 mod pitfalls;
 mod quarantine;
 mod reads;
@@ -26,8 +27,8 @@ mod replay;
 mod restarts;
 mod retention;
 mod times;
-mod upkeep;
 mod verify;
+mod wal_corruption;
 
 #[path = "../support/mod.rs"]
 mod support;

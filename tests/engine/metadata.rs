@@ -1,6 +1,5 @@
-//! Metadata in the test's own process: what Prometheus wrote is read, whole families find their
-//! series, and all of it survives restarts, checkpoints, snapshots of the head, and turns of many
-//! appenders.
+//! Metadata of series: read from files of Prometheus, set for families, kept across restarts,
+//! checkpoints and chunk snapshots, and consistent with concurrent appenders.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -21,9 +20,9 @@ use std::sync::atomic::Ordering;
 /// Type, unit and help text by labels.
 type Texts = BTreeMap<String, (String, String, String)>;
 
-fn open(dir: &Path, head_at_stop: ShutdownMode) -> Db {
+fn open(dir: &Path, shutdown_mode: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
-    options.shutdown_mode = head_at_stop;
+    options.shutdown_mode = shutdown_mode;
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     db
@@ -37,7 +36,7 @@ fn texts(metadata: &Metadata) -> (String, String, String) {
     (metadata.metric_type.as_str().to_owned(), metadata.unit.clone(), metadata.help.clone())
 }
 
-/// What every series has.
+/// Returns the metadata of all series.
 fn of_series(db: &Db) -> Texts {
     let series = db.head().unwrap().all_series();
     let known = series.iter().filter_map(|series| {
@@ -47,7 +46,7 @@ fn of_series(db: &Db) -> Texts {
     known.collect()
 }
 
-/// The help text of each series that has one, by its name.
+/// Returns the help texts by series name.
 fn helps(db: &Db) -> BTreeMap<String, String> {
     let series = db.head().unwrap().all_series();
     let known = series.iter().filter_map(|series| {
@@ -81,7 +80,7 @@ fn updates(db: &Db) -> u64 {
     db.head().unwrap().stats().metadata_updates.load(Ordering::Relaxed)
 }
 
-/// What the golden case says, by labels.
+/// Returns the metadata of a golden case by labels.
 fn expected(case: &str) -> Texts {
     let list: serde_json::Value =
         serde_json::from_str(&golden::text(case, "metadata.json")).unwrap();
@@ -98,19 +97,24 @@ fn expected(case: &str) -> Texts {
     entries.collect()
 }
 
-fn is_read_as_by_prometheus(case: &str, head_at_stop: ShutdownMode, at_least: usize) {
+fn assert_matches_prometheus(case: &str, shutdown_mode: ShutdownMode, min_series: usize) {
     let place = tempfile::tempdir().unwrap();
     let data = golden::unpack(case, place.path());
     let expected = expected(case);
     for time in ["first", "second", "third"] {
-        let db = open(&data, head_at_stop);
+        let db = open(&data, shutdown_mode);
         let found = of_series(&db);
-        // A series of which only blocks have samples is not in the head.
-        let live: BTreeSet<String> =
-            db.head().unwrap().all_series().iter().map(|one| one.labels.to_string()).collect();
+        // Series with samples in blocks only are not in the head.
+        let live: BTreeSet<String> = db
+            .head()
+            .unwrap()
+            .all_series()
+            .iter()
+            .map(|series| series.labels.to_string())
+            .collect();
         let expected: Texts =
             expected.clone().into_iter().filter(|(labels, _)| live.contains(labels)).collect();
-        assert!(expected.len() >= at_least, "{case}: {} series are live", expected.len());
+        assert!(expected.len() >= min_series, "{case}: {} series are live", expected.len());
         assert_eq!(found, expected, "{case}, {time} start");
         if time == "second" {
             db.close().unwrap();
@@ -119,29 +123,29 @@ fn is_read_as_by_prometheus(case: &str, head_at_stop: ShutdownMode, at_least: us
 }
 
 #[test]
-fn the_metadata_of_a_log_with_every_type_of_record() {
-    is_read_as_by_prometheus("all-types-killed", ShutdownMode::KeepInWal, 53);
+fn metadata_of_wal_with_all_record_types_is_replayed() {
+    assert_matches_prometheus("all-types-killed", ShutdownMode::KeepInWal, 53);
 }
 
 #[test]
-fn the_metadata_of_a_checkpoint_and_a_log() {
-    is_read_as_by_prometheus("blocks-killed-after-compaction", ShutdownMode::KeepInWal, 26);
+fn metadata_of_checkpoint_and_wal_is_replayed() {
+    assert_matches_prometheus("blocks-killed-after-compaction", ShutdownMode::KeepInWal, 26);
 }
 
 #[test]
-fn the_metadata_of_logs_of_every_compression() {
-    is_read_as_by_prometheus("wal-zstd", ShutdownMode::KeepInWal, 33);
-    is_read_as_by_prometheus("wal-uncompressed", ShutdownMode::KeepInWal, 33);
+fn metadata_of_wal_with_any_compression_is_replayed() {
+    assert_matches_prometheus("wal-zstd", ShutdownMode::KeepInWal, 33);
+    assert_matches_prometheus("wal-uncompressed", ShutdownMode::KeepInWal, 33);
 }
 
 #[test]
-fn the_metadata_beside_a_snapshot_of_the_head() {
-    is_read_as_by_prometheus("snapshot-on-shutdown", ShutdownMode::ChunkSnapshot, 32);
-    is_read_as_by_prometheus("snapshot-on-shutdown", ShutdownMode::KeepInWal, 32);
+fn metadata_is_replayed_with_chunk_snapshot() {
+    assert_matches_prometheus("snapshot-on-shutdown", ShutdownMode::ChunkSnapshot, 32);
+    assert_matches_prometheus("snapshot-on-shutdown", ShutdownMode::KeepInWal, 32);
 }
 
 #[test]
-fn a_family_reaches_its_series_and_those_that_come_later() {
+fn family_metadata_applies_to_known_and_later_series() {
     let mut life = Life::new(|_| {});
     life.put(&["a", "a_bucket", "a_sum", "other", "a_count", "a_total"], [BEGIN]);
     set_family(life.db(), "a_count", &metadata(MetricType::Gauge, "own"));
@@ -165,11 +169,10 @@ fn a_family_reaches_its_series_and_those_that_come_later() {
         set_family(life.db(), "a", &metadata(MetricType::Histogram, "help"));
         set_family(life.db(), "b", &metadata(MetricType::Counter, "later"));
     }
-    assert_eq!(updates(life.db()), before, "what is known already was logged again");
+    assert_eq!(updates(life.db()), before, "known metadata is logged again");
     life.restart();
     assert_eq!(helps(life.db()), owned(&expected));
-    // Families are not in the log: the first time after a start all series are looked at, and none
-    // has to be logged.
+    // Families are not in the WAL. The first update after a start checks all series and logs none.
     for _ in 0..2 {
         set_family(life.db(), "a_count", &metadata(MetricType::Gauge, "own"));
         set_family(life.db(), "a", &metadata(MetricType::Histogram, "help"));
@@ -189,8 +192,8 @@ fn family_larger_than_one_wal_record_is_complete() {
         .collect();
     let mut appender = life.db().appender().unwrap();
     for labels in &names {
-        let points = std::iter::once(Sample::from(FloatSample::new(BEGIN, 1.0)));
-        appender.append_or_create(labels, points, |_, why| panic!("{why:?}")).unwrap();
+        let samples = std::iter::once(Sample::from(FloatSample::new(BEGIN, 1.0)));
+        appender.append_or_create(labels, samples, |_, why| panic!("{why:?}")).unwrap();
     }
     appender.commit().unwrap();
     let long = metadata(MetricType::Gauge, &"h".repeat(4000));
@@ -209,7 +212,7 @@ fn metadata_survives_checkpoint_and_chunk_snapshot() {
     set_family(life.db(), "gone", &metadata(MetricType::Gauge, "of the past"));
     set_family(life.db(), "up", &metadata(MetricType::Gauge, "old"));
     life.put(&["gone"], minutes(BEGIN, BEGIN + HOUR));
-    // Others make the log long enough to be truncated.
+    // Other series make the WAL long enough for truncation.
     let others: Vec<String> = (0..40).map(|i| format!("other_{i}")).collect();
     let names: Vec<&str> = others.iter().map(String::as_str).chain(["up", "a_total"]).collect();
     life.put(&names, minutes(BEGIN, BEGIN + 9 * HOUR));
@@ -232,7 +235,7 @@ fn metadata_survives_checkpoint_and_chunk_snapshot() {
 }
 
 #[test]
-fn alternating_appenders_leave_same_metadata_in_head_and_wal() {
+fn concurrent_appenders_keep_head_and_wal_metadata_equal() {
     let mut life = Life::new(|_| {});
     std::thread::scope(|scope| {
         for sender in 0..4 {
@@ -244,11 +247,11 @@ fn alternating_appenders_leave_same_metadata_in_head_and_wal() {
                     let labels = LabelsBuilder::from_iter([("__name__", name), ("i", i.as_str())])
                         .build()
                         .unwrap();
-                    let point = Sample::from(FloatSample::new(
+                    let sample = Sample::from(FloatSample::new(
                         BEGIN + round as i64 * 1000,
                         f64::from(sender),
                     ));
-                    appender.append_or_create(&labels, std::iter::once(point), |_, _| {}).unwrap();
+                    appender.append_or_create(&labels, std::iter::once(sample), |_, _| {}).unwrap();
                     let help = format!("{}", (round / 40 + sender as usize) % 7);
                     appender
                         .set_family_metadata("f", &metadata(MetricType::Summary, &help))
@@ -266,7 +269,7 @@ fn alternating_appenders_leave_same_metadata_in_head_and_wal() {
     assert_eq!(of_series(life.db()), before);
 }
 
-/// What a test of many steps does.
+/// Step of a generated test.
 #[derive(Debug, Clone)]
 enum Step {
     Put(usize),
@@ -277,7 +280,7 @@ enum Step {
 
 const NAMES: [&str; 6] = ["a", "a_count", "a_sum", "a_total", "b", "b_count"];
 
-/// A plain model: the texts of series, and of families since the start.
+/// Model: texts of series, and of families since the last start.
 #[derive(Default)]
 struct Model {
     series: BTreeMap<&'static str, Option<String>>,
@@ -300,7 +303,7 @@ impl Model {
     }
 }
 
-/// A text that nobody sent before: what disagreeing senders do is tested beside the code.
+/// Returns a new text for each step. Unit tests cover senders that disagree.
 fn help(step: usize) -> String {
     format!("text {step}")
 }
@@ -312,14 +315,14 @@ fn metric_type(byte: u8) -> MetricType {
 fn run(steps: &[Step]) {
     let mut life = Life::new(|_| {});
     let mut model = Model::default();
-    // A family takes a text that it has not had at once, a number of times.
+    // A family accepts a limited number of new texts immediately.
     let mut changes: BTreeMap<&str, usize> = BTreeMap::new();
     for (at, step) in steps.iter().enumerate() {
         match *step {
             Step::Put(name) => {
                 life.put(&[NAMES[name]], [BEGIN + at as i64]);
-                let given = model.of_family(NAMES[name]);
-                model.series.entry(NAMES[name]).or_insert(given);
+                let inherited = model.of_family(NAMES[name]);
+                model.series.entry(NAMES[name]).or_insert(inherited);
             }
             Step::One(name, byte) => {
                 let is_known =
@@ -363,7 +366,7 @@ fn run(steps: &[Step]) {
 }
 
 #[test]
-fn series_have_what_a_plain_model_has() {
+fn metadata_matches_model() {
     let step = prop_oneof![
         4 => (0..NAMES.len()).prop_map(Step::Put),
         2 => (0..NAMES.len(), any::<u8>()).prop_map(|(name, byte)| Step::One(name, byte)),

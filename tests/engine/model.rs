@@ -1,4 +1,4 @@
-//! The database against a plain model: whatever is appended, refused, repeated, and over restarts.
+//! Database compared with a model: accepted, rejected and duplicate samples, across restarts.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 const HOUR: i64 = 3_600_000;
-/// Half of the default block range: nothing older than this behind the newest sample is taken.
-const OPEN_SPAN: i64 = HOUR;
+/// Half of the default block range: samples that are older than the newest one by more are
+/// rejected.
+const APPENDABLE_MS: i64 = HOUR;
 
 fn open(dir: &Path, samples_per_chunk: u16) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
@@ -33,23 +34,23 @@ fn labels(series: u8) -> Labels {
 }
 
 fn append(db: &Db, series: u8, samples: &[FloatSample]) -> Vec<(FloatSample, SampleRejection)> {
-    let mut refused = Vec::new();
+    let mut rejected = Vec::new();
     let mut appender = db.appender().unwrap();
     appender
         .append_or_create(
             &labels(series),
             samples.iter().copied().map(Sample::from),
-            |point, why| {
-                let SampleValue::Float(v) = point.value else { panic!("{point:?} was never sent") };
-                refused.push((FloatSample::new(point.t, v), why));
+            |sample, why| {
+                let SampleValue::Float(v) = sample.value else { panic!("{sample:?} is no float") };
+                rejected.push((FloatSample::new(sample.t, v), why));
             },
         )
         .unwrap();
     appender.commit().unwrap();
-    refused
+    rejected
 }
 
-/// What the database should hold, told in the simplest way.
+/// Expected contents of the database.
 #[derive(Default)]
 struct Model {
     series: BTreeMap<u8, BTreeMap<i64, u64>>,
@@ -62,18 +63,18 @@ impl Model {
         series: u8,
         samples: &[FloatSample],
     ) -> Vec<(FloatSample, SampleRejection)> {
-        let mut refused = Vec::new();
-        let mut bound = self.newest.map(|newest| newest - OPEN_SPAN);
+        let mut rejected = Vec::new();
+        let mut bound = self.newest.map(|newest| newest - APPENDABLE_MS);
         for sample in samples {
-            let bound = *bound.get_or_insert(sample.t - OPEN_SPAN);
+            let bound = *bound.get_or_insert(sample.t - APPENDABLE_MS);
             let stored = self.series.entry(series).or_default();
             let newest_of_series = stored.last_key_value().map(|(t, _)| *t);
             match stored.get(&sample.t) {
                 Some(bits) if *bits == sample.v.to_bits() => continue,
-                Some(_) => refused.push((*sample, SampleRejection::DuplicateTimestamp)),
-                None if sample.t < bound => refused.push((*sample, SampleRejection::OutOfBounds)),
+                Some(_) => rejected.push((*sample, SampleRejection::DuplicateTimestamp)),
+                None if sample.t < bound => rejected.push((*sample, SampleRejection::OutOfBounds)),
                 None if newest_of_series.is_some_and(|newest| sample.t < newest) => {
-                    refused.push((*sample, SampleRejection::OutOfOrder));
+                    rejected.push((*sample, SampleRejection::OutOfOrder));
                 }
                 None => {
                     stored.insert(sample.t, sample.v.to_bits());
@@ -81,7 +82,7 @@ impl Model {
                 }
             }
         }
-        refused
+        rejected
     }
 
     fn everything(&self) -> BTreeMap<String, Vec<(i64, u64)>> {
@@ -97,17 +98,17 @@ impl Model {
 #[derive(Debug, Clone)]
 enum Step {
     Append { series: u8, samples: Vec<(i64, u8)> },
-    Restart { clean: bool },
+    Restart { is_clean: bool },
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn arb_steps() -> impl Strategy<Value = Vec<Step>> {
     let samples = prop::collection::vec(
         (prop_oneof![8 => 1..200_000i64, 1 => -3 * HOUR..HOUR, 1 => Just(0)], 0..4u8),
         1..60,
     );
     let append = (0..6u8, samples).prop_map(|(series, samples)| Step::Append { series, samples });
     prop::collection::vec(
-        prop_oneof![12 => append, 1 => any::<bool>().prop_map(|clean| Step::Restart { clean })],
+        prop_oneof![12 => append, 1 => any::<bool>().prop_map(|is_clean| Step::Restart { is_clean })],
         1..40,
     )
 }
@@ -125,7 +126,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn accepted_and_rejected_samples_match_model_over_restarts(steps in steps()) {
+    fn accepted_and_rejected_samples_match_model_over_restarts(steps in arb_steps()) {
         let dir = tempfile::tempdir().unwrap();
         let mut db = open(dir.path(), 7);
         let mut model = Model::default();
@@ -140,14 +141,14 @@ proptest! {
                         }
                         FloatSample::new(t, value(*kind, t))
                     }).collect();
-                    let (mut refused, mut expected) = (append(&db, series, &samples), model.append(series, &samples));
-                    // In which order they are refused means nothing.
-                    refused.sort_by_key(|(sample, why)| (sample.t, *why));
+                    let (mut rejected, mut expected) = (append(&db, series, &samples), model.append(series, &samples));
+                    // The order of rejections is not specified.
+                    rejected.sort_by_key(|(sample, why)| (sample.t, *why));
                     expected.sort_by_key(|(sample, why)| (sample.t, *why));
-                    prop_assert_eq!(refused, expected);
+                    prop_assert_eq!(rejected, expected);
                 }
-                Step::Restart { clean } => {
-                    if clean {
+                Step::Restart { is_clean } => {
+                    if is_clean {
                         db.close().unwrap();
                     }
                     drop(db);
@@ -162,7 +163,7 @@ proptest! {
 }
 
 #[test]
-fn a_read_of_a_range_has_exactly_the_samples_of_the_range() {
+fn read_returns_exactly_the_samples_in_range() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 120);
     let samples: Vec<_> =
@@ -195,20 +196,20 @@ fn a_read_of_a_range_has_exactly_the_samples_of_the_range() {
 }
 
 #[test]
-fn no_series_is_made_for_samples_that_are_all_refused() {
+fn rejected_samples_create_no_series() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 120);
     assert!(append(&db, 1, &[FloatSample::new(10 * HOUR, 1.0)]).is_empty());
-    let refused = append(&db, 2, &[FloatSample::new(HOUR, 1.0), FloatSample::new(2 * HOUR, 1.0)]);
+    let rejected = append(&db, 2, &[FloatSample::new(HOUR, 1.0), FloatSample::new(2 * HOUR, 1.0)]);
     assert_eq!(
-        refused.iter().map(|(_, why)| *why).collect::<Vec<_>>(),
+        rejected.iter().map(|(_, why)| *why).collect::<Vec<_>>(),
         [SampleRejection::OutOfBounds; 2]
     );
     assert_eq!(db.head().unwrap().series_count(), 1);
 }
 
 #[test]
-fn over_the_limit_no_series_is_made_and_known_ones_go_on() {
+fn series_limit_rejects_new_series_only() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = DbOptions::new(dir.path().to_owned());
     options.max_series = 2;
@@ -218,19 +219,19 @@ fn over_the_limit_no_series_is_made_and_known_ones_go_on() {
         assert!(append(&db, series, &[FloatSample::new(HOUR, 1.0)]).is_empty());
     }
     let mut appender = db.appender().unwrap();
-    let refused = appender.append_or_create(
+    let rejected = appender.append_or_create(
         &labels(3),
         std::iter::once(FloatSample::new(HOUR, 1.0).into()),
         |_, _| {},
     );
-    assert_eq!(refused.unwrap_err().limit, 2);
+    assert_eq!(rejected.unwrap_err().limit, 2);
     appender.commit().unwrap();
     assert!(append(&db, 2, &[FloatSample::new(HOUR + 1, 2.0)]).is_empty());
     assert_eq!(everything(&db).len(), 2);
 }
 
 #[test]
-fn references_are_never_given_out_again() {
+fn references_are_never_reused() {
     let dir = tempfile::tempdir().unwrap();
     for run in 0..5u8 {
         let db = open(dir.path(), 120);
@@ -257,16 +258,16 @@ fn retry_after_compaction_is_duplicate_and_new_value_rejected() {
     }
     db.run_maintenance_once(start).unwrap();
     assert_eq!(db.blocks().len(), 1);
-    assert!(append(&db, 1, &samples).is_empty(), "all of it is stored");
+    assert!(append(&db, 1, &samples).is_empty(), "all samples are duplicates");
     let other: Vec<_> =
         samples[..3].iter().map(|sample| FloatSample::new(sample.t, -1.0)).collect();
-    let refused: Vec<_> =
+    let rejected: Vec<_> =
         other.iter().map(|sample| (*sample, SampleRejection::OutOfBounds)).collect();
-    assert_eq!(append(&db, 1, &other), refused);
+    assert_eq!(append(&db, 1, &other), rejected);
     assert_eq!(
         append(&db, 3, &samples[..1]),
         [(samples[0], SampleRejection::OutOfBounds)],
-        "another series has none there"
+        "another series has no sample at this timestamp"
     );
     let mut appender = db.appender().unwrap();
     let known = labels(1);

@@ -1,7 +1,6 @@
-//! A month in the life of a database, in minutes of simulated time: series come and go, ranges are
-//! deleted, snapshots are taken, the process ends at random points, in order and not; head
-//! compaction, block compaction and clean-up run between. Whatever was appended and not deleted is
-//! there to the last bit, and nothing else, all along.
+//! A simulated month of a database, minute by minute. Series start and end, ranges are deleted,
+//! snapshots are made, and the process ends at random points, cleanly or not. Head compaction,
+//! block compaction and cleaning of tombstones run in between. The contents always equal the model.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -40,18 +39,18 @@ fn open(dir: &Path) -> Db {
     db
 }
 
-/// One series of the model.
-struct Modelled {
+/// Series of the model.
+struct ModelSeries {
     labels: Labels,
     text: String,
-    /// While it is sent, and when that changes next.
+    /// Whether it is sent, until `changes_at`.
     is_sent: bool,
     changes_at: i64,
     value: f64,
     samples: Vec<(i64, u64)>,
 }
 
-impl Modelled {
+impl ModelSeries {
     fn new(number: usize, generation: usize, now: i64, random: &mut StdRng) -> Self {
         let (name, instance) =
             (format!("metric_{}", number % 7), format!("host-{number}-{generation}"));
@@ -62,14 +61,14 @@ impl Modelled {
             ("shard", ["a", "b"][number % 2]),
         ];
         let labels = LabelsBuilder::from_iter(labels).build().unwrap();
-        // Some live for minutes, some for weeks.
-        let longest = 4 * 10i64.pow(random.random_range(2..5));
-        let life = random.random_range(10..=longest) * MINUTE;
+        // Lifetimes are between minutes and weeks.
+        let max_minutes = 4 * 10i64.pow(random.random_range(2..5));
+        let lifetime = random.random_range(10..=max_minutes) * MINUTE;
         Self {
             text: labels.to_string(),
             labels,
             is_sent: true,
-            changes_at: now + life,
+            changes_at: now + lifetime,
             value: 0.0,
             samples: Vec::new(),
         }
@@ -96,21 +95,21 @@ impl Modelled {
 struct Month {
     random: StdRng,
     now: i64,
-    live: Vec<Modelled>,
-    /// Series that were replaced by others; they never come back.
-    gone: Vec<Modelled>,
+    live: Vec<ModelSeries>,
+    /// Series that ended.
+    ended: Vec<ModelSeries>,
     appended: u64,
 }
 
 impl Month {
     fn new(random: StdRng) -> Self {
-        let mut own = Self { random, now: BEGIN, live: Vec::new(), gone: Vec::new(), appended: 0 };
+        let mut own = Self { random, now: BEGIN, live: Vec::new(), ended: Vec::new(), appended: 0 };
         own.live =
-            (0..SERIES).map(|number| Modelled::new(number, 0, BEGIN, &mut own.random)).collect();
+            (0..SERIES).map(|number| ModelSeries::new(number, 0, BEGIN, &mut own.random)).collect();
         own
     }
 
-    /// All samples of one minute, as one request.
+    /// Appends all samples of one minute as one request.
     fn minute(&mut self, db: &Db) {
         let mut appender = db.appender().unwrap();
         for number in 0..SERIES {
@@ -123,12 +122,12 @@ impl Month {
                     series.is_sent = false;
                     series.changes_at = at + self.random.random_range(1..300) * MINUTE;
                 } else if self.random.random_ratio(1, 2) {
-                    // It comes back.
+                    // The series returns.
                     series.is_sent = true;
                     series.changes_at = at + self.random.random_range(10..4000) * MINUTE;
                 } else {
-                    let next = Modelled::new(number, self.gone.len() + 1, at, &mut self.random);
-                    self.gone.push(std::mem::replace(series, next));
+                    let next = ModelSeries::new(number, self.ended.len() + 1, at, &mut self.random);
+                    self.ended.push(std::mem::replace(series, next));
                 }
             } else if series.is_sent {
                 sample = Some(series.next_value(&mut self.random));
@@ -139,7 +138,7 @@ impl Month {
                     .append_or_create(
                         &series.labels,
                         std::iter::once(FloatSample::new(at, v).into()),
-                        |point, why| panic!("{point:?} {why:?}"),
+                        |sample, why| panic!("{sample:?} {why:?}"),
                     )
                     .unwrap();
                 series.samples.push((at, v.to_bits()));
@@ -150,11 +149,11 @@ impl Month {
         self.now += MINUTE;
     }
 
-    fn all(&self) -> impl Iterator<Item = &Modelled> {
-        self.live.iter().chain(&self.gone)
+    fn all(&self) -> impl Iterator<Item = &ModelSeries> {
+        self.live.iter().chain(&self.ended)
     }
 
-    /// Deletes of a random choice of series a random range.
+    /// Deletes a random range of randomly selected series.
     fn delete(&mut self, db: &Db) {
         let (name, value) = match self.random.random_range(0..3u32) {
             0 => ("__name__", format!("metric_{}", self.random.random_range(0..7u32))),
@@ -163,26 +162,26 @@ impl Month {
         };
         let matcher = Matcher::new(MatchType::Regex, name, &value).unwrap();
         let mint = self.random.random_range(BEGIN - HOUR..self.now + HOUR);
-        let longest = 10i64.pow(self.random.random_range(0..10));
-        let maxt = mint + self.random.random_range(0..=longest);
+        let max_span = 10i64.pow(self.random.random_range(0..10));
+        let maxt = mint + self.random.random_range(0..=max_span);
         let range = TimeRange::new(mint, maxt);
         db.delete(&[vec![matcher.clone()]], range).unwrap();
-        for series in self.live.iter_mut().chain(&mut self.gone) {
+        for series in self.live.iter_mut().chain(&mut self.ended) {
             if matcher.matches(series.labels.get(name).unwrap_or_default()) {
                 series.samples.retain(|(t, _)| !range.contains(*t));
             }
         }
     }
 
-    fn expected(&self, range: TimeRange, chosen: impl Fn(&Modelled) -> bool) -> Stored {
-        let within = |series: &Modelled| -> Vec<(i64, u64)> {
-            let begin = series.samples.partition_point(|(t, _)| *t < range.mint);
+    fn expected(&self, range: TimeRange, is_selected: impl Fn(&ModelSeries) -> bool) -> Stored {
+        let within = |series: &ModelSeries| -> Vec<(i64, u64)> {
+            let start = series.samples.partition_point(|(t, _)| *t < range.mint);
             let end = series.samples.partition_point(|(t, _)| *t <= range.maxt);
-            series.samples[begin..end.max(begin)].to_vec()
+            series.samples[start..end.max(start)].to_vec()
         };
         let filled = self
             .all()
-            .filter(|series| chosen(series))
+            .filter(|series| is_selected(series))
             .map(|series| (series.text.clone(), within(series)));
         filled.filter(|(_, samples)| !samples.is_empty()).collect()
     }
@@ -191,7 +190,7 @@ impl Month {
         assert_same(&everything(db), &self.expected(TimeRange::ALL, |_| true), when);
     }
 
-    /// A part of it: one metric, or all, over a random time.
+    /// Compares one metric in a random time range.
     fn check_part(&mut self, db: &Db, when: &str) {
         let mint = self.random.random_range(BEGIN - HOUR..self.now);
         let range = TimeRange::new(mint, mint + self.random.random_range(0..2 * DAY));
@@ -206,39 +205,39 @@ impl Month {
     }
 }
 
-/// Equal, or the first difference is told.
+/// Asserts equality and reports the first difference.
 fn assert_same(found: &Stored, expected: &Stored, when: &str) {
     for (series, samples) in expected {
-        let Some(there) = found.get(series) else {
+        let Some(found) = found.get(series) else {
             panic!("{series} with {} samples is missing, {when}", samples.len())
         };
-        if there != samples {
-            let at = there
+        if found != samples {
+            let at = found
                 .iter()
                 .zip(samples)
                 .position(|(a, b)| a != b)
-                .unwrap_or(there.len().min(samples.len()));
+                .unwrap_or(found.len().min(samples.len()));
             panic!(
-                "{series} has {} samples instead of {}; number {at} is {:?} instead of {:?}, {when}",
-                there.len(),
+                "{series} has {} samples instead of {}; sample {at} is {:?} instead of {:?}, {when}",
+                found.len(),
                 samples.len(),
-                there.get(at),
+                found.get(at),
                 samples.get(at)
             );
         }
     }
     let surplus: Vec<_> = found.keys().filter(|series| !expected.contains_key(*series)).collect();
-    assert!(surplus.is_empty(), "{} series too many: {:?}, {when}", surplus.len(), surplus.first());
+    assert!(surplus.is_empty(), "{} unknown series: {:?}, {when}", surplus.len(), surplus.first());
 }
 
-/// A snapshot holds what the database held.
+/// Asserts that a snapshot equals the database.
 fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
     let name = db.snapshot(SnapshotContents::BlocksAndHead, month.now).unwrap();
-    let taken = dir.join("snapshots").join(name);
-    let copy = open(&taken);
+    let snapshot_dir = dir.join("snapshots").join(name);
+    let copy = open(&snapshot_dir);
     month.check_all(&copy, &format!("snapshot, {when}"));
     drop(copy);
-    std::fs::remove_dir_all(taken).unwrap();
+    std::fs::remove_dir_all(snapshot_dir).unwrap();
 }
 
 #[test]
@@ -281,7 +280,7 @@ fn month_of_churn_deletes_and_restarts_matches_model() {
         }
     }
     db.run_maintenance_once(month.now).unwrap();
-    month.check_all(&db, "the end");
+    month.check_all(&db, "at the end");
     assert!(restarts >= 50, "{restarts} restarts");
     let blocks = db.blocks().len();
     assert!((4..40).contains(&blocks), "{blocks} blocks for a month");

@@ -1,5 +1,5 @@
-//! Late samples in a database through its lives: logged, read, made blocks of, merged, deleted,
-//! beside a plain model.
+//! Out-of-order samples across restarts, compared with a model: logged, read, compacted, merged and
+//! deleted.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -7,30 +7,30 @@ use crate::support::life::{BEGIN, HOUR, Life, MINUTE, minutes};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::options::ShutdownMode;
 
-/// With an out-of-order window of two hours.
+/// Creates a database with an out-of-order window of two hours.
 fn life() -> Life {
     Life::new(|options| options.settings.out_of_order_window_ms = 2 * HOUR)
 }
 
-/// Samples in whatever order.
+/// Appends samples in any order.
 fn put(life: &mut Life, names: &[&str], times: impl IntoIterator<Item = i64>) {
     life.put(names, times);
     life.model.values_mut().for_each(|samples| samples.sort_unstable());
 }
 
-/// Every minute of these times, the newest first.
+/// Returns every minute of the range, newest first.
 fn backwards(from: i64, to: i64) -> impl Iterator<Item = i64> {
     minutes(from, to).collect::<Vec<_>>().into_iter().rev()
 }
 
-/// The hours and the hint of each block.
+/// Returns the hours of each block, and `true` for blocks of out-of-order samples.
 fn outline(life: &Life) -> Vec<(i64, i64, bool)> {
     let hour = |t: i64| (t - BEGIN).div_euclid(HOUR);
     let blocks = life.blocks();
     let blocks = blocks.iter().map(|block| {
         let meta = block.meta();
-        let is_late = meta.compaction.hints.iter().any(|hint| hint == "from-out-of-order");
-        (hour(meta.min_time), hour(meta.max_time), is_late)
+        let is_ooo = meta.compaction.hints.iter().any(|hint| hint == "from-out-of-order");
+        (hour(meta.min_time), hour(meta.max_time), is_ooo)
     });
     blocks.collect()
 }
@@ -40,12 +40,12 @@ fn wbl_segments(life: &Life) -> usize {
 }
 
 #[test]
-fn late_samples_outlive_a_crash_and_a_stop() {
+fn ooo_samples_survive_crash_and_shutdown() {
     let mut life = life();
     put(&mut life, &["a", "b"], minutes(BEGIN + HOUR, BEGIN + 2 * HOUR));
-    // Full chunks of late samples and open ones, newest first.
+    // Sealed and open chunks of out-of-order samples, newest first.
     put(&mut life, &["a"], backwards(BEGIN, BEGIN + HOUR));
-    put(&mut life, &["late only"], minutes(BEGIN + 20 * MINUTE, BEGIN + 30 * MINUTE));
+    put(&mut life, &["ooo only"], minutes(BEGIN + 20 * MINUTE, BEGIN + 30 * MINUTE));
     life.check("before a restart");
     life.restart();
     life.restart();
@@ -55,12 +55,12 @@ fn late_samples_outlive_a_crash_and_a_stop() {
 fn ooo_samples_are_compacted_into_blocks_and_merged() {
     let mut life = life();
     put(&mut life, &["a", "b"], minutes(BEGIN, BEGIN + 5 * HOUR - MINUTE));
-    put(&mut life, &["late"], backwards(BEGIN + 3 * HOUR, BEGIN + 4 * HOUR + 30 * MINUTE));
-    life.delete("late", TimeRange::new(BEGIN + 3 * HOUR, BEGIN + 3 * HOUR + 5 * MINUTE));
+    put(&mut life, &["ooo"], backwards(BEGIN + 3 * HOUR, BEGIN + 4 * HOUR + 30 * MINUTE));
+    life.delete("ooo", TimeRange::new(BEGIN + 3 * HOUR, BEGIN + 3 * HOUR + 5 * MINUTE));
     life.restart();
     life.maintain();
     life.check("after the compaction");
-    // What lies in 2 to 4 h and in 4 to 6 h: neither is in a block of samples in order.
+    // Both ranges are not in blocks of in-order samples.
     assert_eq!(outline(&life), [(0, 2, false), (2, 4, true), (4, 6, true)]);
     assert_eq!(wbl_segments(&life), 1);
     life.restart();
@@ -75,19 +75,18 @@ fn ooo_samples_are_compacted_into_blocks_and_merged() {
     life.restart();
 }
 
-/// Prometheus lost samples where late ones were compacted and a restart came. Of times that the
-/// head still has, a block of late samples keeps its hint: else the start would take no samples of
-/// these times from the log.
+/// Prometheus lost samples after out-of-order compaction and a restart. A block in the range of the
+/// head keeps its hint; without it, the start would replay no samples of that range.
 #[test]
-fn blocks_of_late_samples_do_not_hide_the_log() {
+fn ooo_blocks_do_not_hide_wal_samples() {
     let mut life = life();
     put(&mut life, &["a"], minutes(BEGIN, BEGIN + 4 * HOUR + 50 * MINUTE));
     life.maintain();
-    // Its time jumps: the head is not due, and late samples come of two ranges that it has.
+    // A time jump: the head is not due, and out-of-order samples are in two of its ranges.
     put(&mut life, &["a"], [BEGIN + 6 * HOUR + 30 * MINUTE]);
     put(
         &mut life,
-        &["late"],
+        &["ooo"],
         backwards(BEGIN + 4 * HOUR + 40 * MINUTE, BEGIN + 6 * HOUR + 20 * MINUTE),
     );
     life.maintain();
@@ -99,7 +98,7 @@ fn blocks_of_late_samples_do_not_hide_the_log() {
 }
 
 #[test]
-fn what_came_late_becomes_blocks_when_the_window_is_turned_off() {
+fn ooo_samples_are_compacted_after_window_is_disabled() {
     let mut life = life();
     put(&mut life, &["a"], minutes(BEGIN + HOUR, BEGIN + 2 * HOUR));
     put(&mut life, &["a"], minutes(BEGIN, BEGIN + HOUR));
@@ -113,7 +112,7 @@ fn what_came_late_becomes_blocks_when_the_window_is_turned_off() {
 }
 
 #[test]
-fn the_window_can_be_turned_on_while_the_database_runs() {
+fn window_can_be_enabled_at_runtime() {
     let mut life = Life::new(|_| {});
     put(&mut life, &["a"], minutes(BEGIN + HOUR, BEGIN + 2 * HOUR));
     assert!(!life.dir().join("wbl").exists());
@@ -125,52 +124,52 @@ fn the_window_can_be_turned_on_while_the_database_runs() {
 }
 
 #[test]
-fn late_samples_are_there_beside_a_snapshot_of_the_head() {
+fn ooo_samples_are_replayed_with_chunk_snapshot() {
     let mut life = Life::new(|options| {
         options.settings.out_of_order_window_ms = 2 * HOUR;
         options.shutdown_mode = ShutdownMode::ChunkSnapshot;
     });
     put(&mut life, &["a"], minutes(BEGIN + HOUR, BEGIN + 2 * HOUR));
-    for begin in [40, 20, 0] {
+    for start in [40, 20, 0] {
         put(
             &mut life,
-            &["a", "late only"],
-            minutes(BEGIN + begin * MINUTE, BEGIN + (begin + 20) * MINUTE),
+            &["a", "ooo only"],
+            minutes(BEGIN + start * MINUTE, BEGIN + (start + 20) * MINUTE),
         );
         life.restart();
     }
 }
 
-/// A query of late samples held back compaction of Prometheus for hours.
+/// In Prometheus, a query of out-of-order samples delayed compaction for hours.
 #[test]
-fn a_query_of_late_samples_does_not_hold_up_their_compaction() {
+fn query_of_ooo_samples_does_not_delay_compaction() {
     let mut life = life();
     put(&mut life, &["a"], minutes(BEGIN, BEGIN + 4 * HOUR));
-    put(&mut life, &["late"], minutes(BEGIN + 2 * HOUR + MINUTE, BEGIN + 3 * HOUR));
+    put(&mut life, &["ooo"], minutes(BEGIN + 2 * HOUR + MINUTE, BEGIN + 3 * HOUR));
     let querier = life.db().querier();
-    let matchers = [crate::support::life::named("late")];
-    let held: Vec<_> =
+    let matchers = [crate::support::life::named("ooo")];
+    let series: Vec<_> =
         querier.select(&matchers, TimeRange::ALL).unwrap().map(|series| series.unwrap()).collect();
     life.maintain();
     assert!(outline(&life).iter().any(|block| block.2), "{:?}", outline(&life));
     let samples =
-        held[0].float_samples(TimeRange::ALL).inspect(|sample| assert!(sample.is_ok())).count();
+        series[0].float_samples(TimeRange::ALL).inspect(|sample| assert!(sample.is_ok())).count();
     assert_eq!(samples, 59);
     life.check("after the compaction");
 }
 
-/// For 90 minutes nothing can be sent. Then one sender goes on with what is new, the other catches
-/// up from where it was.
+/// After an outage of 90 minutes, one sender continues with new samples, and the other one catches
+/// up.
 #[test]
-fn outage_of_two_senders_of_different_speed_loses_no_sample() {
+fn senders_of_different_speed_lose_no_samples_after_outage() {
     let mut life = life();
     let outage = BEGIN + 2 * HOUR;
     put(&mut life, &["fast", "slow"], minutes(BEGIN, outage));
-    let back = outage + 90 * MINUTE;
-    // For each minute of the one, ten of the other, until it has caught up; the head is compacted
-    // meanwhile.
-    let (mut fast, mut slow) = (back, outage);
-    put(&mut life, &["fast"], [back]);
+    let outage_end = outage + 90 * MINUTE;
+    // Ten minutes of the slow sender per four of the fast one, until it has caught up. The head is
+    // compacted in between.
+    let (mut fast, mut slow) = (outage_end, outage);
+    put(&mut life, &["fast"], [outage_end]);
     let mut rounds = 0;
     while slow < fast {
         put(&mut life, &["fast"], minutes(fast + MINUTE, fast + 5 * MINUTE));
@@ -181,7 +180,7 @@ fn outage_of_two_senders_of_different_speed_loses_no_sample() {
         rounds += 1;
         if rounds % 5 == 0 {
             life.maintain();
-            life.check("while one catches up");
+            life.check("while the slow sender catches up");
         }
     }
     life.maintain();

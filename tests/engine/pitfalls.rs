@@ -1,8 +1,8 @@
-//! What has cost users of Prometheus data, each as a test of its own: the thread is named as
+//! Faults that lost data of Prometheus users, one test each. A doc names the issue as
 //! repository#number.
 //!
-//! Only what touches blocks, the truncation of the log and what is deleted; what the log alone can
-//! lose is in `damage.rs`, a full disk in `tests/damage/disk_full.rs`.
+//! These tests cover blocks, WAL truncation and deletion; `wal_corruption.rs` covers WAL
+//! corruption, `tests/damage/disk_full.rs` a full disk.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -29,10 +29,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Length of the first blocks.
+/// Time range of the smallest blocks.
 const RANGE: i64 = 2 * HOUR;
 
-/// Series that make the log long enough for checkpoints.
+/// Returns names of many series, so that the WAL is long enough for checkpoints.
 fn crowd() -> Vec<String> {
     (0..40).map(|number| format!("crowd_{number}")).collect()
 }
@@ -43,14 +43,14 @@ fn names(crowd: &[String]) -> Vec<&str> {
 
 /// prometheus#19140: deleted series caused missing samples of others, and errors, after a restart.
 #[test]
-fn deleted_series_cost_the_others_nothing() {
+fn deleted_series_do_not_affect_others() {
     let mut life = Life::new(|_| {});
     for round in 0..6 {
-        let begin = BEGIN + round * RANGE;
-        life.put(&["kept", "deleted", "back"], minutes(begin, begin + RANGE));
+        let start = BEGIN + round * RANGE;
+        life.put(&["kept", "deleted", "back"], minutes(start, start + RANGE));
         life.delete("deleted", TimeRange::ALL);
         if round % 2 == 0 {
-            life.delete("back", TimeRange::new(begin + HOUR / 2, i64::MAX));
+            life.delete("back", TimeRange::new(start + HOUR / 2, i64::MAX));
         }
         life.check("deleted");
         life.restart();
@@ -63,18 +63,18 @@ fn deleted_series_cost_the_others_nothing() {
     life.restart();
 }
 
-/// The same where nothing is left for a block: its range is cut off the head without one.
+/// The same without samples for a block: the range is removed from the head without one.
 #[test]
 fn samples_deleted_before_compaction_stay_deleted() {
     let mut life = Life::new(|_| {});
     let crowd = crowd();
     let crowd = names(&crowd);
     for round in 0..4 {
-        let begin = BEGIN + round * RANGE;
-        life.put(&crowd, minutes(begin, begin + RANGE));
+        let start = BEGIN + round * RANGE;
+        life.put(&crowd, minutes(start, start + RANGE));
         crowd.iter().for_each(|name| life.delete(name, TimeRange::ALL));
-        life.put(&crowd, [begin + RANGE - 1]);
-        crowd.iter().for_each(|name| life.delete(name, TimeRange::new(begin, begin + RANGE - 1)));
+        life.put(&crowd, [start + RANGE - 1]);
+        crowd.iter().for_each(|name| life.delete(name, TimeRange::new(start, start + RANGE - 1)));
         life.maintain();
         life.restart();
     }
@@ -83,18 +83,18 @@ fn samples_deleted_before_compaction_stay_deleted() {
     life.restart();
 }
 
-/// prometheus#19016, for samples in order: a restart between the block of the head and the
-/// truncation of head and log.
+/// prometheus#19016, for in-order samples: a restart between the write of a block and the
+/// truncation of head and WAL.
 #[test]
 fn restart_between_block_and_truncation_keeps_each_sample_once() {
     let mut life = Life::new(|_| {});
     for round in 0..3 {
-        let begin = BEGIN + round * RANGE;
+        let start = BEGIN + round * RANGE;
         life.put(
             &["a", "b"],
             minutes(
-                begin + if round == 0 { 0 } else { 3 * HOUR / 2 + MINUTE },
-                begin + 7 * HOUR / 2 + MINUTE,
+                start + if round == 0 { 0 } else { 3 * HOUR / 2 + MINUTE },
+                start + 7 * HOUR / 2 + MINUTE,
             ),
         );
         let parts = ["wal", "chunks_head"];
@@ -108,15 +108,15 @@ fn restart_between_block_and_truncation_keeps_each_sample_once() {
             std::fs::rename(life.beside(part), life.dir().join(part)).unwrap();
         }
         life.start();
-        life.check("the block is there, and the log too");
+        life.check("with both block and WAL");
         life.maintain();
         life.restart();
     }
 }
 
-/// tsdb#424 and others of its kind: samples at the end of a block belonged to none, or to two.
+/// tsdb#424 and similar: samples at the end of a block belonged to no block, or to two.
 #[test]
-fn samples_at_the_ends_of_blocks_belong_to_one() {
+fn samples_at_block_ends_belong_to_one_block() {
     let mut life = Life::new(|options| options.max_block_range_ms = Some(RANGE));
     let ends: Vec<i64> = (1..=4).map(|nth| BEGIN + nth * RANGE).collect();
     let mut samples: Vec<(i64, String)> =
@@ -125,7 +125,7 @@ fn samples_at_the_ends_of_blocks_belong_to_one() {
         for off in [-1, 0, 1] {
             samples.push((end + off, format!("around_{off}")));
             samples.push((end + off, "all".to_owned()));
-            // Its only sample.
+            // A series with one sample.
             samples.push((end + off, format!("once_{}", end + off)));
         }
     }
@@ -146,44 +146,43 @@ fn samples_at_the_ends_of_blocks_belong_to_one() {
         for t in [end - 1, end, end + 1] {
             let at = stored(life.db(), &[named("all")], TimeRange::new(t, t));
             assert_eq!(at.values().flatten().map(|(t, _)| *t).collect::<Vec<_>>(), [t]);
-            let holding = life
+            let num_blocks = life
                 .blocks()
                 .iter()
                 .filter(|block| (block.meta().min_time..block.meta().max_time).contains(&t))
                 .count();
-            assert!(holding <= 1);
+            assert!(num_blocks <= 1);
         }
     }
 }
 
-/// prometheus#13616 and PITFALLS of the checkpoint: the records of a series went with the segments,
-/// those of its samples stayed.
+/// prometheus#13616: series records were deleted with their segments, while sample records stayed.
 ///
-/// Series that end right before a block does, so that the head collects them while the log still
-/// has their samples, and that come back later under another reference.
+/// The series end just before a block, so that the head collects them while the WAL still has their
+/// samples. They return later with another reference.
 #[test]
-fn a_checkpoint_keeps_the_series_that_later_records_need() {
+fn checkpoint_keeps_series_of_later_records() {
     let mut life = Life::new(|_| {});
     let crowd = crowd();
     let crowd = names(&crowd);
     for round in 0..8 {
-        let begin = BEGIN + round * RANGE;
+        let start = BEGIN + round * RANGE;
         let ending = ["ghost_0", "ghost_1", "ghost_2"][round as usize % 3];
-        life.put(&crowd, minutes(begin, begin + RANGE - 10 * MINUTE));
-        life.put(&[ending], minutes(begin + RANGE - 10 * MINUTE, begin + RANGE - 5 * MINUTE));
-        life.put(&[ending, "steady"], minutes(begin + RANGE - 5 * MINUTE, begin + RANGE));
+        life.put(&crowd, minutes(start, start + RANGE - 10 * MINUTE));
+        life.put(&[ending], minutes(start + RANGE - 10 * MINUTE, start + RANGE - 5 * MINUTE));
+        life.put(&[ending, "steady"], minutes(start + RANGE - 5 * MINUTE, start + RANGE));
         life.maintain();
-        // Whatever refers to a series that the log does not name fails the start.
+        // The restart fails if a record refers to a series that the WAL does not name.
         life.restart();
     }
-    assert!(life.checkpoint().is_some(), "no checkpoint was made");
+    assert!(life.checkpoint().is_some(), "no checkpoint exists");
     assert!(life.db().head().unwrap().series_count() < 43);
 }
 
-/// prometheus#18552: damage that the start had not noticed made every later checkpoint fail, so
-/// that the log grew for ever.
+/// prometheus#18552: corruption that the start did not detect made every later checkpoint fail, and
+/// the WAL grew forever.
 #[test]
-fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
+fn checkpoint_accepts_corrupted_wal_that_start_accepts() {
     let mut life = Life::new(|_| {});
     let crowd = crowd();
     let crowd = names(&crowd);
@@ -200,16 +199,16 @@ fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
     files.sort();
     life.end();
     let mut random = crate::support::seed::seeded("pitfalls");
-    let (mut repaired, mut refused) = (0, 0);
+    let (mut repaired, mut rejected) = (0, 0);
     for round in 0..40 {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(life.dir(), copy.path());
         let file = &files[round % files.len()];
-        let damaged = copy.path().join(file.strip_prefix(life.dir()).unwrap());
-        let mut bytes = std::fs::read(&damaged).unwrap();
+        let corrupted = copy.path().join(file.strip_prefix(life.dir()).unwrap());
+        let mut bytes = std::fs::read(&corrupted).unwrap();
         let at = random.random_range(0..bytes.len());
         bytes[at] ^= 1 << random.random_range(0..8u32);
-        std::fs::write(&damaged, bytes).unwrap();
+        std::fs::write(&corrupted, bytes).unwrap();
         let mut options = DbOptions::new(copy.path().to_owned());
         options.wal_segment_size = 32 * 1024;
         options.settings.retention = FOREVER;
@@ -217,16 +216,16 @@ fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
         match db.replay() {
             Ok(report) => repaired += usize::from(report.repaired.is_some()),
             Err(ReplayError::Checkpoint(_)) => {
-                refused += 1;
+                rejected += 1;
                 continue;
             }
-            Err(error) => panic!("{}, byte {at}: {error}", damaged.display()),
+            Err(error) => panic!("{}, byte {at}: {error}", corrupted.display()),
         }
-        // What is left is kept from now on, and the log becomes shorter again.
+        // Remaining samples are kept from now on, and the WAL is truncated again.
         for t in minutes(BEGIN + 11 * HOUR, BEGIN + 16 * HOUR) {
             let mut appender = db.appender().unwrap();
             for name in &crowd {
-                let reject = |point, why| panic!("{point:?} {why:?}");
+                let reject = |sample, why| panic!("{sample:?} {why:?}");
                 appender
                     .append_or_create(
                         &labels(name),
@@ -237,23 +236,23 @@ fn what_a_start_accepts_of_a_damaged_log_a_checkpoint_accepts() {
             }
             appender.commit().unwrap();
         }
-        let held = everything(&db);
+        let before = everything(&db);
         db.run_maintenance_once(BEGIN + 1000 * HOUR)
-            .unwrap_or_else(|error| panic!("{}, byte {at}: {error}", damaged.display()));
+            .unwrap_or_else(|error| panic!("{}, byte {at}: {error}", corrupted.display()));
         assert_eq!(db.stats().checkpoints_failed.load(Relaxed), 0);
         assert!(db.stats().checkpoints.load(Relaxed) > 0);
         drop(db);
         let db = Db::open(options).unwrap();
         db.replay().unwrap();
-        assert!(everything(&db) == held, "{}, byte {at}", damaged.display());
+        assert!(everything(&db) == before, "{}, byte {at}", corrupted.display());
     }
-    assert!(repaired > 0, "{repaired} repaired, {refused} refused");
+    assert!(repaired > 0, "{repaired} repaired, {rejected} rejected");
 }
 
-/// prometheus#6595: a compaction of blocks that failed again and again held up everything, the log
-/// grew until memory was gone.
+/// prometheus#6595: a block compaction that always failed blocked all maintenance, and the WAL grew
+/// until memory was exhausted.
 #[test]
-fn blocks_that_can_not_be_merged_hold_up_neither_head_nor_log() {
+fn failing_block_compaction_does_not_block_truncation() {
     let mut life = Life::new(|_| {});
     let crowd = crowd();
     let crowd = names(&crowd);
@@ -261,31 +260,30 @@ fn blocks_that_can_not_be_merged_hold_up_neither_head_nor_log() {
     life.maintain();
     damage_chunk(life.blocks()[0].dir());
     life.put(&crowd, minutes(BEGIN + 7 * HOUR / 2, BEGIN + 12 * HOUR));
-    assert!(life.db().run_maintenance_once(BEGIN).is_err(), "a failed merge is told");
+    assert!(life.db().run_maintenance_once(BEGIN).is_err(), "a failed compaction is reported");
     assert_eq!(life.db().stats().compactions_failed.load(Relaxed), 1);
-    assert!(life.blocks().len() >= 5, "{} blocks of the head", life.blocks().len());
+    assert!(life.blocks().len() >= 5, "{} blocks", life.blocks().len());
     assert!(life.db().head().unwrap().truncated_before() >= BEGIN + 10 * HOUR);
-    let first = life.checkpoint().expect("the log was truncated");
-    // The same blocks are not tried every minute.
+    let first = life.checkpoint().expect("a truncated WAL");
+    // The same compaction is not retried every minute.
     life.db().run_maintenance_once(BEGIN + MINUTE).unwrap();
     for round in 0..3 {
-        let begin = BEGIN + 12 * HOUR + round * RANGE;
-        life.put(&crowd, minutes(begin, begin + RANGE));
-        // Other blocks may be merged, these fail again after an hour.
+        let start = BEGIN + 12 * HOUR + round * RANGE;
+        life.put(&crowd, minutes(start, start + RANGE));
+        // Ignored: other blocks may be compacted, and these fail again after an hour.
         let _ = life.db().run_maintenance_once(BEGIN + round * RANGE);
         life.end();
         life.start();
     }
-    assert!(life.checkpoint().unwrap() > first, "and is truncated again");
-    let behind = TimeRange::new(BEGIN + RANGE, i64::MAX);
-    let all = stored(life.db(), &[named("crowd_7")], behind);
+    assert!(life.checkpoint().unwrap() > first, "the WAL is not truncated again");
+    let after = TimeRange::new(BEGIN + RANGE, i64::MAX);
+    let all = stored(life.db(), &[named("crowd_7")], after);
     assert_eq!(all.values().next().unwrap().len(), 16 * 60);
 }
 
-/// prometheus#12882 and others: `retention.size` did not count what lies beside the blocks, and the
-/// disk filled.
+/// prometheus#12882 and others: `retention.size` counted blocks only, and the disk became full.
 #[test]
-fn the_size_limit_counts_log_head_chunks_and_work_under_way() {
+fn size_limit_counts_wal_head_chunks_and_unfinished_files() {
     for scratch in
         ["wbl", "chunk_snapshot.000001.0000000000", "01M82CTXRBSZKSA9A0ZWVPK1T0.tmp-for-creation"]
     {
@@ -294,19 +292,19 @@ fn the_size_limit_counts_log_head_chunks_and_work_under_way() {
         life.put(&names(&crowd), minutes(BEGIN, BEGIN + 10 * HOUR));
         life.maintain();
         let blocks: u64 = life.blocks().iter().map(|block| block.size_bytes()).sum();
-        let beside = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
-        assert!(beside > 0 && life.blocks().len() == 4);
+        let other = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
+        assert!(other > 0 && life.blocks().len() == 4);
         let mut settings = life.db().settings();
-        settings.retention = RetentionSettings { bytes: blocks + beside + 1000, ..FOREVER };
+        settings.retention = RetentionSettings { bytes: blocks + other + 1000, ..FOREVER };
         life.db().apply_settings(settings).unwrap();
         life.maintain();
-        assert_eq!(life.blocks().len(), 4, "it fits");
-        settings.retention.bytes = blocks + beside - 1000;
+        assert_eq!(life.blocks().len(), 4, "within the limit");
+        settings.retention.bytes = blocks + other - 1000;
         life.db().apply_settings(settings).unwrap();
         life.maintain();
-        assert_eq!(life.blocks().len(), 3, "log and head chunks count");
-        let left: u64 = life.blocks().iter().map(|block| block.size_bytes()).sum();
-        settings.retention.bytes = left + beside + 1000;
+        assert_eq!(life.blocks().len(), 3, "WAL and head chunks count");
+        let remaining: u64 = life.blocks().iter().map(|block| block.size_bytes()).sum();
+        settings.retention.bytes = remaining + other + 1000;
         life.db().apply_settings(settings).unwrap();
         life.maintain();
         assert_eq!(life.blocks().len(), 3);
@@ -318,9 +316,9 @@ fn the_size_limit_counts_log_head_chunks_and_work_under_way() {
     }
 }
 
-/// prometheus#3488: the names of deleted series stayed in the lists of labels and values.
+/// prometheus#3488: names of deleted series stayed in the lists of labels and values.
 #[test]
-fn deleted_names_leave_the_lists_once_nothing_of_them_is_left() {
+fn deleted_series_are_removed_from_label_lists() {
     let mut life = Life::new(|_| {});
     let lists = |life: &Life, name: &str| {
         let querier = life.db().querier();
@@ -345,9 +343,9 @@ fn deleted_names_leave_the_lists_once_nothing_of_them_is_left() {
     assert!(!lists(&life, "in_block") && !lists(&life, "in_head") && lists(&life, "kept"));
 }
 
-/// prometheus#4200: `clean_tombstones` gave no space back.
+/// prometheus#4200: `clean_tombstones` freed no space.
 #[test]
-fn cleaning_gives_the_space_back() {
+fn clean_tombstones_frees_space() {
     let mut life = Life::new(|options| options.max_block_range_ms = Some(RANGE));
     let crowd = crowd();
     let crowd = names(&crowd);
@@ -365,56 +363,56 @@ fn cleaning_gives_the_space_back() {
     life.db().clean_tombstones().unwrap();
     life.check("cleaned");
     let after = on_disk(&life);
-    assert!(after * 4 < before, "{after} bytes are left of {before}");
+    assert!(after * 4 < before, "{after} of {before} bytes remain");
     assert_eq!(after, life.blocks().iter().map(|block| block.size_bytes()).sum::<u64>());
     crowd.iter().for_each(|name| life.delete(name, TimeRange::ALL));
     life.db().clean_tombstones().unwrap();
-    // The newest stays until there is another: without it a start would take its samples out of the
-    // log again.
-    assert_eq!(life.blocks().len(), 1, "empty blocks go");
+    // The newest block stays until there is another one: without it, a start would replay its
+    // samples from the WAL.
+    assert_eq!(life.blocks().len(), 1, "empty blocks are deleted");
     life.restart();
     life.put(&["new"], minutes(BEGIN + 6 * HOUR, BEGIN + 10 * HOUR));
     life.maintain();
     life.db().clean_tombstones().unwrap();
     life.restart();
     let empty = life.blocks().iter().filter(|block| !block.tombstones().is_empty()).count();
-    assert_eq!(empty, 0, "and now it went as well");
+    assert_eq!(empty, 0, "the empty block is deleted");
 }
 
-/// prometheus#18379: blocks of series that had ended early were taken for the whole past of the
-/// head, and after a restart samples of others were refused or lost.
+/// prometheus#18379: blocks of stale series were mistaken for compacted ranges of the head, and
+/// after a restart samples of other series were rejected or lost.
 #[test]
-fn a_block_of_stale_series_does_not_stand_for_the_head() {
+fn block_of_stale_series_does_not_cover_the_head() {
     let mut life = Life::new(|options| options.settings.stale_series_threshold = 0.3);
     life.put(&["a", "b", "c", "d", "e"], minutes(BEGIN, BEGIN + HOUR / 2));
     let stale = f64::from_bits(STALE_NAN_BITS);
     ["a", "b"].iter().for_each(|name| life.put_one(name, BEGIN + HOUR / 2, stale));
     life.maintain();
     assert_eq!(life.blocks().len(), 1);
-    assert_eq!(life.db().head().unwrap().series_count(), 3, "two have left the head");
+    assert_eq!(life.db().head().unwrap().series_count(), 3, "two series are compacted");
     let hints = life.blocks()[0].meta().compaction.hints.clone();
     assert_eq!(hints, ["from-stale-series"]);
     assert!(meta_text(life.blocks()[0].dir()).contains("from-stale-series"));
     life.check("compacted early");
     life.restart();
-    // Within the block's time, of a series that never left and of one that comes back.
+    // Within the range of the block: of series in the head, and of one that returns.
     life.put(&["c", "d", "e"], [BEGIN + HOUR / 2 + 1]);
     life.put(&["a"], minutes(BEGIN + HOUR / 2 + MINUTE, BEGIN + HOUR));
-    life.check("one came back");
+    life.check("after the return of a series");
     life.restart();
     life.put_one("a", BEGIN + HOUR, stale);
     life.put_one("c", BEGIN + HOUR, stale);
     life.maintain();
-    life.check("it ended again");
+    life.check("after its second end");
     life.restart();
     life.put(&["a", "d", "e"], minutes(BEGIN + HOUR + MINUTE, BEGIN + 6 * HOUR));
     life.maintain();
-    life.check("and the head was compacted");
+    life.check("after head compaction");
     life.restart();
-    let whole =
+    let regular =
         life.blocks().iter().filter(|block| block.meta().compaction.hints.is_empty()).count();
     assert!(
-        whole >= 1 && life.blocks().len() > whole,
+        regular >= 1 && life.blocks().len() > regular,
         "blocks of stale series are not merged with others"
     );
 }
@@ -423,10 +421,10 @@ fn meta_text(block: &Path) -> String {
     std::fs::read_to_string(block.join("meta.json")).unwrap()
 }
 
-/// prometheus#19202: the end of a histogram's series, which a scraper logs as a float, became a
-/// float in a restart, and the data behind it wrong.
+/// prometheus#19202: the stale marker of a histogram series, which a scraper logs as a float, was
+/// replayed as a float, and later samples were wrong.
 #[test]
-fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
+fn stale_marker_of_histogram_is_replayed_as_histogram() {
     let dir = tempfile::tempdir().unwrap();
     let histogram = |count: u64| {
         SampleValue::Histogram(Box::new(Histogram {
@@ -466,21 +464,21 @@ fn the_end_of_a_histogram_is_one_of_its_kind_after_a_restart() {
         let found: Vec<_> = querier
             .select(&[named("h")], TimeRange::ALL)
             .unwrap()
-            .map(|one| one.unwrap())
+            .map(|series| series.unwrap())
             .collect();
-        let points: Vec<Sample> =
-            found[0].samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
-        assert_eq!(points.len(), 3, "{start} start");
+        let samples: Vec<Sample> =
+            found[0].samples(TimeRange::ALL).map(|sample| sample.unwrap()).collect();
+        assert_eq!(samples.len(), 3, "{start} start");
         assert!(
-            points.iter().all(|point| point.value.kind() == ValueType::Histogram),
-            "{start} start: {points:?}"
+            samples.iter().all(|sample| sample.value.kind() == ValueType::Histogram),
+            "{start} start: {samples:?}"
         );
         assert!(
-            points[0].value.is_equivalent(&histogram(5))
-                && points[2].value.is_equivalent(&histogram(7)),
+            samples[0].value.is_equivalent(&histogram(5))
+                && samples[2].value.is_equivalent(&histogram(7)),
             "{start} start"
         );
-        assert!(points[1].value.is_stale(), "{start} start");
+        assert!(samples[1].value.is_stale(), "{start} start");
         if start == "second" {
             db.close().unwrap();
         }

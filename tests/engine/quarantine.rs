@@ -1,7 +1,7 @@
-//! The quarantine and the damaged files on different file systems: the start goes on, everything
-//! damaged is kept, and every sample that the log or a block holds is read back.
+//! Quarantine on another file system than the corrupted files. The start continues, corrupted files
+//! are kept, and every sample in the WAL or a block is returned.
 //!
-//! The second file system is a tmpfs that is mounted for the test, which needs root, or `/dev/shm`.
+//! The second file system is a tmpfs that the test mounts, which requires root, or `/dev/shm`.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -14,35 +14,35 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// A directory on another file system than the usual temporary ones.
+/// Directory on another file system than that of temporary directories.
 struct OtherDisk {
-    place: TempDir,
+    temp_dir: TempDir,
     is_mounted: bool,
 }
 
 impl OtherDisk {
     fn new() -> Self {
-        let place = tempfile::tempdir().unwrap();
+        let temp_dir = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
         let mounted = mount
             .args(["-t", "tmpfs", "-o", "size=64M", "tmpfs"])
-            .arg(place.path())
+            .arg(temp_dir.path())
             .stderr(Stdio::null());
         if mounted.status().is_ok_and(|status| status.success()) {
-            return Self { place, is_mounted: true };
+            return Self { temp_dir, is_mounted: true };
         }
         let device = |path: &Path| path.metadata().map(|metadata| metadata.dev()).unwrap();
         let shared = Path::new("/dev/shm");
         assert!(
-            shared.is_dir() && device(shared) != device(place.path()),
-            "there is no second file system: these tests need root or /dev/shm"
+            shared.is_dir() && device(shared) != device(temp_dir.path()),
+            "no second file system: these tests need root or /dev/shm"
         );
-        Self { place: tempfile::tempdir_in(shared).unwrap(), is_mounted: false }
+        Self { temp_dir: tempfile::tempdir_in(shared).unwrap(), is_mounted: false }
     }
 
-    /// Moves a directory there and leaves a link in its place.
+    /// Moves a directory to this disk and leaves a link.
     fn take(&self, dir: &Path) {
-        let target = self.place.path().join(dir.file_name().unwrap());
+        let target = self.temp_dir.path().join(dir.file_name().unwrap());
         if dir.exists() {
             copy_folder(dir, &target);
             fs::remove_dir_all(dir).unwrap();
@@ -56,7 +56,7 @@ impl OtherDisk {
 impl Drop for OtherDisk {
     fn drop(&mut self) {
         if self.is_mounted {
-            let unmounted = Command::new("umount").arg("-l").arg(self.place.path()).status();
+            let unmounted = Command::new("umount").arg("-l").arg(self.temp_dir.path()).status();
             assert!(
                 std::thread::panicking() || unmounted.is_ok_and(|status| status.success()),
                 "still mounted"
@@ -90,14 +90,14 @@ fn chunk_files_on_another_disk_are_quarantined() {
         life.end();
     }
     flip(&chunks.join("000002"), 30);
-    let damaged: Vec<_> =
+    let corrupted: Vec<_> =
         [2, 3].map(|number| fs::read(chunks.join(format!("{number:06}"))).unwrap()).into();
     life.start();
     life.check("after the repair");
     let moved = files(&life.dir().join("quarantine"));
     let names = ["chunks_head.000002", "chunks_head.000003"];
     assert_eq!(moved, names.map(|name| life.dir().join("quarantine").join(name)));
-    assert_eq!(moved.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), damaged);
+    assert_eq!(moved.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), corrupted);
     life.restart();
 }
 
@@ -127,7 +127,7 @@ fn segments_on_another_disk_are_quarantined() {
     let quarantine = files(&life.dir().join("quarantine")).pop().unwrap();
     let moved = files(&quarantine);
     assert_eq!(moved[1..].iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), later);
-    // Chunk files may hold more than the log now.
+    // Chunk files may have more samples than the WAL.
     let found = everything(life.db());
     for (series, samples) in &before {
         assert!(found[series].starts_with(samples), "{series}");
@@ -138,7 +138,7 @@ fn segments_on_another_disk_are_quarantined() {
 }
 
 #[test]
-fn block_goes_to_a_quarantine_on_another_disk() {
+fn block_is_quarantined_on_another_disk() {
     let disk = OtherDisk::new();
     let mut life = Life::new(|_| {});
     life.put(&["up", "down"], minutes(BEGIN, BEGIN + 8 * HOUR));
@@ -162,5 +162,5 @@ fn block_goes_to_a_quarantine_on_another_disk() {
         );
     }
     assert_eq!(files(&life.dir().join("quarantine")), [moved]);
-    assert!(!life.blocks().is_empty(), "the others are served");
+    assert!(!life.blocks().is_empty(), "other blocks are readable");
 }

@@ -1,5 +1,5 @@
-//! Reads beside the database's own work: whoever reads while the head becomes a block, blocks
-//! become larger ones and tombstones are cleaned up sees everything, every time.
+//! Reads during maintenance: each read during head compaction and block compaction returns all
+//! samples.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -31,7 +31,7 @@ fn open(dir: &Path, max_block_range_ms: i64) -> Db {
     db
 }
 
-/// A sample of each of 40 series every five minutes; some series end, others begin.
+/// Writes a sample of each of 40 series every five minutes. Some series end, others start.
 fn write(db: &Db, hours: std::ops::Range<i64>) {
     for t in (BEGIN + hours.start * HOUR..BEGIN + hours.end * HOUR).step_by(5 * MINUTE as usize) {
         let mut appender = db.appender().unwrap();
@@ -56,8 +56,9 @@ fn write(db: &Db, hours: std::ops::Range<i64>) {
     }
 }
 
-/// Runs `work` while two threads read everything over and over, and must find `expected` each time.
-fn see_all_during(db: &Db, expected: &Stored, work: impl FnOnce()) {
+/// Runs `work` while two threads read all samples repeatedly. Asserts that each read returns
+/// `expected`.
+fn assert_readable_during(db: &Db, expected: &Stored, work: impl FnOnce()) {
     let (done, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -87,7 +88,7 @@ fn see_all_during(db: &Db, expected: &Stored, work: impl FnOnce()) {
 }
 
 #[test]
-fn blocks_are_merged_under_readers_that_miss_nothing() {
+fn reads_during_block_compaction_are_complete() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 2 * HOUR);
     write(&db, 0..60);
@@ -97,18 +98,18 @@ fn blocks_are_merged_under_readers_that_miss_nothing() {
     db.close().unwrap();
     drop(db);
     let db = open(dir.path(), 54 * HOUR);
-    see_all_during(&db, &expected, || db.run_maintenance_once(BEGIN).unwrap());
+    assert_readable_during(&db, &expected, || db.run_maintenance_once(BEGIN).unwrap());
     assert!(db.blocks().len() < 10, "{}", db.blocks().len());
 }
 
 #[test]
-fn the_head_becomes_blocks_under_readers_that_miss_nothing() {
+fn reads_during_head_compaction_are_complete() {
     for _ in 0..5 {
         let dir = tempfile::tempdir().unwrap();
         let db = open(dir.path(), 2 * HOUR);
         write(&db, 0..9);
         let expected = everything(&db);
-        see_all_during(&db, &expected, || db.run_maintenance_once(BEGIN).unwrap());
+        assert_readable_during(&db, &expected, || db.run_maintenance_once(BEGIN).unwrap());
         assert_eq!(db.blocks().len(), 3);
     }
 }

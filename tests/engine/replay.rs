@@ -1,5 +1,5 @@
-//! Replays of what only a long life leaves behind: one series under two references, chunk files
-//! that could not be written, blocks without a description, checkpoints and logs with a gap.
+//! Replay of rare states: a series with two references, chunk files that could not be written,
+//! blocks without `meta.json`, and a gap between checkpoint and WAL.
 
 use crate::support::engine::everything;
 use narthex::model::float_sample::FloatSample;
@@ -25,15 +25,15 @@ const START: i64 = 1_700_000_000_000;
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.samples_per_chunk = 20;
-    let db = Db::open(options).expect("the directory is free");
-    db.replay().expect("the directory is good");
+    let db = Db::open(options).expect("an unlocked directory");
+    db.replay().expect("a valid directory");
     db
 }
 
 fn labels() -> Labels {
     LabelsBuilder::from_iter([("__name__", "returned"), ("job", "test")])
         .build()
-        .expect("good labels")
+        .expect("valid labels")
 }
 
 fn samples(numbers: std::ops::Range<i64>) -> Vec<FloatSample> {
@@ -41,24 +41,24 @@ fn samples(numbers: std::ops::Range<i64>) -> Vec<FloatSample> {
 }
 
 fn append(db: &Db, numbers: std::ops::Range<i64>) {
-    let mut appender = db.appender().expect("writes are taken");
+    let mut appender = db.appender().expect("a writable database");
     appender
         .append_or_create(&labels(), samples(numbers).into_iter().map(Sample::from), |_, why| {
             panic!("{why:?}")
         })
         .expect("no limit");
-    appender.commit().expect("a good disk");
+    appender.commit().expect("a working disk");
 }
 
-fn assert_has(db: &Db, numbers: std::ops::Range<i64>, what: &str) {
+fn assert_has(db: &Db, numbers: std::ops::Range<i64>, context: &str) {
     let read = everything(db).remove(&labels().to_string()).unwrap_or_default();
     let expected: Vec<_> = samples(numbers).iter().map(|s| (s.t, s.v.to_bits())).collect();
-    assert_eq!(read.len(), expected.len(), "{what}");
-    assert_eq!(read, expected, "{what}");
+    assert_eq!(read.len(), expected.len(), "{context}");
+    assert_eq!(read, expected, "{context}");
 }
 
-/// A log as a Prometheus leaves it that has collected a series and met it again: reference 5 with
-/// samples 0 to 10, then reference 9 with 10 to 70, of which 10 to 50 are in `chunks_head/` too.
+/// Writes the WAL of a Prometheus that collected a series and created it again: reference 5 with
+/// samples 0 to 10, then reference 9 with 10 to 70, of which 10 to 50 are also in `chunks_head/`.
 fn write_two_references(dir: &Path) {
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),
@@ -67,7 +67,7 @@ fn write_two_references(dir: &Path) {
         sync: SyncMode::Os,
         disk: Arc::new(OsDisk),
     })
-    .expect("a new log");
+    .expect("a new WAL");
     for (reference, numbers) in [(5, 0..10), (9, 10..70)] {
         let mut batch = LogBatch::default();
         batch.push_series(SeriesRef(reference), &labels());
@@ -76,8 +76,8 @@ fn write_two_references(dir: &Path) {
             .for_each(|sample| batch.push_float_sample(SeriesRef(reference), sample));
         wal.enqueue(&mut batch);
     }
-    wal.close().expect("a good disk");
-    let (chunks, _) = HeadChunkStore::open(&dir.join("chunks_head")).expect("a new folder");
+    wal.close().expect("a working disk");
+    let (chunks, _) = HeadChunkStore::open(&dir.join("chunks_head")).expect("a new directory");
     for numbers in [10..30, 30..50] {
         let mut chunk = XorChunk::new();
         let samples = samples(numbers);
@@ -93,17 +93,17 @@ fn write_two_references(dir: &Path) {
                 out_of_order: false,
                 bytes,
             }])
-            .expect("a good disk");
+            .expect("a working disk");
     }
 }
 
 #[test]
-fn a_series_under_two_references_is_whole_at_every_later_start() {
+fn series_with_two_references_is_complete_at_every_start() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     write_two_references(dir.path());
     let db = open(dir.path());
     assert_has(&db, 0..70, "first start");
-    // Full chunks of the new samples are written under the first reference.
+    // Chunks of new samples are written with the first reference.
     append(&db, 70..200);
     assert_has(&db, 0..200, "after more samples");
     drop(db);
@@ -111,7 +111,7 @@ fn a_series_under_two_references_is_whole_at_every_later_start() {
         let db = open(dir.path());
         assert_has(&db, 0..200, &format!("start {start}"));
         if start == 3 {
-            db.close().expect("a good disk");
+            db.close().expect("a working disk");
         }
     }
     let db = open(dir.path());
@@ -123,46 +123,46 @@ fn a_series_under_two_references_is_whole_at_every_later_start() {
 #[test]
 fn unwritable_chunks_stay_readable_and_are_written_later() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let folder = dir.path().join("chunks_head");
+    let chunks_dir = dir.path().join("chunks_head");
     let db = open(dir.path());
-    fs::remove_dir_all(&folder).expect("the folder is there");
+    fs::remove_dir_all(&chunks_dir).expect("the directory exists");
     append(&db, 0..300);
-    assert_has(&db, 0..300, "without a place for chunks");
+    assert_has(&db, 0..300, "without chunks_head");
     let stats = db.head().expect("ready").stats();
     let mapped = || stats.chunks_mapped.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(mapped(), 0);
-    fs::create_dir(&folder).expect("the folder is gone");
+    fs::create_dir(&chunks_dir).expect("the directory is missing");
     append(&db, 300..400);
     assert!(mapped() >= 10, "{} chunks mapped", mapped());
-    assert_has(&db, 0..400, "with the place back");
+    assert_has(&db, 0..400, "with chunks_head");
     drop(db);
     assert_has(&open(dir.path()), 0..400, "after a start");
 }
 
 #[test]
-fn a_block_without_a_description_does_not_stop_the_start() {
+fn block_with_invalid_meta_json_does_not_stop_start() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for (name, meta) in
         [("01M82CTXRBSZKSA9A0ZWVPK1T0", None), ("01M82CTXT0GFC3YYDVB8TNCXWR", Some("{"))]
     {
-        fs::create_dir(dir.path().join(name)).expect("a new folder");
+        fs::create_dir(dir.path().join(name)).expect("a new directory");
         if let Some(meta) = meta {
-            fs::write(dir.path().join(name).join("meta.json"), meta).expect("a good disk");
+            fs::write(dir.path().join(name).join("meta.json"), meta).expect("a working disk");
         }
     }
     let db = open(dir.path());
     append(&db, 0..10);
-    assert_has(&db, 0..10, "beside bad blocks");
+    assert_has(&db, 0..10, "with invalid blocks");
 }
 
 #[test]
 fn missing_segment_after_checkpoint_stops_start_and_is_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     write_two_references(dir.path());
-    fs::create_dir(dir.path().join("wal/checkpoint.00000003")).expect("a new folder");
+    fs::create_dir(dir.path().join("wal/checkpoint.00000003")).expect("a new directory");
     fs::rename(dir.path().join("wal/00000000"), dir.path().join("wal/00000005"))
-        .expect("the segment is there");
-    let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("the directory is free");
+        .expect("the segment exists");
+    let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("an unlocked directory");
     let error = db.replay().expect_err("segment 4 is missing").to_string();
     assert!(error.contains("segment 00000004 is missing before 00000005"), "{error}");
 }

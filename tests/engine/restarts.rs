@@ -1,9 +1,7 @@
-//! Directories that Prometheus 3.14.0 wrote, opened in the test's own process: values of every kind
-//! are there with their starts, from the log, from blocks, and from snapshots of the head, those of
-//! Prometheus and those of narthex.
+//! Directories of Prometheus 3.14.0, opened in-process. Samples of all types with start timestamps
+//! are read from the WAL, from blocks, and from chunk snapshots of Prometheus and of narthex.
 //!
-//! `tests/golden/README.md` says how they were made. Directories with late values are tested
-//! elsewhere.
+//! `tests/golden/README.md` has their origin. Other tests cover out-of-order samples.
 
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram};
 use narthex::model::matcher::{MatchType, Matcher};
@@ -22,53 +20,53 @@ use crate::support::points::{PlainHistogram, PointValue, Points, STALE};
 use crate::support::samples::{LabelSet, Samples};
 use crate::support::{dir, golden};
 
-/// How a directory is opened.
+/// Handling of start timestamps.
 #[derive(Clone, Copy, PartialEq)]
-enum Starts {
+enum StMode {
     Dropped,
     Kept,
 }
 
-fn open(data: &Path, starts: Starts) -> (Db, OpenReport) {
+fn open(data: &Path, st_mode: StMode) -> (Db, OpenReport) {
     let mut options = DbOptions::new(data.to_owned());
     options.shutdown_mode = ShutdownMode::ChunkSnapshot;
     options.replay_workers = 3;
-    if starts == Starts::Kept {
+    if st_mode == StMode::Kept {
         options.settings.float_encoding = FloatEncoding::Xor2;
         options.record_version = RecordVersion::V2;
         options.histogram_st_mode = HistogramStMode::WithSt;
     }
-    let db = Db::open(options).expect("the directory is free");
-    let report = db.replay().expect("the directory is good");
+    let db = Db::open(options).expect("an unlocked directory");
+    let report = db.replay().expect("a valid directory");
     (db, report)
 }
 
-/// What a database answers with.
-struct Answer {
+/// Contents of a database.
+struct Contents {
     points: Points,
-    /// The starts that are not 0.
+    /// Start timestamps other than 0.
     starts: Samples,
 }
 
-fn read(db: &Db) -> Answer {
-    let all = [Matcher::new(MatchType::NotEqual, "__name__", "").expect("a good matcher")];
+fn read(db: &Db) -> Contents {
+    let all = [Matcher::new(MatchType::NotEqual, "__name__", "").expect("a matcher")];
     let (mut points, mut starts) = (Points::new(), Samples::new());
-    for series in db.querier().select(&all, TimeRange::ALL).expect("a good query") {
-        let series = series.expect("the chunks are good");
+    for series in db.querier().select(&all, TimeRange::ALL).expect("a query") {
+        let series = series.expect("a valid chunk");
         let labels: LabelSet = series
             .labels()
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        for point in series.samples(TimeRange::ALL) {
-            let point = point.expect("the chunks are good");
-            points.add(&labels, point.t, plain(&point.value));
-            if point.start_timestamp != 0 {
-                starts.add(&labels, point.t, point.start_timestamp as u64);
+        for sample in series.samples(TimeRange::ALL) {
+            let sample = sample.expect("a valid chunk");
+            points.add(&labels, sample.t, plain(&sample.value));
+            if sample.start_timestamp != 0 {
+                starts.add(&labels, sample.t, sample.start_timestamp as u64);
             }
         }
     }
-    Answer { points, starts }
+    Contents { points, starts }
 }
 
 fn plain(value: &SampleValue) -> PointValue {
@@ -102,13 +100,13 @@ fn plain_histogram(histogram: &Histogram) -> PlainHistogram {
         sum: histogram.sum.to_bits(),
         positive: histogram
             .iter_positive()
-            .filter(|one| one.count != 0)
-            .map(|one| (one.index, one.count as u64))
+            .filter(|bucket| bucket.count != 0)
+            .map(|bucket| (bucket.index, bucket.count as u64))
             .collect(),
         negative: histogram
             .iter_negative()
-            .filter(|one| one.count != 0)
-            .map(|one| (one.index, one.count as u64))
+            .filter(|bucket| bucket.count != 0)
+            .map(|bucket| (bucket.index, bucket.count as u64))
             .collect(),
         custom: histogram.custom_values.iter().map(|bound| bound.to_bits()).collect(),
     }
@@ -125,94 +123,95 @@ fn plain_float_histogram(histogram: &FloatHistogram) -> PlainHistogram {
         sum: histogram.sum.to_bits(),
         positive: histogram
             .iter_positive()
-            .filter(|one| one.count != 0.0)
-            .map(|one| (one.index, one.count.to_bits()))
+            .filter(|bucket| bucket.count != 0.0)
+            .map(|bucket| (bucket.index, bucket.count.to_bits()))
             .collect(),
         negative: histogram
             .iter_negative()
-            .filter(|one| one.count != 0.0)
-            .map(|one| (one.index, one.count.to_bits()))
+            .filter(|bucket| bucket.count != 0.0)
+            .map(|bucket| (bucket.index, bucket.count.to_bits()))
             .collect(),
         custom: histogram.custom_values.iter().map(|bound| bound.to_bits()).collect(),
     }
 }
 
-/// Opens a case, and again from the snapshot that narthex left, and again from the log; gives what
-/// the first start found.
-fn has_all_of(case: &str, starts: Starts) -> OpenReport {
-    let place = dir::temp();
-    let data = golden::unpack(case, place.path());
+/// Opens a case, then from the chunk snapshot of narthex, then from the WAL. Returns the report of
+/// the first start.
+fn check_case(case: &str, st_mode: StMode) -> OpenReport {
+    let temp_dir = dir::temp();
+    let data = golden::unpack(case, temp_dir.path());
     let expected = golden::expected(case);
     let expected_starts = golden::expected_starts_of_every_kind(case);
     let mut first = None;
-    for time in ["first", "from narthex's snapshot", "from the log"] {
-        let (db, report) = open(&data, starts);
-        let answer = read(&db);
-        answer.points.assert_equals(&expected, &format!("{case}, {time}"));
+    for time in ["first", "from narthex's snapshot", "from the WAL"] {
+        let (db, report) = open(&data, st_mode);
+        let contents = read(&db);
+        contents.points.assert_equals(&expected, &format!("{case}, {time}"));
         assert_eq!(report.replay.invalid_histograms, 0);
         assert_eq!(db.stats().snapshot_replay_errors.load(Ordering::Relaxed), 0, "{case}, {time}");
-        if starts == Starts::Kept {
-            assert!(expected_starts.count() > 0, "{case} has starts");
-            answer.starts.assert_equals(&expected_starts, &format!("starts of {case}, {time}"));
+        if st_mode == StMode::Kept {
+            assert!(expected_starts.count() > 0, "{case} has start timestamps");
+            let context = format!("start timestamps of {case}, {time}");
+            contents.starts.assert_equals(&expected_starts, &context);
         }
         if time == "from narthex's snapshot" {
-            assert_eq!(report.replay.samples, 0, "{case}: the snapshot was not used");
+            assert_eq!(report.replay.samples, 0, "{case}: the snapshot is not used");
         }
-        db.close().expect("the disk is good");
+        db.close().expect("a working disk");
         first.get_or_insert(report);
         if time == "from narthex's snapshot" {
             remove_snapshots(&data);
         }
     }
-    first.expect("it was opened")
+    first.expect("at least one start")
 }
 
 fn remove_snapshots(data: &Path) {
-    for entry in std::fs::read_dir(data).expect("it can be listed") {
-        let path = entry.expect("it can be listed").path();
+    for entry in std::fs::read_dir(data).expect("a readable directory") {
+        let path = entry.expect("a readable directory").path();
         if path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with("chunk_snapshot."))
         {
-            std::fs::remove_dir_all(path).expect("it can be removed");
+            std::fs::remove_dir_all(path).expect("a removable directory");
         }
     }
 }
 
 #[test]
-fn logs_of_every_type_of_record_and_compression() {
+fn wal_of_all_record_types_and_compressions_is_replayed() {
     for case in ["all-types-killed", "wal-zstd", "wal-uncompressed"] {
-        let report = has_all_of(case, Starts::Dropped);
+        let report = check_case(case, StMode::Dropped);
         assert!(report.replay.samples > 5000, "{report:?}");
     }
 }
 
 #[test]
-fn blocks_and_head_of_every_kind() {
+fn blocks_and_head_of_all_encodings_are_read() {
     for case in
         ["blocks-killed-after-compaction", "xor2", "xor2-switched", "deletes", "deletes-cleaned"]
     {
-        has_all_of(case, Starts::Dropped);
+        check_case(case, StMode::Dropped);
     }
 }
 
 #[test]
 fn float_stale_markers_of_histograms_in_wal_are_replayed() {
-    has_all_of("scrape", Starts::Dropped);
+    check_case("scrape", StMode::Dropped);
 }
 
 #[test]
-fn a_snapshot_of_the_head_that_prometheus_left() {
-    let report = has_all_of("snapshot-on-shutdown", Starts::Dropped);
-    assert_eq!(report.replay.samples, 0, "the snapshot is read, not the log");
+fn chunk_snapshot_of_prometheus_is_loaded() {
+    let report = check_case("snapshot-on-shutdown", StMode::Dropped);
+    assert_eq!(report.replay.samples, 0, "the snapshot is loaded instead of the WAL");
 }
 
 #[test]
-fn start_timestamps_where_they_are_kept() {
-    has_all_of("start-timestamps", Starts::Kept);
+fn start_timestamps_are_kept_if_enabled() {
+    check_case("start-timestamps", StMode::Kept);
 }
 
 #[test]
-fn a_log_with_start_timestamps_where_none_are_kept() {
-    has_all_of("start-timestamps", Starts::Dropped);
+fn start_timestamps_are_dropped_if_disabled() {
+    check_case("start-timestamps", StMode::Dropped);
 }

@@ -1,5 +1,5 @@
-//! Retention in the running database: by time, size and share of the disk, changed while it runs,
-//! and held where nobody chose it.
+//! Retention by time, size and share of the disk, changed while the database runs, and held while
+//! it is not configured.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -15,11 +15,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 const DAY: i64 = 24 * HOUR;
 
-/// The system's disk, but of that size in bytes.
+/// Disk of the operating system with another size, bytes.
 #[derive(Debug)]
-struct DiskOf(AtomicU64);
+struct ResizedDisk(AtomicU64);
 
-impl Disk for DiskOf {
+impl Disk for ResizedDisk {
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         OsDisk.create_new(path)
     }
@@ -54,7 +54,7 @@ impl Disk for DiskOf {
     }
 }
 
-/// Nine blocks of two hours, and some of the head; nothing goes yet.
+/// Creates a database with nine blocks of two hours and samples in the head. Retention is off.
 fn nine_blocks() -> Life {
     let mut life = Life::new(|options| options.max_block_range_ms = Some(2 * HOUR));
     life.put(&["a", "b", "c"], minutes(BEGIN, BEGIN + 19 * HOUR + HOUR / 2));
@@ -67,14 +67,14 @@ fn apply(life: &Life, retention: RetentionSettings) {
     life.db().apply_settings(Settings { retention, ..life.db().settings() }).unwrap();
 }
 
-/// What goes is gone from disk and answers, and nothing else.
-fn assert_left(life: &mut Life, blocks: i64) {
+/// Asserts that only the newest `blocks` blocks remain, on disk and in queries.
+fn assert_remaining(life: &mut Life, blocks: i64) {
     assert_eq!(life.blocks().len() as i64, blocks);
     life.forget_before(BEGIN + (9 - blocks) * 2 * HOUR);
     life.check("after retention");
     let entries = std::fs::read_dir(life.dir()).unwrap().map(|entry| entry.unwrap().file_name());
-    let folders = entries.filter(|name| name.to_str().unwrap().starts_with("01")).count();
-    assert_eq!(folders as i64, blocks);
+    let dirs = entries.filter(|name| name.to_str().unwrap().starts_with("01")).count();
+    assert_eq!(dirs as i64, blocks);
     life.restart();
 }
 
@@ -84,14 +84,14 @@ fn time_retention_deletes_old_blocks_and_follows_reload() {
     // The newest block ends at 18 h.
     apply(&life, RetentionSettings { time_ms: 16 * HOUR + 1, ..FOREVER });
     life.maintain();
-    assert_left(&mut life, 9);
+    assert_remaining(&mut life, 9);
     apply(&life, RetentionSettings { time_ms: 16 * HOUR, ..FOREVER });
     life.maintain();
     assert_eq!(life.db().stats().time_retentions.load(Relaxed), 1);
-    assert_left(&mut life, 8);
+    assert_remaining(&mut life, 8);
     apply(&life, RetentionSettings { time_ms: 6 * HOUR, ..FOREVER });
     life.maintain();
-    assert_left(&mut life, 3);
+    assert_remaining(&mut life, 3);
     apply(&life, FOREVER);
     life.put(&["a"], minutes(BEGIN + 19 * HOUR + HOUR / 2, BEGIN + 30 * HOUR));
     life.maintain();
@@ -99,39 +99,39 @@ fn time_retention_deletes_old_blocks_and_follows_reload() {
 }
 
 #[test]
-fn the_oldest_blocks_go_until_the_directory_is_small_enough() {
+fn size_retention_deletes_oldest_blocks() {
     let mut life = nine_blocks();
-    let beside = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
+    let other = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
     let newest: u64 = life.blocks()[5..].iter().map(|block| block.size_bytes()).sum();
-    apply(&life, RetentionSettings { bytes: beside + newest, ..FOREVER });
+    apply(&life, RetentionSettings { bytes: other + newest, ..FOREVER });
     life.maintain();
     assert_eq!(life.db().stats().size_retentions.load(Relaxed), 5);
-    assert_left(&mut life, 4);
+    assert_remaining(&mut life, 4);
 }
 
 #[test]
-fn a_percentage_of_the_disk_wins_over_bytes() {
+fn disk_percentage_precedes_size_limit() {
     let mut life = nine_blocks();
-    let disk = Arc::new(DiskOf(AtomicU64::new(1 << 40)));
+    let disk = Arc::new(ResizedDisk(AtomicU64::new(1 << 40)));
     life.restart_with(|options| options.disk = disk.clone());
-    let beside = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
+    let other = size_of(&life.dir().join("wal")) + size_of(&life.dir().join("chunks_head"));
     let newest: u64 = life.blocks()[7..].iter().map(|block| block.size_bytes()).sum();
-    // A tenth of it is what two blocks and the rest take.
-    disk.0.store(10 * (beside + newest), Relaxed);
+    // A tenth of the disk holds two blocks and the other files.
+    disk.0.store(10 * (other + newest), Relaxed);
     apply(&life, RetentionSettings { bytes: u64::MAX, percentage: 10.0, ..FOREVER });
     life.maintain();
     assert_eq!(life.db().stats().size_retentions.load(Relaxed), 7);
-    assert_left(&mut life, 2);
+    assert_remaining(&mut life, 2);
 }
 
 #[test]
-fn default_retention_deletes_no_older_data_until_one_is_chosen() {
+fn default_retention_is_held_until_one_is_configured() {
     let mut life = Life::new(|_| {});
     life.put(&["old"], minutes(BEGIN, BEGIN + 4 * HOUR));
     life.maintain();
     life.put(&["new"], minutes(BEGIN + 40 * DAY, BEGIN + 40 * DAY + 4 * HOUR));
     life.maintain();
-    assert!(!life.db().retention_is_held(), "somebody chose to keep everything");
+    assert!(!life.db().retention_is_held(), "unlimited retention is configured");
     life.restart_with(|options| options.settings = Settings::default());
     assert!(life.db().retention_is_held());
     life.maintain();
@@ -139,17 +139,17 @@ fn default_retention_deletes_no_older_data_until_one_is_chosen() {
     apply(&life, RetentionSettings { time_ms: 30 * DAY, ..FOREVER });
     assert!(!life.db().retention_is_held());
     apply(&life, RetentionSettings::default());
-    assert!(life.db().retention_is_held(), "nobody has chosen any more");
+    assert!(life.db().retention_is_held(), "retention is no longer configured");
     life.maintain();
     life.check("held again");
     apply(&life, RetentionSettings { time_ms: 30 * DAY, ..FOREVER });
     life.maintain();
     assert!(life.db().stats().time_retentions.load(Relaxed) > 0);
     life.forget_before(BEGIN + DAY);
-    life.check("chosen");
+    life.check("configured");
     life.restart();
     assert!(
         life.db().retention_is_held(),
-        "what is left is old by the clock: the next samples must not cost it"
+        "the remaining data are older than the default retention"
     );
 }

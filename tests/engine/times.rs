@@ -1,4 +1,4 @@
-//! Samples at any time of 64 bits: stored exactly or refused, and never in the way of others.
+//! Samples at any 64-bit timestamp are stored exactly or rejected, and do not affect others.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -19,27 +19,30 @@ use std::sync::Arc;
 
 const STORABLE: TimeRange = TimeRange::STORABLE;
 
-/// Appends samples of one series in one request, notes what was taken, and returns what was not.
+/// Appends samples of one series in one request, adds accepted ones to the model and returns the
+/// rejected ones.
 fn append(life: &mut Life, series: &str, times: &[i64]) -> Vec<(i64, SampleRejection)> {
     let labels = labels(series);
-    let points = times.iter().map(|t| Sample::from(FloatSample::new(*t, *t as f64)));
+    let samples = times.iter().map(|t| Sample::from(FloatSample::new(*t, *t as f64)));
     let mut rejected = Vec::new();
     let mut appender = life.db().appender().unwrap();
-    appender.append_or_create(&labels, points, |point, why| rejected.push((point.t, why))).unwrap();
+    appender
+        .append_or_create(&labels, samples, |sample, why| rejected.push((sample.t, why)))
+        .unwrap();
     appender.commit().unwrap();
-    let taken = times.iter().filter(|t| !rejected.iter().any(|(at, _)| at == *t));
-    let taken: Vec<(i64, u64)> = taken.map(|t| (*t, (*t as f64).to_bits())).collect();
-    if !taken.is_empty() {
-        let held = life.model.entry(labels.to_string()).or_default();
-        held.extend(taken);
-        held.sort_unstable();
-        held.dedup();
+    let accepted = times.iter().filter(|t| !rejected.iter().any(|(at, _)| at == *t));
+    let accepted: Vec<(i64, u64)> = accepted.map(|t| (*t, (*t as f64).to_bits())).collect();
+    if !accepted.is_empty() {
+        let stored = life.model.entry(labels.to_string()).or_default();
+        stored.extend(accepted);
+        stored.sort_unstable();
+        stored.dedup();
     }
     rejected
 }
 
 #[test]
-fn first_sample_at_the_lowest_time_harms_no_other() {
+fn rejected_extreme_timestamps_do_not_affect_others() {
     let mut life = Life::new(|_| {});
     for t in [
         i64::MIN,
@@ -66,7 +69,7 @@ fn first_sample_at_the_lowest_time_harms_no_other() {
 }
 
 #[test]
-fn lowest_time_that_is_stored_is_kept_exactly() {
+fn lowest_storable_timestamp_is_stored_exactly() {
     let mut life = Life::new(|_| {});
     assert_eq!(append(&mut life, "a", &[STORABLE.mint, STORABLE.mint + 1]), []);
     life.put(&["a", "b"], minutes(BEGIN, BEGIN + 5 * HOUR));
@@ -78,9 +81,9 @@ fn lowest_time_that_is_stored_is_kept_exactly() {
     life.restart();
 }
 
-/// Earlier versions took such samples.
+/// Earlier versions accepted such samples.
 #[test]
-fn samples_of_the_lowest_times_in_the_log_are_kept() {
+fn lowest_timestamps_in_wal_are_replayed() {
     let mut life = Life::new(|_| {});
     life.end();
     let wal = Wal::open(WalOptions {
@@ -132,7 +135,7 @@ fn arb_time() -> impl Strategy<Value = i64> {
 
 fn arb_step() -> impl Strategy<Value = Step> {
     let mixed = proptest::collection::vec(arb_time(), 1..12);
-    // In order, so that they are taken without a window as well.
+    // Sorted, so that they are accepted without a window, too.
     let sorted = proptest::collection::vec(arb_time(), 1..12).prop_map(|mut times| {
         times.sort_unstable();
         times
@@ -149,7 +152,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn sample_of_any_time_is_refused_or_kept_exactly(
+    fn sample_at_any_time_is_rejected_or_stored_exactly(
         steps in proptest::collection::vec(arb_step(), 1..12),
         window in prop_oneof![Just(0), Just(2 * HOUR), Just(i64::MAX)],
     ) {

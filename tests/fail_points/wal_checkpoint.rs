@@ -1,4 +1,4 @@
-//! Checkpoints and WAL truncation: they keep context the rules say, for all records. A power
+//! Checkpoints and WAL truncation: they keep the needed entries of all records. A power
 //! failure at any step, a full disk and corruption lose nothing that is still needed.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]

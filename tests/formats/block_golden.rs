@@ -1,7 +1,7 @@
-//! Blocks that Prometheus 3.14.0 wrote: every sample in them is read bit for bit, what is deleted
-//! is not, and what is read is written again byte for byte.
+//! Blocks of Prometheus 3.14.0: samples are read bit for bit, deleted ones are not returned, and
+//! the block is rewritten byte for byte.
 //!
-//! `tests/golden/README.md` says how they were made.
+//! `tests/golden/README.md` has their origin.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use narthex::tsdb::chunk::histogram::append::AppendOutcome;
 use narthex::tsdb::query::source::{BlockSource, ChunkSeries};
 use narthex::tsdb::tombstones::format::{decode, encode};
 
-/// The cases with blocks, and how many each has.
+/// Cases with blocks, and their number of blocks.
 const CASES: [(&str, usize); 7] = [
     ("blocks-clean", 3),
     ("blocks-killed-after-compaction", 2),
@@ -36,28 +36,31 @@ fn blocks(data: &Path) -> Vec<PathBuf> {
     list_block_dirs(data).expect("the data directory can be listed")
 }
 
-fn everything(block: &Block) -> Vec<ChunkSeries> {
+fn all_series(block: &Block) -> Vec<ChunkSeries> {
     let all = [Matcher::new(MatchType::Equal, "no_such_label", "").expect("a matcher")];
-    let answer = block.select(&all, TimeRange::ALL).expect("the block can be read");
-    answer.map(|series| series.expect("the block can be read")).collect()
+    let series = block.select(&all, TimeRange::ALL).expect("the block can be read");
+    series.map(|series| series.expect("the block can be read")).collect()
 }
 
-/// Floats, and the start times of those that have one as bits of the same integer.
-/// A chunk that is encoded again.
-struct Again {
+/// Float values, and the non-zero start timestamps, both as bits.
+/// Chunk that is re-encoded.
+struct ReencodedChunk {
     encodings: EncodingPolicy,
     chunk: Option<AnyChunk>,
 }
 
-impl Again {
-    fn new(floats: FloatEncoding) -> Again {
-        Again { encodings: EncodingPolicy { floats, ..EncodingPolicy::default() }, chunk: None }
+impl ReencodedChunk {
+    fn new(floats: FloatEncoding) -> ReencodedChunk {
+        ReencodedChunk {
+            encodings: EncodingPolicy { floats, ..EncodingPolicy::default() },
+            chunk: None,
+        }
     }
 
-    fn append(&mut self, point: Sample) {
+    fn append(&mut self, sample: Sample) {
         match &mut self.chunk {
-            Some(chunk) => assert_eq!(chunk.append(&point), AppendOutcome::Appended),
-            None => self.chunk = Some(AnyChunk::with_first_sample(self.encodings, &point, None)),
+            Some(chunk) => assert_eq!(chunk.append(&sample), AppendOutcome::Appended),
+            None => self.chunk = Some(AnyChunk::with_first_sample(self.encodings, &sample, None)),
         }
     }
 
@@ -73,7 +76,7 @@ struct Floats {
 }
 
 impl Floats {
-    /// Adds the floats that are not deleted. Their chunks, encoded again, are the same byte for
+    /// Adds the floats that are not deleted. Asserts that re-encoded chunks are equal byte for
     /// byte.
     fn add(&mut self, series: &ChunkSeries) {
         let labels: LabelSet =
@@ -82,11 +85,11 @@ impl Floats {
             let Some(encoding) = FloatEncoding::from_chunk_encoding(chunk.encoding) else {
                 continue;
             };
-            let mut again = Again::new(encoding);
+            let mut reencoded = ReencodedChunk::new(encoding);
             let mut stored = FloatIter::new(encoding, chunk.data.bytes());
             while let Some(sample) = stored.next() {
-                let (sample, start) = (sample.expect("a whole chunk"), stored.start_timestamp());
-                again.append(Sample {
+                let (sample, start) = (sample.expect("a valid chunk"), stored.start_timestamp());
+                reencoded.append(Sample {
                     start_timestamp: start,
                     t: sample.t,
                     value: SampleValue::Float(sample.v),
@@ -103,34 +106,35 @@ impl Floats {
                     self.starts.add(&labels, sample.t, start as u64);
                 }
             }
-            assert!(again.chunk().bytes() == chunk.data.bytes(), "a chunk of {}", series.labels);
+            let bytes = reencoded.chunk().bytes();
+            assert!(bytes == chunk.data.bytes(), "a chunk of {}", series.labels);
         }
     }
 }
 
 #[test]
-fn every_block_passes_the_deep_check() {
+fn every_block_verifies() {
     for (case, count) in CASES {
-        let place = dir::temp();
-        let folders = blocks(&golden::unpack(case, place.path()));
-        assert_eq!(folders.len(), count, "{case}");
-        for folder in folders {
-            let block = Block::open(&folder).unwrap_or_else(|error| panic!("{case}: {error}"));
-            let facts = block.verify().unwrap_or_else(|error| panic!("{case}: {error}"));
-            assert_eq!(facts.chunks, facts.stored_chunks, "{case}");
-            let whole = block.tombstones().is_empty();
-            assert!(!whole || facts.series == everything(&block).len() as u64, "{case}");
+        let temp_dir = dir::temp();
+        let dirs = blocks(&golden::unpack(case, temp_dir.path()));
+        assert_eq!(dirs.len(), count, "{case}");
+        for dir in dirs {
+            let block = Block::open(&dir).unwrap_or_else(|error| panic!("{case}: {error}"));
+            let report = block.verify().unwrap_or_else(|error| panic!("{case}: {error}"));
+            assert_eq!(report.chunks, report.stored_chunks, "{case}");
+            let is_complete = block.tombstones().is_empty();
+            assert!(!is_complete || report.series == all_series(&block).len() as u64, "{case}");
         }
     }
 }
 
 #[test]
-fn floats_are_those_that_prometheus_reads() {
+fn floats_match_prometheus() {
     for (case, _) in CASES {
-        let place = dir::temp();
+        let temp_dir = dir::temp();
         let (mut found, mut expected) = (Floats::default(), Floats::default());
-        for folder in blocks(&golden::unpack(case, place.path())) {
-            let block = Block::open(&folder).expect("a whole block");
+        for dir in blocks(&golden::unpack(case, temp_dir.path())) {
+            let block = Block::open(&dir).expect("a valid block");
             let meta = block.meta();
             expected
                 .values
@@ -138,108 +142,111 @@ fn floats_are_those_that_prometheus_reads() {
             expected
                 .starts
                 .add_all(&golden::expected_starts(case).between(meta.min_time, meta.max_time));
-            everything(&block).iter().for_each(|series| found.add(series));
+            all_series(&block).iter().for_each(|series| found.add(series));
         }
         assert!(expected.values.count() > 1000, "{case}");
         assert!((expected.starts.count() > 1000) == (case == "start-timestamps"), "{case}");
         found.values.assert_equals(&expected.values, case);
-        found.starts.assert_equals(&expected.starts, &format!("{case}, start times"));
+        found.starts.assert_equals(&expected.starts, &format!("{case}, start timestamps"));
     }
 }
 
 #[test]
-fn full_chunks_of_the_head_are_encoded_again_byte_for_byte() {
+fn head_chunks_are_reencoded_byte_for_byte() {
     for case in ["xor2", "xor2-switched"] {
-        let place = dir::temp();
-        let folder = golden::unpack(case, place.path()).join("chunks_head");
-        let (mut files, _) = HeadChunkStore::open(&folder).expect("a whole folder");
+        let temp_dir = dir::temp();
+        let dir = golden::unpack(case, temp_dir.path()).join("chunks_head");
+        let (mut files, _) = HeadChunkStore::open(&dir).expect("a valid directory");
         let mut found = Vec::new();
-        files.for_each(place.path(), |chunk| found.push(chunk)).expect("whole files");
-        let mut of_xor2 = 0;
+        files.for_each(temp_dir.path(), |chunk| found.push(chunk)).expect("valid files");
+        let mut num_xor2 = 0;
         for meta in found {
             let Some(encoding) = FloatEncoding::from_chunk_encoding(meta.encoding) else {
                 continue;
             };
-            let chunk = files.read(meta.chunk_ref).expect("a whole chunk");
-            let mut again = Again::new(encoding);
+            let chunk = files.read(meta.chunk_ref).expect("a valid chunk");
+            let mut reencoded = ReencodedChunk::new(encoding);
             let mut stored = FloatIter::new(encoding, chunk.as_ref());
             while let Some(sample) = stored.next() {
-                let sample = sample.expect("a whole chunk");
-                again.append(Sample {
+                let sample = sample.expect("a valid chunk");
+                reencoded.append(Sample {
                     start_timestamp: stored.start_timestamp(),
                     t: sample.t,
                     value: SampleValue::Float(sample.v),
                 });
             }
-            let again = again.chunk();
-            assert!(again.bytes() == chunk.as_ref(), "{case}: {meta:?}");
-            assert_eq!((again.num_samples(), again.last_t()), (meta.samples, Some(meta.maxt)));
-            of_xor2 += usize::from(encoding == FloatEncoding::Xor2);
+            let reencoded = reencoded.chunk();
+            assert!(reencoded.bytes() == chunk.as_ref(), "{case}: {meta:?}");
+            let found = (reencoded.num_samples(), reencoded.last_t());
+            assert_eq!(found, (meta.samples, Some(meta.maxt)));
+            num_xor2 += usize::from(encoding == FloatEncoding::Xor2);
         }
-        assert!(of_xor2 > 0, "{case}");
+        assert!(num_xor2 > 0, "{case}");
     }
 }
 
 #[test]
-fn a_block_is_written_again_byte_for_byte() {
+fn block_is_rewritten_byte_for_byte() {
     for (case, _) in CASES {
-        let place = dir::temp();
+        let temp_dir = dir::temp();
         let rewritten = dir::temp();
-        for folder in blocks(&golden::unpack(case, place.path())) {
-            let what = format!("{case}: {}", folder.display());
-            // Without its tombstones, for the chunks that they touch to be handed out as they are.
-            fs::remove_file(folder.join("tombstones")).expect("there are tombstones");
-            let block = Block::open(&folder).expect("a whole block");
+        for dir in blocks(&golden::unpack(case, temp_dir.path())) {
+            let context = format!("{case}: {}", dir.display());
+            // Without tombstones, so that all chunks are returned unchanged.
+            fs::remove_file(dir.join("tombstones")).expect("a tombstone file");
+            let block = Block::open(&dir).expect("a valid block");
             let copy = rewrite(&block, rewritten.path());
             for name in ["index", "chunks/000001", "meta.json"] {
                 if name == "meta.json"
-                    && BlockMeta::read(&folder).expect("a whole file").stats.num_tombstones > 0
+                    && BlockMeta::read(&dir).expect("a valid file").stats.num_tombstones > 0
                 {
                     continue;
                 }
                 assert!(
-                    fs::read(folder.join(name)).ok() == fs::read(copy.join(name)).ok(),
-                    "{what}: {name}"
+                    fs::read(dir.join(name)).ok() == fs::read(copy.join(name)).ok(),
+                    "{context}: {name}"
                 );
             }
-            assert_eq!(*Block::open(&copy).expect("a whole block").meta(), *block.meta(), "{what}");
+            assert_eq!(
+                *Block::open(&copy).expect("a valid block").meta(),
+                *block.meta(),
+                "{context}"
+            );
         }
     }
 }
 
 fn rewrite(block: &Block, parent: &Path) -> PathBuf {
     let meta = block.meta();
-    let mut writer = BlockWriter::create(parent, meta.ulid).expect("a new folder");
+    let mut writer = BlockWriter::create(parent, meta.ulid).expect("a new directory");
     for symbol in block.symbols() {
-        writer.add_symbol(symbol.expect("a symbol")).expect("symbols rise");
+        writer.add_symbol(symbol.expect("a symbol")).expect("ascending symbols");
     }
-    for series in everything(block) {
-        writer.add_series(&series.labels, &series.chunks).expect("series rise");
+    for series in all_series(block) {
+        writer.add_series(&series.labels, &series.chunks).expect("ascending series");
     }
     let (min_time, max_time) = (meta.min_time, meta.max_time);
     let new = NewBlockMeta { min_time, max_time, compaction: meta.compaction.clone() };
-    writer.finish(new).expect("the disk takes it").expect("it has samples");
+    writer.finish(new).expect("a written block").expect("a block with samples");
     parent.join(meta.ulid.to_string())
 }
 
 #[test]
-fn meta_and_tombstones_survive_being_written_again() {
+fn meta_and_tombstones_survive_rewrite() {
     for (case, _) in CASES {
-        let place = dir::temp();
-        for folder in blocks(&golden::unpack(case, place.path())) {
-            let file = |name: &str| fs::read(folder.join(name)).expect("a file");
+        let temp_dir = dir::temp();
+        for dir in blocks(&golden::unpack(case, temp_dir.path())) {
+            let file = |name: &str| fs::read(dir.join(name)).expect("a file");
             let before = file("meta.json");
-            BlockMeta::read(&folder)
-                .expect("a whole file")
-                .write(&folder)
-                .expect("the disk takes it");
-            assert!(before == file("meta.json"), "{case}: meta.json of {}", folder.display());
-            // Prometheus writes the series in no order: all else is alike.
+            let meta = BlockMeta::read(&dir).expect("a valid file");
+            meta.write(&dir).expect("a written file");
+            assert!(before == file("meta.json"), "{case}: meta.json of {}", dir.display());
+            // Prometheus writes the series in no particular order; the rest is equal.
             let before = file("tombstones");
-            let tombstones = decode(&before).expect("a whole file");
-            let again = encode(&tombstones);
+            let tombstones = decode(&before).expect("a valid file");
+            let encoded = encode(&tombstones);
             assert_eq!(
-                (again.len(), decode(&again).as_ref()),
+                (encoded.len(), decode(&encoded).as_ref()),
                 (before.len(), Ok(&tombstones)),
                 "{case}"
             );
@@ -248,11 +255,11 @@ fn meta_and_tombstones_survive_being_written_again() {
 }
 
 #[test]
-fn deletions_have_the_effect_that_they_have_in_prometheus() {
+fn deletion_writes_tombstones_of_prometheus() {
     let equal = |name, value| Matcher::new(MatchType::Equal, name, value).expect("a matcher");
     let gauge = |i| vec![equal("__name__", "golden_gauge"), equal("i", i)];
     let histogram = |case| vec![equal("__name__", "golden_hist"), equal("case", case)];
-    // As flags.txt of the case has them.
+    // The deletions in flags.txt of the case.
     let deletions = [
         (gauge("0"), 1_762_304_400_000, 1_762_311_600_000),
         (gauge("1"), 1_762_301_400_000, 1_762_302_000_000),
@@ -269,17 +276,17 @@ fn deletions_have_the_effect_that_they_have_in_prometheus() {
         (histogram("grow_schema3"), 1_762_306_800_000, 1_762_309_800_000),
         (histogram("custom_grow"), 1_762_306_800_000, 1_762_309_800_000),
     ];
-    let place = dir::temp();
-    let [folder] = <[PathBuf; 1]>::try_from(blocks(&golden::unpack("deletes", place.path())))
+    let temp_dir = dir::temp();
+    let [dir] = <[PathBuf; 1]>::try_from(blocks(&golden::unpack("deletes", temp_dir.path())))
         .expect("one block");
-    let meta = fs::read(folder.join("meta.json")).expect("a file");
+    let meta = fs::read(dir.join("meta.json")).expect("a file");
     let tombstones =
-        decode(&fs::read(folder.join("tombstones")).expect("a file")).expect("a whole file");
-    fs::remove_file(folder.join("tombstones")).expect("there are tombstones");
-    let block = Block::open(&folder).expect("a whole block");
+        decode(&fs::read(dir.join("tombstones")).expect("a file")).expect("a valid file");
+    fs::remove_file(dir.join("tombstones")).expect("a tombstone file");
+    let block = Block::open(&dir).expect("a valid block");
     for (matchers, mint, maxt) in deletions {
-        block.delete(&matchers, TimeRange::new(mint, maxt)).expect("the disk takes it");
+        block.delete(&matchers, TimeRange::new(mint, maxt)).expect("written tombstones");
     }
     assert_eq!(*block.tombstones(), tombstones);
-    assert!(fs::read(folder.join("meta.json")).expect("a file") == meta, "meta.json");
+    assert!(fs::read(dir.join("meta.json")).expect("a file") == meta, "meta.json");
 }

@@ -1,7 +1,7 @@
-//! Chunks of every kind that Prometheus 3.14.0 wrote, in blocks and in `chunks_head/`: every one is
-//! read, and what is read is encoded again byte for byte.
+//! Chunks of every encoding in blocks and `chunks_head/` of Prometheus 3.14.0: decoded, and
+//! re-encoded byte for byte.
 //!
-//! `tests/golden/README.md` says how they were made.
+//! `tests/golden/README.md` has their origin.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
 use narthex::tsdb::chunk::histogram::append::AppendOutcome;
 use narthex::tsdb::query::source::BlockSource;
 
-/// The cases with blocks or head chunks that hold histograms.
+/// Cases with histograms in blocks or head chunks.
 const CASES: [&str; 12] = [
     "all-types-killed",
     "blocks-killed-after-compaction",
@@ -36,24 +36,24 @@ const CASES: [&str; 12] = [
     "xor2-switched",
 ];
 
-/// A chunk as it was found.
-struct Found {
+/// Chunk of a file.
+struct StoredChunk {
     encoding: ChunkEncoding,
     bytes: Vec<u8>,
-    /// What the file says of it beside.
+    /// Number of samples in the chunk header, if the file has one.
     samples: Option<u16>,
 }
 
-/// Calls `visit` with every chunk of a case.
-fn each_chunk(case: &str, mut visit: impl FnMut(Found)) {
-    let place = dir::temp();
-    let data = golden::unpack(case, place.path());
-    for folder in list_block_dirs(&data).expect("the data directory can be listed") {
-        let block = Block::open(&folder).expect("a whole block");
+/// Calls `visit` for every chunk of a case.
+fn each_chunk(case: &str, mut visit: impl FnMut(StoredChunk)) {
+    let temp_dir = dir::temp();
+    let data = golden::unpack(case, temp_dir.path());
+    for dir in list_block_dirs(&data).expect("the data directory can be listed") {
+        let block = Block::open(&dir).expect("a valid block");
         let all = [Matcher::new(MatchType::Equal, "no_such_label", "").expect("a matcher")];
         for series in block.select(&all, TimeRange::ALL).expect("the block can be read") {
             for chunk in series.expect("the block can be read").chunks {
-                visit(Found {
+                visit(StoredChunk {
                     encoding: chunk.encoding,
                     bytes: chunk.data.bytes().to_vec(),
                     samples: None,
@@ -61,27 +61,27 @@ fn each_chunk(case: &str, mut visit: impl FnMut(Found)) {
             }
         }
     }
-    let folder = data.join("chunks_head");
-    if folder.exists() {
-        each_head_chunk(&folder, place.path(), visit);
+    let dir = data.join("chunks_head");
+    if dir.exists() {
+        each_head_chunk(&dir, temp_dir.path(), visit);
     }
 }
 
-fn each_head_chunk(folder: &Path, quarantine: &Path, mut visit: impl FnMut(Found)) {
-    let (mut files, _) = HeadChunkStore::open(folder).expect("a whole folder");
-    let mut found = Vec::new();
-    files.for_each(quarantine, |chunk| found.push(chunk)).expect("whole files");
-    for meta in found {
-        let bytes = files.read(meta.chunk_ref).expect("a whole chunk").as_ref().to_vec();
-        visit(Found { encoding: meta.encoding, bytes, samples: Some(meta.samples) });
+fn each_head_chunk(dir: &Path, quarantine: &Path, mut visit: impl FnMut(StoredChunk)) {
+    let (mut files, _) = HeadChunkStore::open(dir).expect("a valid directory");
+    let mut stored = Vec::new();
+    files.for_each(quarantine, |chunk| stored.push(chunk)).expect("valid files");
+    for meta in stored {
+        let bytes = files.read(meta.chunk_ref).expect("a valid chunk").as_ref().to_vec();
+        visit(StoredChunk { encoding: meta.encoding, bytes, samples: Some(meta.samples) });
     }
 }
 
-/// What the header of a chunk of histograms says of counter resets.
-fn header_of(found: &Found) -> CounterResetHint {
-    let bits = match found.encoding {
-        ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram => found.bytes[2] >> 6,
-        ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt => found.bytes[0] >> 6,
+/// Returns the counter reset hint in the header of a histogram chunk.
+fn reset_hint(stored: &StoredChunk) -> CounterResetHint {
+    let bits = match stored.encoding {
+        ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram => stored.bytes[2] >> 6,
+        ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt => stored.bytes[0] >> 6,
         ChunkEncoding::Xor | ChunkEncoding::Xor2 => 0,
     };
     [
@@ -92,76 +92,76 @@ fn header_of(found: &Found) -> CounterResetHint {
     ][usize::from(bits)]
 }
 
-/// Gives a histogram that hint.
-fn hint(point: &mut Sample, hint: CounterResetHint) {
-    match &mut point.value {
+/// Sets the counter reset hint of a histogram.
+fn set_hint(sample: &mut Sample, hint: CounterResetHint) {
+    match &mut sample.value {
         SampleValue::Float(_) => {}
         SampleValue::Histogram(histogram) => histogram.reset_hint = hint,
         SampleValue::FloatHistogram(histogram) => histogram.reset_hint = hint,
     }
 }
 
-/// The chunk's points, encoded again.
-fn again(found: &Found) -> AnyChunk {
-    let header = header_of(found);
-    let mut points: Vec<Sample> = AnyChunkIter::new(found.encoding, &found.bytes)
-        .map(|point| point.expect("a whole chunk"))
+/// Re-encodes the samples of the chunk.
+fn reencode(stored: &StoredChunk) -> AnyChunk {
+    let header = reset_hint(stored);
+    let mut samples: Vec<Sample> = AnyChunkIter::new(stored.encoding, &stored.bytes)
+        .map(|sample| sample.expect("a valid chunk"))
         .collect();
-    // A stale marker does not say that it is one of a gauge.
+    // A stale marker has no gauge hint.
     let is_gauge = header == CounterResetHint::Gauge;
-    points.iter_mut().filter(|_| is_gauge).for_each(|point| hint(point, header));
-    let with_starts =
-        matches!(found.encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
+    samples.iter_mut().filter(|_| is_gauge).for_each(|sample| set_hint(sample, header));
+    let has_st =
+        matches!(stored.encoding, ChunkEncoding::HistogramSt | ChunkEncoding::FloatHistogramSt);
     let encodings = EncodingPolicy {
-        floats: FloatEncoding::from_chunk_encoding(found.encoding).unwrap_or_default(),
-        histogram_st_mode: if with_starts {
+        floats: FloatEncoding::from_chunk_encoding(stored.encoding).unwrap_or_default(),
+        histogram_st_mode: if has_st {
             HistogramStMode::WithSt
         } else {
             HistogramStMode::WithoutSt
         },
     };
-    let mut first = points[0].clone();
-    // A chunk that ends with the same point says that there was no reset.
+    let mut first = samples[0].clone();
+    // A previous chunk with the same sample sets the hint "no reset".
     let same = AnyChunk::with_first_sample(encodings, &first, None);
     let before = (header == CounterResetHint::NotReset).then_some(&same);
     if header == CounterResetHint::Reset {
-        hint(&mut first, header);
+        set_hint(&mut first, header);
     }
     let mut chunk = AnyChunk::with_first_sample(encodings, &first, before);
-    for point in &points[1..] {
-        assert_eq!(chunk.append(point), AppendOutcome::Appended, "{point:?}");
+    for sample in &samples[1..] {
+        assert_eq!(chunk.append(sample), AppendOutcome::Appended, "{sample:?}");
     }
     chunk
 }
 
 #[test]
-fn every_chunk_is_encoded_again_byte_for_byte() {
+fn every_chunk_is_reencoded_byte_for_byte() {
     let mut by_encoding: BTreeMap<u8, usize> = BTreeMap::new();
     for case in CASES {
-        each_chunk(case, |found| {
-            let chunk = again(&found);
+        each_chunk(case, |stored| {
+            let chunk = reencode(&stored);
             assert!(
-                chunk.bytes() == found.bytes,
+                chunk.bytes() == stored.bytes,
                 "{case}: a chunk of {:?}\n{:?}\n{:?}",
-                found.encoding,
+                stored.encoding,
                 chunk.bytes(),
-                found.bytes
+                stored.bytes
             );
-            assert_eq!(chunk.num_bytes(), found.bytes.len());
-            assert!(found.samples.is_none_or(|samples| samples == chunk.num_samples()));
-            let resumed = AnyChunk::resume(found.encoding, &found.bytes).expect("a whole chunk");
-            assert_eq!((resumed.bytes(), resumed.encoding()), (&*found.bytes, found.encoding));
+            assert_eq!(chunk.num_bytes(), stored.bytes.len());
+            assert!(stored.samples.is_none_or(|samples| samples == chunk.num_samples()));
+            let resumed = AnyChunk::resume(stored.encoding, &stored.bytes).expect("a valid chunk");
+            assert_eq!((resumed.bytes(), resumed.encoding()), (&*stored.bytes, stored.encoding));
             assert_eq!(
                 format!("{:?}", resumed.last_sample()),
                 format!(
                     "{:?}",
-                    AnyChunkIter::new(found.encoding, &found.bytes)
+                    AnyChunkIter::new(stored.encoding, &stored.bytes)
                         .last()
                         .transpose()
-                        .expect("a whole chunk")
+                        .expect("a valid chunk")
                 )
             );
-            *by_encoding.entry(found.encoding as u8).or_default() += 1;
+            *by_encoding.entry(stored.encoding as u8).or_default() += 1;
         });
     }
     println!("{by_encoding:?}");

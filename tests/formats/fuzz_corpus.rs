@@ -1,9 +1,8 @@
-//! The fuzz targets' properties on the stable toolchain: over every input that is kept, and over
-//! damaged ones.
+//! Properties of the fuzz targets on the stable toolchain, for every input of the corpus and for
+//! changed ones.
 //!
-//! `tests/fuzz_corpus/TARGET/` holds small inputs: pieces of what Prometheus wrote, inputs by which
-//! fuzzing reached further code, and every one that ever found a fault. The properties themselves
-//! stand in `fuzz/checks/`.
+//! `tests/fuzz_corpus/TARGET/` has small inputs: parts of files of Prometheus, inputs that reached
+//! new code, and every input that found a fault. The properties are in `fuzz/checks/`.
 
 #[path = "../../fuzz/checks/mod.rs"]
 mod checks;
@@ -11,7 +10,7 @@ mod checks;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 use std::path::{Path, PathBuf};
 
-/// A target: the name of its folder, and its property.
+/// Fuzz target: name of its directory, and its property.
 #[derive(Clone, Copy, Debug)]
 struct Target {
     name: &'static str,
@@ -39,15 +38,14 @@ const TARGETS: [Target; 17] = [
 ];
 
 impl Target {
-    /// The kept inputs by path, in the order of their names.
+    /// Returns the inputs of the corpus with their paths, sorted by name.
     fn inputs(self) -> Vec<(PathBuf, Vec<u8>)> {
-        let folder =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz_corpus").join(self.name);
-        let entries = std::fs::read_dir(&folder).expect("the corpus can be listed");
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz_corpus").join(self.name);
+        let entries = std::fs::read_dir(&dir).expect("the corpus can be listed");
         let mut paths: Vec<PathBuf> =
             entries.map(|entry| entry.expect("an entry can be read").path()).collect();
         paths.sort();
-        assert!(paths.len() >= 5, "{} has only {} inputs", folder.display(), paths.len());
+        assert!(paths.len() >= 5, "{} has only {} inputs", dir.display(), paths.len());
         let read =
             |path: PathBuf| (path.clone(), std::fs::read(path).expect("an input can be read"));
         paths.into_iter().map(read).collect()
@@ -55,7 +53,7 @@ impl Target {
 }
 
 #[test]
-fn every_kept_input_keeps_its_property() {
+fn corpus_inputs_keep_property() {
     for target in TARGETS {
         for (path, input) in target.inputs() {
             println!("{}", path.display());
@@ -65,14 +63,14 @@ fn every_kept_input_keeps_its_property() {
 }
 
 #[test]
-fn the_shortest_inputs_keep_every_property() {
+fn shortest_inputs_keep_property() {
     for target in TARGETS {
         (target.check)(&[]);
         (0..=u8::MAX).for_each(|byte| (target.check)(&[byte]));
     }
 }
 
-/// A change of an input; places are taken modulo its length.
+/// Change of an input. Positions are modulo its length.
 #[derive(Clone, Debug)]
 enum Change {
     Set(usize, u8),
@@ -105,11 +103,12 @@ impl Change {
     }
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn arb_change() -> impl Strategy<Value = Change> {
     let at = || 0..1usize << 16;
-    let telling = prop_oneof![Just(0u8), Just(1), Just(0x7f), Just(0x80), Just(0xff), any::<u8>()];
+    let edge_byte =
+        prop_oneof![Just(0u8), Just(1), Just(0x7f), Just(0x80), Just(0xff), any::<u8>()];
     prop_oneof![
-        (at(), telling).prop_map(|(at, byte)| Change::Set(at, byte)),
+        (at(), edge_byte).prop_map(|(at, byte)| Change::Set(at, byte)),
         (at(), 0..8u8).prop_map(|(at, bit)| Change::Flip(at, bit)),
         (at(), prop::collection::vec(any::<u8>(), 1..5))
             .prop_map(|(at, bytes)| Change::Insert(at, bytes)),
@@ -123,7 +122,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn changed_inputs_keep_the_property(changes in prop::collection::vec(change(), 1..4)) {
+    fn changed_inputs_keep_property(changes in prop::collection::vec(arb_change(), 1..4)) {
         for target in TARGETS {
             for (path, mut input) in target.inputs() {
                 changes.iter().for_each(|change| change.apply(&mut input));

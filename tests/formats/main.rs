@@ -1,10 +1,11 @@
-//! Files of Prometheus 3.14.0, read and written byte for byte, and damaged input to every decoder.
+//! Files of Prometheus 3.14.0, read and written byte for byte, and corrupted input to every
+//! decoder.
 
 mod block_golden;
 mod block_index_golden;
 mod chunk_golden;
 mod fuzz_corpus;
-mod wal_damage;
+mod wal_corruption;
 mod wal_golden;
 mod wal_repair;
 

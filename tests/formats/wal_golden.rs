@@ -1,6 +1,6 @@
-//! The log's reader and writer against logs that Prometheus 3.14.0 wrote.
+//! WAL reader and writer against WALs of Prometheus 3.14.0.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,9 +31,9 @@ use narthex::tsdb::wal::record::tombstones::{decode_tombstones, encode_tombstone
 use narthex::tsdb::wal::segment::list_segments;
 use serde_json::{Value, json};
 
-const WHOLE: [&str; 5] =
+const VALID: [&str; 5] =
     ["wal-killed", "all-types-killed", "wal-zstd", "wal-uncompressed", "start-timestamps"];
-const TORN: [&str; 4] =
+const CORRUPTED: [&str; 4] =
     ["torn-tail", "torn-zeroed-tail", "torn-bitflip-last-segment", "torn-bitflip-first-segment"];
 
 struct Case {
@@ -44,13 +44,13 @@ struct Case {
 
 impl Case {
     fn new(name: &str) -> Case {
-        let place = tempfile::tempdir().unwrap();
-        let data = golden::unpack(name, place.path());
+        let temp_dir = tempfile::tempdir().unwrap();
+        let data = golden::unpack(name, temp_dir.path());
         let contents: Value =
             serde_json::from_slice(&fs::read(golden::folder(name).join("contents.json")).unwrap())
                 .unwrap();
         let contents = contents.get("as_given").cloned().unwrap_or(contents);
-        Case { _place: place, data, contents }
+        Case { _place: temp_dir, data, contents }
     }
 
     fn records(&self) -> Vec<Vec<u8>> {
@@ -60,7 +60,7 @@ impl Case {
     }
 }
 
-/// The records of a segment, and the damage at which they end.
+/// Returns the records of a segment, and the corruption at which they end.
 fn read(path: &Path) -> (Vec<Vec<u8>>, Option<Box<WalCorruption>>) {
     let segments = list_segments(path.parent().unwrap()).unwrap();
     let segment = segments.into_iter().find(|segment| segment.path == path).unwrap();
@@ -70,13 +70,13 @@ fn read(path: &Path) -> (Vec<Vec<u8>>, Option<Box<WalCorruption>>) {
         match reader.next_record() {
             Ok(Some(record)) => records.push(record.to_vec()),
             Ok(None) => return (records, None),
-            Err(ReadLogError::Damaged(damage)) => return (records, Some(damage)),
+            Err(ReadLogError::Damaged(corruption)) => return (records, Some(corruption)),
             Err(error) => panic!("{error}"),
         }
     }
 }
 
-/// The records of a whole segment as they stand there, still compressed.
+/// Returns the compressed records of a segment without corruption.
 fn stored_records(bytes: &[u8]) -> Vec<(Vec<u8>, RecordCompression)> {
     let mut records = Vec::new();
     let mut joined = Vec::new();
@@ -99,17 +99,17 @@ fn stored_records(bytes: &[u8]) -> Vec<(Vec<u8>, RecordCompression)> {
 
 #[test]
 fn record_counts_and_read_end_match_inspected_values() {
-    for name in WHOLE.iter().chain(&TORN) {
+    for name in VALID.iter().chain(&CORRUPTED) {
         let case = Case::new(name);
         let segments = case.contents["wal"].as_object().unwrap();
         for (file, expected) in segments {
-            let (records, damage) = read(&case.data.join("wal").join(file));
+            let (records, corruption) = read(&case.data.join("wal").join(file));
             let mut counts: BTreeMap<String, u64> = BTreeMap::new();
             for record in &records {
                 *counts.entry(RecordType::from_record(record).to_string()).or_default() += 1;
             }
             assert_eq!(json!(counts), expected["records"], "{name}/{file}");
-            let stop = damage.map(|damage| damage.offset);
+            let stop = corruption.map(|corruption| corruption.offset);
             let expected_stop = expected["stops"]
                 .as_str()
                 .map(|stop| stop.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
@@ -119,7 +119,7 @@ fn record_counts_and_read_end_match_inspected_values() {
 }
 
 #[test]
-fn a_torn_tail_and_a_flipped_bit_are_told_apart() {
+fn torn_tail_and_flipped_bit_are_distinguished() {
     for (name, file, extent, good_end, reason) in [
         (
             "torn-tail",
@@ -129,20 +129,20 @@ fn a_torn_tail_and_a_flipped_bit_are_told_apart() {
             "file ends within a fragment",
         ),
         ("torn-zeroed-tail", "00000001", CorruptionExtent::TornTail, 49_950, "checksum "),
-        // The flipped bit is in the last fragment of a record that begins on the page before.
+        // The flipped bit is in the last fragment of a record that starts on the previous page.
         ("torn-bitflip-last-segment", "00000001", CorruptionExtent::Middle, 25_130, "checksum "),
         ("torn-bitflip-first-segment", "00000000", CorruptionExtent::Middle, 105_954, "checksum "),
     ] {
         let case = Case::new(name);
-        let damage = read(&case.data.join("wal").join(file)).1.unwrap();
-        assert_eq!((damage.extent, damage.good_end), (extent, good_end), "{name}");
-        assert!(damage.reason.to_string().starts_with(reason), "{name}: {}", damage.reason);
+        let corruption = read(&case.data.join("wal").join(file)).1.unwrap();
+        assert_eq!((corruption.extent, corruption.good_end), (extent, good_end), "{name}");
+        assert!(corruption.reason.to_string().starts_with(reason), "{name}: {}", corruption.reason);
     }
 }
 
 #[test]
-fn records_laid_out_again_give_the_same_files() {
-    for name in WHOLE {
+fn rewritten_records_have_same_segments() {
+    for name in VALID {
         let case = Case::new(name);
         for segment in list_segments(&case.data.join("wal")).unwrap() {
             let bytes = fs::read(&segment.path).unwrap();
@@ -153,16 +153,16 @@ fn records_laid_out_again_give_the_same_files() {
             for (data, compression) in &records {
                 let offset = out.len() as u64;
                 append_record(&mut out, offset, data, *compression);
-                let how = match compression {
+                let name = match compression {
                     RecordCompression::None => "none",
                     RecordCompression::Snappy => "snappy",
                     RecordCompression::Zstd => "zstd",
                 };
-                *counts.entry(how).or_default() += 1;
+                *counts.entry(name).or_default() += 1;
             }
             assert_eq!(json!(counts), expected["compression"], "{name}/{}", segment.number);
             if bytes.len() % PAGE_SIZE == 0 {
-                // A segment that was ended is padded.
+                // A finished segment is padded.
                 out.resize(out.len() + padding_at(out.len() as u64), 0);
             }
             assert!(out == bytes, "{name}/{}", segment.number);
@@ -171,27 +171,27 @@ fn records_laid_out_again_give_the_same_files() {
 }
 
 #[test]
-fn records_encoded_again_have_the_same_bytes() {
+fn reencoded_records_have_same_bytes() {
     let mut checked: BTreeMap<String, u64> = BTreeMap::new();
-    for record in WHOLE.iter().chain(&["deletes"]).flat_map(|name| Case::new(name).records()) {
+    for record in VALID.iter().chain(&["deletes"]).flat_map(|name| Case::new(name).records()) {
         let kind = RecordType::from_record(&record);
-        assert!(encoded_again(&record) == record, "{kind}");
+        assert!(reencode(&record) == record, "{kind}");
         *checked.entry(kind.to_string()).or_default() += 1;
     }
-    assert_eq!(checked.len(), 12, "all kinds but m-map markers: {checked:?}");
+    assert_eq!(checked.len(), 12, "all types except m-map markers: {checked:?}");
 }
 
-fn encoded_again(record: &[u8]) -> Vec<u8> {
+fn reencode(record: &[u8]) -> Vec<u8> {
     let mut again = Vec::new();
     let kind = RecordType::from_record(record);
     match kind {
         RecordType::Series => {
             let series: Vec<_> = SeriesDecoder::new(record).unwrap().map(Result::unwrap).collect();
-            encode_series(&mut again, series.iter().map(|one| (one.series, &one.labels)));
+            encode_series(&mut again, series.iter().map(|series| (series.series, &series.labels)));
         }
         RecordType::Samples => {
             let samples = SamplesDecoder::new(record).unwrap().map(Result::unwrap);
-            encode_samples(&mut again, samples.map(|one| (one.series, one.sample)));
+            encode_samples(&mut again, samples.map(|sample| (sample.series, sample.sample)));
         }
         RecordType::SamplesV2 => {
             encode_samples_v2(&mut again, SamplesDecoder::new(record).unwrap().map(Result::unwrap));
@@ -215,22 +215,22 @@ fn encoded_again(record: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn records_compressed_again_with_snappy_have_the_same_bytes() {
-    for name in WHOLE {
+fn recompressed_snappy_records_have_same_bytes() {
+    for name in VALID {
         let case = Case::new(name);
         for segment in list_segments(&case.data.join("wal")).unwrap() {
             let stored = stored_records(&fs::read(&segment.path).unwrap());
             let records = read(&segment.path).0;
             assert_eq!(stored.len(), records.len());
             let used =
-                stored.iter().map(|(_, how)| *how).find(|how| *how != RecordCompression::None);
+                stored.iter().map(|(_, used)| *used).find(|used| *used != RecordCompression::None);
             let mut compressor = Compressor::new(used.unwrap_or(RecordCompression::None));
-            for ((data, how), record) in stored.iter().zip(&records) {
+            for ((data, compression), record) in stored.iter().zip(&records) {
                 let mut again = Vec::new();
-                let how_again = compressor.append(record, &mut again);
-                // Those of zstd need not be the same: two libraries choose differently.
-                if *how == RecordCompression::Snappy {
-                    assert_eq!(how_again, *how, "{name}");
+                let used = compressor.append(record, &mut again);
+                // zstd libraries may compress differently.
+                if *compression == RecordCompression::Snappy {
+                    assert_eq!(used, *compression, "{name}");
                     assert!(
                         again == *data,
                         "{name}: {} and {} bytes of {}",
@@ -274,18 +274,21 @@ fn sample_records_v2_decode_start_timestamps() {
             with_start += usize::from(sample.get("st").is_some());
         }
     }
-    assert!(compared > 8000 && with_start > 4000, "{compared} samples, {with_start} with a start");
+    assert!(
+        compared > 8000 && with_start > 4000,
+        "{compared} samples, {with_start} with start timestamp"
+    );
 }
 
 #[test]
-fn exemplars_and_metadata_are_those_that_prometheus_has() {
+fn exemplars_and_metadata_match_prometheus() {
     let name = "all-types-killed";
     let records = Case::new(name).records();
     let of_kind =
         |kind| records.iter().filter(move |record| RecordType::from_record(record) == kind);
     let series: BTreeMap<SeriesRef, Labels> = of_kind(RecordType::Series)
         .flat_map(|record| SeriesDecoder::new(record).unwrap().map(Result::unwrap))
-        .map(|one| (one.series, one.labels))
+        .map(|series| (series.series, series.labels))
         .collect();
     let file = |file: &str| -> Value {
         serde_json::from_slice(&fs::read(golden::folder(name).join(file)).unwrap()).unwrap()
@@ -293,16 +296,16 @@ fn exemplars_and_metadata_are_those_that_prometheus_has() {
 
     let mut found: Vec<_> = of_kind(RecordType::Exemplars)
         .flat_map(|record| decode_exemplars(record).unwrap())
-        .map(|one| (series[&one.series].to_string(), one.exemplar))
-        .map(|(series, one)| (series, one.t, one.v.to_bits(), one.labels.unwrap().to_string()))
+        .map(|entry| (series[&entry.series].to_string(), entry.exemplar))
+        .map(|(series, e)| (series, e.t, e.v.to_bits(), e.labels.unwrap().to_string()))
         .collect();
     let mut expected = Vec::new();
-    for of_series in file("exemplars.json")["data"].as_array().unwrap() {
-        let series = label_set(&of_series["seriesLabels"]);
-        for one in of_series["exemplars"].as_array().unwrap() {
-            let t = (one["timestamp"].as_f64().unwrap() * 1000.0).round() as i64;
-            let value: f64 = one["value"].as_str().unwrap().parse().unwrap();
-            expected.push((series.clone(), t, value.to_bits(), label_set(&one["labels"])));
+    for entry in file("exemplars.json")["data"].as_array().unwrap() {
+        let series = label_set(&entry["seriesLabels"]);
+        for exemplar in entry["exemplars"].as_array().unwrap() {
+            let t = (exemplar["timestamp"].as_f64().unwrap() * 1000.0).round() as i64;
+            let value: f64 = exemplar["value"].as_str().unwrap().parse().unwrap();
+            expected.push((series.clone(), t, value.to_bits(), label_set(&exemplar["labels"])));
         }
     }
     found.sort();
@@ -311,20 +314,20 @@ fn exemplars_and_metadata_are_those_that_prometheus_has() {
 
     let last: BTreeMap<SeriesRef, _> = of_kind(RecordType::Metadata)
         .flat_map(|record| decode_metadata(record).unwrap())
-        .map(|one| (one.series, one.metadata))
+        .map(|entry| (entry.series, entry.metadata))
         .collect();
     let expected = file("metadata.json");
     let expected = expected["last_per_series"].as_array().unwrap();
     assert_eq!(last.len(), expected.len());
-    for one in expected {
-        let found = &last[&SeriesRef(one["ref"].as_u64().unwrap())];
+    for entry in expected {
+        let found = &last[&SeriesRef(entry["ref"].as_u64().unwrap())];
         assert_eq!(
             format!("{:?}", found.metric_type).to_lowercase(),
-            one["type"].as_str().unwrap()
+            entry["type"].as_str().unwrap()
         );
         assert_eq!(
             (json!(found.unit), json!(found.help)),
-            (one["unit"].clone(), one["help"].clone())
+            (entry["unit"].clone(), entry["help"].clone())
         );
     }
 }
@@ -338,7 +341,7 @@ fn label_set(pairs: &Value) -> String {
     pairs.collect::<LabelsBuilder<'_>>().build().unwrap().to_string()
 }
 
-/// By series and time, what `expected.txt` says of a sample.
+/// Samples of `expected.txt` by series and timestamp.
 type Samples = BTreeMap<String, BTreeMap<i64, Value>>;
 
 fn samples_of(records: &[Vec<u8>]) -> Samples {
@@ -412,8 +415,8 @@ fn expected_samples(name: &str) -> Samples {
     samples
 }
 
-/// Leaves of a histogram what does not depend on how it is encoded: buckets as index and count,
-/// without those that are zero, and of the reset hint only whether it is a gauge.
+/// Removes what depends on the encoding of a histogram: buckets become index and count without
+/// empty ones, and the reset hint becomes the gauge flag.
 fn normalize(histogram: &mut Value) {
     let fields = histogram.as_object_mut().unwrap();
     for side in ["positive", "negative"] {

@@ -1,7 +1,7 @@
-//! Repair keeps what stands before the damage and loses nothing that stands behind it, also when
-//! the power goes in between.
+//! Repair of a corrupted WAL. It keeps the records before the corruption and quarantines the rest,
+//! also after a power failure during the repair.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use narthex::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use narthex::tsdb::wal::repair::{RepairError, RepairReport, repair};
 use narthex::tsdb::wal::segment::list_segments;
 
-/// A data directory with a log of four segments of three records each.
+/// Data directory with a WAL of four segments with three records each.
 struct Log {
     _place: tempfile::TempDir,
     wal: PathBuf,
@@ -32,8 +32,8 @@ fn record(segment: usize, number: usize) -> Vec<u8> {
 
 impl Log {
     fn new() -> Log {
-        let place = tempfile::tempdir().unwrap();
-        let wal = place.path().join("wal");
+        let temp_dir = tempfile::tempdir().unwrap();
+        let wal = temp_dir.path().join("wal");
         fs::create_dir(&wal).unwrap();
         for segment in 0..4 {
             let mut bytes = Vec::new();
@@ -51,7 +51,7 @@ impl Log {
             }
             fs::write(wal.join(format!("{segment:08}")), bytes).unwrap();
         }
-        Log { wal, quarantine: place.path().join("quarantine"), _place: place }
+        Log { wal, quarantine: temp_dir.path().join("quarantine"), _place: temp_dir }
     }
 
     fn segment(&self, number: usize) -> PathBuf {
@@ -64,7 +64,7 @@ impl Log {
         fs::write(self.segment(number), bytes).unwrap();
     }
 
-    /// The records up to the first damage.
+    /// Returns the records up to the first corruption.
     fn read(&self) -> (Vec<Vec<u8>>, Option<Box<WalCorruption>>) {
         let mut records = Vec::new();
         for segment in list_segments(&self.wal).unwrap() {
@@ -73,7 +73,7 @@ impl Log {
                 match reader.next_record() {
                     Ok(Some(record)) => records.push(record.to_vec()),
                     Ok(None) => break,
-                    Err(ReadLogError::Damaged(damage)) => return (records, Some(damage)),
+                    Err(ReadLogError::Damaged(corruption)) => return (records, Some(corruption)),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -82,15 +82,15 @@ impl Log {
     }
 
     fn repair(&self) -> RepairReport {
-        let damage = self.read().1.expect("the log is damaged");
-        repair(&OsDisk, &self.wal, &self.quarantine, &damage).unwrap()
+        let corruption = self.read().1.expect("a corrupted WAL");
+        repair(&OsDisk, &self.wal, &self.quarantine, &corruption).unwrap()
     }
 
-    /// The files in quarantine, by the name that says where they come from.
-    fn set_aside(&self) -> Vec<(String, Vec<u8>)> {
+    /// Returns the files in quarantine by name.
+    fn quarantined(&self) -> Vec<(String, Vec<u8>)> {
         let mut files = Vec::new();
-        for folder in fs::read_dir(&self.quarantine).into_iter().flatten() {
-            for file in fs::read_dir(folder.unwrap().path()).unwrap() {
+        for dir in fs::read_dir(&self.quarantine).into_iter().flatten() {
+            for file in fs::read_dir(dir.unwrap().path()).unwrap() {
                 let file = file.unwrap();
                 files.push((
                     file.file_name().into_string().unwrap(),
@@ -112,7 +112,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_torn_tail_of_the_last_segment_is_cut_off() {
+fn torn_tail_of_last_segment_is_truncated() {
     let log = Log::new();
     let end = fs::metadata(log.segment(3)).unwrap().len();
     log.change(3, |bytes| bytes.truncate(bytes.len() - 10));
@@ -123,8 +123,8 @@ fn a_torn_tail_of_the_last_segment_is_cut_off() {
         (3, kept, end - 10 - kept)
     );
     assert_eq!(repaired.set_aside, None);
-    let (records, damage) = log.read();
-    assert_eq!((records.len(), damage.is_none()), (11, true));
+    let (records, corruption) = log.read();
+    assert_eq!((records.len(), corruption.is_none()), (11, true));
     assert!(!log.quarantine.exists());
     assert!(
         repaired.to_string().contains(&format!("retained the first {kept} bytes of the file")),
@@ -133,7 +133,7 @@ fn a_torn_tail_of_the_last_segment_is_cut_off() {
 }
 
 #[test]
-fn an_empty_segment_behind_a_torn_one_does_not_make_it_worse() {
+fn empty_segment_after_torn_tail_is_kept() {
     let log = Log::new();
     log.change(3, |bytes| bytes.truncate(bytes.len() - 10));
     fs::write(log.segment(4), b"").unwrap();
@@ -149,13 +149,13 @@ fn corrupted_segment_rest_and_later_segments_are_quarantined() {
     let later = [fs::read(log.segment(2)).unwrap(), fs::read(log.segment(3)).unwrap()];
     let tail = fs::read(log.segment(1)).unwrap()[RECORD + 7..].to_vec();
     let repaired = log.repair();
-    let (records, damage) = log.read();
-    assert!(damage.is_none());
+    let (records, corruption) = log.read();
+    assert!(corruption.is_none());
     assert_eq!(records, [record(0, 0), record(0, 1), record(0, 2), record(1, 0)]);
-    let set_aside = repaired.set_aside.unwrap();
-    assert_eq!(set_aside.folder, log.quarantine.join("wal-00000001-at-20007"));
+    let quarantined = repaired.set_aside.unwrap();
+    assert_eq!(quarantined.folder, log.quarantine.join("wal-00000001-at-20007"));
     assert_eq!(
-        (set_aside.segments, set_aside.bytes),
+        (quarantined.segments, quarantined.bytes),
         (vec![2, 3], (tail.len() + later[0].len() + later[1].len()) as u64)
     );
     let [two, three] = later;
@@ -164,22 +164,22 @@ fn corrupted_segment_rest_and_later_segments_are_quarantined() {
         ("00000002".to_owned(), two),
         ("00000003".to_owned(), three),
     ];
-    assert_eq!(log.set_aside(), expected);
-    // The same damage once more goes to a folder of its own.
+    assert_eq!(log.quarantined(), expected);
+    // The same corruption again gets another directory.
     log.change(1, |bytes| bytes.extend_from_slice(b"\x05 not a fragment"));
-    append_again(&log);
+    write_later_segment(&log);
     assert_eq!(
         log.repair().set_aside.unwrap().folder,
         log.quarantine.join("wal-00000001-at-20007-2")
     );
 }
 
-fn append_again(log: &Log) {
+fn write_later_segment(log: &Log) {
     fs::write(log.segment(2), b"\x01\0\x01\0\0\0\0x").unwrap();
 }
 
 #[test]
-fn a_torn_segment_with_others_behind_it_takes_them_along() {
+fn segments_after_torn_one_are_quarantined() {
     let log = Log::new();
     log.change(2, |bytes| bytes.truncate(PAGE_SIZE + 10));
     assert_eq!(log.repair().set_aside.unwrap().segments, [3]);
@@ -188,32 +188,31 @@ fn a_torn_segment_with_others_behind_it_takes_them_along() {
 }
 
 #[test]
-fn damage_elsewhere_is_not_repaired_here() {
+fn corruption_outside_of_wal_is_not_repaired() {
     let log = Log::new();
     log.change(3, |bytes| bytes.truncate(100));
-    let mut damage = log.read().1.unwrap();
-    damage.path = log.wal.join("checkpoint.00000001/00000003");
-    let refused = repair(&OsDisk, &log.wal, &log.quarantine, &damage);
-    assert!(matches!(refused, Err(RepairError::Foreign { .. })), "{refused:?}");
+    let mut corruption = log.read().1.unwrap();
+    corruption.path = log.wal.join("checkpoint.00000001/00000003");
+    let result = repair(&OsDisk, &log.wal, &log.quarantine, &corruption);
+    assert!(matches!(result, Err(RepairError::Foreign { .. })), "{result:?}");
     assert_eq!(fs::metadata(log.segment(3)).unwrap().len(), 100);
 }
 
-/// Does damage.
-type Change = fn(&Log);
+/// Corrupts a WAL.
+type Corrupt = fn(&Log);
 
-/// Every way in which the power can go during a repair, with the first and later tries.
 #[test]
-fn power_cut_at_any_repair_step_is_finished_by_next_repair() {
-    let damages: [(&str, Change); 3] = [
+fn power_failure_at_any_step_is_completed_by_next_repair() {
+    let cases: [(&str, Corrupt); 3] = [
         ("middle", |log| log.change(1, |bytes| bytes[RECORD + 100] ^= 4)),
-        ("torn with later ones", |log| log.change(1, |bytes| bytes.truncate(PAGE_SIZE + 10))),
+        ("torn with later segments", |log| log.change(1, |bytes| bytes.truncate(PAGE_SIZE + 10))),
         ("torn", |log| log.change(3, |bytes| bytes.truncate(bytes.len() - 10))),
     ];
-    for (what, damage) in damages {
+    for (context, corrupt) in cases {
         let mut steps = 0;
         loop {
             let log = Log::new();
-            damage(&log);
+            corrupt(&log);
             let good = log.read().0;
             let before: BTreeMap<_, _> =
                 (0..4).map(|n| (format!("{n:08}"), fs::read(log.segment(n)).unwrap())).collect();
@@ -222,53 +221,53 @@ fn power_cut_at_any_repair_step_is_finished_by_next_repair() {
             let found = log.read().1.unwrap();
             let first = repair(&disk, &log.wal, &log.quarantine, &found);
             disk.crash().unwrap();
-            let (records, still) = log.read();
+            let (records, remaining) = log.read();
             assert!(
                 records.starts_with(&good) && records.len() == good.len(),
-                "{what}, step {steps}"
+                "{context}, step {steps}"
             );
-            assert_eq!(first.is_ok(), still.is_none(), "{what}, step {steps}");
-            if still.is_some() {
+            assert_eq!(first.is_ok(), remaining.is_none(), "{context}, step {steps}");
+            if remaining.is_some() {
                 log.repair();
             }
-            let (records, still) = log.read();
-            assert!(still.is_none() && records == good, "{what}, step {steps}");
-            if what != "torn" {
-                assert_nothing_is_lost(&log, &before, steps);
+            let (records, remaining) = log.read();
+            assert!(remaining.is_none() && records == good, "{context}, step {steps}");
+            if context != "torn" {
+                assert_nothing_lost(&log, &before, steps);
             }
             if first.is_ok() {
                 break;
             }
             steps += 1;
         }
-        assert!(steps >= if what == "torn" { 1 } else { 8 }, "{what}: {steps} steps");
+        assert!(steps >= if context == "torn" { 1 } else { 8 }, "{context}: {steps} steps");
     }
 }
 
-/// Every later segment is whole in quarantine; of the damaged one, what is not in the log is.
-fn assert_nothing_is_lost(log: &Log, before: &BTreeMap<String, Vec<u8>>, steps: u64) {
-    let set_aside = log.set_aside();
+/// Asserts that the quarantine has all later segments and the removed tail of the corrupted one.
+fn assert_nothing_lost(log: &Log, before: &BTreeMap<String, Vec<u8>>, steps: u64) {
+    let files = log.quarantined();
     for number in [2, 3] {
         let name = format!("{number:08}");
-        assert!(set_aside.contains(&(name.clone(), before[&name].clone())), "{name}, step {steps}");
+        assert!(files.contains(&(name.clone(), before[&name].clone())), "{name}, step {steps}");
     }
     let kept = fs::read(log.segment(1)).unwrap();
     let tail = &before["00000001"][kept.len()..];
-    let torn = tail.len() < RECORD;
-    assert!(torn || set_aside.iter().any(|(_, bytes)| bytes == tail), "tail, step {steps}");
+    let is_torn = tail.len() < RECORD;
+    assert!(is_torn || files.iter().any(|(_, bytes)| bytes == tail), "tail, step {steps}");
 }
 
 #[test]
-fn failed_repair_step_is_named_and_second_repair_finishes() {
+fn failed_repair_is_completed_by_next_repair() {
     for call in
         [DiskCall::Sync, DiskCall::SetLen, DiskCall::SyncDir, DiskCall::Create, DiskCall::Append]
     {
         let log = Log::new();
         log.change(1, |bytes| bytes[RECORD + 100] ^= 4);
-        let (good, damage) = log.read();
+        let (good, corruption) = log.read();
         let disk = CrashDisk::new();
         disk.fail_with_no_space(call, 1);
-        let failed = repair(&disk, &log.wal, &log.quarantine, &damage.unwrap());
+        let failed = repair(&disk, &log.wal, &log.quarantine, &corruption.unwrap());
         assert!(matches!(failed, Err(RepairError::File(_))), "{call:?}");
         assert!(log.read().1.is_some(), "{call:?}");
         log.repair();
@@ -277,21 +276,22 @@ fn failed_repair_step_is_named_and_second_repair_finishes() {
 }
 
 #[test]
-fn the_damaged_logs_of_prometheus_are_repaired_to_what_it_keeps() {
+fn corrupted_wal_of_prometheus_is_repaired_as_by_it() {
     for (case, records) in [
         ("torn-tail", 19),
         ("torn-zeroed-tail", 19),
         ("torn-bitflip-last-segment", 16),
         ("torn-bitflip-first-segment", 5),
     ] {
-        let place = tempfile::tempdir().unwrap();
-        let data = golden::unpack(case, place.path());
-        let log = Log { wal: data.join("wal"), quarantine: data.join("quarantine"), _place: place };
+        let temp_dir = tempfile::tempdir().unwrap();
+        let data = golden::unpack(case, temp_dir.path());
+        let log =
+            Log { wal: data.join("wal"), quarantine: data.join("quarantine"), _place: temp_dir };
         let before = tempfile::tempdir().unwrap();
         copy(&log.wal, before.path());
         let repaired = log.repair();
-        let (kept, damage) = log.read();
-        assert!(damage.is_none(), "{case}");
+        let (kept, corruption) = log.read();
+        assert!(corruption.is_none(), "{case}");
         assert_eq!(kept.len(), records, "{case}");
         assert_eq!(repaired.set_aside.is_some(), case.contains("bitflip"), "{case}");
         let file = repaired.path.file_name().unwrap();

@@ -1,8 +1,7 @@
-//! Late samples that Prometheus 3.14.0 left in `wbl/` and `chunks_head/` when it was killed: the
-//! head has every one of them, floats and histograms of every kind, also after a second start.
+//! Out-of-order samples in `wbl/` and `chunks_head/` of a killed Prometheus 3.14.0. The head has
+//! all of them, floats and histograms, also after a second start.
 //!
-//! In-process, on the head alone; what the whole program makes of such directories is in
-//! `tests/server/golden.rs`.
+//! In-process, on the head only; `tests/server/golden.rs` tests the whole program.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +21,7 @@ use crate::support::points::{PlainHistogram, PointValue, Points};
 use crate::support::samples::LabelSet;
 use crate::support::{dir, golden};
 
-/// A head made of the directory, and what was found of late samples.
+/// Replays a directory. Returns the head and the report on out-of-order samples.
 fn replayed(data: &Path) -> (Head, WblReplayReport) {
     let (mut files, _) =
         HeadChunkStore::open(&data.join("chunks_head")).expect("the chunk files open");
@@ -32,18 +31,18 @@ fn replayed(data: &Path) -> (Head, WblReplayReport) {
         .expect("the chunk files can be read");
     let head = Head::new(HeadOptions::default(), files);
     let progress = ReplayProgress::default();
-    let segments = |name| list_segments(&data.join(name)).expect("the log is there");
+    let segments = |name| list_segments(&data.join(name)).expect("a valid log");
     let done = WalReplay::new(&head, chunks.clone()).run(&segments("wal"), 2, &progress);
     assert!(done.damage.is_none(), "{:?}", done.damage);
-    let late = WblReplay::new(&head, &chunks, done.aliases).run(&segments("wbl"), &progress);
-    assert!(late.damage.is_none(), "{:?}", late.damage);
+    let wbl = WblReplay::new(&head, &chunks, done.aliases).run(&segments("wbl"), &progress);
+    assert!(wbl.damage.is_none(), "{:?}", wbl.damage);
     head.index_series();
-    (head, late.report)
+    (head, wbl.report)
 }
 
-fn held(head: &Head) -> Points {
-    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("it is a matcher");
-    let mut held = Points::new();
+fn read_head(head: &Head) -> Points {
+    let every = Matcher::new(MatchType::Equal, "no_such_label", "").expect("a matcher");
+    let mut samples = Points::new();
     for series in select(&[head], &[every], TimeRange::ALL).expect("the head can be read") {
         let series = series.expect("the series can be read");
         let labels: LabelSet = series
@@ -51,18 +50,18 @@ fn held(head: &Head) -> Points {
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        for point in series.samples(TimeRange::ALL) {
-            let point = point.expect("the chunk can be read");
-            held.add(&labels, point.t, plain(&point.value));
+        for sample in series.samples(TimeRange::ALL) {
+            let sample = sample.expect("the chunk can be read");
+            samples.add(&labels, sample.t, plain(&sample.value));
         }
     }
-    held
+    samples
 }
 
 fn plain(value: &SampleValue) -> PointValue {
     let histogram = match value {
         SampleValue::Float(v) => return PointValue::Float(v.to_bits()),
-        SampleValue::Histogram(one) => {
+        SampleValue::Histogram(histogram) => {
             let sums = |deltas: &[i64]| -> Vec<u64> {
                 deltas
                     .iter()
@@ -74,28 +73,28 @@ fn plain(value: &SampleValue) -> PointValue {
             };
             PlainHistogram {
                 float: false,
-                gauge: one.reset_hint == CounterResetHint::Gauge,
-                schema: one.schema.into(),
-                zero_threshold: one.zero_threshold.to_bits(),
-                zero_count: one.zero_count,
-                count: one.count,
-                sum: one.sum.to_bits(),
-                positive: by_index(&one.positive_spans, &sums(&one.positive_buckets)),
-                negative: by_index(&one.negative_spans, &sums(&one.negative_buckets)),
-                custom: bits(&one.custom_values),
+                gauge: histogram.reset_hint == CounterResetHint::Gauge,
+                schema: histogram.schema.into(),
+                zero_threshold: histogram.zero_threshold.to_bits(),
+                zero_count: histogram.zero_count,
+                count: histogram.count,
+                sum: histogram.sum.to_bits(),
+                positive: by_index(&histogram.positive_spans, &sums(&histogram.positive_buckets)),
+                negative: by_index(&histogram.negative_spans, &sums(&histogram.negative_buckets)),
+                custom: bits(&histogram.custom_values),
             }
         }
-        SampleValue::FloatHistogram(one) => PlainHistogram {
+        SampleValue::FloatHistogram(histogram) => PlainHistogram {
             float: true,
-            gauge: one.reset_hint == CounterResetHint::Gauge,
-            schema: one.schema.into(),
-            zero_threshold: one.zero_threshold.to_bits(),
-            zero_count: one.zero_count.to_bits(),
-            count: one.count.to_bits(),
-            sum: one.sum.to_bits(),
-            positive: by_index(&one.positive_spans, &bits(&one.positive_buckets)),
-            negative: by_index(&one.negative_spans, &bits(&one.negative_buckets)),
-            custom: bits(&one.custom_values),
+            gauge: histogram.reset_hint == CounterResetHint::Gauge,
+            schema: histogram.schema.into(),
+            zero_threshold: histogram.zero_threshold.to_bits(),
+            zero_count: histogram.zero_count.to_bits(),
+            count: histogram.count.to_bits(),
+            sum: histogram.sum.to_bits(),
+            positive: by_index(&histogram.positive_spans, &bits(&histogram.positive_buckets)),
+            negative: by_index(&histogram.negative_spans, &bits(&histogram.negative_buckets)),
+            custom: bits(&histogram.custom_values),
         },
     };
     PointValue::Histogram(Box::new(histogram.normal()))
@@ -104,9 +103,9 @@ fn plain(value: &SampleValue) -> PointValue {
 fn by_index(spans: &[Span], counts: &[u64]) -> BTreeMap<i64, u64> {
     let mut end = 0;
     let indices = spans.iter().flat_map(|span| {
-        let begin = end + i64::from(span.offset);
-        end = begin + i64::from(span.length);
-        begin..end
+        let start = end + i64::from(span.offset);
+        end = start + i64::from(span.length);
+        start..end
     });
     indices.zip(counts.iter().copied()).filter(|(_, count)| *count != 0).collect()
 }
@@ -117,18 +116,18 @@ fn bits(values: &[f64]) -> Vec<u64> {
 
 #[test]
 fn ooo_samples_of_killed_prometheus_survive_two_starts() {
-    let place = dir::temp();
-    let data = golden::unpack("ooo-killed", place.path());
-    // Of these some were sent twice with different values; either is right.
+    let temp_dir = dir::temp();
+    let data = golden::unpack("ooo-killed", temp_dir.path());
+    // Some of these were sent twice with different values. Either is valid.
     let is_once =
         |labels: &LabelSet, _| !labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
     let expected = golden::expected("ooo-killed");
-    for start in ["the first start", "the second start"] {
+    for start in ["first start", "second start"] {
         let (head, report) = replayed(&data);
         assert_eq!((report.unknown_refs, report.bad_histograms), (0, 0), "{start}");
         assert!(report.markers == 129 && report.chunks >= 32, "{start}: {report:?}");
-        let held = held(&head);
-        held.filter(is_once).assert_equals(&expected.filter(is_once), start);
-        assert_eq!(held.count(), expected.count(), "{start}");
+        let samples = read_head(&head);
+        samples.filter(is_once).assert_equals(&expected.filter(is_once), start);
+        assert_eq!(samples.count(), expected.count(), "{start}");
     }
 }

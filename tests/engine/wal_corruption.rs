@@ -1,6 +1,5 @@
-//! A log cut at every byte of its last page, and with one bit flipped anywhere: the start never
-//! panics, never returns a wrong value, loses only the damaged record and what stood after it, and
-//! says so.
+//! WAL truncated at every byte of its last page, or with one flipped bit. The start does not panic,
+//! returns no wrong value, loses only the corrupted record and later ones, and reports it.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -18,8 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A disk whose syncs do nothing: thousands of starts would wait for them, and what they promise is
-/// tested elsewhere.
+/// Disk whose syncs do nothing, because thousands of starts would wait for them.
 #[derive(Debug)]
 struct UnsyncedDisk(OsDisk);
 
@@ -86,8 +84,8 @@ fn open(dir: &Path) -> (Db, OpenReport) {
     (db, report)
 }
 
-/// A directory with a log of `requests` requests on 20 series, no full chunk, ended without a clean
-/// stop.
+/// Writes a WAL of `requests` requests on 20 series without a sealed chunk. Ends without a clean
+/// shutdown.
 fn written(compression: RecordCompression, requests: i64) -> (tempfile::TempDir, Stored) {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(options(dir.path(), compression)).unwrap();
@@ -97,13 +95,15 @@ fn written(compression: RecordCompression, requests: i64) -> (tempfile::TempDir,
         for series in 0..20 {
             let number = format!("{series:03}");
             let labels =
-                LabelsBuilder::from_iter([("__name__", "damaged"), ("number", number.as_str())])
+                LabelsBuilder::from_iter([("__name__", "corrupted"), ("number", number.as_str())])
                     .build()
                     .unwrap();
             let value = f64::from_bits((request as u64 * 0x9e37_79b9_7f4a_7c15) ^ series);
             let sample = FloatSample::new(START + request * 1000, value);
             appender
-                .append_or_create(&labels, std::iter::once(sample.into()), |_, _| panic!("refused"))
+                .append_or_create(&labels, std::iter::once(sample.into()), |_, _| {
+                    panic!("rejected")
+                })
                 .unwrap();
         }
         appender.commit().unwrap();
@@ -134,11 +134,12 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Every sample of `read` was stored, and of each series only the newest are missing.
-fn assert_prefix(read: &Stored, stored: &Stored, what: &str) {
+/// Asserts that each series of `read` is a prefix of the stored one.
+fn assert_prefix(read: &Stored, stored: &Stored, context: &str) {
     for (series, samples) in read {
-        let all = stored.get(series).unwrap_or_else(|| panic!("{what}: unknown series {series}"));
-        assert_eq!(samples, &all[..samples.len()], "{what}: {series}");
+        let all =
+            stored.get(series).unwrap_or_else(|| panic!("{context}: unknown series {series}"));
+        assert_eq!(samples, &all[..samples.len()], "{context}: {series}");
     }
 }
 
@@ -147,64 +148,64 @@ fn count(stored: &Stored) -> usize {
 }
 
 #[test]
-fn wal_cut_at_any_byte_of_last_page_keeps_earlier_records() {
+fn wal_truncated_at_any_byte_of_last_page_keeps_prefix() {
     let (dir, stored) = written(RecordCompression::None, 120);
     let last = segments(dir.path()).pop().unwrap();
     let bytes = fs::read(&last).unwrap();
     let first_cut = (bytes.len() - 1) / PAGE * PAGE;
-    let mut kept_before = 0;
+    let mut previous_count = 0;
     for cut in first_cut..bytes.len() {
         fs::write(&last, &bytes[..cut]).unwrap();
         let scratch = tempfile::tempdir().unwrap();
         copy_dir(dir.path(), scratch.path());
         let (db, _) = open(scratch.path());
         let read = everything(&db);
-        assert_prefix(&read, &stored, &format!("cut at {cut}"));
+        assert_prefix(&read, &stored, &format!("truncated at {cut}"));
         assert!(
-            count(&read) >= kept_before,
-            "cut at {cut}: {} samples, {kept_before} at an earlier cut",
+            count(&read) >= previous_count,
+            "truncated at {cut}: {} samples, {previous_count} at the previous offset",
             count(&read)
         );
-        kept_before = count(&read);
+        previous_count = count(&read);
     }
-    // The last cut leaves out one byte of the last request, and nothing else.
-    assert_eq!(count(&stored) - kept_before, 20);
+    // The last truncation removes one byte of the last request.
+    assert_eq!(count(&stored) - previous_count, 20);
 }
 
 #[test]
-fn wal_flipped_bit_loses_only_records_from_there_on() {
+fn wal_with_flipped_bit_keeps_prefix_and_reports_loss() {
     for compression in [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd]
     {
         let (dir, stored) = written(compression, 25);
         let files = segments(dir.path());
         for file in &files {
             let bytes = fs::read(file).unwrap();
-            // Compressed records are all alike to the reader: a third of their bytes will do.
+            // Compressed records are opaque to the reader: a third of their bytes suffices.
             let step = if compression == RecordCompression::None { 1 } else { 3 };
             for position in (0..bytes.len()).step_by(step) {
                 let bit = (position * 7 + 3) % 8;
-                let mut damaged = bytes.clone();
-                damaged[position] ^= 1 << bit;
+                let mut corrupted = bytes.clone();
+                corrupted[position] ^= 1 << bit;
                 let scratch = tempfile::tempdir().unwrap();
                 copy_dir(dir.path(), scratch.path());
-                fs::write(scratch.path().join("wal").join(file.file_name().unwrap()), &damaged)
+                fs::write(scratch.path().join("wal").join(file.file_name().unwrap()), &corrupted)
                     .unwrap();
-                let what =
+                let context =
                     format!("{compression:?}, {}, bit {bit} of byte {position}", file.display());
                 let (db, report) = open(scratch.path());
                 let read = everything(&db);
-                assert_prefix(&read, &stored, &what);
-                let lost = count(&read) < count(&stored);
+                assert_prefix(&read, &stored, &context);
+                let is_lossy = count(&read) < count(&stored);
                 assert!(
-                    !lost || report.repaired.is_some() || report.replay.unknown_records > 0,
-                    "{what}: lost without a word"
+                    !is_lossy || report.repaired.is_some() || report.replay.unknown_records > 0,
+                    "{context}: the loss is not reported"
                 );
                 drop(db);
-                // What was repaired stays so.
+                // A second start repairs nothing.
                 if position % 101 == 0 {
                     let (db, again) = open(scratch.path());
-                    assert!(again.repaired.is_none(), "{what}: repaired twice");
-                    assert_eq!(everything(&db), read, "{what}");
+                    assert!(again.repaired.is_none(), "{context}: repaired twice");
+                    assert_eq!(everything(&db), read, "{context}");
                 }
             }
         }

@@ -1,6 +1,5 @@
-//! Upkeep and restarts together, in the test's own process: what was deleted stays so when its
-//! block is gone, what a head snapshot does not have is found in the log, and nothing changes a
-//! directory that was given up.
+//! Maintenance combined with restarts: deleted samples stay deleted without their block, samples
+//! missing from a chunk snapshot come from the WAL, and a closed database changes no files.
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -23,15 +22,15 @@ const HOUR: i64 = 60 * MINUTE;
 /// 2025-11-05, 00:00 UTC.
 const BEGIN: i64 = 1_762_300_800_000;
 
-fn open(dir: &Path, head_at_stop: ShutdownMode) -> Db {
+fn open(dir: &Path, shutdown_mode: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
-    options.shutdown_mode = head_at_stop;
+    options.shutdown_mode = shutdown_mode;
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     db
 }
 
-/// A sample a minute of one series.
+/// Appends a sample per minute of one series.
 fn append(db: &Db, hours: i64) {
     let labels = LabelsBuilder::from_iter([("__name__", "up")]).build().unwrap();
     let samples =
@@ -67,7 +66,7 @@ fn fully_deleted_newest_block_keeps_samples_deleted() {
         let db = open(dir.path(), ShutdownMode::KeepInWal);
         assert!(
             everything(&db) == before,
-            "deleted samples are back; cleaned on demand: {is_cleaned_on_demand}"
+            "deleted samples returned; cleaned on demand: {is_cleaned_on_demand}"
         );
     }
 }
@@ -90,7 +89,7 @@ fn corrupted_mapped_chunks_are_replayed_from_wal_with_snapshot() {
 
 static HAS_RANDOM_BYTES: AtomicBool = AtomicBool::new(true);
 
-/// A random source that fails for as long as a test wants.
+/// Random source that fails while [`HAS_RANDOM_BYTES`] is `false`.
 fn failing_random(buffer: &mut [u8]) -> io::Result<()> {
     if HAS_RANDOM_BYTES.load(Ordering::SeqCst) {
         system_random(buffer)
@@ -102,9 +101,9 @@ fn failing_random(buffer: &mut [u8]) -> io::Result<()> {
 #[test]
 fn failing_random_source_is_named_and_blocks_are_merged_later() {
     let dir = tempfile::tempdir().unwrap();
-    let options = |longest: i64| {
+    let options = |max_range: i64| {
         let mut options = DbOptions::new(dir.path().to_owned());
-        (options.random, options.max_block_range_ms) = (failing_random, Some(longest));
+        (options.random, options.max_block_range_ms) = (failing_random, Some(max_range));
         options
     };
     let db = Db::open(options(2 * HOUR)).unwrap();
@@ -146,7 +145,7 @@ fn nothing_is_ordered_of_a_database_that_was_closed() {
 }
 
 #[test]
-fn start_after_kill_indexes_only_series_that_go_on() {
+fn start_after_kill_indexes_only_live_series() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), ShutdownMode::KeepInWal);
     let mut appender = db.appender().unwrap();
@@ -156,9 +155,9 @@ fn start_after_kill_indexes_only_series_that_go_on() {
             LabelsBuilder::from_iter([("__name__", "down"), ("id", id.as_str()), ("job", "x")])
                 .build()
                 .unwrap();
-        let point = Sample::from(FloatSample::new(BEGIN, 1.0));
+        let sample = Sample::from(FloatSample::new(BEGIN, 1.0));
         appender
-            .append_or_create(&labels, std::iter::once(point), |_, why| panic!("{why:?}"))
+            .append_or_create(&labels, std::iter::once(sample), |_, why| panic!("{why:?}"))
             .unwrap();
     }
     appender.commit().unwrap();
@@ -166,7 +165,7 @@ fn start_after_kill_indexes_only_series_that_go_on() {
     db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
     let before = everything(&db);
     assert_eq!(before.len(), 1_001);
-    // As a kill leaves it: nothing is written down, and the log still names all series.
+    // As after a kill: no chunk snapshot, and the WAL still names all series.
     drop(db);
     let db = open(dir.path(), ShutdownMode::KeepInWal);
     let postings = db.head().unwrap().postings();

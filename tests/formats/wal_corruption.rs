@@ -1,7 +1,7 @@
-//! Segments cut anywhere and with any bit flipped: what is read is a prefix of what was written,
-//! never anything else.
+//! Segments truncated at any offset or with any flipped bit. The reader returns a prefix of the
+//! written records.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on panics")]
+#![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
 use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
@@ -19,7 +19,7 @@ use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_o
 const ALL: [RecordCompression; 3] =
     [RecordCompression::None, RecordCompression::Snappy, RecordCompression::Zstd];
 
-/// A segment and where each of its records ends.
+/// Segment, its records and their end offsets.
 #[derive(Default)]
 struct Written {
     bytes: Vec<u8>,
@@ -38,7 +38,7 @@ impl Written {
     }
 }
 
-/// What a replay would take from a segment: its records up to the first that is damaged or does not
+/// Returns the records that a replay reads: up to the first one that is corrupted or does not
 /// decode.
 fn replay(bytes: &[u8]) -> (Vec<Vec<u8>>, Option<WalCorruption>) {
     let mut reader = LogSegmentReader::from_bytes(bytes);
@@ -47,7 +47,7 @@ fn replay(bytes: &[u8]) -> (Vec<Vec<u8>>, Option<WalCorruption>) {
         let record = match reader.next_record() {
             Ok(Some(record)) => record.to_vec(),
             Ok(None) => return (records, None),
-            Err(ReadLogError::Damaged(damage)) => return (records, Some(*damage)),
+            Err(ReadLogError::Damaged(corruption)) => return (records, Some(*corruption)),
             Err(error) => panic!("{error}"),
         };
         match decode(&record) {
@@ -59,9 +59,9 @@ fn replay(bytes: &[u8]) -> (Vec<Vec<u8>>, Option<WalCorruption>) {
 
 fn decode(record: &[u8]) -> Result<(), CorruptionReason> {
     let decoded: Result<(), DecodeRecordError> = match RecordType::from_record(record) {
-        RecordType::Series => SeriesDecoder::new(record)?.try_for_each(|one| one.map(drop)),
-        RecordType::Samples => SamplesDecoder::new(record)?.try_for_each(|one| one.map(drop)),
-        // A newer kind is passed over, and here that would be a loss without a word.
+        RecordType::Series => SeriesDecoder::new(record)?.try_for_each(|series| series.map(drop)),
+        RecordType::Samples => SamplesDecoder::new(record)?.try_for_each(|sample| sample.map(drop)),
+        // A replay skips unknown types, which would be a silent loss here.
         _ => return Err(CorruptionReason::UnknownKind(record[0])),
     };
     Ok(decoded?)
@@ -73,7 +73,8 @@ fn labels(number: u64) -> Labels {
     pairs.into_iter().collect::<LabelsBuilder<'_>>().build().unwrap()
 }
 
-/// A segment of a bit over a page: series and samples, small records and one over the page's end.
+/// Writes a segment of slightly more than a page: series and samples in small records, and one
+/// record across the end of the page.
 fn segment(compression: RecordCompression) -> Written {
     let mut compressor = Compressor::new(compression);
     let mut written = Written::default();
@@ -106,22 +107,22 @@ fn segment(compression: RecordCompression) -> Written {
 }
 
 #[test]
-fn cut_in_last_page_is_torn_tail_and_keeps_earlier_records() {
+fn truncation_in_last_page_is_torn_tail() {
     for compression in ALL {
         let written = segment(compression);
         let first = (written.bytes.len() - 1) / PAGE_SIZE * PAGE_SIZE;
         for cut in first..written.bytes.len() {
-            let (records, damage) = replay(&written.bytes[..cut]);
-            let whole = written.ends.iter().filter(|&&end| end <= cut).count();
-            assert_eq!(records, written.records[..whole], "cut at {cut}");
-            let good_end = if whole == 0 { 0 } else { written.ends[whole - 1] };
-            match damage {
+            let (records, corruption) = replay(&written.bytes[..cut]);
+            let complete = written.ends.iter().filter(|&&end| end <= cut).count();
+            assert_eq!(records, written.records[..complete], "truncated at {cut}");
+            let good_end = if complete == 0 { 0 } else { written.ends[complete - 1] };
+            match corruption {
                 None => assert_eq!(cut, good_end),
-                Some(damage) => {
+                Some(corruption) => {
                     assert_eq!(
-                        (damage.extent, damage.good_end),
+                        (corruption.extent, corruption.good_end),
                         (CorruptionExtent::TornTail, good_end as u64),
-                        "cut at {cut}"
+                        "truncated at {cut}"
                     );
                 }
             }
@@ -130,22 +131,22 @@ fn cut_in_last_page_is_torn_tail_and_keeps_earlier_records() {
 }
 
 #[test]
-fn a_zeroed_tail_is_torn() {
+fn zeroed_tail_is_torn_tail() {
     let written = segment(RecordCompression::Snappy);
     let last_start = written.ends[written.ends.len() - 2];
     for zeros_from in last_start..written.bytes.len() {
         let mut bytes = written.bytes.clone();
         bytes[zeros_from..].fill(0);
-        let (records, damage) = replay(&bytes);
+        let (records, corruption) = replay(&bytes);
         if bytes != written.bytes {
             assert_eq!(records, written.records[..written.records.len() - 1]);
         }
-        // Zeros from the header on are no different from a page that is not full.
-        if let Some(damage) = damage {
+        // Zeros from the record header on are the same as the rest of a page.
+        if let Some(corruption) = corruption {
             assert_eq!(
-                damage.extent,
+                corruption.extent,
                 CorruptionExtent::TornTail,
-                "zeros from {zeros_from} of {last_start}: {damage}"
+                "zeros from {zeros_from} of {last_start}: {corruption}"
             );
         }
     }
@@ -157,24 +158,24 @@ fn flipped_bit_keeps_earlier_records_and_alters_none() {
         let written = segment(compression);
         let mut bytes = written.bytes.clone();
         bytes.resize(bytes.len() + padding_at(bytes.len() as u64), 0);
-        let mut unnoticed = 0;
+        let mut undetected = 0;
         for byte in 0..bytes.len() {
-            // Where a record begins all of its header, elsewhere one bit of every tenth byte.
-            let behind = written.ends.iter().rev().find(|&&end| end <= byte).copied().unwrap_or(0);
-            let in_header = byte - behind < HEADER_SIZE || byte % PAGE_SIZE < HEADER_SIZE;
+            // All bits of record headers, and one bit of every tenth other byte.
+            let start = written.ends.iter().rev().find(|&&end| end <= byte).copied().unwrap_or(0);
+            let in_header = byte - start < HEADER_SIZE || byte % PAGE_SIZE < HEADER_SIZE;
             for bit in (0..8).filter(|bit| in_header || byte % 80 == 10 * bit) {
                 bytes[byte] ^= 1 << bit;
-                let (records, damage) = replay(&bytes);
+                let (records, corruption) = replay(&bytes);
                 bytes[byte] ^= 1 << bit;
                 let prefix = written.records.get(..records.len());
                 assert_eq!(Some(&records[..]), prefix, "bit {bit} of byte {byte}");
-                match damage {
-                    Some(damage) => {
+                match corruption {
+                    Some(corruption) => {
                         let before = written.ends.iter().filter(|&&end| end <= byte).count();
-                        assert_eq!(records.len(), before, "bit {bit} of byte {byte}: {damage}");
+                        assert_eq!(records.len(), before, "bit {bit} of byte {byte}: {corruption}");
                         assert_eq!(
-                            damage.good_end, behind as u64,
-                            "bit {bit} of byte {byte}: {damage}"
+                            corruption.good_end, start as u64,
+                            "bit {bit} of byte {byte}: {corruption}"
                         );
                     }
                     None => {
@@ -183,20 +184,20 @@ fn flipped_bit_keeps_earlier_records_and_alters_none() {
                             written.records.len(),
                             "bit {bit} of byte {byte}"
                         );
-                        unnoticed += 1;
+                        undetected += 1;
                     }
                 }
             }
         }
-        // Unused bits of type bytes, zstd's beside snappy's, and the bits of the first byte behind
-        // the last record.
+        // Unused bits of type bytes, the zstd flag in addition to the snappy flag, and the bits of
+        // the first byte after the last record.
         let fragments = written.ends.len() + 2;
-        assert!(unnoticed <= fragments * 4 + 8, "{unnoticed} of {fragments} fragments");
+        assert!(undetected <= fragments * 4 + 8, "{undetected} of {fragments} fragments");
     }
 }
 
 #[test]
-fn records_behind_the_damage_tell_it_from_a_torn_tail() {
+fn corruption_before_later_records_is_not_torn_tail() {
     let written = segment(RecordCompression::None);
     let last = written.ends[written.ends.len() - 2];
     let before = written.ends[written.ends.len() - 3];
@@ -208,7 +209,7 @@ fn records_behind_the_damage_tell_it_from_a_torn_tail() {
         let mut bytes = written.bytes.clone();
         bytes[byte] ^= 1;
         assert_eq!(replay(&bytes).1.unwrap().extent, extent, "{byte}");
-        // A length that points beyond the end of the file hides what stands there from nobody.
+        // A length beyond the end of the file does not hide the records after it.
         let start = if extent == CorruptionExtent::TornTail { last } else { before };
         let mut bytes = written.bytes.clone();
         bytes[start + 1] = 0x7f;
@@ -222,32 +223,32 @@ fn record_without_end_is_torn_and_without_start_is_corruption() {
     let mut plain = Compressor::new(RecordCompression::None);
     written.push(&mut plain, vec![1; 3 * PAGE_SIZE]);
     for pages in [1, 2] {
-        let damage = replay(&written.bytes[..pages * PAGE_SIZE]).1.unwrap();
+        let corruption = replay(&written.bytes[..pages * PAGE_SIZE]).1.unwrap();
         assert_eq!(
-            (damage.extent, damage.offset, damage.good_end),
+            (corruption.extent, corruption.offset, corruption.good_end),
             (CorruptionExtent::TornTail, 0, 0)
         );
-        assert!(matches!(damage.reason, CorruptionReason::Unfinished));
+        assert!(matches!(corruption.reason, CorruptionReason::Unfinished));
     }
-    let damage = replay(&written.bytes[PAGE_SIZE..]).1.unwrap();
-    assert_eq!((damage.extent, damage.offset), (CorruptionExtent::Middle, 0));
-    assert!(matches!(damage.reason, CorruptionReason::OutOfOrder));
+    let corruption = replay(&written.bytes[PAGE_SIZE..]).1.unwrap();
+    assert_eq!((corruption.extent, corruption.offset), (CorruptionExtent::Middle, 0));
+    assert!(matches!(corruption.reason, CorruptionReason::OutOfOrder));
     let mut mixed = written.bytes.clone();
     mixed[PAGE_SIZE] ^= RecordCompression::Snappy.flag();
     assert!(matches!(replay(&mixed).1.unwrap().reason, CorruptionReason::MixedCompression));
 }
 
 #[test]
-fn a_record_that_does_not_decode_is_damage_where_it_begins() {
+fn undecodable_record_is_corruption_at_its_start() {
     let mut written = segment(RecordCompression::Snappy);
     let good = written.bytes.len();
     for record in [vec![255, 1, 2], vec![2, 0]] {
         let mut written = Written { bytes: written.bytes.clone(), ..Written::default() };
         written.push(&mut Compressor::new(RecordCompression::Snappy), record);
         written.push(&mut Compressor::new(RecordCompression::Snappy), vec![2]);
-        let damage = replay(&written.bytes).1.unwrap();
+        let corruption = replay(&written.bytes).1.unwrap();
         assert_eq!(
-            (damage.extent, damage.offset, damage.good_end),
+            (corruption.extent, corruption.offset, corruption.good_end),
             (CorruptionExtent::Middle, good as u64, good as u64)
         );
     }
@@ -260,8 +261,8 @@ fn a_record_that_does_not_decode_is_damage_where_it_begins() {
     assert!(last.is_plausibly_newer());
 }
 
-/// Bytes that compress and bytes that do not, of lengths around those that matter.
-fn any_record() -> impl Strategy<Value = Vec<u8>> {
+/// Generates compressible and incompressible records, with lengths around the page size.
+fn arb_record() -> impl Strategy<Value = Vec<u8>> {
     let len = prop_oneof![1usize..100, 32_700usize..32_800, 1usize..100_000];
     let seed = prop_oneof![Just(0u32), any::<u32>()];
     (len, seed).prop_map(|(len, seed)| {
@@ -273,14 +274,14 @@ proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_laid_into_segments_is_read_from_them(
-        records in proptest::collection::vec(any_record(), 0..20),
-        which in 0usize..3,
+    fn records_written_to_segments_are_read_back(
+        records in proptest::collection::vec(arb_record(), 0..20),
+        compression in 0usize..3,
         pages in 1u64..4,
     ) {
-        let mut compressor = Compressor::new(ALL[which]);
+        let mut compressor = Compressor::new(ALL[compression]);
         let mut segments = vec![Vec::new()];
-        let mut alone = true;
+        let mut is_alone = true;
         for record in &records {
             let mut data = Vec::new();
             let compression = compressor.append(record, &mut data);
@@ -290,11 +291,11 @@ proptest! {
             if offset > 0 && !fits(offset, size, data.len()) {
                 let padding = padding_at(offset);
                 segment.resize(segment.len() + padding, 0);
-                prop_assert!(segment.len() as u64 <= size || alone);
+                prop_assert!(segment.len() as u64 <= size || is_alone);
                 segments.push(Vec::new());
                 offset = 0;
             }
-            alone = offset == 0;
+            is_alone = offset == 0;
             append_record(segments.last_mut().unwrap(), offset, &data, compression);
         }
         let mut read = Vec::new();
@@ -309,7 +310,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_panic(
+    fn arbitrary_bytes_do_not_panic(
         mut bytes in proptest::collection::vec(prop_oneof![Just(0u8), any::<u8>()], 0..300),
         changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..20),
         from_segment in any::<bool>(),
@@ -320,13 +321,13 @@ proptest! {
             written.push(&mut Compressor::new(RecordCompression::Snappy), bytes);
             bytes = written.bytes;
         }
-        for (place, value) in changes {
+        for (offset, value) in changes {
             let len = bytes.len().max(1);
-            if let Some(byte) = bytes.get_mut(place % len) {
+            if let Some(byte) = bytes.get_mut(offset % len) {
                 *byte = value;
             }
         }
-        let (_, damage) = replay(&bytes);
-        prop_assert!(damage.is_none_or(|damage| damage.good_end <= damage.offset && damage.offset <= bytes.len() as u64));
+        let (_, corruption) = replay(&bytes);
+        prop_assert!(corruption.is_none_or(|corruption| corruption.good_end <= corruption.offset && corruption.offset <= bytes.len() as u64));
     }
 }
