@@ -7,6 +7,7 @@
 
 pub(crate) mod block_index;
 pub(crate) mod chunk_segment;
+pub(crate) mod config_file;
 pub(crate) mod head_chunks;
 pub(crate) mod histogram_chunk;
 pub(crate) mod matcher;

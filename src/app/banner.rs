@@ -1,7 +1,8 @@
 //! Banner of `narthex serve`: addresses, settings for `prometheus.yml`, and the effective storage
 //! options.
 
-use crate::config::flags::{ServeFlags, VERSION, WalSyncFlag};
+use crate::config::flags::storage::WalSyncFlag;
+use crate::config::flags::{ServeFlags, VERSION};
 use crate::config::units;
 use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use std::fmt::Write as _;

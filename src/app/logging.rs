@@ -4,7 +4,7 @@
 //! printed, because printing waits for the reader of standard error.
 
 use crate::app::output::Output;
-use crate::config::flags::{LogFlags, LogFormat, LogLevel};
+use crate::config::flags::log::{LogFlags, LogFormat, LogLevel};
 use crate::model::time::format_rfc3339;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Write as _;

@@ -4,7 +4,8 @@
 //! requester. Reloads run one at a time, on a blocking thread.
 
 use crate::config::file;
-use crate::config::file::{ConfigFile, LoadConfigError};
+use crate::config::file::contents::ConfigFile;
+use crate::config::file::error::LoadConfigError;
 use crate::config::flags::ServeFlags;
 use crate::config::settings;
 use crate::metrics::registry::{Gauge, Registry};
@@ -146,10 +147,10 @@ impl Reloader {
 
 /// Returns the part of the file that handlers use. Warns of unset or empty environment variables.
 pub(crate) fn load_labels(file: &ConfigFile) -> Result<LoadedConfig, ApplyConfigError> {
-    for name in &file.empty_variables {
+    for name in &file.global.empty_variables {
         tracing::warn!(name, "environment variable of an external label is empty");
     }
-    let display_labels = file.external_labels.clone();
+    let display_labels = file.global.external_labels.clone();
     let external_labels = ExternalLabels::new(
         display_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
     )?;

@@ -4,10 +4,12 @@ use crate::app::logging;
 use crate::app::metrics::engine;
 use crate::app::metrics::engine::ReplayMetrics;
 use crate::app::reload::ReloadMetrics;
-use crate::config::flags::{
-    Feature, GrpcFlags, ReadFlags, ServeFlags, StorageFlags, WalCompressionFlag, WalSyncFlag,
-    WriteFlags,
-};
+use crate::config::flags::ServeFlags;
+use crate::config::flags::features::Feature;
+use crate::config::flags::grpc::GrpcFlags;
+use crate::config::flags::read::ReadFlags;
+use crate::config::flags::storage::{StorageFlags, WalCompressionFlag, WalSyncFlag};
+use crate::config::flags::write::WriteFlags;
 use crate::ingest::limits::{IngestLimits, LabelLimits};
 use crate::ingest::metadata::MetadataLimits;
 use crate::metrics::process::ProcessCollector;

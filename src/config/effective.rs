@@ -8,6 +8,7 @@ use crate::config::units::ByteSize;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::Settings;
 use serde::Serialize;
+use serde_saphyr::SerializeError;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -64,12 +65,12 @@ struct YamlExemplars {
 pub fn to_yaml(
     external_labels: &BTreeMap<String, String>,
     settings: &Settings,
-) -> Result<String, serde_yaml_ng::Error> {
+) -> Result<String, SerializeError> {
     let duration = |ms: i64| {
         units::format_prometheus_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
     };
     let retention = &settings.retention;
-    serde_yaml_ng::to_string(&YamlFile {
+    let file = YamlFile {
         global: Some(YamlGlobal { external_labels })
             .filter(|global| !global.external_labels.is_empty()),
         storage: YamlStorage {
@@ -93,7 +94,12 @@ pub fn to_yaml(
             },
             exemplars: YamlExemplars { max_exemplars: settings.max_exemplars },
         },
-    })
+    };
+    // A block scalar would fold long values.
+    serde_saphyr::to_string_with_options(
+        &file,
+        serde_saphyr::ser_options! { prefer_block_scalars: false },
+    )
 }
 
 #[cfg(test)]
@@ -118,17 +124,17 @@ mod tests {
         ] {
             let file = file::parse_for_tests(text);
             let settings = at_start(&flags.storage, &file);
-            let yaml = to_yaml(&file.external_labels, &settings).unwrap();
+            let yaml = to_yaml(&file.global.external_labels, &settings).unwrap();
             let reparsed = file::parse_for_tests(&yaml);
             let mut reparsed_settings = at_start(&flags.storage, &reparsed);
             // The YAML contains the retention, which makes it a configured one.
             reparsed_settings.retention.origin = settings.retention.origin;
             assert_eq!(reparsed_settings, settings, "{yaml}");
-            assert_eq!(reparsed.external_labels, file.external_labels, "{yaml}");
+            assert_eq!(reparsed.global.external_labels, file.global.external_labels, "{yaml}");
         }
         let file = file::parse_for_tests("global: {external_labels: {cluster: a}}");
         assert_eq!(
-            to_yaml(&file.external_labels, &at_start(&flags.storage, &file)).unwrap(),
+            to_yaml(&file.global.external_labels, &at_start(&flags.storage, &file)).unwrap(),
             "global:\n  external_labels:\n    cluster: a\nstorage:\n  tsdb:\n    \
              out_of_order_time_window: 2h\n    chunk_encoding:\n      floats: xor\n    \
              retention:\n      time: 15d\n  exemplars:\n    max_exemplars: 100000\n"

@@ -244,7 +244,7 @@ fn find_prometheus_flag(argument: &str) -> Option<MatchedFlag> {
 #[cfg(test)]
 mod tests {
     use super::{PROMETHEUS_FEATURES, UnsupportedFlag, split_args};
-    use crate::config::flags::Feature;
+    use crate::config::flags::features::Feature;
     use clap::ValueEnum;
     use std::ffi::OsString;
 

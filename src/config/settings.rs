@@ -10,8 +10,9 @@
 //! - Without `out_of_order_time_window`, the window is two hours (Prometheus: 0), because a backend
 //!   of several senders usually has one that lags.
 
-use crate::config::file::ConfigFile;
-use crate::config::flags::{Feature, StorageFlags};
+use crate::config::file::contents::ConfigFile;
+use crate::config::flags::features::Feature;
+use crate::config::flags::storage::StorageFlags;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::{
     DEFAULT_RETENTION_MS, RetentionOrigin, RetentionSettings, Settings,
@@ -38,17 +39,17 @@ pub fn at_start(flags: &StorageFlags, file: &ConfigFile) -> Settings {
 pub fn at_reload(flags: &StorageFlags, file: &ConfigFile, encoding: FloatEncoding) -> Settings {
     Settings {
         retention: resolve_retention(flags, file),
-        stale_series_threshold: file.tsdb.stale_series_threshold,
-        float_encoding: file.tsdb.float_encoding.unwrap_or(encoding),
+        stale_series_threshold: file.storage.tsdb.stale_series_threshold,
+        float_encoding: file.storage.tsdb.float_encoding.unwrap_or(encoding),
         out_of_order_window_ms: millis(
-            file.tsdb.out_of_order_window.unwrap_or(DEFAULT_OUT_OF_ORDER_WINDOW),
+            file.storage.tsdb.out_of_order_window.unwrap_or(DEFAULT_OUT_OF_ORDER_WINDOW),
         ),
-        max_exemplars: file.max_exemplars.unwrap_or(DEFAULT_MAX_EXEMPLARS),
+        max_exemplars: file.storage.max_exemplars.unwrap_or(DEFAULT_MAX_EXEMPLARS),
     }
 }
 
 fn resolve_retention(flags: &StorageFlags, file: &ConfigFile) -> RetentionSettings {
-    if let Some(section) = &file.tsdb.retention {
+    if let Some(section) = &file.storage.tsdb.retention {
         return RetentionSettings {
             time_ms: millis(section.time),
             bytes: section.size.0,
@@ -73,7 +74,8 @@ fn millis(duration: Duration) -> i64 {
 mod tests {
     use super::{at_reload, at_start};
     use crate::config::file;
-    use crate::config::flags::{Cli, Command, StorageFlags};
+    use crate::config::flags::storage::StorageFlags;
+    use crate::config::flags::{Cli, Command};
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
     use clap::Parser;

@@ -3,7 +3,7 @@
 use crate::app::reload::Reloader;
 use crate::app::setup;
 use crate::app::setup::ServerParts;
-use crate::config::file::ConfigFile;
+use crate::config::file::contents::ConfigFile;
 use crate::config::flags::Command;
 use crate::config::{flag_values, settings};
 use crate::remote::pb::prometheus as pb;

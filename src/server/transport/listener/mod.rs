@@ -3,7 +3,7 @@
 //! The caller owns the sockets and the stop signal. Each connection runs in its own task. A
 //! connection beyond the limit is still accepted for a few seconds, so that its client gets a 503.
 
-use crate::config::flags::WebFlags;
+use crate::config::flags::web::WebFlags;
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::connection::{

@@ -1,0 +1,53 @@
+//! Configuration file: arbitrary text is rejected at a position, or its effective configuration
+//! parses to the same settings.
+
+use narthex::config::effective::to_yaml;
+use narthex::config::file;
+use narthex::config::file::contents::ConfigFile;
+use narthex::config::flag_values;
+use narthex::config::flags::Command;
+use narthex::config::flags::storage::StorageFlags;
+use narthex::config::settings;
+use narthex::tsdb::db::settings::Settings;
+use std::sync::LazyLock;
+
+/// Panics if a problem has no position within the text, or if a file does not survive a rewrite.
+pub(crate) fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let parse = |text: &str| file::parse(text, &|_| None);
+    match parse(&text) {
+        Ok(file) => {
+            let settings = effective(&file);
+            let yaml = to_yaml(&file.global.external_labels, &settings).expect("valid YAML");
+            // A dollar of a value would be expanded once more.
+            let escaped = yaml.replace('$', "$$");
+            let reparsed = parse(&escaped).unwrap_or_else(|problem| panic!("{problem} in {yaml}"));
+            assert_eq!(reparsed.global.external_labels, file.global.external_labels, "{yaml}");
+            let mut rewritten = effective(&reparsed);
+            // The rewritten file has a retention, which makes it a configured one.
+            rewritten.retention.origin = settings.retention.origin;
+            assert_eq!(rewritten.out_of_order_window_ms, settings.out_of_order_window_ms);
+            assert_eq!(rewritten.float_encoding, settings.float_encoding);
+            assert_eq!(rewritten.max_exemplars, settings.max_exemplars);
+        }
+        Err(problem) => {
+            assert!(!problem.message.is_empty());
+            if let Some(position) = problem.position {
+                let lines = text.lines().count() as u64;
+                assert!((1..=lines + 1).contains(&position.line), "{problem:?}");
+                assert!(position.column >= 1, "{problem:?}");
+            }
+        }
+    }
+}
+
+static FLAGS: LazyLock<StorageFlags> = LazyLock::new(|| {
+    let line = ["narthex", "serve"].map(Into::into);
+    let cli = flag_values::parse(line).expect("the defaults are valid");
+    let Command::Serve(flags) = cli.command;
+    flags.storage
+});
+
+fn effective(file: &ConfigFile) -> Settings {
+    settings::at_start(&FLAGS, file)
+}

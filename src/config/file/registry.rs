@@ -1,0 +1,58 @@
+//! Registry of the section parsers.
+//!
+//! A new section is a file with its type and parser, a field of [`ConfigFile`] and an entry of
+//! [`PARSERS`].
+
+use crate::config::file::contents::ConfigFile;
+use crate::config::file::error::ConfigProblem;
+use crate::config::file::yaml::{Document, Key, Section, Variables};
+use crate::config::file::{global, storage};
+
+/// Function that parses a section and stores the result in its field.
+type ParseSection = fn(&Section<'_>, &mut ConfigFile) -> Result<(), ConfigProblem>;
+
+/// Supported sections, in the order in which they are parsed.
+const PARSERS: [(&str, ParseSection); 2] = [
+    ("global", |section, file| global::parse(section).map(|parsed| file.global = parsed)),
+    ("storage", |section, file| storage::parse(section).map(|parsed| file.storage = parsed)),
+];
+
+/// Other sections of Prometheus's configuration file. They get another error than unknown names.
+const UNSUPPORTED: [&str; 9] = [
+    "runtime",
+    "rule_files",
+    "scrape_config_files",
+    "scrape_configs",
+    "alerting",
+    "tracing",
+    "otlp",
+    "remote_write",
+    "remote_read",
+];
+
+/// Parses all sections of a document.
+pub(super) fn parse_sections(
+    document: &Document<'_>,
+    variables: Variables<'_>,
+) -> Result<ConfigFile, ConfigProblem> {
+    let keys = document.keys()?;
+    let is_supported = |key: &&Key| PARSERS.iter().any(|(name, _)| *name == key.name);
+    if let Some(key) = keys.iter().find(|key| !is_supported(key)) {
+        return Err(ConfigProblem { position: key.position, message: unknown_section(&key.name) });
+    }
+    let mut file = ConfigFile::default();
+    for (name, parse) in PARSERS {
+        if keys.iter().any(|key| key.name == name) {
+            parse(&Section { document, name, variables }, &mut file)?;
+        }
+    }
+    Ok(file)
+}
+
+fn unknown_section(name: &str) -> String {
+    if UNSUPPORTED.contains(&name) {
+        format!("section {name} is not supported by this version of narthex; remove it")
+    } else {
+        format!("unknown section {name}")
+    }
+}

@@ -1,0 +1,64 @@
+//! Flags of the listeners.
+
+use crate::config::address::ListenAddress;
+use crate::config::flags::values::{message_size, positive_count, positive_duration};
+use crate::config::units;
+use crate::config::units::ByteSize;
+use clap::Args;
+use std::time::Duration;
+
+/// Flags of the listeners.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Web")]
+pub struct WebFlags {
+    /// Address to listen on for HTTP and gRPC. Can be repeated. A port alone (:9201) means all IPv4
+    /// and IPv6 addresses.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9201")]
+    pub listen_address: Vec<ListenAddress>,
+    /// Maximum number of simultaneous connections across all listeners. Further connections get
+    /// 503.
+    #[arg(
+        long = "web.max-connections", value_name = "COUNT", default_value = "512",
+        value_parser = positive_count
+    )]
+    pub max_connections: u64,
+    /// Maximum time for a request to arrive, for its response to be taken, and between requests of
+    /// a connection. The head of an HTTP/1.1 request has at most 30s, from its first byte.
+    #[arg(
+        long = "web.read-timeout", value_name = "DURATION", default_value = "5m",
+        value_parser = positive_duration
+    )]
+    pub read_timeout: Duration,
+    /// Maximum memory for all request bodies and responses, half for each. Further requests get
+    /// 503.
+    #[arg(
+        long = "web.max-bytes-in-flight", value_name = "SIZE", default_value = "256MB",
+        value_parser = message_size
+    )]
+    pub max_bytes_in_flight: ByteSize,
+    /// Maximum number of streams of one HTTP/2 connection.
+    #[arg(
+        long = "web.max-concurrent-streams", value_name = "COUNT", default_value = "128",
+        value_parser = positive_count
+    )]
+    pub max_concurrent_streams: u64,
+    /// Enable API endpoints for admin control actions: delete series, clean tombstones, take
+    /// snapshots.
+    #[arg(long = "web.enable-admin-api", overrides_with = "no_enable_admin_api")]
+    pub enable_admin_api: bool,
+    /// Negative form of --web.enable-admin-api.
+    #[arg(long = "no-web.enable-admin-api", hide = true, overrides_with = "enable_admin_api")]
+    pub no_enable_admin_api: bool,
+    /// Enable shutdown and reload via HTTP request.
+    #[arg(long = "web.enable-lifecycle", overrides_with = "no_enable_lifecycle")]
+    pub enable_lifecycle: bool,
+    /// Negative form of --web.enable-lifecycle.
+    #[arg(long = "no-web.enable-lifecycle", hide = true, overrides_with = "enable_lifecycle")]
+    pub no_enable_lifecycle: bool,
+    /// Maximum time to drain requests at a shutdown.
+    #[arg(
+        long = "web.shutdown-timeout", value_name = "DURATION", default_value = "30s",
+        value_parser = units::parse_duration
+    )]
+    pub shutdown_timeout: Duration,
+}
