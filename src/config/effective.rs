@@ -8,7 +8,7 @@ use crate::config::units::ByteSize;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::Settings;
 use serde::Serialize;
-use serde_saphyr::SerializeError;
+use serde_saphyr::{SerializeError, SingleQuoted};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,7 +21,28 @@ struct YamlFile<'a> {
 
 #[derive(Serialize)]
 struct YamlGlobal<'a> {
-    external_labels: &'a BTreeMap<String, String>,
+    external_labels: BTreeMap<&'a str, YamlString<'a>>,
+}
+
+/// String with quotes where it needs them, single ones if possible.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum YamlString<'a> {
+    /// Plain, or with double quotes and escapes.
+    Default(&'a str),
+    Quoted(SingleQuoted<&'a str>),
+}
+
+impl<'a> YamlString<'a> {
+    fn new(text: &'a str) -> Self {
+        let is_quoted = serialize(&text).is_ok_and(|yaml| yaml.starts_with('"'));
+        let quoted = SingleQuoted(text);
+        if is_quoted && serialize(&quoted).is_ok() {
+            Self::Quoted(quoted)
+        } else {
+            Self::Default(text)
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -70,7 +91,11 @@ pub fn to_yaml(
         units::format_prometheus_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
     };
     let retention = &settings.retention;
-    let file = YamlFile {
+    let external_labels: BTreeMap<_, _> = external_labels
+        .iter()
+        .map(|(name, value)| (name.as_str(), YamlString::new(value)))
+        .collect();
+    serialize(&YamlFile {
         global: Some(YamlGlobal { external_labels })
             .filter(|global| !global.external_labels.is_empty()),
         storage: YamlStorage {
@@ -94,12 +119,13 @@ pub fn to_yaml(
             },
             exemplars: YamlExemplars { max_exemplars: settings.max_exemplars },
         },
-    };
+    })
+}
+
+fn serialize(value: &impl Serialize) -> Result<String, SerializeError> {
     // A block scalar would fold long values.
-    serde_saphyr::to_string_with_options(
-        &file,
-        serde_saphyr::ser_options! { prefer_block_scalars: false },
-    )
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(value, options)
 }
 
 #[cfg(test)]
@@ -139,5 +165,32 @@ mod tests {
              out_of_order_time_window: 2h\n    chunk_encoding:\n      floats: xor\n    \
              retention:\n      time: 15d\n  exemplars:\n    max_exemplars: 100000\n"
         );
+    }
+
+    #[test]
+    fn label_values_have_quotes_where_needed() {
+        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
+        let settings = at_start(&flags.storage, &file::parse_for_tests(""));
+        let labels =
+            ["plain text", "1", "a: b", "it's: x", "", "two\nlines", "\u{1}\u{85}\u{feff}"]
+                .into_iter()
+                .enumerate()
+                .map(|(i, value)| (format!("l{i}"), value.to_owned()))
+                .collect();
+        let yaml = to_yaml(&labels, &settings).unwrap();
+        let written: Vec<&str> = yaml.lines().skip(2).take(labels.len()).map(str::trim).collect();
+        assert_eq!(
+            written,
+            [
+                "l0: plain text",
+                "l1: '1'",
+                "l2: 'a: b'",
+                "l3: 'it''s: x'",
+                "l4: ''",
+                "l5: \"two\\nlines\"",
+                "l6: \"\\x01\\x85\\uFEFF\"",
+            ]
+        );
+        assert_eq!(file::parse_for_tests(&yaml).global.external_labels, labels);
     }
 }

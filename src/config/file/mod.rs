@@ -45,7 +45,8 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Parses the text of a configuration file; `variable` returns the value of an environment variable.
+/// Parses the text of a configuration file. `variable` returns the value of an environment
+/// variable.
 ///
 /// # Errors
 /// The first problem, with its position.
