@@ -1,7 +1,6 @@
-//! What a write of native histograms and exemplars is answered, what of it is stored, and that
-//! recorded requests of a real sender come back whole.
+//! Response contract for native histograms and exemplars, and recorded requests of a real sender.
 //!
-//! Beside `contract.rs`, which has the rows for floats and for bodies that are no request.
+//! `contract.rs` covers floats and malformed bodies.
 
 use std::collections::BTreeMap;
 
@@ -20,15 +19,15 @@ use crate::support::wire::{
     BucketSpan, Exemplar, Histogram, Label, Matcher, Sample, TimeSeries, WriteRequest,
 };
 
-/// Recorded requests of one version; the second of them was answered 503 and sent again.
+/// Recorded requests of one protocol version. The second one got 503 and was retried.
 struct Recording {
-    folder: &'static str,
+    dir: &'static str,
     numbers: [&'static str; 6],
     headers: [(&'static str, &'static str); 3],
     flags: &'static [&'static str],
 }
 
-/// The headers of remote write 2.0.
+/// Headers of remote write 2.0.
 const WRITE_HEADERS_V2: [(&str, &str); 3] = [
     ("Content-Type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
     ("Content-Encoding", "snappy"),
@@ -37,19 +36,19 @@ const WRITE_HEADERS_V2: [(&str, &str); 3] = [
 
 const RECORDED: [Recording; 3] = [
     Recording {
-        folder: "wire/rw1",
+        dir: "wire/rw1",
         numbers: ["00", "01", "02", "03", "21", "22"],
         headers: WRITE_HEADERS,
         flags: &[],
     },
     Recording {
-        folder: "wire/rw2",
+        dir: "wire/rw2",
         numbers: ["00", "01", "02", "03", "15", "16"],
         headers: WRITE_HEADERS_V2,
         flags: &[],
     },
     Recording {
-        folder: "wire/rw2-st",
+        dir: "wire/rw2-st",
         numbers: ["00", "01", "02", "03", "15", "16"],
         headers: WRITE_HEADERS_V2,
         flags: &["--enable-feature=st-storage,xor2-encoding,histograms-st-encoding"],
@@ -76,7 +75,8 @@ fn request(timeseries: Vec<TimeSeries>) -> WriteRequest {
     WriteRequest { timeseries, ..WriteRequest::default() }
 }
 
-/// `count` observations: one around zero, the others in buckets 2 and 4.
+/// Returns a histogram of `count` observations: one in the zero bucket, the others in buckets 2 and
+/// 4.
 fn integer(t: i64, count: u64) -> Histogram {
     Histogram {
         count_int: Some(count),
@@ -127,54 +127,54 @@ fn exemplar(t: i64, trace: &str) -> Exemplar {
     Exemplar { labels, bits: Some(0.25_f64.to_bits()), timestamp: t }
 }
 
-/// A narthex with its directory.
-struct Bench {
+/// Running server with its directory.
+struct TestServer {
     server: Server,
     good: GoodWrites,
-    place: TempDir,
+    temp_dir: TempDir,
 }
 
-impl Bench {
-    fn new() -> Bench {
-        let place = dir::temp();
-        let server = Launch::narthex(&place.path().join("data")).start();
-        Bench { server, good: GoodWrites::default(), place }
+impl TestServer {
+    fn new() -> TestServer {
+        let temp_dir = dir::temp();
+        let server = Launch::narthex(&temp_dir.path().join("data")).start();
+        TestServer { server, good: GoodWrites::default(), temp_dir }
     }
 
-    fn accepted(&self, request: &WriteRequest, what: &str) {
-        let answer = self.server.remote().write(request);
-        assert_eq!(answer.status, 204, "{what}: {}", answer.text());
+    fn assert_accepted(&self, request: &WriteRequest, context: &str) {
+        let response = self.server.remote().write(request);
+        assert_eq!(response.status, 204, "{context}: {}", response.text());
     }
 
-    /// Sends what must be refused at least in part, and what the answer must say.
-    fn refused(&self, what: &str, timeseries: Vec<TimeSeries>, says: &[&str]) {
-        let answer = self.server.remote().write(&request(timeseries));
-        let text = answer.text();
-        assert_eq!(answer.status, 400, "{what}: {text}");
-        for part in says {
-            assert!(text.contains(part), "{what}: {part:?} is not in {text:?}");
+    /// Asserts that some of the data are rejected, and that the message has these parts.
+    fn assert_rejected(&self, context: &str, timeseries: Vec<TimeSeries>, parts: &[&str]) {
+        let response = self.server.remote().write(&request(timeseries));
+        let text = response.text();
+        assert_eq!(response.status, 400, "{context}: {text}");
+        for part in parts {
+            assert!(text.contains(part), "{context}: {part:?} is not in {text:?}");
         }
-        self.good.one_more(&self.server, what);
+        self.good.one_more(&self.server, context);
     }
 
-    /// What is stored besides the good writes is exactly this.
-    fn holds(&self, expected: &[TimeSeries], what: &str) {
+    /// Asserts that exactly these series are stored, besides the valid writes after each rejection.
+    fn assert_holds(&self, expected: &[TimeSeries], context: &str) {
         let others = Matcher { kind: 1, name: "__name__".into(), value: "good".into() };
         let stored = self.server.remote().read_points(&[others], MIN_TIME, MAX_TIME);
         let mut points = Points::new();
         points.add_request(&request(expected.to_vec()));
-        stored.assert_equals(&points, what);
+        stored.assert_equals(&points, context);
     }
 
-    /// Killed and started again.
-    fn killed(self) -> Bench {
+    /// Kills and restarts the server.
+    fn restart(self) -> TestServer {
         self.server.kill();
-        let server = Launch::narthex(&self.place.path().join("data")).start();
-        Bench { server, ..self }
+        let server = Launch::narthex(&self.temp_dir.path().join("data")).start();
+        TestServer { server, ..self }
     }
 }
 
-/// An exemplar, its value by the bits.
+/// Exemplar with the bits of its value.
 #[derive(Debug, PartialEq)]
 struct FoundExemplar {
     t: i64,
@@ -184,28 +184,31 @@ struct FoundExemplar {
 
 type Exemplars = BTreeMap<LabelSet, Vec<FoundExemplar>>;
 
-/// Labels as a JSON object has them.
-fn set(json: &Json) -> LabelSet {
+/// Converts a JSON object to a label set.
+fn label_set(json: &Json) -> LabelSet {
     let pairs = json.as_object().expect("labels").iter();
-    pairs.map(|(name, value)| (name.clone(), value.as_str().expect("a text").to_owned())).collect()
+    pairs
+        .map(|(name, value)| (name.clone(), value.as_str().expect("a string").to_owned()))
+        .collect()
 }
 
 fn stored_exemplars(server: &Server) -> Exemplars {
     let query = "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D&start=0&end=9999999999";
-    let answer = server.http.get(query).json();
-    assert_eq!(answer["status"], "success", "{answer}");
-    let one = |json: &Json| {
-        let value: f64 = json["value"].as_str().expect("a text").parse().expect("a number");
+    let response = server.http.get(query).json();
+    assert_eq!(response["status"], "success", "{response}");
+    let exemplar = |json: &Json| {
+        let value: f64 = json["value"].as_str().expect("a string").parse().expect("a number");
         let t = (json["timestamp"].as_f64().expect("seconds") * 1000.0).round() as i64;
-        FoundExemplar { t, bits: value.to_bits(), labels: set(&json["labels"]) }
+        FoundExemplar { t, bits: value.to_bits(), labels: label_set(&json["labels"]) }
     };
-    let series = answer["data"].as_array().expect("a list").iter();
-    let of =
-        |series: &Json| series["exemplars"].as_array().expect("a list").iter().map(one).collect();
-    series.map(|series| (set(&series["seriesLabels"]), of(series))).collect()
+    let series = response["data"].as_array().expect("a list").iter();
+    let list = |series: &Json| {
+        series["exemplars"].as_array().expect("a list").iter().map(exemplar).collect()
+    };
+    series.map(|series| (label_set(&series["seriesLabels"]), list(series))).collect()
 }
 
-/// What recorded requests had.
+/// Contents of recorded requests.
 #[derive(Default)]
 struct Recorded {
     points: Points,
@@ -218,12 +221,12 @@ impl Recorded {
             |json: &Json| u64::from_str_radix(json.as_str().expect("bits"), 16).expect("bits");
         let time = |json: &Json| json["t"].as_i64().expect("a time");
         let entries = |name: &str| series[name].as_array().into_iter().flatten();
-        let labels = set(&series["labels"]);
+        let labels = label_set(&series["labels"]);
         for sample in entries("samples") {
             let (t, bits) = (time(sample), hex(&sample["v"]));
             let value = match self.points.last_before(&labels, t) {
-                // A series of histograms ends with a histogram, though the marker is sent as a
-                // float.
+                // The stale marker of a histogram series is sent as a float and stored as a
+                // histogram.
                 Some(PointValue::Histogram(before)) if bits == STALE => {
                     PointValue::Histogram(Box::new(PlainHistogram {
                         float: before.float,
@@ -243,7 +246,7 @@ impl Recorded {
             let found = FoundExemplar {
                 t: time(entry),
                 bits: hex(&entry["v"]),
-                labels: set(&entry["labels"]),
+                labels: label_set(&entry["labels"]),
             };
             let all = self.exemplars.entry(labels.clone()).or_default();
             if !all.contains(&found) {
@@ -252,25 +255,25 @@ impl Recorded {
         }
     }
 
-    fn is_all_of(&self, server: &Server, what: &str) {
-        server.remote().read_all_points().assert_equals(&self.points, what);
-        assert_eq!(stored_exemplars(server), self.exemplars, "{what}");
+    fn assert_equals(&self, server: &Server, context: &str) {
+        server.remote().read_all_points().assert_equals(&self.points, context);
+        assert_eq!(stored_exemplars(server), self.exemplars, "{context}");
     }
 }
 
 #[test]
-fn histograms_of_every_kind_come_back_and_repeats_are_fine() {
-    let bench = Bench::new();
+fn histograms_of_all_types_are_stored_and_can_be_retried() {
+    let server = TestServer::new();
     let times = (0..200).map(|i| BEGIN + i * 15_000);
-    let list = |make: &dyn Fn(i64, u64) -> Histogram| {
-        times.clone().zip(7..).map(|(t, count)| make(t, count)).collect()
+    let list = |new: &dyn Fn(i64, u64) -> Histogram| {
+        times.clone().zip(7..).map(|(t, count)| new(t, count)).collect()
     };
     let sent = vec![
         histograms("integer", list(&integer)),
         histograms("float", list(&|t, count| float(t, count as f64 / 3.0))),
         histograms("custom", list(&custom)),
         histograms("gauge", list(&|t, count| gauge(integer(t, 300 - count)))),
-        // A kind after another, resets, and a float in between.
+        // Changing types, and counter resets.
         histograms(
             "mixed",
             list(&|t, count| match count % 5 {
@@ -281,62 +284,62 @@ fn histograms_of_every_kind_come_back_and_repeats_are_fine() {
             }),
         ),
     ];
-    bench.accepted(&request(sent.clone()), "histograms of every kind");
-    bench.holds(&sent, "histograms of every kind");
-    bench.accepted(&request(sent.clone()), "the same again");
-    bench.holds(&sent, "histograms that were sent twice");
-    bench.killed().holds(&sent, "histograms after a kill");
+    server.assert_accepted(&request(sent.clone()), "histograms of all types");
+    server.assert_holds(&sent, "histograms of all types");
+    server.assert_accepted(&request(sent.clone()), "a retry");
+    server.assert_holds(&sent, "retried histograms");
+    server.restart().assert_holds(&sent, "histograms after a kill");
 }
 
 #[test]
 fn invalid_histogram_is_rejected_with_cause_and_rest_is_stored() {
-    let bench = Bench::new();
+    let server = TestServer::new();
     let first = histograms("known", vec![integer(BEGIN + 60_000, 7)]);
-    bench.accepted(&request(vec![first]), "a first histogram");
+    server.assert_accepted(&request(vec![first]), "a first histogram");
     type Change = fn(&mut Histogram);
     let invalid: [(&str, &str, Change); 8] = [
-        ("a wrong count", "count is 8", |h| h.count_int = Some(8)),
+        ("an invalid count", "count is 8", |h| h.count_int = Some(8)),
         ("a negative bucket", "negative count", |h| h.positive_deltas = vec![-1, 5]),
         ("more buckets than spans", "2 buckets, but 3 counts", |h| h.positive_deltas.push(1)),
-        ("a span that goes back", "negative offset", |h| h.positive_spans[1].offset = -1),
+        ("a span with a negative offset", "negative offset", |h| h.positive_spans[1].offset = -1),
         ("schema -5", "schema -5", |h| h.schema = -5),
         ("schema 53", "schema 53", |h| h.schema = 53),
-        ("custom bounds of an exponential schema", "custom bucket bounds", |h| {
+        ("custom values of an exponential schema", "custom bucket bounds", |h| {
             h.custom_values = vec![1]
         }),
-        ("custom bounds that do not rise", "custom bucket bounds", |h| {
+        ("custom values that are not ascending", "custom bucket bounds", |h| {
             (h.schema, h.zero_threshold, h.zero_count_int) = (-53, 0, None);
             h.custom_values = vec![2.0_f64.to_bits(), 1.0_f64.to_bits()];
         }),
     ];
     let mut expected = vec![histograms("known", vec![integer(BEGIN + 60_000, 7)])];
-    for (t, (what, says, change)) in (BEGIN + 61_000..).zip(invalid) {
-        let mut bad = integer(t, 7);
-        change(&mut bad);
-        let good = histograms("beside", vec![integer(t, 9)]);
-        bench.refused(
-            what,
-            vec![histograms("bad", vec![bad]), good.clone()],
-            &["1 invalid histogram", says, "bad"],
+    for (t, (context, cause, change)) in (BEGIN + 61_000..).zip(invalid) {
+        let mut histogram = integer(t, 7);
+        change(&mut histogram);
+        let valid = histograms("valid", vec![integer(t, 9)]);
+        server.assert_rejected(
+            context,
+            vec![histograms("invalid", vec![histogram]), valid.clone()],
+            &["1 invalid histogram", cause, "invalid"],
         );
-        expected.push(good);
-        bench.holds(&expected, what);
+        expected.push(valid);
+        server.assert_holds(&expected, context);
     }
     let far = i64::from(u32::MAX) * 1000;
-    bench.refused(
+    server.assert_rejected(
         "far ahead",
         vec![histograms("far", vec![integer(far, 7)])],
         &["too far in the future", "far"],
     );
     let nameless = TimeSeries { labels: Vec::new(), ..histograms("", vec![float(BEGIN, 1.0)]) };
-    bench.refused("no labels", vec![nameless], &["1 invalid labels"]);
-    bench.refused(
-        "another value at that time",
+    server.assert_rejected("no labels", vec![nameless], &["1 invalid labels"]);
+    server.assert_rejected(
+        "another value at the same timestamp",
         vec![histograms("known", vec![integer(BEGIN + 60_000, 8), integer(BEGIN + 75_000, 8)])],
         &["1 duplicate timestamp", "known"],
     );
-    bench.refused(
-        "another kind at that time",
+    server.assert_rejected(
+        "another type at the same timestamp",
         vec![
             floats("known", &[(BEGIN + 60_000, 1.0)]),
             histograms("known", vec![float(BEGIN + 60_000, 7.0)]),
@@ -344,18 +347,18 @@ fn invalid_histogram_is_rejected_with_cause_and_rest_is_stored() {
         &["1 duplicate timestamp", "known"],
     );
     expected.push(histograms("known", vec![integer(BEGIN + 75_000, 8)]));
-    bench.holds(&expected, "after all that was refused");
-    let metrics = bench.server.http.get("/metrics").text();
-    let counted = "narthex_remote_write_rejected_samples_total{reason=\"invalid_histogram\"} 8\n";
-    assert!(metrics.contains(counted), "{counted} is not in\n{metrics}");
+    server.assert_holds(&expected, "after all rejections");
+    let metrics = server.server.http.get("/metrics").text();
+    let line = "narthex_remote_write_rejected_samples_total{reason=\"invalid_histogram\"} 8\n";
+    assert!(metrics.contains(line), "{line} is not in\n{metrics}");
 }
 
 #[test]
-fn a_histogram_of_a_finer_schema_comes_back_at_schema_8() {
-    let bench = Bench::new();
+fn histogram_of_schema_9_is_stored_at_schema_8() {
+    let server = TestServer::new();
     let fine = Histogram { schema: 9, ..integer(BEGIN, 7) };
     for _ in 0..2 {
-        bench.accepted(&request(vec![histograms("fine", vec![fine.clone()])]), "schema 9");
+        server.assert_accepted(&request(vec![histograms("fine", vec![fine.clone()])]), "schema 9");
     }
     // Bucket 2 becomes 1, bucket 4 becomes 2.
     let coarse = Histogram {
@@ -364,12 +367,12 @@ fn a_histogram_of_a_finer_schema_comes_back_at_schema_8() {
         positive_deltas: vec![1, 4],
         ..integer(BEGIN, 7)
     };
-    bench.holds(&[histograms("fine", vec![coarse])], "schema 9");
+    server.assert_holds(&[histograms("fine", vec![coarse])], "schema 9");
 }
 
 #[test]
 fn exemplars_follow_response_contract() {
-    let bench = Bench::new();
+    let server = TestServer::new();
     let with_exemplars = request(vec![
         exemplars("a", vec![exemplar(BEGIN, "1"), exemplar(BEGIN + 1, "2")]),
         floats("a", &[(BEGIN, 1.0)]),
@@ -378,13 +381,13 @@ fn exemplars_follow_response_contract() {
             ..histograms("h", vec![integer(BEGIN, 7)])
         },
     ]);
-    bench.accepted(&with_exemplars, "exemplars");
-    bench.accepted(&with_exemplars, "the same exemplars");
-    bench.accepted(
+    server.assert_accepted(&with_exemplars, "exemplars");
+    server.assert_accepted(&with_exemplars, "retried exemplars");
+    server.assert_accepted(
         &request(vec![exemplars("h", vec![exemplar(BEGIN + 9, "4")])]),
-        "exemplars alone",
+        "exemplars without samples",
     );
-    bench.refused(
+    server.assert_rejected(
         "an exemplar older than the window",
         vec![
             exemplars("a", vec![exemplar(BEGIN - 3 * HOUR, "0"), exemplar(BEGIN + 2, "5")]),
@@ -392,33 +395,36 @@ fn exemplars_follow_response_contract() {
         ],
         &["1 out of order (exemplars)", "__name__=\"a\""],
     );
-    bench.refused(
+    server.assert_rejected(
         "long labels",
         vec![exemplars("a", vec![exemplar(BEGIN + 3, &"x".repeat(130))])],
         &["1 invalid labels (exemplars)"],
     );
-    bench.refused(
+    server.assert_rejected(
         "an unknown series",
         vec![exemplars("new", vec![exemplar(BEGIN, "6")])],
         &["series without samples"],
     );
     let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    let of =
+    let stored =
         |t, trace| FoundExemplar { t, bits: 0.25_f64.to_bits(), labels: pair("trace_id", trace) };
     let expected = BTreeMap::from([
-        (pair("__name__", "a"), vec![of(BEGIN, "1"), of(BEGIN + 1, "2"), of(BEGIN + 2, "5")]),
-        (pair("__name__", "h"), vec![of(BEGIN, "3"), of(BEGIN + 9, "4")]),
+        (
+            pair("__name__", "a"),
+            vec![stored(BEGIN, "1"), stored(BEGIN + 1, "2"), stored(BEGIN + 2, "5")],
+        ),
+        (pair("__name__", "h"), vec![stored(BEGIN, "3"), stored(BEGIN + 9, "4")]),
     ]);
-    assert_eq!(stored_exemplars(&bench.server), expected);
+    assert_eq!(stored_exemplars(&server.server), expected);
     let points =
         [floats("a", &[(BEGIN, 1.0), (BEGIN + 2, 2.0)]), histograms("h", vec![integer(BEGIN, 7)])];
-    bench.holds(&points, "points beside exemplars");
-    assert_eq!(stored_exemplars(&bench.killed().server), expected);
+    server.assert_holds(&points, "samples with exemplars");
+    assert_eq!(stored_exemplars(&server.restart().server), expected);
 }
 
 #[test]
-fn a_retried_batch_with_several_values_of_each_series_is_fine() {
-    let bench = Bench::new();
+fn batch_with_several_samples_per_series_can_be_retried() {
+    let server = TestServer::new();
     let times: Vec<i64> = (0..5).map(|i| BEGIN + HOUR + i * 1000).collect();
     let newest = BEGIN + HOUR + 60_000;
     let batch = vec![
@@ -428,21 +434,21 @@ fn a_retried_batch_with_several_values_of_each_series_is_fine() {
         histograms("c", times.iter().map(|&t| custom(t, 9)).collect()),
         exemplars("f", times.iter().map(|&t| exemplar(t, "1")).collect()),
     ];
-    for what in ["a batch", "its retry"] {
-        bench.accepted(&request(batch.clone()), what);
+    for context in ["a batch", "its retry"] {
+        server.assert_accepted(&request(batch.clone()), context);
     }
-    // Newer ones, and the batch once more: its answer was lost for long.
+    // Newer samples, and a delayed retry of the batch.
     let newer = vec![floats("f", &[(newest, 2.5)]), histograms("i", vec![integer(newest, 10)])];
-    bench.accepted(&request(newer.clone()), "newer values");
-    bench.accepted(&request(batch.clone()), "a late retry");
+    server.assert_accepted(&request(newer.clone()), "newer samples");
+    server.assert_accepted(&request(batch.clone()), "a late retry");
     let expected = [batch, newer].concat();
-    bench.holds(&expected, "retried batches");
-    bench.killed().holds(&expected, "retried batches after a kill");
+    server.assert_holds(&expected, "retried batches");
+    server.restart().assert_holds(&expected, "retried batches after a kill");
 }
 
 #[test]
 fn ooo_samples_of_every_type_are_stored_and_can_be_retried() {
-    let bench = Bench::new();
+    let server = TestServer::new();
     let newest = BEGIN + HOUR;
     let first = vec![
         floats("f", &[(newest, 1.0)]),
@@ -450,52 +456,52 @@ fn ooo_samples_of_every_type_are_stored_and_can_be_retried() {
         histograms("x", vec![float(newest, 9.0)]),
         histograms("c", vec![custom(newest, 9)]),
     ];
-    bench.accepted(&request(first.clone()), "the newest values");
+    server.assert_accepted(&request(first.clone()), "the newest samples");
     let times: Vec<i64> = (0..40).map(|i| BEGIN + i * 1000).collect();
-    let late = vec![
+    let ooo = vec![
         floats("f", &times.iter().map(|&t| (t, 0.5)).collect::<Vec<_>>()),
         histograms("i", times.iter().map(|&t| integer(t, 5)).collect()),
         histograms("x", times.iter().map(|&t| float(t, 4.0)).collect()),
         histograms("c", times.iter().map(|&t| custom(t, 5)).collect()),
     ];
-    for what in ["a late batch", "its retry"] {
-        bench.accepted(&request(late.clone()), what);
+    for context in ["an out-of-order batch", "its retry"] {
+        server.assert_accepted(&request(ooo.clone()), context);
     }
-    let expected = [first, late].concat();
-    bench.holds(&expected, "late batches");
-    bench.refused(
-        "another value at a late time",
+    let expected = [first, ooo].concat();
+    server.assert_holds(&expected, "out-of-order batches");
+    server.assert_rejected(
+        "another value at an older timestamp",
         vec![histograms("i", vec![integer(BEGIN, 6)]), floats("f", &[(BEGIN + 1000, 0.25)])],
         &["1 duplicate timestamp with another value, 1 duplicate timestamp with another value (histograms)"],
     );
-    bench.holds(&expected, "late batches and other values");
-    bench.killed().holds(&expected, "late batches after a kill");
+    server.assert_holds(&expected, "out-of-order batches and other values");
+    server.restart().assert_holds(&expected, "out-of-order batches after a kill");
 }
 
 #[test]
-fn recorded_requests_of_a_real_sender_come_back_whole() {
-    RECORDED.iter().for_each(come_back_whole);
+fn recorded_requests_of_real_sender_are_stored() {
+    RECORDED.iter().for_each(check_recording);
 }
 
-fn come_back_whole(recording: &Recording) {
-    let place = dir::temp();
-    // They may be ahead of this machine's clock.
+fn check_recording(recording: &Recording) {
+    let temp_dir = dir::temp();
+    // The timestamps may be ahead of the clock of this machine.
     let launch = || {
         let flags = recording.flags.iter();
-        let launch = Launch::narthex(&place.path().join("data"))
+        let launch = Launch::narthex(&temp_dir.path().join("data"))
             .flag("--storage.remote.write-max-future=100y");
         flags.fold(launch, |launch, flag| launch.flag(*flag))
     };
     let server = launch().start();
     let mut expected = Recorded::default();
-    let folder = recording.folder;
+    let dir = recording.dir;
     for number in recording.numbers {
-        let body = std::fs::read(golden::folder(folder).join(format!("{number}.body")))
+        let body = std::fs::read(golden::folder(dir).join(format!("{number}.body")))
             .expect("a recorded body");
-        let answer = server.http.post(WRITE, &recording.headers, &body);
-        assert_eq!(answer.status, 204, "{folder}, request {number}: {}", answer.text());
+        let response = server.http.post(WRITE, &recording.headers, &body);
+        assert_eq!(response.status, 204, "{dir}, request {number}: {}", response.text());
         let recorded: Json =
-            serde_json::from_str(&golden::text(folder, &format!("{number}.json"))).expect("JSON");
+            serde_json::from_str(&golden::text(dir, &format!("{number}.json"))).expect("JSON");
         recorded["decoded"]["timeseries"]
             .as_array()
             .into_iter()
@@ -507,22 +513,22 @@ fn come_back_whole(recording: &Recording) {
         points.count() > 70 && points.histogram_count() >= 6 && expected.exemplars.len() == 3,
         "{points:?}"
     );
-    expected.is_all_of(&server, folder);
+    expected.assert_equals(&server, dir);
     server.kill();
-    expected.is_all_of(&launch().start(), &format!("{folder} after a kill"));
+    expected.assert_equals(&launch().start(), &format!("{dir} after a kill"));
 }
 
 #[test]
 fn float_stale_marker_after_histogram_becomes_histogram() {
-    let bench = Bench::new();
-    bench.accepted(&request(vec![histograms("h", vec![integer(BEGIN, 7)])]), "a histogram");
+    let server = TestServer::new();
+    server.assert_accepted(&request(vec![histograms("h", vec![integer(BEGIN, 7)])]), "a histogram");
     let stale = TimeSeries {
         labels: labels("h"),
         samples: vec![Sample { bits: Some(STALE), timestamp: BEGIN + 1000 }],
         ..TimeSeries::default()
     };
-    for what in ["a stale marker", "its retry"] {
-        bench.accepted(&request(vec![stale.clone()]), what);
+    for context in ["a stale marker", "its retry"] {
+        server.assert_accepted(&request(vec![stale.clone()]), context);
     }
     let end = Histogram {
         count_int: Some(0),
@@ -531,6 +537,6 @@ fn float_stale_marker_after_histogram_becomes_histogram() {
         ..Histogram::default()
     };
     let expected = [histograms("h", vec![integer(BEGIN, 7), end])];
-    bench.holds(&expected, "a series that ended");
-    bench.killed().holds(&expected, "a series that ended, after a kill");
+    server.assert_holds(&expected, "a stale series");
+    server.restart().assert_holds(&expected, "a stale series after a kill");
 }

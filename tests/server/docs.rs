@@ -38,18 +38,18 @@ const OFF: &str = "off";
 
 /// A running server with a configuration file that a test may change.
 struct ConfiguredServer {
-    _place: tempfile::TempDir,
+    _temp_dir: tempfile::TempDir,
     file: std::path::PathBuf,
     server: Server,
 }
 
 impl ConfiguredServer {
     fn start() -> ConfiguredServer {
-        let place = dir::temp();
-        let data = place.path().join("data");
+        let temp_dir = dir::temp();
+        let data = temp_dir.path().join("data");
         let launch = Launch::narthex(&data).config(&data, "").flag("--web.enable-lifecycle");
         let file = data.with_extension("narthex.yml");
-        ConfiguredServer { server: launch.start(), file, _place: place }
+        ConfiguredServer { server: launch.start(), file, _temp_dir: temp_dir }
     }
 
     /// Reloads with this configuration: status and text of the response.

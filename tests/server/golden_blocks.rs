@@ -1,8 +1,8 @@
-//! Blocks of the same samples as a golden case's are byte for byte those of Prometheus 3.14.0:
-//! index, chunks, tombstones, and `meta.json` but for the names.
+//! Blocks of the samples of a golden case equal those of Prometheus 3.14.0 byte for byte: index,
+//! chunks, tombstones, and `meta.json` except for ULIDs.
 //!
-//! The formats leave a writer little freedom, and what they leave is taken as Prometheus takes it:
-//! where chunks are cut, the order of symbols and postings, the fields of `meta.json`.
+//! This covers what the formats leave to the writer: chunk cuts, the order of symbols and postings,
+//! and the fields of `meta.json`.
 
 use std::fs;
 
@@ -10,13 +10,13 @@ use crate::support::blocks::{self, Block};
 use crate::support::launch::Launch;
 use crate::support::{dir, golden};
 
-/// Twenty minutes of data a request, as Prometheus was given it.
+/// Time range of a request, ms, as it was sent to Prometheus.
 const REQUEST: i64 = 20 * 60_000;
 
 #[test]
 fn blocks_of_same_samples_have_same_bytes_as_in_prometheus() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let expected = golden::expected_floats("blocks-clean");
     let server = Launch::narthex(&data).start();
     for request in expected.to_requests(REQUEST) {
@@ -26,7 +26,7 @@ fn blocks_of_same_samples_have_same_bytes_as_in_prometheus() {
     server.assert_holds(&expected, "the samples of a golden case");
     server.stop();
 
-    let theirs = golden::unpack("blocks-clean", &place.path().join("theirs"));
+    let theirs = golden::unpack("blocks-clean", &temp_dir.path().join("theirs"));
     for (ours, theirs) in blocks::blocks(&data).iter().zip(&blocks::blocks(&theirs)) {
         for name in ["chunks/000001", "index", "tombstones"] {
             assert_same_bytes(ours, theirs, name);
@@ -38,20 +38,20 @@ fn blocks_of_same_samples_have_same_bytes_as_in_prometheus() {
 }
 
 fn assert_same_bytes(ours: &Block, theirs: &Block, name: &str) {
-    let read = |block: &Block| fs::read(block.file(name)).expect("the file is there");
+    let read = |block: &Block| fs::read(block.file(name)).expect("the file exists");
     let (ours, theirs) = (read(ours), read(theirs));
     let differs = ours.iter().zip(&theirs).position(|(our, their)| our != their);
     assert!(
         ours == theirs,
-        "{name}: {} and {} bytes, which differ at {differs:?}",
+        "{name}: {} and {} bytes differ at {differs:?}",
         ours.len(),
         theirs.len()
     );
 }
 
-/// The text of `meta.json` with one name for every block.
+/// Returns the text of `meta.json` with the same ULID for every block.
 fn meta_without_names(block: &Block) -> String {
-    let text = fs::read_to_string(block.file("meta.json")).expect("there is a meta.json");
+    let text = fs::read_to_string(block.file("meta.json")).expect("a meta.json");
     let parts = text.split('"').map(|part| if blocks::is_ulid(part) { "ULID" } else { part });
     parts.collect::<Vec<_>>().join("\"")
 }

@@ -1,7 +1,6 @@
-//! The same port speaks gRPC: health, and `narthex.v1.Write`, answered by the same contract as
-//! HTTP.
+//! gRPC on the same port: health and `narthex.v1.Write`, with the same response contract as HTTP.
 //!
-//! The client is tonic's with messages written by hand; none of narthex's generated code is used.
+//! The client is that of tonic with messages declared by hand, without generated code of narthex.
 
 use std::time::Duration;
 
@@ -24,14 +23,14 @@ use crate::support::samples::Samples;
 use crate::support::wait::wait_until;
 use crate::support::wire::{Matcher, TimeSeries, WriteRequest};
 
-/// `narthex.v1.WriteResponse`.
+/// Message `narthex.v1.WriteResponse`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct WriteResponse {
     #[prost(uint64, tag = "1")]
     samples: u64,
 }
 
-/// A gRPC client of one server, for code that does not wait in any cleverer way.
+/// Blocking gRPC client of one server.
 struct Client {
     runtime: Runtime,
     channel: Channel,
@@ -60,10 +59,10 @@ impl Client {
         let mut client = Grpc::new(self.channel.clone()).max_encoding_message_size(usize::MAX);
         self.runtime.block_on(async {
             client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let answer = client
+            let response = client
                 .unary(Request::new(request), PathAndQuery::from_static(method), codec)
                 .await?;
-            Ok(answer.into_inner().samples)
+            Ok(response.into_inner().samples)
         })
     }
 
@@ -75,21 +74,21 @@ impl Client {
 }
 
 fn start() -> (tempfile::TempDir, Server, Client) {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data"))
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data"))
         .flag("--storage.remote.write-max-decoded-size=2MB")
         .flag("--storage.remote.write-max-body-size=1MB")
         .start();
     let client = Client::of(&server);
-    (place, server, client)
+    (temp_dir, server, client)
 }
 
 #[test]
-fn a_ready_server_is_serving() {
-    let (_place, _server, client) = start();
+fn ready_server_is_serving() {
+    let (_temp_dir, _server, client) = start();
     for service in ["", "narthex.v1.Write"] {
-        wait_until("the service to be serving", || {
-            client.health(service).expect("an answer") == ServingStatus::Serving
+        wait_until("the status SERVING", || {
+            client.health(service).expect("a response") == ServingStatus::Serving
         });
     }
     assert_eq!(
@@ -99,8 +98,8 @@ fn a_ready_server_is_serving() {
 }
 
 #[test]
-fn what_is_written_over_grpc_is_read_over_http() {
-    let (_place, server, client) = start();
+fn samples_written_over_grpc_are_read_over_http() {
+    let (_temp_dir, server, client) = start();
     let request = WriteRequest {
         timeseries: vec![
             TimeSeries::new(
@@ -111,8 +110,8 @@ fn what_is_written_over_grpc_is_read_over_http() {
         ],
         ..WriteRequest::default()
     };
-    assert_eq!(client.write(request.clone()).expect("all is stored"), 3);
-    assert_eq!(client.write(request.clone()).expect("a repeat is stored"), 3);
+    assert_eq!(client.write(request.clone()).expect("a valid write"), 3);
+    assert_eq!(client.write(request.clone()).expect("a valid retry"), 3);
     let mut expected = Samples::new();
     expected.add_request(&request);
     server.remote().read_all().assert_equals(&expected, "written over gRPC");
@@ -120,19 +119,19 @@ fn what_is_written_over_grpc_is_read_over_http() {
 
 #[test]
 fn invalid_requests_get_contract_codes_and_next_write_works() {
-    let (_place, server, client) = start();
+    let (_temp_dir, server, client) = start();
     let good = GoodWrites::default();
     let one = |labels: &[(&str, &str)], samples: &[(i64, f64)]| WriteRequest::one(labels, samples);
-    client.write(one(&[("__name__", "judged")], &[(BEGIN, 1.0)])).expect("a good write");
+    client.write(one(&[("__name__", "checked")], &[(BEGIN, 1.0)])).expect("a valid write");
     let table = [
         (
-            "a conflict",
-            one(&[("__name__", "judged")], &[(BEGIN, 2.0), (BEGIN + 1, 3.0)]),
+            "a duplicate timestamp",
+            one(&[("__name__", "checked")], &[(BEGIN, 2.0), (BEGIN + 1, 3.0)]),
             Code::InvalidArgument,
         ),
         ("no metric name", one(&[("a", "nameless")], &[(BEGIN, 1.0)]), Code::InvalidArgument),
         (
-            "a name twice",
+            "a duplicate label name",
             one(&[("__name__", "x"), ("a", "b"), ("a", "b")], &[(BEGIN, 1.0)]),
             Code::InvalidArgument,
         ),
@@ -143,18 +142,18 @@ fn invalid_requests_get_contract_codes_and_next_write_works() {
             Code::ResourceExhausted,
         ),
     ];
-    for (what, request, code) in table {
-        let status = client.write(request).expect_err(what);
-        assert_eq!(status.code(), code, "{what}: {status}");
-        good.one_more(&server, what);
+    for (context, request, code) in table {
+        let status = client.write(request).expect_err(context);
+        assert_eq!(status.code(), code, "{context}: {status}");
+        good.one_more(&server, context);
     }
     let unknown =
         client.call("/narthex.v1.Write/Nothing", one(&[], &[])).expect_err("no such method");
     assert_eq!(unknown.code(), Code::Unimplemented, "{unknown}");
 
     let returned =
-        server.remote().read(&[Matcher::equal("__name__", "judged")], MIN_TIME, MAX_TIME);
+        server.remote().read(&[Matcher::equal("__name__", "checked")], MIN_TIME, MAX_TIME);
     let mut expected = Samples::new();
-    expected.add_request(&one(&[("__name__", "judged")], &[(BEGIN, 1.0), (BEGIN + 1, 3.0)]));
-    returned.assert_equals(&expected, "the good part of a conflict");
+    expected.add_request(&one(&[("__name__", "checked")], &[(BEGIN, 1.0), (BEGIN + 1, 3.0)]));
+    returned.assert_equals(&expected, "the valid part of a rejected request");
 }

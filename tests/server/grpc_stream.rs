@@ -1,6 +1,6 @@
-//! Write streams to the real program over a socket: what is acknowledged is there once, however
-//! often the server is killed under them; a sender that is too fast, or takes no acks, is held
-//! back; a stop ends them in order.
+//! Write streams to the real server over a socket. Acknowledged requests are stored once across
+//! kills, a sender that is too fast or reads no acks gets backpressure, and a shutdown ends streams
+//! cleanly.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,16 +24,16 @@ use crate::support::stream::{AckWindow, Resuming, WriteStream, numbered};
 use crate::support::wait::wait_until;
 use crate::support::wire::WriteRequest;
 
-const EVERYTHING: &str = "/api/v1/export?match[]=%7B__name__%3D~%22stream.%2B%22%7D";
+const EXPORT_ALL: &str = "/api/v1/export?match[]=%7B__name__%3D~%22stream.%2B%22%7D";
 const EXEMPLARS: &str = "/api/v1/query_exemplars?query=%7B__name__%3D~%22.%2B%22%7D";
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts")
 }
 
-/// The values of all lines of an export, also where one is there twice.
+/// Number of values in an export, duplicates included.
 fn exported_values(http: &Http) -> usize {
-    let text = http.get(EVERYTHING).text();
+    let text = http.get(EXPORT_ALL).text();
     let lines =
         text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
     lines
@@ -46,7 +46,7 @@ fn exported_values(http: &Http) -> usize {
         .sum()
 }
 
-/// The numbers of the requests whose exemplars are there, each as often as it is.
+/// Returns the request numbers of all stored exemplars, duplicates included.
 fn exemplars(http: &Http) -> Vec<u64> {
     let answer = http.get(EXEMPLARS).json();
     let series = answer["data"].as_array().expect("a list of series").iter();
@@ -57,7 +57,7 @@ fn exemplars(http: &Http) -> Vec<u64> {
     each.map(|exemplar| id(exemplar).expect("the number of a request")).collect()
 }
 
-/// All of the first `count` requests is there, once, and nothing else.
+/// Asserts that exactly the first `count` requests are stored, once.
 fn assert_holds(server: &Server, count: usize, when: &str) {
     let mut expected = Points::new();
     (0..count as u64).for_each(|number| expected.add_request(&numbered(number)));
@@ -74,31 +74,31 @@ fn launch(data: &Path, port: u16, sync: &str) -> Launch {
         .flag(format!("--storage.tsdb.wal-sync={sync}"))
 }
 
-/// Kills and restarts a server under a stream; how many requests were acknowledged.
+/// Kills and restarts a server under a stream. Returns the number of acknowledged requests.
 fn survive_kills(sync: &str, kills: usize) -> usize {
     let mut rng = seeded(sync);
-    let place = dir::temp();
-    let (data, port) = (place.path().join("data"), free_port());
+    let temp_dir = dir::temp();
+    let (data, port) = (temp_dir.path().join("data"), free_port());
     let sender = Resuming::default();
     let http = Http::new(port);
     std::thread::scope(|scope| {
         let sending = scope.spawn(|| runtime().block_on(sender.run(&http)));
         for _ in 0..kills {
             let server = launch(&data, port, sync).start();
-            let quota = sender.acknowledged() + rng.random_range(40..160);
-            wait_until("acks", || sender.acknowledged() >= quota || sending.is_finished());
+            let end = sender.acknowledged() + rng.random_range(40..160);
+            wait_until("acks", || sender.acknowledged() >= end || sending.is_finished());
             server.kill();
-            assert!(sender.in_flight() > 0, "the kill hit nothing");
+            assert!(sender.in_flight() > 0, "no request was in flight");
         }
         let server = launch(&data, port, sync).start();
         sender.finish();
-        wait_until("the sender to finish", || sending.is_finished());
+        wait_until("the end of the sender", || sending.is_finished());
         assert_holds(&server, sender.acknowledged(), &format!("after {kills} kills"));
         server.kill();
     });
     assert!(sender.streams() > kills, "{} streams", sender.streams());
     let server = launch(&data, port, sync).start();
-    assert_holds(&server, sender.acknowledged(), "after another start");
+    assert_holds(&server, sender.acknowledged(), "after a restart");
     server.stop();
     sender.acknowledged()
 }
@@ -107,13 +107,13 @@ fn survive_kills(sync: &str, kills: usize) -> usize {
 fn resumed_stream_stores_acknowledged_messages_once_over_kills() {
     let acknowledged: usize =
         ["os", "interval", "always"].into_iter().map(|sync| survive_kills(sync, 12)).sum();
-    println!("{acknowledged} requests were acknowledged");
+    println!("{acknowledged} acknowledged requests");
 }
 
 #[test]
-fn a_stop_acknowledges_what_was_read_and_ends_the_stream() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+fn shutdown_acknowledges_read_requests_and_ends_stream() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let port = free_port();
     let sender = Resuming::default();
     let http = Http::new(port);
@@ -121,22 +121,22 @@ fn a_stop_acknowledges_what_was_read_and_ends_the_stream() {
         let sending = scope.spawn(|| runtime().block_on(sender.run(&http)));
         for _ in 0..3 {
             let server = launch(&data, port, "interval").start();
-            let quota = sender.acknowledged() + 50;
-            wait_until("acks", || sender.acknowledged() >= quota || sending.is_finished());
+            let end = sender.acknowledged() + 50;
+            wait_until("acks", || sender.acknowledged() >= end || sending.is_finished());
             let log = server.stop();
             assert!(!log.contains("aborting requests"), "{log}");
         }
         let server = launch(&data, port, "interval").start();
         sender.finish();
-        wait_until("the sender to finish", || sending.is_finished());
-        assert_holds(&server, sender.acknowledged(), "after three stops");
+        wait_until("the end of the sender", || sending.is_finished());
+        assert_holds(&server, sender.acknowledged(), "after three shutdowns");
     });
 }
 
 #[test]
-fn an_idle_stream_ends_with_unavailable_when_the_server_stops() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).start();
+fn shutdown_ends_idle_stream_with_unavailable() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
     runtime().block_on(async {
         let mut stream =
             WriteStream::open(&server.http, AckWindow(1 << 20)).await.expect("a stream");
@@ -145,15 +145,15 @@ fn an_idle_stream_ends_with_unavailable_when_the_server_stops() {
         let stopping = tokio::task::spawn_blocking(move || server.stop());
         let status = stream.acks.message().await.expect_err("the stream ends");
         assert_eq!(status.code(), Code::Unavailable, "{status}");
-        let log = stopping.await.expect("a clean stop");
+        let log = stopping.await.expect("a clean shutdown");
         assert!(!log.contains("aborting requests"), "{log}");
     });
 }
 
 #[test]
-fn a_sender_that_takes_no_acks_is_held_back_and_loses_nothing() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).start();
+fn sender_without_ack_reads_gets_backpressure() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
     let good = GoodWrites::default();
     let large = "x".repeat(32 << 10);
     let request = |number: u64| {
@@ -161,25 +161,28 @@ fn a_sender_that_takes_no_acks_is_held_back_and_loses_nothing() {
         WriteRequest::one(&labels, &[(BEGIN + number as i64, 1.0)])
     };
     runtime().block_on(async {
-        // Room for some twenty acks.
+        // A window of about twenty acks.
         let mut stream = WriteStream::open(&server.http, AckWindow(256)).await.expect("a stream");
         let mut sent = 0;
-        while let Ok(Ok(place)) =
+        while let Ok(Ok(slot)) =
             tokio::time::timeout(Duration::from_secs(2), stream.requests.reserve()).await
         {
             let v1 = Some(request(sent));
-            place.send(crate::support::stream::StreamRequest { sequence: sent, v1, v2: None });
+            slot.send(crate::support::stream::StreamRequest { sequence: sent, v1, v2: None });
             sent += 1;
-            assert!(sent < 1000, "nothing holds the sender back");
+            assert!(sent < 1000, "no backpressure");
         }
-        let held =
+        let bytes =
             Metrics::of(&server.http).sum("narthex_request_bytes_in_flight").expect("a gauge");
-        assert!(held < 3.0 * 33_000.0, "{held} bytes are held for a client that takes nothing");
-        good.one_more(&server, "a stream that is held back");
+        assert!(bytes < 3.0 * 33_000.0, "{bytes} bytes for a client that reads no acks");
+        good.one_more(&server, "a stalled stream");
         let mut acknowledged = BTreeSet::new();
         drop(stream.requests);
-        while let Some(ack) = stream.acks.message().await.expect("the stream goes on") {
-            assert!(acknowledged.last().is_none_or(|last| *last < ack.sequence), "in order");
+        while let Some(ack) = stream.acks.message().await.expect("an open stream") {
+            assert!(
+                acknowledged.last().is_none_or(|last| *last < ack.sequence),
+                "acks are not in order"
+            );
             acknowledged.insert(ack.sequence);
         }
         assert_eq!(acknowledged.len() as u64, sent);
@@ -188,9 +191,9 @@ fn a_sender_that_takes_no_acks_is_held_back_and_loses_nothing() {
 }
 
 #[test]
-fn streams_on_one_connection_do_not_hold_up_each_other() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).start();
+fn streams_on_one_connection_do_not_block_each_other() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
     runtime().block_on(async {
         let endpoint =
             tonic::transport::Endpoint::from_shared(server.http.url("")).expect("an address");

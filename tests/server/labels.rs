@@ -1,5 +1,5 @@
-//! Lists of labels and series through the running program, as Debian's Prometheus gives them of the
-//! same directory; and external labels, which are in what is read.
+//! Lists of labels and series of the running server, compared with Debian's Prometheus on the same
+//! directory, and external labels in read responses.
 
 use crate::support::data::{BEGIN, HOUR};
 use crate::support::launch::{Launch, Server};
@@ -10,76 +10,76 @@ use serde_json::{Value, json};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-/// Every path that both are asked for; the answers must be the same.
-fn questions() -> Vec<String> {
+/// Paths to which both must respond with the same text.
+fn paths() -> Vec<String> {
     let within = format!("start={}&end={}", BEGIN / 1000 + 60, BEGIN / 1000 + 3600);
     let after = format!("start={}", (BEGIN + 100 * HOUR) / 1000);
-    let mut questions = Vec::new();
+    let mut paths = Vec::new();
     for range in ["", &within, &after, "start=2025-11-05T00:10:00Z&end=2025-11-05T00:20:00.5Z"] {
         for matchers in [
             "",
             "match[]=assorted_total",
             "match[]={series=~%221.*%22}&match[]=assorted:ratio{series!=%221%22}",
         ] {
-            questions.push(format!("/api/v1/labels?{range}&{matchers}"));
+            paths.push(format!("/api/v1/labels?{range}&{matchers}"));
             for name in ["__name__", "series", "odd", "none"] {
-                questions.push(format!("/api/v1/label/{name}/values?{range}&{matchers}"));
+                paths.push(format!("/api/v1/label/{name}/values?{range}&{matchers}"));
             }
             if !matchers.is_empty() {
-                questions.push(format!("/api/v1/series?{range}&{matchers}"));
+                paths.push(format!("/api/v1/series?{range}&{matchers}"));
             }
         }
     }
-    questions.push("/api/v1/label/series/values?match[]={series=~%22.%22}".to_owned());
-    questions
-        .push("/api/v1/label/series/values?match[]={series!=%221%22,__name__!=%22%22}".to_owned());
-    questions
+    paths.push("/api/v1/label/series/values?match[]={series=~%22.%22}".to_owned());
+    paths.push("/api/v1/label/series/values?match[]={series!=%221%22,__name__!=%22%22}".to_owned());
+    paths
 }
 
-/// The answers as text; those of `series` sorted, as Prometheus does not always sort them.
-fn answers(server: &Server) -> Vec<String> {
+/// Returns the responses as text. Those of `series` are sorted, because Prometheus does not always
+/// sort them.
+fn responses(server: &Server) -> Vec<String> {
     let ask = |path: &String| {
-        let answer = server.http.get(path);
-        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let response = server.http.get(path);
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
         if !path.contains("/series?") {
-            return answer.text();
+            return response.text();
         }
-        let mut answer = answer.json();
-        let list = answer["data"].as_array_mut().expect("a list");
+        let mut response = response.json();
+        let list = response["data"].as_array_mut().expect("a list");
         list.sort_by_key(Value::to_string);
-        answer.to_string()
+        response.to_string()
     };
-    questions().iter().map(ask).collect()
+    paths().iter().map(ask).collect()
 }
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn lists_are_those_of_prometheus() {
-    let place = dir::temp();
-    let folder = place.path().join("data");
-    let server = Launch::narthex(&folder).start();
+fn lists_match_prometheus() {
+    let temp_dir = dir::temp();
+    let data_dir = temp_dir.path().join("data");
+    let server = Launch::narthex(&data_dir).start();
     server.remote().write_all(&data::assorted(6 * HOUR));
-    wait_until("two blocks", || blocks::blocks(&folder).len() == 2);
+    wait_until("two blocks", || blocks::blocks(&data_dir).len() == 2);
     server.stop();
-    let server = Launch::narthex(&folder).start();
-    let ours = answers(&server);
+    let server = Launch::narthex(&data_dir).start();
+    let ours = responses(&server);
     server.stop();
-    let server = Launch::prometheus(&folder, "").start();
-    let theirs = answers(&server);
-    for ((path, ours), theirs) in questions().iter().zip(&ours).zip(&theirs) {
+    let server = Launch::prometheus(&data_dir, "").start();
+    let theirs = responses(&server);
+    for ((path, ours), theirs) in paths().iter().zip(&ours).zip(&theirs) {
         assert_eq!(ours, theirs, "{path}");
     }
-    assert!(ours.iter().filter(|answer| answer.contains("assorted_total")).count() > 10);
-    assert!(ours.iter().filter(|answer| answer.contains("\"data\":[]")).count() > 5);
+    assert!(ours.iter().filter(|response| response.contains("assorted_total")).count() > 10);
+    assert!(ours.iter().filter(|response| response.contains("\"data\":[]")).count() > 5);
 }
 
-/// What is wrong is refused with the same status and type of error, and with a text.
+/// Compares status and error type. The text may differ.
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn what_is_wrong_is_refused_as_prometheus_does_it() {
-    let place = dir::temp();
-    let folder = place.path().join("data");
-    let bad = [
+fn invalid_parameters_are_rejected_as_by_prometheus() {
+    let temp_dir = dir::temp();
+    let data_dir = temp_dir.path().join("data");
+    let invalid = [
         "/api/v1/series",
         "/api/v1/series?match[]=",
         "/api/v1/series?match[]={}",
@@ -91,34 +91,34 @@ fn what_is_wrong_is_refused_as_prometheus_does_it() {
         "/api/v1/label/a/values?start=x",
         "/api/v1/label/a/values?match[]=1up",
     ];
-    let of = |server: &Server| {
-        let told = |path: &&str| {
-            let answer = server.http.get(path);
-            let json = answer.json();
+    let errors = |server: &Server| {
+        let error = |path: &&str| {
+            let response = server.http.get(path);
+            let json = response.json();
             assert!(json["error"].as_str().is_some_and(|text| !text.is_empty()), "{path}: {json}");
-            (answer.status, json["status"].clone(), json["errorType"].clone())
+            (response.status, json["status"].clone(), json["errorType"].clone())
         };
-        bad.iter().map(told).collect::<Vec<_>>()
+        invalid.iter().map(error).collect::<Vec<_>>()
     };
-    let server = Launch::narthex(&folder).start();
-    let ours = of(&server);
+    let server = Launch::narthex(&data_dir).start();
+    let ours = errors(&server);
     server.stop();
-    let server = Launch::prometheus(&folder, "").start();
-    assert_eq!(ours, of(&server));
+    let server = Launch::prometheus(&data_dir, "").start();
+    assert_eq!(ours, errors(&server));
     assert!(ours.iter().all(|(status, ..)| *status == 400), "{ours:?}");
 }
 
 #[test]
-fn a_limit_cuts_a_list_and_says_so() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).start();
+fn limit_truncates_list_with_warning() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
     for name in ["a", "b", "c"] {
         server
             .remote()
             .write_ok(&WriteRequest::one(&[("__name__", name), ("x.y/z", "<&>")], &[(BEGIN, 1.0)]));
     }
     let get = |path: &str| server.http.get(path).text();
-    let warned = r#","warnings":["results truncated due to limit"]}"#;
+    let warning = r#","warnings":["results truncated due to limit"]}"#;
     for (path, data, is_cut) in [
         ("/api/v1/labels", r#"["__name__","x.y/z"]"#, false),
         ("/api/v1/labels?limit=1", r#"["__name__"]"#, true),
@@ -140,17 +140,20 @@ fn a_limit_cuts_a_list_and_says_so() {
         ),
     ] {
         let expected =
-            format!(r#"{{"status":"success","data":{data}{}"#, if is_cut { warned } else { "}" });
+            format!(r#"{{"status":"success","data":{data}{}"#, if is_cut { warning } else { "}" });
         assert_eq!(get(path), expected, "{path}");
     }
-    for bad in ["limit=-1", "limit=x"] {
-        let answer = server.http.get(&format!("/api/v1/labels?{bad}"));
-        assert_eq!((answer.status, answer.json()["errorType"].clone()), (400, json!("bad_data")));
+    for invalid in ["limit=-1", "limit=x"] {
+        let response = server.http.get(&format!("/api/v1/labels?{invalid}"));
+        assert_eq!(
+            (response.status, response.json()["errorType"].clone()),
+            (400, json!("bad_data"))
+        );
     }
     for path in ["/api/v1/labels", "/api/v1/series"] {
-        let answer = server.http.post(path, &[FORM], b"match[]=c&limit=1");
+        let response = server.http.post(path, &[FORM], b"match[]=c&limit=1");
         assert_eq!(
-            (answer.status, answer.json()["data"].as_array().map(Vec::len)),
+            (response.status, response.json()["data"].as_array().map(Vec::len)),
             (200, Some(1)),
             "{path}"
         );
@@ -159,12 +162,12 @@ fn a_limit_cuts_a_list_and_says_so() {
 }
 
 #[test]
-fn external_labels_are_in_what_is_read_and_follow_a_reload() {
-    let place = dir::temp();
-    let folder = place.path().join("data");
-    let server = Launch::narthex(&folder)
+fn external_labels_are_in_reads_and_follow_reload() {
+    let temp_dir = dir::temp();
+    let data_dir = temp_dir.path().join("data");
+    let server = Launch::narthex(&data_dir)
         .config(
-            &folder,
+            &data_dir,
             "global:\n  external_labels:\n    cluster: ${NARTHEX_TEST_CLUSTER}\n    job: outer\n",
         )
         .env("NARTHEX_TEST_CLUSTER", "c1")
@@ -187,21 +190,21 @@ fn external_labels_are_in_what_is_read_and_follow_a_reload() {
     assert_eq!(read(&[Matcher::equal("cluster", "c1")]), [down, up]);
     assert_eq!(read(&[Matcher::equal("job", "outer")]), [down]);
     assert_eq!(read(&[Matcher::equal("cluster", "c2")]), [] as [&str; 0]);
-    // As in Prometheus the API's lists are of what is stored.
+    // As in Prometheus, lists of the API have stored labels only.
     assert_eq!(server.http.get("/api/v1/labels").json()["data"], json!(["__name__", "job"]));
 
     std::fs::write(
-        folder.with_extension("narthex.yml"),
+        data_dir.with_extension("narthex.yml"),
         "global: {external_labels: {cluster: c2}}\n",
     )
-    .expect("written");
+    .expect("a writable file");
     assert_eq!(server.http.post("/-/reload", &[], b"").status, 200);
     assert_eq!(
         read(&[Matcher::equal("cluster", "c2")]),
         ["__name__=down,cluster=c2", "__name__=up,cluster=c2,job=own"]
     );
-    std::fs::write(folder.with_extension("narthex.yml"), "global: {scrape_interval: 1s}\n")
-        .expect("written");
+    std::fs::write(data_dir.with_extension("narthex.yml"), "global: {scrape_interval: 1s}\n")
+        .expect("a writable file");
     assert_eq!(server.http.post("/-/reload", &[], b"").status, 500);
     assert_eq!(read(&[Matcher::equal("cluster", "c2")]).len(), 2);
     server.stop();

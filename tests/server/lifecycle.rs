@@ -1,4 +1,4 @@
-//! Starting, being ready, stopping: what an operator sees of narthex.
+//! Life cycle of the process: start, readiness, signals, shutdown, as an operator sees it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,35 +13,35 @@ use crate::support::wait::{wait_for, wait_until};
 use crate::support::wire::WriteRequest;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-fn narthex_prints(arguments: &[&str]) -> (bool, String) {
+fn run_narthex(arguments: &[&str]) -> (bool, String) {
     let output =
         Command::new(env!("CARGO_BIN_EXE_narthex")).args(arguments).output().expect("narthex runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).expect("narthex prints UTF-8"))
 }
 
-fn fresh() -> (tempfile::TempDir, PathBuf) {
-    let place = dir::temp();
-    let data = place.path().join("data");
-    (place, data)
+fn new_data_dir() -> (tempfile::TempDir, PathBuf) {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
+    (temp_dir, data)
 }
 
-/// A launch that is held at a fault point, and the file that is there while it is held.
-fn held_at(launch: Launch, point: &str, marker: PathBuf) -> (Launch, PathBuf) {
+/// Returns a launch that pauses at a fail point, and the file that exists during the pause.
+fn paused_at(launch: Launch, point: &str, marker: PathBuf) -> (Launch, PathBuf) {
     (launch.env("NARTHEX_FAULT_POINTS", format!("{point}=pause:{}", marker.display())), marker)
 }
 
 #[test]
-fn version_and_help_are_for_people() {
-    let (ok, version) = narthex_prints(&["--version"]);
+fn version_and_help_are_printed() {
+    let (ok, version) = run_narthex(&["--version"]);
     assert!(
         ok && version.starts_with(concat!("narthex ", env!("CARGO_PKG_VERSION")))
             && version.contains("commit"),
         "{version}"
     );
-    let (ok, help) = narthex_prints(&["--help"]);
+    let (ok, help) = run_narthex(&["--help"]);
     assert!(ok && help.contains("serve"), "{help}");
-    let (ok, help) = narthex_prints(&["serve", "--help"]);
+    let (ok, help) = run_narthex(&["serve", "--help"]);
     for flag in [
         "--config.file",
         "--storage.tsdb.path",
@@ -54,33 +54,33 @@ fn version_and_help_are_for_people() {
 }
 
 #[test]
-fn a_wrong_command_line_is_refused_with_the_flags_name() {
-    let wrong = [
+fn invalid_command_line_names_the_flag() {
+    let invalid = [
         "--storage.tsdb.pathh=x",
         "--storage.tsdb.wal-segment-size=1KB",
         "--web.config.file=web.yml",
     ];
-    for flag in wrong {
-        let (ok, text) = narthex_prints(&["serve", flag]);
+    for flag in invalid {
+        let (ok, text) = run_narthex(&["serve", flag]);
         let name = flag.split_once('=').expect("a flag with a value").0;
         assert!(!ok && text.contains(name), "{flag}: {text}");
     }
 }
 
 #[test]
-fn a_port_in_use_names_the_flag_and_the_address() {
-    let (_place, data) = fresh();
+fn port_in_use_names_flag_and_address() {
+    let (_temp_dir, data) = new_data_dir();
     let first = Launch::narthex(&data).start();
     let port = first.http.port();
-    let (_other_place, other) = fresh();
+    let (_other_place, other) = new_data_dir();
     let (status, log) = Launch::narthex(&other).port(port).run_to_end();
     assert!(!status.success(), "{log}");
     assert!(log.contains("--web.listen-address") && log.contains(&port.to_string()), "{log}");
 }
 
 #[test]
-fn the_start_says_where_it_is_and_what_to_paste() {
-    let (_place, data) = fresh();
+fn start_prints_directory_urls_and_prometheus_yml() {
+    let (_temp_dir, data) = new_data_dir();
     let server = Launch::narthex(&data).flag("--web.enable-remote-write-receiver").start();
     let url = server.http.url("/api/v1/write");
     let log = server.stop();
@@ -102,24 +102,24 @@ fn the_start_says_where_it_is_and_what_to_paste() {
 
 #[test]
 fn replaying_server_is_healthy_not_ready_and_shows_progress() {
-    let (place, data) = fresh();
+    let (temp_dir, data) = new_data_dir();
     let sent = data::assorted(HOUR);
     let first = Launch::narthex(&data).start();
     first.remote().write_all(&sent);
     first.kill();
 
     let (launch, marker) =
-        held_at(Launch::narthex(&data), "replay.record", place.path().join("marker"));
+        paused_at(Launch::narthex(&data), "replay.record", temp_dir.path().join("marker"));
     let mut server = launch.spawn();
-    wait_until("the replay to be held", || marker.exists());
-    let healthy = wait_for("an answer", || server.http.try_get("/-/healthy").ok());
+    wait_until("the paused replay", || marker.exists());
+    let healthy = wait_for("a response", || server.http.try_get("/-/healthy").ok());
     assert_eq!(healthy.status, 200);
     assert_eq!(server.http.get("/-/ready").status, 503);
     let write =
         server.remote().write(&WriteRequest::one(&[("__name__", "early")], &[(BEGIN, 1.0)]));
     assert_eq!(write.status, 503, "{}", write.text());
     let seconds: u32 =
-        write.header("retry-after").expect("a time to wait").parse().expect("whole seconds");
+        write.header("retry-after").expect("a Retry-After").parse().expect("seconds");
     assert!((1..=5).contains(&seconds), "Retry-After is {seconds}");
     let progress = server.http.get("/api/v1/status/walreplay");
     assert_eq!(progress.status, 200);
@@ -136,76 +136,75 @@ fn replaying_server_is_healthy_not_ready_and_shows_progress() {
     server.stop();
 }
 
-/// Holds a write in the middle, ends the server by `end`, and lets the write go on.
-fn a_write_under_way_is_answered(end: impl Fn(&Server)) {
-    let (place, data) = fresh();
+/// Pauses a write, ends the server with `end`, and continues the write, which must succeed.
+fn assert_write_finishes(end: impl Fn(&Server)) {
+    let (temp_dir, data) = new_data_dir();
     let (launch, marker) =
-        held_at(Launch::narthex(&data), "wal.before_write", place.path().join("marker"));
+        paused_at(Launch::narthex(&data), "wal.before_write", temp_dir.path().join("marker"));
     let mut server = launch.start();
     let request = WriteRequest::one(&[("__name__", "last")], &[(BEGIN, 1.0)]);
     let remote = server.remote();
     std::thread::scope(|scope| {
-        let answer = scope.spawn(|| remote.write(&request));
-        wait_until("the write to be held", || marker.exists());
+        let response = scope.spawn(|| remote.write(&request));
+        wait_until("the paused write", || marker.exists());
         end(&server);
-        wait_until("new requests to be turned away", || {
-            server.http.try_get("/-/ready").map_or(true, |answer| answer.status == 503)
+        wait_until("rejected requests", || {
+            server.http.try_get("/-/ready").map_or(true, |response| response.status == 503)
         });
-        assert!(server.program.is_running(), "it did not wait for the request under way");
+        assert!(server.program.is_running(), "the server does not wait for the request");
         std::fs::remove_file(&marker).expect("the marker can be removed");
-        let answer = answer.join().expect("the sender did not panic");
-        assert_eq!(answer.status, 204, "{}", answer.text());
+        let response = response.join().expect("no panic");
+        assert_eq!(response.status, 204, "{}", response.text());
     });
     let status = server.program.wait_exit();
-    assert!(status.success(), "the exit status is {status}");
+    assert!(status.success(), "exit status {status}");
 
     let server = Launch::narthex(&data).start();
     let mut expected = Samples::new();
     expected.add_request(&request);
-    server.assert_holds(&expected, "after the stop");
+    server.assert_holds(&expected, "after the shutdown");
 }
 
 #[test]
-fn sigterm_lets_a_write_under_way_finish_and_exits_with_0() {
-    a_write_under_way_is_answered(|server| server.program.signal("TERM"));
+fn sigterm_finishes_write_and_exits_with_0() {
+    assert_write_finishes(|server| server.program.signal("TERM"));
 }
 
 #[test]
-fn sigint_lets_a_write_under_way_finish_and_exits_with_0() {
-    a_write_under_way_is_answered(|server| server.program.signal("INT"));
+fn sigint_finishes_write_and_exits_with_0() {
+    assert_write_finishes(|server| server.program.signal("INT"));
 }
 
 #[test]
-fn sigterm_cancels_a_snapshot_and_exits_with_0() {
-    let (place, data) = fresh();
-    let marker = place.path().join("marker");
+fn sigterm_cancels_snapshot_and_exits_with_0() {
+    let (temp_dir, data) = new_data_dir();
+    let marker = temp_dir.path().join("marker");
     let (launch, marker) =
-        held_at(Launch::narthex(&data).flag(admin::ENABLE), "snapshot.write", marker);
+        paused_at(Launch::narthex(&data).flag(admin::ENABLE), "snapshot.write", marker);
     let mut server = launch.start();
     let sent = data::assorted(HOUR);
     server.remote().write_all(&sent);
     let http = server.http.clone();
     std::thread::scope(|scope| {
-        let answer =
-            scope.spawn(|| Admin::of(&http).try_snapshot().expect("a snapshot is answered"));
-        wait_until("the snapshot to be held", || marker.exists());
+        let response = scope.spawn(|| Admin::of(&http).try_snapshot().expect("a response"));
+        wait_until("the paused snapshot", || marker.exists());
         server.program.signal("TERM");
-        wait_until("the stop to begin", || server.program.log().contains("shutting down"));
+        wait_until("the shutdown", || server.program.log().contains("shutting down"));
         std::fs::remove_file(&marker).expect("the marker can be removed");
-        let answer = answer.join().expect("the operator did not panic");
-        assert_eq!(answer.status, 503, "{}", answer.text());
+        let response = response.join().expect("no panic");
+        assert_eq!(response.status, 503, "{}", response.text());
     });
     let status = server.program.wait_exit();
-    assert!(status.success(), "the exit status is {status}");
-    assert_eq!(std::fs::read_dir(data.join("snapshots")).expect("a folder").count(), 0);
+    assert!(status.success(), "exit status {status}");
+    assert_eq!(std::fs::read_dir(data.join("snapshots")).expect("a directory").count(), 0);
     let server = Launch::narthex(&data).start();
-    server.assert_holds(&sent, "after the stop");
+    server.assert_holds(&sent, "after the shutdown");
     server.stop();
 }
 
 #[test]
-fn signals_without_a_meaning_do_not_end_the_process() {
-    let (_place, data) = fresh();
+fn other_signals_do_not_end_the_process() {
+    let (_temp_dir, data) = new_data_dir();
     let server = Launch::narthex(&data).start();
     for name in ["USR1", "USR2", "ALRM", "XFSZ"] {
         server.program.signal(name);
@@ -216,7 +215,7 @@ fn signals_without_a_meaning_do_not_end_the_process() {
     server.stop();
 }
 
-/// Limits how large the files of a server may become, in bytes.
+/// Sets the maximum file size of a server process, bytes. `None` = unlimited.
 fn limit_file_size(server: &Server, bytes: Option<u64>) {
     let pid = i32::try_from(server.program.pid()).ok().and_then(Pid::from_raw);
     let limit = Rlimit { current: bytes, maximum: None };
@@ -225,7 +224,7 @@ fn limit_file_size(server: &Server, bytes: Option<u64>) {
 
 #[test]
 fn file_size_limit_makes_read_only_until_it_is_raised() {
-    let (_place, data) = fresh();
+    let (_temp_dir, data) = new_data_dir();
     let mut server = Launch::narthex(&data).start();
     let mut stored = Samples::new();
     let request = |number: i64| {
@@ -238,27 +237,25 @@ fn file_size_limit_makes_read_only_until_it_is_raised() {
         WriteRequest::one(&[("__name__", "grows")], &samples)
     };
     limit_file_size(&server, Some(48 << 10));
-    let refused = (0..1000)
+    let rejected = (0..1000)
         .find(|number| {
-            let answer = server.remote().write(&request(*number));
-            if answer.status == 204 {
+            let response = server.remote().write(&request(*number));
+            if response.status == 204 {
                 stored.add_request(&request(*number));
             }
-            answer.status != 204
+            response.status != 204
         })
-        .expect("the log reaches the limit");
-    assert_eq!(server.remote().write(&request(refused)).status, 503);
+        .expect("the WAL reaches the limit");
+    assert_eq!(server.remote().write(&request(rejected)).status, 503);
     assert!(server.program.is_running());
     let healthy = server.http.get("/-/healthy");
     assert!(healthy.status == 200 && healthy.text().contains("read-only"), "{}", healthy.text());
     assert_eq!(server.http.get("/-/ready").status, 200);
 
     limit_file_size(&server, None);
-    wait_until("writes to be taken again", || {
-        server.remote().write(&request(refused)).status == 204
-    });
-    stored.add_request(&request(refused));
-    server.assert_holds(&stored, "after the limit was raised");
+    wait_until("a successful write", || server.remote().write(&request(rejected)).status == 204);
+    stored.add_request(&request(rejected));
+    server.assert_holds(&stored, "without the limit");
     server.kill();
     let server = Launch::narthex(&data).start();
     server.assert_holds(&stored, "after a kill");
@@ -266,19 +263,19 @@ fn file_size_limit_makes_read_only_until_it_is_raised() {
 }
 
 #[test]
-fn metrics_have_prometheus_names_and_say_what_was_sent() {
-    let (_place, data) = fresh();
+fn metrics_have_prometheus_names_and_count_samples() {
+    let (_temp_dir, data) = new_data_dir();
     let strict = "storage:\n  tsdb:\n    out_of_order_time_window: 0s\n";
     let server = Launch::narthex(&data).config(&data, strict).start();
     let sent = data::assorted(HOUR);
     server.remote().write_all(&sent);
-    let oldest = sent.iter().map(|(_, t, _)| t).min().expect("there are samples");
-    let newest = sent.max_time().expect("there are samples");
-    let conflict = WriteRequest::one(
+    let oldest = sent.iter().map(|(_, t, _)| t).min().expect("samples were sent");
+    let newest = sent.max_time().expect("samples were sent");
+    let partially_invalid = WriteRequest::one(
         &[("__name__", "conflict")],
         &[(newest, 1.0), (newest, 2.0), (newest - 1, 1.0)],
     );
-    assert_eq!(server.remote().write(&conflict).status, 400);
+    assert_eq!(server.remote().write(&partially_invalid).status, 400);
 
     let (series, samples) = (sent.series_count() as f64 + 1.0, sent.count() as f64 + 1.0);
     let metrics = Metrics::of(&server.http);
@@ -312,9 +309,9 @@ fn metrics_have_prometheus_names_and_say_what_was_sent() {
 }
 
 #[test]
-fn a_configuration_file_is_read_strictly() {
-    let (place, data) = fresh();
-    let file = place.path().join("narthex.yml");
+fn unknown_configuration_key_stops_start() {
+    let (temp_dir, data) = new_data_dir();
+    let file = temp_dir.path().join("narthex.yml");
     let launch = || Launch::narthex(&data).flag(format!("--config.file={}", file.display()));
     for (text, part) in [
         ("scrape_configs: []\n", "scrape_configs"),

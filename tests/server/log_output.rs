@@ -1,5 +1,5 @@
-//! The log where nobody reads it: a closed pipe, a pipe that is never read, a full disk. Nothing
-//! else changes.
+//! Log output that cannot be written: a closed pipe, an unread pipe, a full disk. Nothing else
+//! changes.
 
 use std::fs::OpenOptions;
 use std::io::Read;
@@ -17,7 +17,7 @@ use crate::support::wait::{wait_for, wait_until};
 
 const DROPPED: &str = "narthex_log_lines_dropped_total";
 
-/// A server whose output is the test's own affair. Killed when dropped.
+/// Server whose output the test controls. Killed when dropped.
 struct Server {
     child: Child,
     http: Http,
@@ -31,14 +31,14 @@ impl Server {
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         let mut server = Server { child: command.spawn().expect("narthex starts"), http };
         wait_until("the server to be ready", || {
-            assert!(server.try_wait().is_none(), "it ended instead of becoming ready");
-            server.http.try_get("/-/ready").is_ok_and(|answer| answer.status == 200)
+            assert!(server.try_wait().is_none(), "the server ended before it was ready");
+            server.http.try_get("/-/ready").is_ok_and(|response| response.status == 200)
         });
         server
     }
 
     fn try_wait(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("a child can be asked")
+        self.child.try_wait().expect("the status of a child")
     }
 
     fn reload(&self) {
@@ -47,10 +47,10 @@ impl Server {
     }
 
     fn dropped(&self) -> f64 {
-        Metrics::of(&self.http).sum(DROPPED).expect("dropped lines are counted")
+        Metrics::of(&self.http).sum(DROPPED).expect("a counter of dropped lines")
     }
 
-    /// SIGTERM; the exit code.
+    /// Sends SIGTERM and returns the exit code.
     fn stop(&mut self) -> Option<i32> {
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell runs").success());
@@ -60,7 +60,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended.
+        // Ignored: the process may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -68,32 +68,32 @@ impl Drop for Server {
 
 #[test]
 fn closed_log_pipe_changes_nothing_else() {
-    let place = dir::temp();
-    let mut server = Server::start(&place.path().join("data"), Stdio::piped(), Stdio::piped());
+    let temp_dir = dir::temp();
+    let mut server = Server::start(&temp_dir.path().join("data"), Stdio::piped(), Stdio::piped());
     drop((server.child.stdout.take(), server.child.stderr.take()));
     server.reload();
     Admin::of(&server.http).snapshot();
     Remote::new(server.http.clone()).write_all(&data::assorted(HOUR));
-    wait_until("dropped lines to be counted", || server.dropped() > 0.0);
+    wait_until("dropped lines", || server.dropped() > 0.0);
     assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
-fn log_pipe_closed_before_the_start_changes_nothing_else() {
-    let place = dir::temp();
+fn log_pipe_closed_before_start_changes_nothing_else() {
+    let temp_dir = dir::temp();
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let stdout = writer.try_clone().expect("a pipe can be duplicated");
-    let mut server = Server::start(&place.path().join("data"), stdout, writer);
+    let mut server = Server::start(&temp_dir.path().join("data"), stdout, writer);
     server.reload();
     assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
-fn unread_log_pipe_blocks_neither_writes_nor_the_stop() {
-    let place = dir::temp();
-    let mut server = Server::start(&place.path().join("data"), Stdio::piped(), Stdio::piped());
-    // Each of these logs its selector.
+fn unread_log_pipe_blocks_neither_writes_nor_shutdown() {
+    let temp_dir = dir::temp();
+    let mut server = Server::start(&temp_dir.path().join("data"), Stdio::piped(), Stdio::piped());
+    // Each deletion logs its selector.
     let selector = format!("{{job=\"{}\"}}", "x".repeat(20_000));
     wait_until("the pipe and the queue to be full", || {
         Admin::of(&server.http).delete(&selector, 0, 1);
@@ -105,10 +105,10 @@ fn unread_log_pipe_blocks_neither_writes_nor_the_stop() {
 }
 
 #[test]
-fn full_disk_under_the_log_changes_nothing_else() {
-    let place = dir::temp();
-    let full = || OpenOptions::new().write(true).open("/dev/full").expect("there is a full device");
-    let mut server = Server::start(&place.path().join("data"), full(), full());
+fn full_disk_under_log_changes_nothing_else() {
+    let temp_dir = dir::temp();
+    let full = || OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+    let mut server = Server::start(&temp_dir.path().join("data"), full(), full());
     server.reload();
     Admin::of(&server.http).snapshot();
     Remote::new(server.http.clone()).write_all(&data::assorted(HOUR));
@@ -117,9 +117,9 @@ fn full_disk_under_the_log_changes_nothing_else() {
 }
 
 #[test]
-fn last_log_line_is_written_before_the_exit() {
-    let place = dir::temp();
-    let mut server = Server::start(&place.path().join("data"), Stdio::null(), Stdio::piped());
+fn last_log_line_is_written_before_exit() {
+    let temp_dir = dir::temp();
+    let mut server = Server::start(&temp_dir.path().join("data"), Stdio::null(), Stdio::piped());
     let mut stderr = server.child.stderr.take().expect("standard error is piped");
     assert_eq!(server.stop(), Some(0));
     let mut log = String::new();
@@ -128,9 +128,9 @@ fn last_log_line_is_written_before_the_exit() {
 }
 
 #[test]
-fn closed_stderr_leaves_exit_codes_alone() {
-    let place = dir::temp();
-    let path = format!("--storage.tsdb.path={}", place.path().join("data").display());
+fn closed_stderr_does_not_change_exit_codes() {
+    let temp_dir = dir::temp();
+    let path = format!("--storage.tsdb.path={}", temp_dir.path().join("data").display());
     let code = |arguments: &[&str]| {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

@@ -1,5 +1,5 @@
-//! What panics inside is answered, reported and gone on from: maintenance runs again, and no write
-//! waits for ever.
+//! Panics inside the server: requests get a response, the panic is reported, and maintenance runs
+//! again.
 
 use crate::support::data::{BEGIN, HOUR};
 use crate::support::dir;
@@ -11,7 +11,7 @@ use crate::support::wire::WriteRequest;
 
 const PANICS: &str = "narthex_tsdb_maintenance_panics_total";
 
-/// A sample of one series at each of these minutes.
+/// Returns a request with a sample of one series for each minute.
 fn request(minutes: std::ops::Range<i64>) -> WriteRequest {
     let samples: Vec<(i64, f64)> =
         minutes.map(|minute| (BEGIN + minute * 60_000, minute as f64)).collect();
@@ -24,24 +24,24 @@ fn write(server: &Server, stored: &mut Samples, minutes: std::ops::Range<i64>) {
     stored.add_request(&request);
 }
 
-/// Panics at the first so many hits of the point of a head compaction.
+/// Returns a launch that panics at the first `times` hits of the fail point of head compaction.
 fn panicking(times: u32) -> (tempfile::TempDir, Launch) {
-    let place = dir::temp();
+    let temp_dir = dir::temp();
     let points: Vec<String> = (1..=times).map(|hit| format!("compact.write@{hit}=panic")).collect();
     let launch =
-        Launch::narthex(&place.path().join("data")).flag("--storage.tsdb.min-block-duration=1h");
-    (place, launch.env("NARTHEX_FAULT_POINTS", points.join(";")))
+        Launch::narthex(&temp_dir.path().join("data")).flag("--storage.tsdb.min-block-duration=1h");
+    (temp_dir, launch.env("NARTHEX_FAULT_POINTS", points.join(";")))
 }
 
 fn wait_for_compaction(server: &Server) {
-    wait_until("the head to be compacted", || {
+    wait_until("head compaction", || {
         Metrics::of(&server.http).sum("prometheus_tsdb_head_truncations_total") > Some(0.0)
     });
 }
 
 #[test]
-fn maintenance_that_panics_once_runs_again() {
-    let (_place, launch) = panicking(1);
+fn maintenance_runs_again_after_a_panic() {
+    let (_temp_dir, launch) = panicking(1);
     let (server, mut stored) = (launch.start(), Samples::new());
     write(&server, &mut stored, 0..3 * HOUR / 60_000);
     wait_for_compaction(&server);
@@ -53,28 +53,28 @@ fn maintenance_that_panics_once_runs_again() {
 }
 
 #[test]
-fn maintenance_that_panics_again_and_again_is_unhealthy() {
-    let (_place, launch) = panicking(4);
+fn repeated_panics_of_maintenance_are_unhealthy() {
+    let (_temp_dir, launch) = panicking(4);
     let (server, mut stored) = (launch.start(), Samples::new());
     write(&server, &mut stored, 0..3 * HOUR / 60_000);
-    wait_until("bad health", || {
+    wait_until("the unhealthy state", || {
         let healthy = server.http.get("/-/healthy");
         healthy.status == 503 && healthy.text().contains("maintenance panicked")
     });
-    // Reads and writes go on, and so do the attempts.
+    // Reads, writes and maintenance runs continue.
     write(&server, &mut stored, 180..190);
     assert_eq!(server.http.get("/-/ready").status, 200);
     wait_for_compaction(&server);
-    wait_until("good health", || server.http.get("/-/healthy").status == 200);
+    wait_until("the healthy state", || server.http.get("/-/healthy").status == 200);
     assert_eq!(Metrics::of(&server.http).sum(PANICS), Some(4.0));
     server.assert_holds(&stored, "after panics of maintenance");
     server.stop();
 }
 
 #[test]
-fn panic_while_the_log_is_written_answers_every_write() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+fn panic_in_wal_write_fails_every_waiting_write() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let server =
         Launch::narthex(&data).env("NARTHEX_FAULT_POINTS", "wal.before_write@2=panic").start();
     let mut stored = Samples::new();
@@ -87,7 +87,7 @@ fn panic_while_the_log_is_written_answers_every_write() {
         };
         let senders: Vec<_> = (0..8).map(|number| scope.spawn(move || write(number))).collect();
         for sender in senders {
-            let status = sender.join().expect("each write is answered");
+            let status = sender.join().expect("a response to each write");
             assert!([500, 503].contains(&status), "{status}");
         }
     });

@@ -1,4 +1,4 @@
-//! Changing the configuration and stopping by order, on the running program, while senders write.
+//! Reload and quit requests to a running server while senders write.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,18 +14,18 @@ const SECONDS: &str = "prometheus_tsdb_retention_limit_seconds";
 
 fn configure(file: &Path, retention: &str) {
     std::fs::write(file, format!("storage:\n  tsdb:\n    retention:\n      {retention}\n"))
-        .expect("it can be written");
+        .expect("a writable file");
 }
 
-fn place() -> (tempfile::TempDir, PathBuf, PathBuf) {
-    let place = dir::temp();
-    let (data, file) = (place.path().join("data"), place.path().join("narthex.yml"));
-    (place, data, file)
+fn new_paths() -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let temp_dir = dir::temp();
+    let (data, file) = (temp_dir.path().join("data"), temp_dir.path().join("narthex.yml"));
+    (temp_dir, data, file)
 }
 
 #[test]
 fn sighup_reloads_and_invalid_file_changes_nothing() {
-    let (_place, data, file) = place();
+    let (_temp_dir, data, file) = new_paths();
     configure(&file, "time: 400d");
     let server = Launch::narthex(&data).flag(format!("--config.file={}", file.display())).start();
     let value = |name: &str| Metrics::of(&server.http).sum(name);
@@ -40,16 +40,16 @@ fn sighup_reloads_and_invalid_file_changes_nothing() {
         for round in 0..20 {
             configure(&file, &format!("time: {}d", 500 + round));
             server.program.signal("HUP");
-            wait_until("the new retention to hold", || {
+            wait_until("the new retention", || {
                 value(SECONDS) == Some(f64::from(500 + round) * 86_400.0)
             });
             assert_eq!(value(SUCCESSFUL), Some(1.0));
             configure(&file, "time: soon");
             server.program.signal("HUP");
-            wait_until("the bad file to be reported", || value(SUCCESSFUL) == Some(0.0));
+            wait_until("the report of the invalid file", || value(SUCCESSFUL) == Some(0.0));
             assert_eq!(value(SECONDS), Some(f64::from(500 + round) * 86_400.0));
         }
-        writing.join().expect("all writes are taken");
+        writing.join().expect("all writes succeed");
     });
     assert!(done.load(Ordering::SeqCst));
     server.assert_holds(&sent, "after reloads");
@@ -59,7 +59,7 @@ fn sighup_reloads_and_invalid_file_changes_nothing() {
 
 #[test]
 fn reload_request_needs_lifecycle_flag_and_reports_outcome() {
-    let (_place, data, file) = place();
+    let (_temp_dir, data, file) = new_paths();
     configure(&file, "time: 400d");
     let launch = || Launch::narthex(&data).flag(format!("--config.file={}", file.display()));
     let server = launch().start();
@@ -74,36 +74,40 @@ fn reload_request_needs_lifecycle_flag_and_reports_outcome() {
         Metrics::of(&server.http).sum("prometheus_tsdb_retention_limit_bytes"),
         Some(7.0 * f64::from(1 << 30))
     );
-    assert_eq!(Metrics::of(&server.http).sum(SECONDS), Some(0.0), "the section replaces the whole");
-    std::fs::remove_file(&file).expect("it can be removed");
-    let answer = server.http.post("/-/reload", &[], b"");
-    assert_eq!(answer.status, 500);
-    assert!(answer.text().contains("narthex.yml"), "{}", answer.text());
+    assert_eq!(
+        Metrics::of(&server.http).sum(SECONDS),
+        Some(0.0),
+        "the section replaces the previous one"
+    );
+    std::fs::remove_file(&file).expect("a removable file");
+    let response = server.http.post("/-/reload", &[], b"");
+    assert_eq!(response.status, 500);
+    assert!(response.text().contains("narthex.yml"), "{}", response.text());
     server.stop();
 }
 
 #[test]
-fn a_request_stops_the_server_in_order_where_it_may() {
-    let (_place, data, _) = place();
+fn quit_request_shuts_down_cleanly_if_enabled() {
+    let (_temp_dir, data, _) = new_paths();
     let mut server = Launch::narthex(&data).flag("--web.enable-lifecycle").start();
     let sent = data::assorted(HOUR / 4);
     server.remote().write_all(&sent);
-    let answer = server.http.post("/-/quit", &[], b"");
+    let response = server.http.post("/-/quit", &[], b"");
     assert_eq!(
-        (answer.status, answer.text().as_str()),
+        (response.status, response.text().as_str()),
         (200, "Requesting termination... Goodbye!")
     );
     let status = server.program.wait_exit();
     assert!(status.success(), "{status}");
     let server = Launch::narthex(&data).start();
-    server.assert_holds(&sent, "after a stop by request");
+    server.assert_holds(&sent, "after a quit request");
     assert!(sent.iter().all(|(_, t, _)| t >= BEGIN));
     server.stop();
 }
 
 #[test]
-fn a_bad_file_stops_the_start_with_its_name_and_line() {
-    let (_place, data, file) = place();
+fn invalid_file_stops_start_and_is_named_with_line() {
+    let (_temp_dir, data, file) = new_paths();
     configure(&file, "percentage: 101");
     let (status, log) =
         Launch::narthex(&data).flag(format!("--config.file={}", file.display())).run_to_end();

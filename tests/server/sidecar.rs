@@ -1,5 +1,5 @@
-//! What Thanos's sidecar asks of a Prometheus: the same requests, and the parts of the answers that
-//! it reads. (`tests/thanos/sidecar` runs a real one.)
+//! Requests of a Thanos Sidecar, and the parts of the responses that it reads.
+//! `tests/thanos/sidecar` runs a real one.
 
 use crate::support::data::BEGIN;
 use crate::support::dir;
@@ -8,31 +8,31 @@ use crate::support::wire::WriteRequest;
 use serde_json::{Value, json};
 
 fn data(server: &Server, path: &str) -> Value {
-    let answer = server.http.get(path);
-    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
-    assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
-    let answer = answer.json();
-    assert_eq!(answer["status"], json!("success"), "{path}");
-    answer["data"].clone()
+    let response = server.http.get(path);
+    assert_eq!(response.status, 200, "{path}: {}", response.text());
+    assert_eq!(response.header("content-type"), Some("application/json"), "{path}");
+    let response = response.json();
+    assert_eq!(response["status"], json!("success"), "{path}");
+    response["data"].clone()
 }
 
 #[test]
-fn the_flags_say_where_blocks_are_and_how_long_they_become() {
-    let place = dir::temp();
-    let folder = place.path().join("data");
-    let uploads = folder.join("thanos.shipper.json");
-    let server = Launch::narthex(&folder)
+fn flags_have_data_directory_and_block_durations() {
+    let temp_dir = dir::temp();
+    let data_dir = temp_dir.path().join("data");
+    let uploads = data_dir.join("thanos.shipper.json");
+    let server = Launch::narthex(&data_dir)
         .flag("--storage.tsdb.min-block-duration=120m")
         .flag("--storage.tsdb.max-block-duration=2h")
         .flag(format!("--storage.tsdb.delay-compact-file.path={}", uploads.display()))
         .flag("--web.enable-lifecycle")
         .start();
     let flags = data(&server, "/api/v1/status/flags");
-    assert_eq!(flags["storage.tsdb.path"], json!(folder.display().to_string()));
+    assert_eq!(flags["storage.tsdb.path"], json!(data_dir.display().to_string()));
     assert_eq!(flags["storage.tsdb.min-block-duration"], json!("2h"));
     assert_eq!(flags["storage.tsdb.max-block-duration"], json!("2h"));
     assert_eq!(flags["storage.tsdb.delay-compact-file.path"], json!(uploads.display().to_string()));
-    // Its parser takes switches as texts.
+    // The parser of the sidecar expects switches as strings.
     assert_eq!(
         (&flags["web.enable-admin-api"], &flags["web.enable-lifecycle"]),
         (&json!("false"), &json!("true"))
@@ -43,9 +43,9 @@ fn the_flags_say_where_blocks_are_and_how_long_they_become() {
 
 #[test]
 fn default_max_block_duration_follows_from_retention() {
-    let place = dir::temp();
-    let folder = place.path().join("data");
-    let server = Launch::narthex(&folder).flag("--storage.tsdb.retention.time=15d").start();
+    let temp_dir = dir::temp();
+    let data_dir = temp_dir.path().join("data");
+    let server = Launch::narthex(&data_dir).flag("--storage.tsdb.retention.time=15d").start();
     let flags = data(&server, "/api/v1/status/flags");
     assert_eq!(flags["storage.tsdb.max-block-duration"], json!("1d12h"));
     assert_eq!(flags["storage.tsdb.retention.time"], json!("15d"));
@@ -55,39 +55,39 @@ fn default_max_block_duration_follows_from_retention() {
 
 #[test]
 fn status_config_has_external_labels_and_follows_reload() {
-    let place = dir::temp();
-    let folder = place.path().join("data");
-    let server = Launch::narthex(&folder)
+    let temp_dir = dir::temp();
+    let data_dir = temp_dir.path().join("data");
+    let server = Launch::narthex(&data_dir)
         .config(
-            &folder,
+            &data_dir,
             "global: {external_labels: {replica: $NARTHEX_TEST_REPLICA, cluster: '1'}}\n",
         )
         .env("NARTHEX_TEST_REPLICA", "a: b")
         .flag("--web.enable-lifecycle")
         .start();
     let yaml =
-        || data(&server, "/api/v1/status/config")["yaml"].as_str().expect("a text").to_owned();
+        || data(&server, "/api/v1/status/config")["yaml"].as_str().expect("a string").to_owned();
     let global = "global:\n  external_labels:\n    cluster: '1'\n    replica: 'a: b'\n";
     assert!(yaml().starts_with(global), "{}", yaml());
     let info = data(&server, "/api/v1/status/runtimeinfo");
     assert_eq!(info["reloadConfigSuccess"], json!(true));
     assert!(info["serverTime"].as_str() >= info["startTime"].as_str(), "{info}");
 
-    std::fs::write(folder.with_extension("narthex.yml"), "global: {external_labels: {'': x}}\n")
-        .expect("written");
+    std::fs::write(data_dir.with_extension("narthex.yml"), "global: {external_labels: {'': x}}\n")
+        .expect("a writable file");
     assert_eq!(server.http.post("/-/reload", &[], b"").status, 500);
     assert!(yaml().starts_with(global), "{}", yaml());
     assert_eq!(data(&server, "/api/v1/status/runtimeinfo")["reloadConfigSuccess"], json!(false));
-    std::fs::write(folder.with_extension("narthex.yml"), "").expect("written");
+    std::fs::write(data_dir.with_extension("narthex.yml"), "").expect("a writable file");
     assert_eq!(server.http.post("/-/reload", &[], b"").status, 200);
     assert!(yaml().starts_with("storage:\n"), "{}", yaml());
     server.stop();
 }
 
 #[test]
-fn everything_else_that_it_asks_for_is_answered() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).start();
+fn other_requests_of_sidecar_succeed() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
     server
         .remote()
         .write_ok(&WriteRequest::one(&[("__name__", "up"), ("job", "j")], &[(BEGIN, 1.0)]));
@@ -121,7 +121,7 @@ fn everything_else_that_it_asks_for_is_answered() {
     let metrics = server.http.get("/metrics").text();
     assert!(
         metrics.contains("prometheus_tsdb_lowest_timestamp_seconds"),
-        "the sidecar reads its first time there"
+        "the sidecar reads the minimum time from this metric"
     );
     server.stop();
 }

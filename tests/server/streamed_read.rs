@@ -1,6 +1,5 @@
-//! Remote reads answered with chunks, over the real port: the answers are those that Prometheus
-//! 3.14.0 gives, whatever is stored and however; they take little memory however large they are,
-//! and no client holds the server.
+//! Streamed remote reads over the real port. Responses equal those of Prometheus 3.14.0 for all
+//! stored data, memory does not depend on their size, and no client blocks the server.
 
 use crate::support::admin::Admin;
 use crate::support::launch::{Launch, Server};
@@ -18,19 +17,19 @@ use crate::support::wire::{
 use crate::support::{dir, golden};
 use prost::Message;
 
-/// The folder of the recorded reads.
+/// Directory of the recorded reads.
 const RECORDED: &str = "wire/read";
-/// The most memory that one request may take over an idle server.
+/// Maximum memory of one request above that of an idle server, bytes.
 const MEMORY: u64 = 64 << 20;
 
-/// What the log has goes to chunks of the newer encodings too.
+/// Flag for chunk encodings with start timestamps and for XOR2.
 const NEWER: &str = "--enable-feature=xor2-encoding,st-storage,histograms-st-encoding";
 
 fn recorded(file: &str) -> Vec<u8> {
     std::fs::read(golden::folder(RECORDED).join(file)).expect("a recorded message can be read")
 }
 
-/// Writes points, a series a request.
+/// Writes samples, one request per series.
 fn write(server: &Server, points: &Points) {
     for labels in points.label_sets() {
         let mut series = TimeSeries { labels: wire_labels(labels), ..TimeSeries::default() };
@@ -49,10 +48,8 @@ fn write(server: &Server, points: &Points) {
 }
 
 fn of_samples(body: &[u8]) -> Vec<Points> {
-    let raw = snap::raw::Decoder::new()
-        .decompress_vec(body)
-        .expect("the answer is snappy's block format");
-    let response = ReadResponse::decode(raw.as_slice()).expect("the answer is a ReadResponse");
+    let raw = snap::raw::Decoder::new().decompress_vec(body).expect("snappy block format");
+    let response = ReadResponse::decode(raw.as_slice()).expect("a ReadResponse");
     let points = |series: &[TimeSeries]| {
         let mut points = Points::new();
         series.iter().for_each(|series| points.add_series(series));
@@ -61,7 +58,7 @@ fn of_samples(body: &[u8]) -> Vec<Points> {
     response.results.iter().map(|result| points(&result.timeseries)).collect()
 }
 
-/// Prometheus's answers with samples have 0 for -0.
+/// Replaces -0 by 0, as in SAMPLES responses of Prometheus.
 fn without_negative_zero(points: &Points) -> Points {
     let mut changed = Points::new();
     for (labels, t, value) in points.iter() {
@@ -72,9 +69,9 @@ fn without_negative_zero(points: &Points) -> Points {
 }
 
 #[test]
-fn recorded_requests_are_answered_as_by_prometheus() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data"))
+fn responses_to_recorded_requests_match_prometheus() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data"))
         .flag("--storage.remote.read-max-bytes-in-frame=4096")
         .start();
     write(&server, &golden::expected_in(RECORDED, "known-data.txt.gz"));
@@ -101,7 +98,7 @@ fn recorded_requests_are_answered_as_by_prometheus() {
         match ours.header("content-type") {
             Some(STREAMED) => {
                 streamed += 1;
-                // Frames, chunks and all: what is stored has Prometheus's chunks.
+                // Stored chunks equal those of Prometheus, and so do the frames.
                 assert_eq!(messages(&ours.body), messages(&theirs), "{number}");
                 assert_eq!(ours.body, theirs, "{number}");
             }
@@ -117,19 +114,19 @@ fn recorded_requests_are_answered_as_by_prometheus() {
     assert_eq!((streamed, samples), (13, 4));
 }
 
-/// Of `golden_ooo_same_time` some samples were sent twice, late with 1000 more; either is right.
-/// The late one for both.
-fn with_late_values(returned: &Points, expected: &Points) -> Points {
+/// Replaces samples of `golden_ooo_same_time` by those that were sent out of order with 1000 added.
+/// Both values are valid.
+fn with_ooo_values(returned: &Points, expected: &Points) -> Points {
     let mut changed = Points::new();
     for (labels, t, value) in returned.iter() {
-        let late = match value {
+        let ooo = match value {
             PointValue::Float(bits) if labels[0].1 == "golden_ooo_same_time" => {
                 Some(PointValue::Float((f64::from_bits(*bits) + 1000.0).to_bits()))
             }
             _ => None,
         };
-        let late = late.filter(|late| expected.get(labels, t) == Some(late));
-        changed.add(labels, t, late.unwrap_or_else(|| value.clone()));
+        let ooo = ooo.filter(|ooo| expected.get(labels, t) == Some(ooo));
+        changed.add(labels, t, ooo.unwrap_or_else(|| value.clone()));
     }
     changed
 }
@@ -145,25 +142,25 @@ fn encodings(messages: &[ChunkedReadResponse]) -> Vec<i32> {
     all
 }
 
-/// Reads a case, by a server with these flags, with and without newer encodings; which encodings
-/// came each time.
-fn is_streamed_as_by_prometheus(case: &str, flags: &[&str]) -> [Vec<i32>; 2] {
-    let place = dir::temp();
-    let data = golden::unpack(case, place.path());
+/// Reads a case from a server with these flags, without and with raw encodings. Returns the
+/// encodings of both responses.
+fn check_streamed_case(case: &str, flags: &[&str]) -> [Vec<i32>; 2] {
+    let temp_dir = dir::temp();
+    let data = golden::unpack(case, temp_dir.path());
     let expected = golden::expected(case);
     let starts = golden::expected_starts_of_every_kind(case);
     [None, Some("--storage.remote.read-raw-encodings")].map(|raw| {
         // Small frames, so that series are split.
         let launch = Launch::narthex(&data).flag("--storage.remote.read-max-bytes-in-frame=2000");
         let server = flags.iter().copied().chain(raw).fold(launch, Launch::flag).start();
-        let answer = ask(&server.http, &everything(i64::MIN, i64::MAX, 1));
-        assert_eq!((answer.status, answer.header("content-type")), (200, Some(STREAMED)));
-        let frames = messages(&answer.body);
+        let response = ask(&server.http, &everything(i64::MIN, i64::MAX, 1));
+        assert_eq!((response.status, response.header("content-type")), (200, Some(STREAMED)));
+        let frames = messages(&response.body);
         let (points, found_starts) = contents(&frames);
-        with_late_values(&points, &expected).assert_equals(&expected, &format!("{case}, {raw:?}"));
+        with_ooo_values(&points, &expected).assert_equals(&expected, &format!("{case}, {raw:?}"));
         assert_eq!(points.count(), server.remote().read_all_points().count());
         match raw {
-            Some(_) => found_starts.assert_equals(&starts, &format!("{case}: start times")),
+            Some(_) => found_starts.assert_equals(&starts, &format!("{case}: start timestamps")),
             None => assert_eq!(found_starts.count(), 0),
         }
         server.stop();
@@ -172,49 +169,47 @@ fn is_streamed_as_by_prometheus(case: &str, flags: &[&str]) -> [Vec<i32>; 2] {
 }
 
 #[test]
-fn blocks_and_head_of_every_kind() {
+fn blocks_and_head_of_all_types_are_streamed() {
     assert_eq!(
-        is_streamed_as_by_prometheus("blocks-killed-after-compaction", &[]),
+        check_streamed_case("blocks-killed-after-compaction", &[]),
         [vec![1, 2, 3], vec![1, 2, 3]]
     );
 }
 
 #[test]
-fn deletions_in_block_and_head() {
-    is_streamed_as_by_prometheus("deletes", &[]);
+fn deleted_samples_are_not_streamed() {
+    check_streamed_case("deletes", &[]);
 }
 
 #[test]
-fn late_samples_in_the_head() {
-    is_streamed_as_by_prometheus("ooo-killed", &[]);
+fn ooo_samples_in_head_are_streamed() {
+    check_streamed_case("ooo-killed", &[]);
 }
 
 #[test]
-fn blocks_that_overlap() {
-    is_streamed_as_by_prometheus("ooo-compacted-overlapping", &[]);
+fn overlapping_blocks_are_streamed() {
+    check_streamed_case("ooo-compacted-overlapping", &[]);
 }
 
 #[test]
 fn xor2_chunks_are_sent_as_xor_unless_accepted() {
     let floats = &["--enable-feature=xor2-encoding"][..];
-    assert_eq!(is_streamed_as_by_prometheus("xor2", floats), [vec![1, 2, 3], vec![2, 3, 4]]);
-    assert_eq!(
-        is_streamed_as_by_prometheus("xor2-switched", floats),
-        [vec![1, 2, 3], vec![1, 2, 3, 4]]
-    );
+    assert_eq!(check_streamed_case("xor2", floats), [vec![1, 2, 3], vec![2, 3, 4]]);
+    assert_eq!(check_streamed_case("xor2-switched", floats), [vec![1, 2, 3], vec![1, 2, 3, 4]]);
 }
 
 #[test]
-fn start_times_are_dropped_unless_newer_encodings_are_asked_for() {
-    let [older, newer] = is_streamed_as_by_prometheus("start-timestamps", &[NEWER]);
+fn start_timestamps_are_sent_in_raw_encodings_only() {
+    let [older, newer] = check_streamed_case("start-timestamps", &[NEWER]);
     assert!(older.iter().all(|encoding| *encoding <= 3), "{older:?}");
     assert!([4, 5, 6].iter().all(|encoding| newer.contains(encoding)), "{newer:?}");
 }
 
 #[test]
-fn a_deletion_while_the_server_runs_is_not_sent() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).flag("--web.enable-admin-api").start();
+fn deletion_at_runtime_is_applied_to_stream() {
+    let temp_dir = dir::temp();
+    let server =
+        Launch::narthex(&temp_dir.path().join("data")).flag("--web.enable-admin-api").start();
     let base = 1_762_300_800_000;
     let points: Vec<(i64, f64)> = (0..300).map(|i| (base + i * 1000, i as f64)).collect();
     server.remote().write_ok(&WriteRequest::one(&[("__name__", "up")], &points));
@@ -225,12 +220,12 @@ fn a_deletion_while_the_server_runs_is_not_sent() {
     assert_eq!(times, (0..50).chain(60..300).collect::<Vec<_>>());
 }
 
-/// A server that has about a megabyte, and a request whose answer has many times that.
-fn with_a_megabyte(launch: Launch) -> Server {
+/// Starts a server and stores about a megabyte of incompressible samples.
+fn start_with_megabyte(launch: Launch) -> Server {
     let server = launch.start();
     let base = 1_762_300_800_000;
     for series in 0..100 {
-        // Values whose bits have no pattern.
+        // Values that do not compress.
         let value = |i: i64| {
             f64::from_bits(
                 ((i + series * 1_000_003) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2,
@@ -243,7 +238,7 @@ fn with_a_megabyte(launch: Launch) -> Server {
     server
 }
 
-/// Anonymous memory of a process, bytes.
+/// Returns the anonymous memory of a process, bytes.
 fn anonymous_memory(pid: u32) -> u64 {
     let status =
         std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of a process");
@@ -259,87 +254,88 @@ fn anonymous_memory(pid: u32) -> u64 {
     kib << 10
 }
 
-fn reads_under_way(server: &Server) -> f64 {
+fn running_reads(server: &Server) -> f64 {
     Metrics::of(&server.http)
         .sum("prometheus_remote_read_handler_queries")
         .expect("the gauge of reads")
 }
 
 #[test]
-fn memory_stays_small_however_large_the_answer() {
-    let place = dir::temp();
-    let server = with_a_megabyte(Launch::narthex(&place.path().join("data")));
+fn memory_does_not_depend_on_response_size() {
+    let temp_dir = dir::temp();
+    let server = start_with_megabyte(Launch::narthex(&temp_dir.path().join("data")));
     let one = ask(&server.http, &everything(i64::MIN, i64::MAX, 1));
     assert!(one.body.len() > 500_000, "{} bytes", one.body.len());
     let pid = server.program.pid();
     let idle = anonymous_memory(pid);
     let mut read = SlowRead::begin(&server.http, &everything(i64::MIN, i64::MAX, 300));
-    let (mut most, mut taken) = (0, 0);
+    let (mut max_memory, mut received) = (0, 0);
     loop {
-        let now = read.take(4 << 20);
-        taken += now;
-        most = most.max(anonymous_memory(pid));
-        if now < 4 << 20 || taken > 290 * one.body.len() {
+        let bytes = read.take(4 << 20);
+        received += bytes;
+        max_memory = max_memory.max(anonymous_memory(pid));
+        if bytes < 4 << 20 || received > 290 * one.body.len() {
             break;
         }
     }
-    assert!(read.ends_whole(), "the answer came to its end");
-    assert!(taken > 200 << 20, "{taken} bytes");
-    assert!(most < idle + MEMORY, "{most} bytes, {idle} when idle");
+    assert!(read.ends_whole(), "the response is incomplete");
+    assert!(received > 200 << 20, "{received} bytes");
+    assert!(max_memory < idle + MEMORY, "{max_memory} bytes, {idle} when idle");
 }
 
 #[test]
-fn a_client_that_goes_away_ends_the_read() {
-    let place = dir::temp();
-    let server = with_a_megabyte(Launch::narthex(&place.path().join("data")));
+fn disconnected_client_ends_the_read() {
+    let temp_dir = dir::temp();
+    let server = start_with_megabyte(Launch::narthex(&temp_dir.path().join("data")));
     let mut read = SlowRead::begin(&server.http, &everything(i64::MIN, i64::MAX, 1000));
     assert!(read.take(3 << 20) >= 3 << 20);
-    assert_eq!(reads_under_way(&server), 1.0);
+    assert_eq!(running_reads(&server), 1.0);
     drop(read);
-    wait_until("the read to end", || reads_under_way(&server) == 0.0);
+    wait_until("the end of the read", || running_reads(&server) == 0.0);
     let metrics = Metrics::of(&server.http);
     assert_eq!(
         metrics.sum("narthex_remote_read_frames_total"),
         Some(0.0),
-        "it was not answered to its end"
+        "the response is complete"
     );
     assert_eq!(metrics.sum("narthex_response_bytes_in_flight"), Some(0.0));
 }
 
 #[test]
 fn stalled_client_is_disconnected_and_holds_no_memory() {
-    let place = dir::temp();
-    let server =
-        with_a_megabyte(Launch::narthex(&place.path().join("data")).flag("--web.read-timeout=2s"));
+    let temp_dir = dir::temp();
+    let server = start_with_megabyte(
+        Launch::narthex(&temp_dir.path().join("data")).flag("--web.read-timeout=2s"),
+    );
     let mut read = SlowRead::begin(&server.http, &everything(i64::MIN, i64::MAX, 1000));
     assert!(read.take(1) >= 1);
-    wait_until("the read to end", || reads_under_way(&server) == 0.0);
-    wait_until("its memory to be given back", || {
+    wait_until("the end of the read", || running_reads(&server) == 0.0);
+    wait_until("the release of its memory", || {
         Metrics::of(&server.http).sum("narthex_response_bytes_in_flight") == Some(0.0)
     });
-    assert!(!read.ends_whole(), "what was cut off does not look whole");
+    assert!(!read.ends_whole(), "the truncated response looks complete");
 }
 
 #[test]
 fn error_before_response_is_status_and_during_it_aborts() {
-    let place = dir::temp();
-    let data = golden::unpack("blocks-clean", place.path());
+    let temp_dir = dir::temp();
+    let data = golden::unpack("blocks-clean", temp_dir.path());
     let block = std::fs::read_dir(&data)
         .expect("the directory can be listed")
         .map(|entry| entry.expect("an entry").path());
     let mut blocks: Vec<_> = block.filter(|path| path.join("chunks/000001").exists()).collect();
     blocks.sort();
-    // Not the newest, which is looked through at the start; its end, where the last series' chunks
-    // are.
+    // Not the newest block, which the start verifies. The end of the file has the chunks of the
+    // last series.
     let segment = blocks[0].join("chunks/000001");
     let mut bytes = std::fs::read(&segment).expect("a segment can be read");
     let at = bytes.len() - 20;
     bytes[at] ^= 0x10;
     std::fs::write(&segment, bytes).expect("a segment can be written");
     let server = Launch::narthex(&data).start();
-    let answer = ask(&server.http, &everything(i64::MIN, i64::MAX, 1));
-    assert_eq!(answer.status, 500, "{}", answer.text());
-    // The same behind enough that is whole.
+    let response = ask(&server.http, &everything(i64::MIN, i64::MAX, 1));
+    assert_eq!(response.status, 500, "{}", response.text());
+    // The same after many valid chunks.
     let one = |name: &str| Query {
         start: i64::MIN,
         end: i64::MAX,
@@ -354,13 +350,13 @@ fn error_before_response_is_status_and_during_it_aborts() {
     let mut read =
         SlowRead::begin(&server.http, &ReadRequest { queries, accepted_response_types: vec![1] });
     assert!(read.take(64 << 10) > 0);
-    assert!(!read.ends_whole(), "what was cut off does not look whole");
+    assert!(!read.ends_whole(), "the truncated response looks complete");
 }
 
 #[test]
-fn a_bad_matcher_is_a_status_also_where_it_stands_last() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).start();
+fn invalid_matcher_of_last_query_is_a_status() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
     server
         .remote()
         .write_ok(&WriteRequest::one(&[("__name__", "up")], &[(1_762_300_800_000, 1.0)]));
@@ -368,12 +364,12 @@ fn a_bad_matcher_is_a_status_also_where_it_stands_last() {
     request
         .queries
         .push(Query { matchers: vec![Matcher::regex("a", "(")], ..request.queries[0].clone() });
-    let answer = server.http.post(READ, &READ_HEADERS, &snappy(&request.encode_to_vec()));
-    assert_eq!(answer.status, 400, "{}", answer.text());
+    let response = server.http.post(READ, &READ_HEADERS, &snappy(&request.encode_to_vec()));
+    assert_eq!(response.status, 400, "{}", response.text());
     let none = ReadRequest { queries: Vec::new(), accepted_response_types: vec![1] };
-    let answer = ask(&server.http, &none);
+    let response = ask(&server.http, &none);
     assert_eq!(
-        (answer.status, answer.header("content-type"), answer.body.len()),
+        (response.status, response.header("content-type"), response.body.len()),
         (200, Some(STREAMED), 0)
     );
 }

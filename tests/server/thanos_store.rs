@@ -1,6 +1,6 @@
 //! `thanos.Store`, `thanos.info.Info`, `thanos.Exemplars` and `thanos.Metadata` as a Thanos Query
-//! uses them: it merges the answers of several stores series by series, so each must be sorted by
-//! the labels that it has in the answer. `tests/thanos/query` does the same with a real one.
+//! uses them. It merges the responses of several stores, so each must be sorted by the labels in
+//! the response. `tests/thanos/query` does the same with a real one.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ use crate::support::{dir, golden};
 const KEEP_ALL: &str = "--storage.tsdb.retention.time=100y";
 const NEWER: &str = "--enable-feature=xor2-encoding,st-storage,histograms-st-encoding";
 
-/// A querier's side of one connection. To be dropped before the server is stopped, which else waits
-/// for its connection.
+/// Client connection of a Thanos Query. Drop it before the server stops, which waits for the
+/// connection otherwise.
 struct Query {
     runtime: Runtime,
     channel: Channel,
@@ -46,7 +46,7 @@ impl Query {
         Query { runtime, channel }
     }
 
-    /// All messages of an answer.
+    /// Returns all messages of a response.
     fn stream<Q, A>(&self, method: &'static str, request: Q) -> Result<Vec<A>, Status>
     where
         Q: prost::Message + Default + 'static,
@@ -56,10 +56,10 @@ impl Query {
         let mut client = Grpc::new(self.channel.clone());
         self.runtime.block_on(async {
             client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let answer = client
+            let response = client
                 .server_streaming(Request::new(request), PathAndQuery::from_static(method), codec)
                 .await?;
-            let (mut messages, mut all) = (answer.into_inner(), Vec::new());
+            let (mut messages, mut all) = (response.into_inner(), Vec::new());
             while let Some(message) = messages.message().await? {
                 all.push(message);
             }
@@ -67,20 +67,20 @@ impl Query {
         })
     }
 
-    /// The only message of an answer.
+    /// Returns the only message of a response.
     fn call<Q, A>(&self, method: &'static str, request: Q) -> Result<A, Status>
     where
         Q: prost::Message + Default + 'static,
         A: prost::Message + Default + 'static,
     {
         let mut all = self.stream(method, request)?;
-        assert_eq!(all.len(), 1, "{method} answers with one message");
+        assert_eq!(all.len(), 1, "{method} has one message");
         Ok(all.remove(0))
     }
 
     fn series(&self, request: pb::SeriesRequest) -> Vec<pb::Series> {
         let messages: Vec<pb::SeriesResponse> =
-            self.stream("/thanos.Store/Series", request).expect("a good request");
+            self.stream("/thanos.Store/Series", request).expect("a valid request");
         let series = messages.into_iter().flat_map(|message| match message.result {
             Some(Answered::Series(series)) => vec![series],
             Some(Answered::Batch(batch)) => batch.series,
@@ -90,7 +90,7 @@ impl Query {
     }
 }
 
-fn everything() -> pb::SeriesRequest {
+fn all_series_request() -> pb::SeriesRequest {
     let matcher = pb::LabelMatcher { r#type: 2, name: "__name__".into(), value: ".+".into() };
     pb::SeriesRequest {
         min_time: i64::MIN,
@@ -104,12 +104,12 @@ fn labels(series: &pb::Series) -> LabelSet {
     series.labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect()
 }
 
-/// What the chunks say, each decoded as Thanos would.
+/// Decodes the samples of all chunks.
 fn points(all: &[pb::Series]) -> Points {
     let frames = all.iter().map(|series| {
         let chunks = series.chunks.iter().map(|chunk| {
-            let raw = chunk.raw.as_ref().expect("chunks are raw");
-            // Thanos counts from 0, Prometheus from 1.
+            let raw = chunk.raw.as_ref().expect("a raw chunk");
+            // Encodings of Thanos start at 0, those of Prometheus at 1.
             Chunk {
                 mint: chunk.min_time,
                 maxt: chunk.max_time,
@@ -146,7 +146,7 @@ fn launch(data: &std::path::Path, replica: &str) -> Launch {
 }
 
 #[test]
-fn thanos_with_oldest_encodings_only_reads_everything_stored() {
+fn thanos_with_oldest_encodings_reads_all_samples() {
     let cases = [
         "blocks-clean",
         "deletes",
@@ -157,35 +157,39 @@ fn thanos_with_oldest_encodings_only_reads_everything_stored() {
         "all-types-killed",
     ];
     for case in cases {
-        let place = dir::temp();
-        let data = golden::unpack(case, place.path());
+        let temp_dir = dir::temp();
+        let data = golden::unpack(case, temp_dir.path());
         let server = launch(&data, "r1").flag(NEWER).start();
-        let series = Query::of(&server).series(everything());
+        let series = Query::of(&server).series(all_series_request());
         let names: Vec<LabelSet> = series.iter().map(labels).collect();
-        assert!(names.is_sorted(), "{case}: series come in order");
+        assert!(names.is_sorted(), "{case}: series are not sorted");
         let expected =
             with_labels(&golden::expected(case), &[("cluster", "golden"), ("replica", "r1")]);
-        // Of two values for one time either counts.
-        let is_told =
+        // Either of two values at the same timestamp is valid.
+        let is_unique =
             |labels: &LabelSet, _| !labels.iter().any(|(_, value)| value == "golden_ooo_same_time");
-        points(&series).filter(is_told).assert_equals(&expected.filter(is_told), case);
+        points(&series).filter(is_unique).assert_equals(&expected.filter(is_unique), case);
         server.stop();
     }
 }
 
 #[test]
-fn the_answers_of_replicas_merge_as_a_query_merges_them() {
-    let (place, mut all) = (dir::temp(), Vec::new());
+fn responses_of_replicas_can_be_merged() {
+    let (temp_dir, mut all) = (dir::temp(), Vec::new());
     for replica in ["r1", "r2"] {
-        let folder = place.path().join(replica);
-        std::fs::create_dir(&folder).expect("a folder");
-        let server = launch(&golden::unpack("blocks-clean", &folder), replica).start();
+        let replica_dir = temp_dir.path().join(replica);
+        std::fs::create_dir(&replica_dir).expect("a new directory");
+        let server = launch(&golden::unpack("blocks-clean", &replica_dir), replica).start();
         let query = Query::of(&server);
-        let without =
-            pb::SeriesRequest { without_replica_labels: vec!["replica".into()], ..everything() };
+        let without = pb::SeriesRequest {
+            without_replica_labels: vec!["replica".into()],
+            ..all_series_request()
+        };
         let series = query.series(without.clone());
         assert!(series.iter().map(labels).is_sorted());
-        assert!(series.iter().all(|one| labels(one).iter().all(|(name, _)| name != "replica")));
+        assert!(
+            series.iter().all(|series| labels(series).iter().all(|(name, _)| name != "replica"))
+        );
         let batched = query.series(pb::SeriesRequest { response_batch_size: 7, ..without.clone() });
         assert_eq!(batched, series);
         let shard = |shard_index| {
@@ -205,13 +209,12 @@ fn the_answers_of_replicas_merge_as_a_query_merges_them() {
             skipped.iter().map(labels).collect::<Vec<_>>(),
             series[..5].iter().map(labels).collect::<Vec<_>>()
         );
-        assert!(skipped.iter().all(|one| one.chunks.is_empty()));
+        assert!(skipped.iter().all(|series| series.chunks.is_empty()));
         all.push(series);
         drop(query);
         server.stop();
     }
-    // Both have the same series under the same labels, so that a merge finds each twice, side by
-    // side.
+    // Both have the same series with the same labels, so a merge finds adjacent duplicates.
     assert_eq!(
         all[0].iter().map(labels).collect::<Vec<_>>(),
         all[1].iter().map(labels).collect::<Vec<_>>()
@@ -223,9 +226,9 @@ fn the_answers_of_replicas_merge_as_a_query_merges_them() {
 }
 
 #[test]
-fn labels_are_listed_with_the_external_ones() {
-    let place = dir::temp();
-    let server = launch(&golden::unpack("blocks-clean", place.path()), "r1").start();
+fn label_lists_include_external_labels() {
+    let temp_dir = dir::temp();
+    let server = launch(&golden::unpack("blocks-clean", temp_dir.path()), "r1").start();
     let query = Query::of(&server);
     let times = (1_762_300_000_000, 1_762_350_000_000);
     let names = |without: &[&str]| {
@@ -237,13 +240,13 @@ fn labels_are_listed_with_the_external_ones() {
         };
         query
             .call::<_, pb::LabelNamesResponse>("/thanos.Store/LabelNames", request)
-            .expect("a good request")
+            .expect("a valid request")
             .names
     };
     let all = names(&[]);
     assert!(all.is_sorted() && all.len() > 3);
     for name in ["__name__", "cluster", "replica"] {
-        assert!(all.iter().any(|one| one == name), "{name} is among {all:?}");
+        assert!(all.iter().any(|found| found == name), "{name} is not in {all:?}");
     }
     assert_eq!(names(&["replica"]).len(), all.len() - 1);
     let values = |label: &str, matchers: Vec<pb::LabelMatcher>| {
@@ -256,14 +259,14 @@ fn labels_are_listed_with_the_external_ones() {
         };
         query
             .call::<_, pb::LabelValuesResponse>("/thanos.Store/LabelValues", request)
-            .map(|answer| answer.values)
+            .map(|response| response.values)
     };
     let matcher = |name: &str, value: &str| pb::LabelMatcher {
         r#type: 0,
         name: name.into(),
         value: value.into(),
     };
-    let metrics = values("__name__", Vec::new()).expect("a good request");
+    let metrics = values("__name__", Vec::new()).expect("a valid request");
     let expected = golden::expected("blocks-clean");
     let stored: std::collections::BTreeSet<&str> = expected
         .label_sets()
@@ -272,13 +275,13 @@ fn labels_are_listed_with_the_external_ones() {
         })
         .collect();
     assert_eq!(metrics, stored.into_iter().collect::<Vec<_>>());
-    assert_eq!(values("cluster", Vec::new()).expect("a good request"), ["golden"]);
+    assert_eq!(values("cluster", Vec::new()).expect("a valid request"), ["golden"]);
     assert_eq!(
-        values("cluster", vec![matcher("__name__", "not_there")]).expect("a good request"),
+        values("cluster", vec![matcher("__name__", "not_there")]).expect("a valid request"),
         [""; 0]
     );
     assert_eq!(
-        values("__name__", vec![matcher("cluster", "another")]).expect("a good request"),
+        values("__name__", vec![matcher("cluster", "another")]).expect("a valid request"),
         [""; 0]
     );
     assert_eq!(values("", Vec::new()).expect_err("no label").code(), Code::InvalidArgument);
@@ -287,14 +290,14 @@ fn labels_are_listed_with_the_external_ones() {
 }
 
 #[test]
-fn it_says_what_it_is_and_what_it_knows_besides_samples() {
-    let place = dir::temp();
-    let data = place.path().join("data");
-    std::fs::create_dir(&data).expect("a folder");
+fn info_exemplars_and_metadata_are_served() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
+    std::fs::create_dir(&data).expect("a new directory");
     let server = launch(&data, "r1").start();
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .expect("it is later")
+        .expect("the clock is after 1970")
         .as_millis() as i64;
     let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
     let series = TimeSeries {
@@ -307,20 +310,18 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
         }],
         ..TimeSeries::default()
     };
-    let described = MetricMetadata {
+    let metadata = MetricMetadata {
         metric_type: 1,
         family: "seen_total".into(),
         help: "How often.".into(),
         unit: "s".into(),
     };
     server.remote().write_ok(&WriteRequest { timeseries: vec![series], ..WriteRequest::default() });
-    server
-        .remote()
-        .write_ok(&WriteRequest { metadata: vec![described], ..WriteRequest::default() });
+    server.remote().write_ok(&WriteRequest { metadata: vec![metadata], ..WriteRequest::default() });
 
     let query = Query::of(&server);
     let info: InfoResponse =
-        query.call("/thanos.info.Info/Info", InfoRequest {}).expect("it answers");
+        query.call("/thanos.info.Info/Info", InfoRequest {}).expect("a valid request");
     let external: Vec<(&str, &str)> = info.label_sets[0]
         .labels
         .iter()
@@ -330,7 +331,7 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
         (info.component_type.as_str(), external),
         ("receive", vec![("cluster", "golden"), ("replica", "r1")])
     );
-    let store = info.store.expect("it is a store");
+    let store = info.store.expect("a store");
     assert_eq!((store.min_time, store.max_time), (now, i64::MAX));
     assert!(
         store.supports_sharding
@@ -352,22 +353,22 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
     };
     let exemplars: Vec<pb::ExemplarsResponse> = query
         .stream("/thanos.Exemplars/Exemplars", request("rate(seen_total{cluster=\"golden\"}[5m])"))
-        .expect("good");
+        .expect("a valid request");
     let Some(pb::exemplars_response::Result::Data(data)) = &exemplars[0].result else {
         panic!("{exemplars:?}")
     };
     assert_eq!(data.series_labels.as_ref().expect("labels").labels.len(), 4);
-    let one = &data.exemplars[0];
-    assert_eq!((exemplars.len(), data.exemplars.len(), one.value, one.ts), (1, 1, 0.25, now));
+    let found = &data.exemplars[0];
+    assert_eq!((exemplars.len(), data.exemplars.len(), found.value, found.ts), (1, 1, 0.25, now));
     let other: Vec<pb::ExemplarsResponse> = query
         .stream("/thanos.Exemplars/Exemplars", request("seen_total{cluster=\"other\"}"))
-        .expect("good");
+        .expect("a valid request");
     assert!(other.is_empty());
 
-    let asked =
+    let metadata_request =
         pb::MetricMetadataRequest { metric: String::new(), limit: -1, ..Default::default() };
     let metadata: Vec<pb::MetricMetadataResponse> =
-        query.stream("/thanos.Metadata/MetricMetadata", asked).expect("good");
+        query.stream("/thanos.Metadata/MetricMetadata", metadata_request).expect("a valid request");
     let Some(pb::metric_metadata_response::Result::Metadata(found)) = &metadata[0].result else {
         panic!()
     };
@@ -381,14 +382,14 @@ fn it_says_what_it_is_and_what_it_knows_besides_samples() {
 }
 
 #[test]
-fn a_wrong_request_is_told_so() {
-    let place = dir::temp();
-    let server = launch(&golden::unpack("wal-killed", place.path()), "r1").start();
+fn invalid_request_is_rejected() {
+    let temp_dir = dir::temp();
+    let server = launch(&golden::unpack("wal-killed", temp_dir.path()), "r1").start();
     let query = Query::of(&server);
-    let refused = |request: pb::SeriesRequest| {
+    let rejection = |request: pb::SeriesRequest| {
         query
             .stream::<_, pb::SeriesResponse>("/thanos.Store/Series", request)
-            .expect_err("a wrong request")
+            .expect_err("an invalid request")
             .code()
     };
     let matcher = |r#type, name: &str, value: &str| pb::LabelMatcher {
@@ -396,19 +397,19 @@ fn a_wrong_request_is_told_so() {
         name: name.into(),
         value: value.into(),
     };
-    let with = |matchers| pb::SeriesRequest { matchers, ..everything() };
-    assert_eq!(refused(with(Vec::new())), Code::InvalidArgument);
-    assert_eq!(refused(with(vec![matcher(0, "cluster", "golden")])), Code::InvalidArgument);
-    assert_eq!(refused(with(vec![matcher(2, "a", "(")])), Code::InvalidArgument);
-    assert_eq!(refused(with(vec![matcher(9, "a", "b")])), Code::InvalidArgument);
-    assert_eq!(refused(with(vec![matcher(0, "a", "b"); 1001])), Code::InvalidArgument);
-    // Bytes that are no request.
-    let not_one = prometheus::Label { name: "a".into(), value: "b".into() };
+    let with = |matchers| pb::SeriesRequest { matchers, ..all_series_request() };
+    assert_eq!(rejection(with(Vec::new())), Code::InvalidArgument);
+    assert_eq!(rejection(with(vec![matcher(0, "cluster", "golden")])), Code::InvalidArgument);
+    assert_eq!(rejection(with(vec![matcher(2, "a", "(")])), Code::InvalidArgument);
+    assert_eq!(rejection(with(vec![matcher(9, "a", "b")])), Code::InvalidArgument);
+    assert_eq!(rejection(with(vec![matcher(0, "a", "b"); 1001])), Code::InvalidArgument);
+    // A message of another type.
+    let other_message = prometheus::Label { name: "a".into(), value: "b".into() };
     let status = query
-        .stream::<_, pb::SeriesResponse>("/thanos.Store/Series", not_one)
-        .expect_err("no request");
+        .stream::<_, pb::SeriesResponse>("/thanos.Store/Series", other_message)
+        .expect_err("another message");
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    assert!(query.series(everything()).len() > 10, "a good one is answered still");
+    assert!(query.series(all_series_request()).len() > 10, "a valid request succeeds");
     drop(query);
     server.stop();
 }

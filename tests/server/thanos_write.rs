@@ -1,8 +1,8 @@
-//! `thanos.WriteableStore` as a Thanos Receive router uses it: series of tenants in, their labels
-//! on disk, and codes by which it decides whether its sender repeats. `tests/thanos/receive` does
-//! the same with a real router.
+//! `thanos.WriteableStore` as a Thanos Receive router uses it: series of tenants, stored with the
+//! tenant label, and the status codes that decide whether the sender retries.
+//! `tests/thanos/receive` does the same with a real router.
 //!
-//! The client is tonic's with messages written by hand; none of narthex's generated code is used.
+//! The client is that of tonic with messages declared by hand, without generated code of narthex.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::support::samples::Samples;
 use crate::support::wait::wait_until;
 use crate::support::wire::{Label, TimeSeries};
 
-/// `thanos.WriteRequest`
+/// Message `thanos.WriteRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
@@ -37,7 +37,7 @@ struct WriteRequest {
     tenants: Vec<Tenant>,
 }
 
-/// `thanos.TimeSeriesTenantTuple`
+/// Message `thanos.TimeSeriesTenantTuple`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Tenant {
     #[prost(message, repeated, tag = "1")]
@@ -46,12 +46,12 @@ struct Tenant {
     tenant: String,
 }
 
-/// `thanos.WriteResponse`
+/// Message `thanos.WriteResponse`.
 #[derive(Clone, PartialEq, prost::Message)]
 struct WriteResponse {}
 
 impl WriteRequest {
-    /// As routers of today write it.
+    /// Returns a request as current routers send it.
     fn of(tenants: &[(&str, &[TimeSeries])]) -> WriteRequest {
         let tenants = tenants.iter().map(|(tenant, timeseries)| Tenant {
             timeseries: timeseries.to_vec(),
@@ -60,13 +60,13 @@ impl WriteRequest {
         WriteRequest { tenants: tenants.collect(), replica: 1, ..WriteRequest::default() }
     }
 
-    /// As older ones did.
+    /// Returns a request as older routers sent it.
     fn plain(tenant: &str, timeseries: &[TimeSeries]) -> WriteRequest {
         let (tenant, timeseries) = (tenant.to_owned(), timeseries.to_vec());
         WriteRequest { timeseries, tenant, replica: 1, ..WriteRequest::default() }
     }
 
-    /// What must be stored of it when all of it is good.
+    /// Adds all samples of the request, with their tenant label.
     fn add_to(&self, expected: &mut Samples) {
         let own = Tenant { timeseries: self.timeseries.clone(), tenant: self.tenant.clone() };
         for tenant in self.tenants.iter().chain([&own]) {
@@ -83,7 +83,7 @@ impl WriteRequest {
     }
 }
 
-/// A router's side of one connection.
+/// Client connection of a router.
 struct Router {
     runtime: Runtime,
     channel: Channel,
@@ -113,84 +113,88 @@ impl Router {
         })
     }
 
-    fn assert_refused(&self, what: &str, request: &WriteRequest) -> String {
-        let status = self.forward(request).expect_err(what);
-        assert_eq!(status.code(), Code::AlreadyExists, "{what}: {status}");
+    fn assert_rejected(&self, context: &str, request: &WriteRequest) -> String {
+        let status = self.forward(request).expect_err(context);
+        assert_eq!(status.code(), Code::AlreadyExists, "{context}: {status}");
         status.message().to_owned()
     }
 }
 
 #[test]
-fn series_of_all_tenants_are_there_after_a_kill() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+fn series_of_all_tenants_survive_kill() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let server = Launch::narthex(&data).start();
     let router = Router::of(&server);
     let mut expected = Samples::new();
-    for (number, one) in assorted(HOUR).to_requests(600_000).iter().enumerate() {
-        let series = &one.timeseries;
+    for (number, plain) in assorted(HOUR).to_requests(600_000).iter().enumerate() {
+        let series = &plain.timeseries;
         let request = match number % 3 {
             0 => WriteRequest::of(&[("blue", series), ("green", series)]),
             1 => WriteRequest::plain("blue", series),
-            // No router does that, but nothing of it may be lost.
+            // No router sends both forms, but nothing may be lost.
             _ => WriteRequest {
                 tenants: WriteRequest::of(&[("green", series)]).tenants,
                 ..WriteRequest::plain("red", series)
             },
         };
-        router.forward(&request).expect("all of it is good");
-        // Its answer was lost on the way, so it comes again.
-        router.forward(&request).expect("a repeat is stored");
+        router.forward(&request).expect("a valid write");
+        // The retry of a router whose response was lost.
+        router.forward(&request).expect("a valid retry");
         request.add_to(&mut expected);
     }
     assert!(expected.count() > 1000, "{}", expected.count());
     export_all(&server.http).assert_equals(&expected, "forwarded");
     server.kill();
     let server = Launch::narthex(&data).start();
-    export_all(&server.http).assert_equals(&expected, "forwarded, after kill -9");
+    export_all(&server.http).assert_equals(&expected, "forwarded, after a kill");
     server.stop();
 }
 
 #[test]
-fn a_refusal_is_final_names_what_is_refused_and_keeps_the_rest() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).start();
+fn rejection_is_permanent_and_valid_series_are_stored() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
     let router = Router::of(&server);
     let one = |labels: &[(&str, &str)], t: i64, v: f64| TimeSeries::new(labels, &[(t, v)]);
-    let judged = WriteRequest::of(&[("a", &[one(&[("__name__", "judged")], BEGIN, 1.0)])]);
-    router.forward(&judged).expect("a good write");
+    let first = WriteRequest::of(&[("a", &[one(&[("__name__", "checked")], BEGIN, 1.0)])]);
+    router.forward(&first).expect("a valid write");
     let mut expected = Samples::new();
-    judged.add_to(&mut expected);
+    first.add_to(&mut expected);
     let table = [
-        ("a conflict", one(&[("__name__", "judged")], BEGIN, 2.0), "1 duplicate timestamp"),
+        (
+            "a duplicate timestamp",
+            one(&[("__name__", "checked")], BEGIN, 2.0),
+            "1 duplicate timestamp",
+        ),
         ("no metric name", one(&[("a", "nameless")], BEGIN, 1.0), "1 invalid labels"),
         (
-            "a name twice",
+            "a duplicate label name",
             one(&[("__name__", "x"), ("a", "b"), ("a", "b")], BEGIN, 1.0),
             "1 invalid labels",
         ),
         ("the far future", one(&[("__name__", "x")], i64::MAX, 1.0), "1 too far in the future"),
-        ("too old", one(&[("__name__", "judged")], BEGIN - 30 * HOUR, 1.0), "1 "),
+        ("too old", one(&[("__name__", "checked")], BEGIN - 30 * HOUR, 1.0), "1 "),
     ];
-    for (number, (what, bad, text)) in table.into_iter().enumerate() {
-        let good = [one(&[("__name__", "beside"), ("n", &number.to_string())], BEGIN, 1.0)];
+    for (number, (context, invalid, text)) in table.into_iter().enumerate() {
+        let valid = [one(&[("__name__", "valid"), ("n", &number.to_string())], BEGIN, 1.0)];
         let message =
-            router.assert_refused(what, &WriteRequest::of(&[("a", &[bad]), ("b", &good)]));
+            router.assert_rejected(context, &WriteRequest::of(&[("a", &[invalid]), ("b", &valid)]));
         assert!(
             message.starts_with("stored 1 samples; rejected: ") && message.contains(text),
-            "{what}: {message}"
+            "{context}: {message}"
         );
-        WriteRequest::of(&[("b", &good)]).add_to(&mut expected);
+        WriteRequest::of(&[("b", &valid)]).add_to(&mut expected);
     }
-    export_all(&server.http).assert_equals(&expected, "what was good");
+    export_all(&server.http).assert_equals(&expected, "the valid series");
     drop(router);
     server.stop();
 }
 
 #[test]
 fn messages_over_limit_are_rejected_permanently() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data"))
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data"))
         .flag("--storage.remote.write-max-decoded-size=9MB")
         .start();
     let router = Router::of(&server);
@@ -209,9 +213,9 @@ fn messages_over_limit_are_rejected_permanently() {
             .collect()
     };
     let large = WriteRequest::of(&[("a", &series(1000))]);
-    router.forward(&large).expect("8 MB are taken");
-    router.assert_refused("10 MB", &WriteRequest::of(&[("a", &series(1250))]));
-    router.forward(&large).expect("and so they are again");
+    router.forward(&large).expect("8 MB are accepted");
+    router.assert_rejected("10 MB", &WriteRequest::of(&[("a", &series(1250))]));
+    router.forward(&large).expect("8 MB are accepted again");
     let mut expected = Samples::new();
     large.add_to(&mut expected);
     export_all(&server.http).assert_equals(&expected, "large");
@@ -220,15 +224,15 @@ fn messages_over_limit_are_rejected_permanently() {
 }
 
 #[test]
-fn the_service_has_a_health_of_its_own() {
-    let place = dir::temp();
-    let server = Launch::narthex(&place.path().join("data")).start();
+fn service_has_its_own_health() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
     let router = Router::of(&server);
     let mut client = HealthClient::new(router.channel.clone());
-    wait_until("the service to be serving", || {
+    wait_until("the status SERVING", || {
         let request = HealthCheckRequest { service: "thanos.WriteableStore".to_owned() };
-        let answer = router.runtime.block_on(client.check(request)).expect("an answer");
-        answer.into_inner().status() == ServingStatus::Serving
+        let response = router.runtime.block_on(client.check(request)).expect("a response");
+        response.into_inner().status() == ServingStatus::Serving
     });
     drop(client);
     drop(router);
