@@ -9,6 +9,7 @@
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::refs::BlockChunkRef;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::index::block_index::entry::ChunkMeta;
 use narthex::tsdb::index::block_index::reader::IndexReader;
 use narthex::tsdb::index::block_index::writer::IndexWriter;
@@ -50,7 +51,7 @@ fn write(path: &Path, series_count: usize) {
     series.sort();
     println!("prepared: {}", memory());
     let start = Instant::now();
-    let mut writer = IndexWriter::create(path).expect("a new file");
+    let mut writer = IndexWriter::create(&OsDisk, path).expect("a new file");
     for symbol in &symbols {
         writer.add_symbol(symbol).expect("symbols ascend");
     }

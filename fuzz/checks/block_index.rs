@@ -3,6 +3,7 @@
 
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::refs::BlockSeriesRef;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::index::block_index::entry::SeriesEntry;
 use narthex::tsdb::index::block_index::reader::IndexReader;
 use narthex::tsdb::index::block_index::writer::IndexWriter;
@@ -83,7 +84,7 @@ fn series_at(index: &IndexReader, at: BlockSeriesRef) -> SeriesEntry {
 }
 
 fn write(index: &IndexReader, series: &[SeriesEntry], path: &Path) {
-    let mut writer = IndexWriter::create(path).expect("the file can be made");
+    let mut writer = IndexWriter::create(&OsDisk, path).expect("the file can be made");
     for symbol in index.symbols() {
         writer
             .add_symbol(symbol.expect("a sound index has its symbols"))

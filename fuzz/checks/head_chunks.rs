@@ -8,8 +8,10 @@ use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore, ScanReport};
 use narthex::tsdb::chunk::mapped_chunk::MAX_SPAN_MS;
 use narthex::tsdb::encoding::checksum::crc32c;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Magic number, version 1, padding.
 const HEADER: [u8; 8] = [0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0];
@@ -43,7 +45,8 @@ pub(crate) fn check(data: &[u8]) {
 
 /// Opens the directory, scans it and reads every chunk.
 fn walk(dir: &Path, quarantine: &Path) -> (Vec<(HeadChunkMeta, Vec<u8>)>, ScanReport) {
-    let (mut chunks, _) = HeadChunkStore::open(dir).expect("cannot open directory");
+    let (mut chunks, _) =
+        HeadChunkStore::open(Arc::new(OsDisk), dir).expect("cannot open directory");
     let mut found = Vec::new();
     let walked = chunks.for_each(quarantine, |meta| found.push(meta)).expect("cannot move files");
     assert_eq!(walked.chunks, found.len() as u64);

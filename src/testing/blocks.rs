@@ -7,6 +7,7 @@ use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::block::writer::{BlockWriter, NewBlockMeta};
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor::XorChunk;
+use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::query::source::{Chunk, ChunkData};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -46,8 +47,12 @@ pub(crate) fn chunk(samples: &[FloatSample]) -> Chunk {
 }
 
 /// Returns a writer that got all symbols and series of `model`, in chunks of 10 samples.
-pub(crate) fn populated_writer(parent: &Path, ulid: BlockUlid, model: &Model) -> BlockWriter {
-    let mut writer = BlockWriter::create(parent, ulid).unwrap();
+pub(crate) fn populated_writer(
+    parent: &Path,
+    ulid: BlockUlid,
+    model: &Model,
+) -> BlockWriter<'static> {
+    let mut writer = BlockWriter::create(&OsDisk, parent, ulid).unwrap();
     let symbols: BTreeSet<&str> =
         model.keys().flat_map(Labels::iter).flat_map(|(name, value)| [name, value]).collect();
     symbols.into_iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());

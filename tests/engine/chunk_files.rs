@@ -11,10 +11,12 @@ use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore};
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::recovery::OpenReport;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -154,7 +156,7 @@ fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
     let dir = temp_dir.path().join("chunks_head");
     fs::create_dir(&dir).unwrap();
     fs::copy(file, dir.join("000001")).unwrap();
-    let (mut files, _) = HeadChunkStore::open(&dir).unwrap();
+    let (mut files, _) = HeadChunkStore::open(Arc::new(OsDisk), &dir).unwrap();
     let mut outline = BTreeMap::new();
     let add = |chunk: HeadChunkMeta| {
         if !chunk.out_of_order {

@@ -14,13 +14,15 @@ use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 
 use crate::support::{dir, golden};
+use narthex::tsdb::fs::os_disk::OsDisk;
+use std::sync::Arc;
 
 /// Last timestamp, encoding and bytes of each chunk, by series and first timestamp.
 type Chunks = BTreeMap<(u64, i64), (i64, ChunkEncoding, Vec<u8>)>;
 
 /// Returns the in-order chunks of a directory.
 fn chunks(dir: &Path, quarantine: &Path) -> Chunks {
-    let (mut files, _) = HeadChunkStore::open(dir).unwrap();
+    let (mut files, _) = HeadChunkStore::open(Arc::new(OsDisk), dir).unwrap();
     let mut found = Vec::new();
     files.for_each(quarantine, |chunk| found.push(chunk)).unwrap();
     let mut chunks = Chunks::new();

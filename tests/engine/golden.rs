@@ -18,6 +18,7 @@ use narthex::tsdb::chunk::float_chunk::FloatEncoding;
 use narthex::tsdb::compact::execute::{CompactionOutput, merge_blocks};
 use narthex::tsdb::compact::stats::CompactStats;
 use narthex::tsdb::compact::write::WriteObserver;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::query::select::select;
 use narthex::tsdb::query::source::BlockSource;
 
@@ -136,7 +137,7 @@ fn merged(data: &Path, blocks: &[Arc<Block>], number: u128) -> Arc<Block> {
         cancel: &AtomicBool::new(false),
         on_chunk: &|_| {},
     };
-    let target = CompactionOutput { dir: data, ulid, floats: FloatEncoding::Xor };
+    let target = CompactionOutput { disk: &OsDisk, dir: data, ulid, floats: FloatEncoding::Xor };
     assert!(merge_blocks(target, blocks, &observer).expect("the blocks can be merged"));
     Arc::new(Block::open(&data.join(ulid.to_string())).expect("the merged block opens"))
 }
@@ -164,7 +165,7 @@ fn check(case: &str) -> (usize, usize) {
     let middle = i64::midpoint(all.meta().min_time, all.meta().max_time);
     let hole = TimeRange::new(middle - 1_234_567, middle - 123_456);
     for block in &blocks {
-        block.delete(std::slice::from_ref(&every), hole).expect("written tombstones");
+        block.delete(&OsDisk, std::slice::from_ref(&every), hole).expect("written tombstones");
     }
     let rest = merged(&data, &blocks, 2);
     rest.verify().unwrap_or_else(|error| panic!("{case}, with deletion: {error}"));

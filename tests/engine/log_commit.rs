@@ -174,10 +174,10 @@ fn torn_record_is_truncated_before_next_write() {
     let wal = open(dir.path(), &disk, SyncMode::Os).unwrap();
     commit(&wal, 0, BIG).unwrap();
     disk.fail_with_no_space(DiskCall::Append, 1);
-    disk.fail_with_no_space(DiskCall::SetLen, 1);
+    disk.fail_with_no_space(DiskCall::Truncate, 1);
     assert!(commit(&wal, 1, BIG).is_err());
     wait_for_retry();
-    disk.fail_with_no_space(DiskCall::SetLen, 1);
+    disk.fail_with_no_space(DiskCall::Truncate, 1);
     let appends = disk.calls(DiskCall::Append);
     assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)));
     assert_eq!(disk.calls(DiskCall::Append), appends, "the truncation precedes the next write");

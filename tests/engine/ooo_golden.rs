@@ -20,11 +20,13 @@ use narthex::tsdb::wal::segment::list_segments;
 use crate::support::points::{PlainHistogram, PointValue, Points};
 use crate::support::samples::LabelSet;
 use crate::support::{dir, golden};
+use narthex::tsdb::fs::os_disk::OsDisk;
+use std::sync::Arc;
 
 /// Replays a directory. Returns the head and the report on out-of-order samples.
 fn replayed(data: &Path) -> (Head, WblReplayReport) {
-    let (mut files, _) =
-        HeadChunkStore::open(&data.join("chunks_head")).expect("the chunk files open");
+    let (mut files, _) = HeadChunkStore::open(Arc::new(OsDisk), &data.join("chunks_head"))
+        .expect("the chunk files open");
     let mut chunks = Vec::new();
     files
         .for_each(&data.join("quarantine"), |chunk| chunks.push(chunk))

@@ -77,7 +77,8 @@ fn write_two_references(dir: &Path) {
         wal.enqueue(&mut batch);
     }
     wal.close().expect("a working disk");
-    let (chunks, _) = HeadChunkStore::open(&dir.join("chunks_head")).expect("a new directory");
+    let (chunks, _) =
+        HeadChunkStore::open(Arc::new(OsDisk), &dir.join("chunks_head")).expect("a new directory");
     for numbers in [10..30, 30..50] {
         let mut chunk = XorChunk::new();
         let samples = samples(numbers);

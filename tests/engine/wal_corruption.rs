@@ -31,8 +31,14 @@ impl Disk for UnsyncedDisk {
     fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(UnsyncedFile(self.0.open_append(path)?)))
     }
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.create_dir(path)
+    }
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
+    }
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.hard_link(from, to)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.rename(from, to)
@@ -58,8 +64,11 @@ impl DiskFile for UnsyncedFile {
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_at(bytes, offset)
+    }
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.0.truncate(len)
     }
     fn len(&self) -> io::Result<u64> {
         self.0.len()

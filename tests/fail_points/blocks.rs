@@ -16,12 +16,13 @@ use narthex::tsdb::block::ulid::BlockUlid;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlockMeta};
 use narthex::tsdb::chunk::ChunkEncoding;
 use narthex::tsdb::chunk::xor::XorChunk;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::query::source::{Chunk, ChunkData};
 
 /// Writes a block of one sample.
 fn write_block(parent: &Path) -> PathBuf {
     let ulid = BlockUlid::new(1000).expect("random bytes");
-    let mut writer = BlockWriter::create(parent, ulid).expect("a new directory");
+    let mut writer = BlockWriter::create(&OsDisk, parent, ulid).expect("a new directory");
     for symbol in ["a", "b"] {
         writer.add_symbol(symbol).expect("ascending symbols");
     }
@@ -88,8 +89,9 @@ fn block_and_tombstones_are_complete_or_absent() {
     let tombstones =
         || Block::open(&block_dir).expect("a complete block").tombstones().interval_count();
     let matcher = [Matcher::new(MatchType::Equal, "a", "b").expect("a matcher")];
-    let delete =
-        || assert_eq!(block.delete(&matcher, TimeRange::ALL).expect("written tombstones"), 1);
+    let delete = || {
+        assert_eq!(block.delete(&OsDisk, &matcher, TimeRange::ALL).expect("written tombstones"), 1)
+    };
     at_point("tombstones.write", &marker, delete, || {
         assert_eq!((tombstones(), block.tombstones().interval_count()), (0, 0))
     });

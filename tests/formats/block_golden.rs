@@ -18,8 +18,10 @@ use narthex::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
 use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
 use narthex::tsdb::chunk::histogram::append::AppendOutcome;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::query::source::{BlockSource, ChunkSeries};
 use narthex::tsdb::tombstones::format::{decode, encode};
+use std::sync::Arc;
 
 /// Cases with blocks, and their number of blocks.
 const CASES: [(&str, usize); 7] = [
@@ -156,7 +158,8 @@ fn head_chunks_are_reencoded_byte_for_byte() {
     for case in ["xor2", "xor2-switched"] {
         let temp_dir = dir::temp();
         let dir = golden::unpack(case, temp_dir.path()).join("chunks_head");
-        let (mut files, _) = HeadChunkStore::open(&dir).expect("a valid directory");
+        let (mut files, _) =
+            HeadChunkStore::open(Arc::new(OsDisk), &dir).expect("a valid directory");
         let mut found = Vec::new();
         files.for_each(temp_dir.path(), |chunk| found.push(chunk)).expect("valid files");
         let mut num_xor2 = 0;
@@ -218,7 +221,7 @@ fn block_is_rewritten_byte_for_byte() {
 
 fn rewrite(block: &Block, parent: &Path) -> PathBuf {
     let meta = block.meta();
-    let mut writer = BlockWriter::create(parent, meta.ulid).expect("a new directory");
+    let mut writer = BlockWriter::create(&OsDisk, parent, meta.ulid).expect("a new directory");
     for symbol in block.symbols() {
         writer.add_symbol(symbol.expect("a symbol")).expect("ascending symbols");
     }
@@ -239,7 +242,7 @@ fn meta_and_tombstones_survive_rewrite() {
             let file = |name: &str| fs::read(dir.join(name)).expect("a file");
             let before = file("meta.json");
             let meta = BlockMeta::read(&dir).expect("a valid file");
-            meta.write(&dir).expect("a written file");
+            meta.write(&OsDisk, &dir).expect("a written file");
             assert!(before == file("meta.json"), "{case}: meta.json of {}", dir.display());
             // Prometheus writes the series in no particular order; the rest is equal.
             let before = file("tombstones");
@@ -285,7 +288,7 @@ fn deletion_writes_tombstones_of_prometheus() {
     fs::remove_file(dir.join("tombstones")).expect("a tombstone file");
     let block = Block::open(&dir).expect("a valid block");
     for (matchers, mint, maxt) in deletions {
-        block.delete(&matchers, TimeRange::new(mint, maxt)).expect("written tombstones");
+        block.delete(&OsDisk, &matchers, TimeRange::new(mint, maxt)).expect("written tombstones");
     }
     assert_eq!(*block.tombstones(), tombstones);
     assert!(fs::read(dir.join("meta.json")).expect("a file") == meta, "meta.json");

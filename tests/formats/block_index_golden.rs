@@ -1,6 +1,7 @@
 //! Block indexes of Prometheus 3.14.0: read, verified, and rewritten byte for byte.
 
 use crate::support::golden;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::index::block_index::reader::IndexReader;
 use narthex::tsdb::index::block_index::writer::IndexWriter;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,7 @@ fn assert_matches_meta(block: &Path, index: &IndexReader) {
 }
 
 fn rewrite(index: &IndexReader, path: &Path) {
-    let mut writer = IndexWriter::create(path).expect("the file can be created");
+    let mut writer = IndexWriter::create(&OsDisk, path).expect("the file can be created");
     for symbol in index.symbols() {
         writer.add_symbol(symbol.expect("a symbol can be read")).expect("a symbol is accepted");
     }

@@ -18,7 +18,9 @@ use narthex::tsdb::chunk::any_chunk::{AnyChunk, AnyChunkIter, EncodingPolicy, Hi
 use narthex::tsdb::chunk::float_chunk::FloatEncoding;
 use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
 use narthex::tsdb::chunk::histogram::append::AppendOutcome;
+use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::query::source::BlockSource;
+use std::sync::Arc;
 
 /// Cases with histograms in blocks or head chunks.
 const CASES: [&str; 12] = [
@@ -68,7 +70,7 @@ fn each_chunk(case: &str, mut visit: impl FnMut(StoredChunk)) {
 }
 
 fn each_head_chunk(dir: &Path, quarantine: &Path, mut visit: impl FnMut(StoredChunk)) {
-    let (mut files, _) = HeadChunkStore::open(dir).expect("a valid directory");
+    let (mut files, _) = HeadChunkStore::open(Arc::new(OsDisk), dir).expect("a valid directory");
     let mut stored = Vec::new();
     files.for_each(quarantine, |chunk| stored.push(chunk)).expect("valid files");
     for meta in stored {

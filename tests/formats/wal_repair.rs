@@ -260,7 +260,7 @@ fn assert_nothing_lost(log: &Log, before: &BTreeMap<String, Vec<u8>>, steps: u64
 #[test]
 fn failed_repair_is_completed_by_next_repair() {
     for call in
-        [DiskCall::Sync, DiskCall::SetLen, DiskCall::SyncDir, DiskCall::Create, DiskCall::Append]
+        [DiskCall::Sync, DiskCall::Truncate, DiskCall::SyncDir, DiskCall::Create, DiskCall::Append]
     {
         let log = Log::new();
         log.change(1, |bytes| bytes[RECORD + 100] ^= 4);

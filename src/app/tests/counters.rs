@@ -68,6 +68,16 @@ impl Disk for WatchedDisk {
         OsDisk.open_append(path)
     }
 
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.compare();
+        OsDisk.create_dir(path)
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.compare();
+        OsDisk.hard_link(from, to)
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.0.compare();
         OsDisk.create_dir_all(path)

@@ -10,6 +10,7 @@ use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::{Block, BlockState};
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::index::block_index::entry::ChunkMeta;
 use crate::tsdb::tombstones::Tombstones;
@@ -23,7 +24,12 @@ impl Block {
     /// # Errors
     /// [`BlockError::Corrupted`] if the index cannot be read. [`BlockError::Io`] if a file cannot
     /// be replaced; the deletion may or may not be visible after the next start.
-    pub fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<u64, BlockError> {
+    pub fn delete(
+        &self,
+        disk: &dyn Disk,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<u64, BlockError> {
         let _guard = self.update_lock.lock();
         let current = self.state();
         let mut tombstones = Tombstones::clone(&current.tombstones);
@@ -35,23 +41,24 @@ impl Block {
             }
         }
         if tombstones != *current.tombstones {
-            self.replace_tombstones(&current, tombstones)?;
+            self.replace_tombstones(disk, &current, tombstones)?;
         }
         Ok(series)
     }
 
     fn replace_tombstones(
         &self,
+        disk: &dyn Disk,
         current: &BlockState,
         tombstones: Tombstones,
     ) -> Result<(), BlockError> {
         fail_point::hit("tombstones.write");
         let mut next = current.clone();
-        next.tombstones_bytes = tombstones_file::write(&self.dir, &tombstones)?;
+        next.tombstones_bytes = tombstones_file::write(disk, &self.dir, &tombstones)?;
         Arc::make_mut(&mut next.meta).stats.num_tombstones = tombstones.interval_count();
         next.tombstones = Arc::new(tombstones);
         // The deletion is durable now, even if its number is not, so readers must see it.
-        let written = next.meta.write(&self.dir);
+        let written = next.meta.write(disk, &self.dir);
         if let Ok(bytes) = written {
             next.meta_bytes = bytes;
         }

@@ -8,6 +8,7 @@ use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::writer::INDEX;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::tombstones::file as tombstones_file;
 use std::fs;
@@ -20,32 +21,32 @@ impl Block {
     /// # Errors
     /// [`BlockError::Io`] if a directory or link cannot be created, [`BlockError::Corrupted`] if a
     /// file of the block is missing.
-    pub fn hard_link_to(&self, parent: &Path) -> Result<PathBuf, BlockError> {
+    pub fn hard_link_to(&self, disk: &dyn Disk, parent: &Path) -> Result<PathBuf, BlockError> {
         let _guard = self.update_lock.lock();
         let target = parent.join(self.meta().ulid.to_string());
         let chunks = target.join(chunk_segments::NAME);
         for dir in [&target, &chunks] {
-            fs::create_dir(dir).map_err(FileError::for_step("create", dir))?;
+            disk.create_dir(dir).map_err(FileError::for_step("create", dir))?;
         }
         for name in [meta::NAME, INDEX, tombstones_file::NAME] {
             // A block of another program may have no tombstones. All other files are required by
             // `open`.
             if name != tombstones_file::NAME || self.dir.join(name).exists() {
-                link(&self.dir.join(name), &target.join(name))?;
+                link(disk, &self.dir.join(name), &target.join(name))?;
             }
         }
         let own_chunks = self.dir.join(chunk_segments::NAME);
         for entry in fs::read_dir(&own_chunks).map_err(FileError::for_step("list", &own_chunks))? {
             let entry = entry.map_err(FileError::for_step("list", &own_chunks))?;
-            link(&entry.path(), &chunks.join(entry.file_name()))?;
+            link(disk, &entry.path(), &chunks.join(entry.file_name()))?;
         }
         for dir in [&chunks, &target, parent] {
-            sync_dir(dir)?;
+            sync_dir(disk, dir)?;
         }
         Ok(target)
     }
 }
 
-fn link(from: &Path, to: &Path) -> Result<(), FileError> {
-    fs::hard_link(from, to).map_err(FileError::for_step("link", from))
+fn link(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), FileError> {
+    disk.hard_link(from, to).map_err(FileError::for_step("link", from))
 }

@@ -5,6 +5,7 @@
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::Compaction;
 use crate::tsdb::block::open::{Block, BlockState};
+use crate::tsdb::fs::disk::Disk;
 use std::sync::Arc;
 
 impl Block {
@@ -12,18 +13,19 @@ impl Block {
     ///
     /// # Errors
     /// [`BlockError::Io`] if `meta.json` cannot be replaced.
-    pub fn mark_deletable(&self) -> Result<(), BlockError> {
-        self.update_compaction_meta(|compaction| compaction.deletable = true)
+    pub fn mark_deletable(&self, disk: &dyn Disk) -> Result<(), BlockError> {
+        self.update_compaction_meta(disk, |compaction| compaction.deletable = true)
     }
 
     fn update_compaction_meta(
         &self,
+        disk: &dyn Disk,
         change: impl FnOnce(&mut Compaction),
     ) -> Result<(), BlockError> {
         let _guard = self.update_lock.lock();
         let mut next = BlockState::clone(&self.state());
         change(&mut Arc::make_mut(&mut next.meta).compaction);
-        next.meta_bytes = next.meta.write(&self.dir)?;
+        next.meta_bytes = next.meta.write(disk, &self.dir)?;
         self.swap_state(next);
         Ok(())
     }

@@ -18,6 +18,7 @@
 //! fields that can be compared with other data.
 
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, replace_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -162,11 +163,11 @@ impl BlockMeta {
     ///
     /// # Errors
     /// [`MetaError::Io`] of the failed step.
-    pub fn write(&self, dir: &Path) -> Result<u64, MetaError> {
+    pub fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<u64, MetaError> {
         let path = dir.join(NAME);
         let json =
             self.to_json().map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
-        replace_file(&path, &json)?;
+        replace_file(disk, &path, &json)?;
         Ok(json.len() as u64)
     }
 
@@ -220,6 +221,7 @@ fn is_false(flag: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{BlockMeta, MetaError, list_block_dirs};
+    use crate::tsdb::fs::os_disk::OsDisk;
     use std::fs;
 
     #[test]
@@ -238,7 +240,7 @@ mod tests {
             (meta.min_time, meta.stats.num_samples, meta.compaction.deletable),
             (-7, 0, true)
         );
-        assert_eq!(meta.write(dir.path()).unwrap(), json.len() as u64);
+        assert_eq!(meta.write(&OsDisk, dir.path()).unwrap(), json.len() as u64);
         assert_eq!(fs::read_to_string(dir.path().join("meta.json")).unwrap(), json);
     }
 

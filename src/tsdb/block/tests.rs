@@ -15,6 +15,7 @@ use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::block::writer::BlockWriter;
 use crate::tsdb::chunk::xor::XorIter;
+use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::query::source::{BlockSource, QueryError};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -102,7 +103,7 @@ fn block_conforms_to_block_source_for_all_value_types() {
     let model: BTreeMap<Labels, Vec<Sample>> =
         series.into_iter().zip(1u64..).map(|(l, n)| (l, seeded_samples(n))).collect();
     let ulid = BlockUlid::new(2_000_000).unwrap();
-    let mut writer = BlockWriter::create(parent.path(), ulid).unwrap();
+    let mut writer = BlockWriter::create(&OsDisk, parent.path(), ulid).unwrap();
     ["__name__", "a", "up", "zone", "é"]
         .iter()
         .for_each(|symbol| writer.add_symbol(symbol).unwrap());
@@ -210,7 +211,10 @@ fn invalid_block_input_is_rejected() {
     );
     assert_rejected(populated_writer(parent.path(), ulid, &model).add_symbol("zzz"));
     fs::create_dir(parent.path().join(ulid.to_string())).unwrap();
-    assert!(matches!(BlockWriter::create(parent.path(), ulid), Err(BlockError::Exists { .. })));
+    assert!(matches!(
+        BlockWriter::create(&OsDisk, parent.path(), ulid),
+        Err(BlockError::Exists { .. })
+    ));
 }
 
 #[test]
@@ -220,11 +224,14 @@ fn deletion_is_visible_to_later_reads_and_after_reopening() {
     let dir = blocks::write(parent.path(), &model);
     let block = Block::open(&dir).unwrap();
     let before = block.select(&everything(), TimeRange::ALL).unwrap();
-    assert_eq!(block.delete(&zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
-    assert_eq!(block.delete(&everything(), TimeRange::new(1_100_000, 1_204_999)).unwrap(), 2);
+    assert_eq!(block.delete(&OsDisk, &zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
     assert_eq!(
-        block.delete(&zone("none"), TimeRange::ALL).unwrap()
-            + block.delete(&[], TimeRange::ALL).unwrap(),
+        block.delete(&OsDisk, &everything(), TimeRange::new(1_100_000, 1_204_999)).unwrap(),
+        2
+    );
+    assert_eq!(
+        block.delete(&OsDisk, &zone("none"), TimeRange::ALL).unwrap()
+            + block.delete(&OsDisk, &[], TimeRange::ALL).unwrap(),
         0
     );
     assert!(
@@ -257,7 +264,7 @@ fn deletion_is_visible_to_later_reads_and_after_reopening() {
 fn completely_deleted_series_is_skipped_and_labels_remain() {
     let parent = tempfile::tempdir().unwrap();
     let block = Block::open(&blocks::write(parent.path(), &example())).unwrap();
-    block.delete(&zone("é"), TimeRange::ALL).unwrap();
+    block.delete(&OsDisk, &zone("é"), TimeRange::ALL).unwrap();
     let model =
         example().into_iter().filter(|(labels, _)| labels.get("zone") != Some("é")).collect();
     conformance::check(&block, &model);
@@ -276,14 +283,14 @@ fn hard_linked_snapshot_keeps_its_samples() {
     let snapshots = parent.path().join("snapshots");
     fs::create_dir(&snapshots).unwrap();
     let block = Block::open(&blocks::write(parent.path(), &example())).unwrap();
-    block.delete(&zone("é"), TimeRange::ALL).unwrap();
-    let linked = Block::open(&block.hard_link_to(&snapshots).unwrap()).unwrap();
+    block.delete(&OsDisk, &zone("é"), TimeRange::ALL).unwrap();
+    let linked = Block::open(&block.hard_link_to(&OsDisk, &snapshots).unwrap()).unwrap();
     let before = read(&block).unwrap();
-    block.delete(&everything(), TimeRange::ALL).unwrap();
+    block.delete(&OsDisk, &everything(), TimeRange::ALL).unwrap();
     assert_eq!((read(&block).unwrap().len(), read(&linked).unwrap()), (0, before));
     let reopened = Block::open(linked.dir()).unwrap();
     assert_eq!((reopened.tombstones(), reopened.meta()), (linked.tombstones(), linked.meta()));
-    assert!(matches!(block.hard_link_to(&snapshots), Err(BlockError::Io(_))));
+    assert!(matches!(block.hard_link_to(&OsDisk, &snapshots), Err(BlockError::Io(_))));
 }
 
 #[test]
@@ -309,7 +316,7 @@ fn every_changed_byte_is_detected_or_harmless() {
     let parent = tempfile::tempdir().unwrap();
     let dir = blocks::write(parent.path(), &example());
     let block = Block::open(&dir).unwrap();
-    block.delete(&zone("a"), TimeRange::new(1_015_000, 1_034_000)).unwrap();
+    block.delete(&OsDisk, &zone("a"), TimeRange::new(1_015_000, 1_034_000)).unwrap();
     let expected = read(&block).unwrap();
     drop(block);
     for path in files(&dir) {

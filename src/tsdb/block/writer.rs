@@ -18,6 +18,7 @@ use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::{self, BlockMeta, BlockStats, Compaction};
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::index::block_index::entry::ChunkMeta;
@@ -26,7 +27,6 @@ use crate::tsdb::query::source::Chunk;
 use crate::tsdb::tombstones::Tombstones;
 use crate::tsdb::tombstones::file as tombstones_file;
 use serde_json::Map;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Suffix of the ULID in the name of an unfinished block directory.
@@ -48,30 +48,32 @@ pub struct NewBlockMeta {
 
 /// Writer of one block.
 #[derive(Debug)]
-pub struct BlockWriter {
+pub struct BlockWriter<'a> {
+    disk: &'a dyn Disk,
     ulid: BlockUlid,
-    index: IndexWriter,
-    segments: ChunkSegmentWriter,
+    index: IndexWriter<'a>,
+    segments: ChunkSegmentWriter<'a>,
     stats: BlockStats,
     /// Chunks of the current series.
     chunks: Vec<ChunkMeta>,
-    staging: StagingDir,
+    staging: StagingDir<'a>,
 }
 
-impl BlockWriter {
+impl<'a> BlockWriter<'a> {
     /// Starts the block `ulid` in `parent`.
     ///
     /// # Errors
     /// [`BlockError::Exists`] if the name exists, [`BlockError::Io`] if a file cannot be created.
-    pub fn create(parent: &Path, ulid: BlockUlid) -> Result<Self, BlockError> {
+    pub fn create(disk: &'a dyn Disk, parent: &Path, ulid: BlockUlid) -> Result<Self, BlockError> {
         let path = parent.join(ulid.to_string());
         if path.exists() {
             return Err(BlockError::Exists { path });
         }
-        let staging = StagingDir::create(parent.join(format!("{ulid}{CREATION_SUFFIX}")))?;
-        let index = IndexWriter::create(&staging.path.join(INDEX))?;
-        let segments = ChunkSegmentWriter::create(&staging.path.join(chunk_segments::NAME))?;
+        let staging = StagingDir::create(disk, parent.join(format!("{ulid}{CREATION_SUFFIX}")))?;
+        let index = IndexWriter::create(disk, &staging.path.join(INDEX))?;
+        let segments = ChunkSegmentWriter::create(disk, &staging.path.join(chunk_segments::NAME))?;
         Ok(Self {
+            disk,
             ulid,
             index,
             segments,
@@ -154,9 +156,9 @@ impl BlockWriter {
             version: meta::VERSION,
             other: Map::new(),
         };
-        meta.write(&self.staging.path)?;
-        tombstones_file::write(&self.staging.path, &Tombstones::default())?;
-        sync_dir(&self.staging.path)?;
+        meta.write(self.disk, &self.staging.path)?;
+        tombstones_file::write(self.disk, &self.staging.path, &Tombstones::default())?;
+        sync_dir(self.disk, &self.staging.path)?;
         self.staging.publish(&self.ulid.to_string())?;
         Ok(Some(meta))
     }
@@ -174,15 +176,16 @@ impl BlockWriter {
 
 /// Directory of an unfinished block; dropping it removes the directory unless it was published.
 #[derive(Debug)]
-struct StagingDir {
+struct StagingDir<'a> {
+    disk: &'a dyn Disk,
     path: PathBuf,
     published: bool,
 }
 
-impl StagingDir {
-    fn create(path: PathBuf) -> Result<Self, FileError> {
-        fs::create_dir(&path).map_err(FileError::for_step("create", &path))?;
-        Ok(Self { path, published: false })
+impl<'a> StagingDir<'a> {
+    fn create(disk: &'a dyn Disk, path: PathBuf) -> Result<Self, FileError> {
+        disk.create_dir(&path).map_err(FileError::for_step("create", &path))?;
+        Ok(Self { disk, path, published: false })
     }
 
     /// Renames the directory to `name`, durably. After a failed sync it is renamed back.
@@ -190,12 +193,13 @@ impl StagingDir {
         let parent = self.path.parent().unwrap_or(Path::new(".")).to_owned();
         let target = parent.join(name);
         fail_point::hit("block.before_rename");
-        fs::rename(&self.path, &target).map_err(FileError::for_step("rename", &self.path))?;
+        self.disk.rename(&self.path, &target).map_err(FileError::for_step("rename", &self.path))?;
         fail_point::hit("block.after_rename");
-        if let Err(error) = sync_dir(&parent) {
+        if let Err(error) = sync_dir(self.disk, &parent) {
             // The name may not survive a crash, so the block must not be used, nor remain next to
             // the one of the next attempt.
-            fs::rename(&target, &self.path).map_err(FileError::for_step("rename back", &target))?;
+            let back = self.disk.rename(&target, &self.path);
+            back.map_err(FileError::for_step("rename back", &target))?;
             return Err(error);
         }
         self.published = true;
@@ -203,10 +207,10 @@ impl StagingDir {
     }
 }
 
-impl Drop for StagingDir {
+impl Drop for StagingDir<'_> {
     fn drop(&mut self) {
         if !self.published
-            && let Err(error) = fs::remove_dir_all(&self.path)
+            && let Err(error) = self.disk.remove_dir_all(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove unfinished block");
         }

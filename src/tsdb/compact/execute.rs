@@ -9,6 +9,7 @@ use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::write::{
     BlockSpec, MergeSource, WriteBlockError, WriteObserver, write_block,
 };
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::query::source::QueryError;
 use std::borrow::Cow;
 use std::path::Path;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 /// Destination and encoding of a compaction.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactionOutput<'a> {
+    /// Disk of the data directory.
+    pub disk: &'a dyn Disk,
     /// Data directory of the database.
     pub dir: &'a Path,
     /// ULID of the new block.
@@ -71,8 +74,8 @@ pub fn rewrite_block(
 ///
 /// # Errors
 /// [`BlockError`] of the first block that cannot be changed.
-pub fn mark_deletable(blocks: &[Arc<Block>]) -> Result<(), BlockError> {
-    blocks.iter().try_for_each(|block| block.mark_deletable())
+pub fn mark_deletable(disk: &dyn Disk, blocks: &[Arc<Block>]) -> Result<(), BlockError> {
+    blocks.iter().try_for_each(|block| block.mark_deletable(disk))
 }
 
 fn write_merged(
@@ -81,7 +84,8 @@ fn write_merged(
     blocks: &[Arc<Block>],
     observer: &WriteObserver<'_>,
 ) -> Result<bool, CompactError> {
-    let spec = BlockSpec { dir: target.dir, ulid: target.ulid, lineage, floats: target.floats };
+    let CompactionOutput { disk, dir, ulid, floats } = target;
+    let spec = BlockSpec { disk, dir, ulid, lineage, floats };
     let sources = blocks.iter().map(|block| merge_source(block)).collect();
     Ok(write_block(spec, sources, observer)?.is_some())
 }

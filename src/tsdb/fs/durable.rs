@@ -1,13 +1,13 @@
-//! Atomic, durable replacement of small files: after a crash, the old or the new content exists.
+//! Durable changes of whole files: atomic replacement, syncs of directories, [`FileError`].
 //!
-//! New content is written to `NAME.tmp` (as in Prometheus), synced and renamed, and the directory
-//! is synced. A file is never changed in place, so mappings and hard links keep the old content.
-//!
-//! Files of blocks use this module; files with frequent writes use [`crate::tsdb::fs::disk`].
+//! New content of a file is written to `NAME.tmp` (as in Prometheus), synced and renamed, and the
+//! directory is synced. After a crash, the old or the new content exists. A file is never changed
+//! in place, so mappings and hard links keep the old content.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use crate::tsdb::fs::disk::{Disk, DiskFile};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Failed operation on a file or directory.
 #[derive(Debug, thiserror::Error)]
@@ -33,26 +33,39 @@ impl FileError {
 ///
 /// # Errors
 /// [`FileError`] of the failed step. The file then has its old or its new content.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let temporary = temporary_name(path);
-    let replaced = write_and_sync(&temporary, bytes).and_then(|()| {
-        fs::rename(&temporary, path).map_err(FileError::for_step("rename", &temporary))
+    let replaced = write_and_sync(disk, &temporary, bytes).and_then(|()| {
+        disk.rename(&temporary, path).map_err(FileError::for_step("rename", &temporary))
     });
     if let Err(error) = replaced {
-        // Ignored: a leftover is harmless, because the next attempt overwrites it.
-        let _ = fs::remove_file(&temporary);
+        // Ignored: a leftover is harmless, because the next attempt replaces it.
+        let _ = disk.remove_file(&temporary);
         return Err(error);
     }
-    sync_dir(path.parent().unwrap_or(Path::new(".")))
+    sync_dir(disk, path.parent().unwrap_or(Path::new(".")))
 }
 
-/// Makes creations, renames and removals in a directory durable.
+/// Creates an empty file. Replaces a file that a failed attempt or a crash left behind.
 ///
 /// # Errors
-/// [`FileError`] of the failed step.
-pub fn sync_dir(path: &Path) -> Result<(), FileError> {
-    let opened = File::open(path).map_err(FileError::for_step("open", path))?;
-    opened.sync_all().map_err(FileError::for_step("sync", path))
+/// Error of the operating system.
+pub fn create_or_replace(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+    match disk.create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove_file(path)?;
+            disk.create_new(path)
+        }
+        created => created,
+    }
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// [`FileError`] with the path of the directory.
+pub fn sync_dir(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
+    disk.sync_dir(path).map_err(FileError::for_step("sync", path))
 }
 
 fn temporary_name(path: &Path) -> PathBuf {
@@ -61,24 +74,26 @@ fn temporary_name(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn write_and_sync(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let mut file = File::create(path).map_err(FileError::for_step("create", path))?;
-    file.write_all(bytes).map_err(FileError::for_step("write", path))?;
-    file.sync_all().map_err(FileError::for_step("sync", path))
+fn write_and_sync(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let file = create_or_replace(disk, path).map_err(FileError::for_step("create", path))?;
+    file.append(bytes).map_err(FileError::for_step("write", path))?;
+    file.sync().map_err(FileError::for_step("sync", path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::replace_file;
+    use crate::tsdb::fs::os_disk::OsDisk;
     use std::fs;
 
     #[test]
     fn replaced_file_keeps_old_content_under_other_links() {
         let dir = tempfile::tempdir().unwrap();
         let (path, link) = (dir.path().join("file"), dir.path().join("link"));
-        replace_file(&path, b"old").unwrap();
+        replace_file(&OsDisk, &path, b"old").unwrap();
         fs::hard_link(&path, &link).unwrap();
-        replace_file(&path, b"new").unwrap();
+        fs::write(dir.path().join("file.tmp"), b"leftover").unwrap();
+        replace_file(&OsDisk, &path, b"new").unwrap();
         assert_eq!(
             (fs::read(&path).unwrap(), fs::read(&link).unwrap()),
             (b"new".to_vec(), b"old".to_vec())
@@ -91,9 +106,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dir");
         fs::create_dir_all(path.join("inner")).unwrap();
-        let error = replace_file(&path, b"x").unwrap_err();
+        let error = replace_file(&OsDisk, &path, b"x").unwrap_err();
         assert_eq!(error.step, "rename");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        assert!(replace_file(&dir.path().join("none/file"), b"x").is_err());
+        assert!(replace_file(&OsDisk, &dir.path().join("none/file"), b"x").is_err());
     }
 }

@@ -3,8 +3,8 @@
 //! | module | content |
 //! |---|---|
 //! | [`mod@dir_size`] | size of a directory |
-//! | [`disk`] | the traits through which the engine writes |
-//! | [`durable`] | atomic replacement of small files, [`durable::FileError`] |
+//! | [`disk`] | the traits through which the engine changes files |
+//! | [`durable`] | atomic replacement of files, [`durable::FileError`] |
 //! | [`fail_point`] | named places at which tests stop the process |
 //! | [`full`] | detection of full disks |
 //! | [`mmap`] | memory-mapped files |

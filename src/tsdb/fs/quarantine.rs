@@ -209,8 +209,14 @@ mod tests {
         fn open_append(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
             OsDisk.open_append(path)
         }
+        fn create_dir(&self, path: &Path) -> io::Result<()> {
+            OsDisk.create_dir(path)
+        }
         fn create_dir_all(&self, path: &Path) -> io::Result<()> {
             OsDisk.create_dir_all(path)
+        }
+        fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            OsDisk.hard_link(from, to)
         }
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             let is_same = from.parent() == to.parent()

@@ -60,7 +60,7 @@ fn with_starts() -> HeadOptions {
 
 /// Opens the directory, from its chunk snapshot or by WAL replay.
 fn open(dir: &Path, options: HeadOptions) -> Store {
-    let (mut files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
+    let (mut files, _) = HeadChunkStore::open(Arc::new(OsDisk), &dir.join("chunks_head")).unwrap();
     let mut chunks = Vec::new();
     files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
     let head = Head::new(options, files);

@@ -3,6 +3,7 @@
 //! A block without the file has no tombstones, as in Prometheus; narthex always writes the file.
 //! There is no lock: the caller makes sure that only one thread replaces the file of a block.
 
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, replace_file};
 use crate::tsdb::tombstones::Tombstones;
 use crate::tsdb::tombstones::format::{TombstonesFormatError, decode, encode};
@@ -56,9 +57,9 @@ pub fn read(dir: &Path) -> Result<TombstonesFile, TombstonesError> {
 ///
 /// # Errors
 /// [`FileError`] of the failed step.
-pub fn write(dir: &Path, tombstones: &Tombstones) -> Result<u64, FileError> {
+pub fn write(disk: &dyn Disk, dir: &Path, tombstones: &Tombstones) -> Result<u64, FileError> {
     let bytes = encode(tombstones);
-    replace_file(&dir.join(NAME), &bytes)?;
+    replace_file(disk, &dir.join(NAME), &bytes)?;
     Ok(bytes.len() as u64)
 }
 
@@ -66,6 +67,7 @@ pub fn write(dir: &Path, tombstones: &Tombstones) -> Result<u64, FileError> {
 mod tests {
     use super::{NAME, TombstonesError, TombstonesFile, read, write};
     use crate::model::time::TimeRange;
+    use crate::tsdb::fs::os_disk::OsDisk;
     use crate::tsdb::tombstones::Tombstones;
 
     #[test]
@@ -75,7 +77,7 @@ mod tests {
         let mut set = Tombstones::default();
         for series in [1, 40] {
             set.add(series, TimeRange::new(-5, 5));
-            let file_bytes = write(dir.path(), &set).unwrap();
+            let file_bytes = write(&OsDisk, dir.path(), &set).unwrap();
             assert_eq!(
                 read(dir.path()).unwrap(),
                 TombstonesFile { tombstones: set.clone(), file_bytes }

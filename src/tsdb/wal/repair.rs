@@ -188,7 +188,7 @@ fn quarantine_segment(
 fn truncate_segment(disk: &dyn Disk, corruption: &WalCorruption) -> Result<(), RepairError> {
     let truncate = || {
         let file = disk.open_append(&corruption.path)?;
-        file.set_len(corruption.good_end)?;
+        file.truncate(corruption.good_end)?;
         file.sync()
     };
     Ok(truncate().map_err(FileError::for_step("truncate", &corruption.path))?)

@@ -151,7 +151,7 @@ impl LogWriter {
     /// [`WriteLogError`]. Nothing may be written before this succeeds.
     pub fn truncate_torn_write(&mut self) -> Result<(), WriteLogError> {
         if self.is_torn {
-            self.file.set_len(self.len).map_err(WriteLogError::from_write)?;
+            self.file.truncate(self.len).map_err(WriteLogError::from_write)?;
             self.is_torn = false;
         }
         Ok(())

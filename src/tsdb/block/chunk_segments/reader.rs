@@ -167,13 +167,14 @@ mod tests {
     use crate::tsdb::block::chunk_segments::format::FILE_HEADER;
     use crate::tsdb::block::chunk_segments::writer::ChunkSegmentWriter;
     use crate::tsdb::chunk::ChunkEncoding;
+    use crate::tsdb::fs::os_disk::OsDisk;
     use std::fs;
 
     #[test]
     fn pinned_chunk_outlives_its_block() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("chunks");
-        let mut writer = ChunkSegmentWriter::create(&dir).unwrap();
+        let mut writer = ChunkSegmentWriter::create(&OsDisk, &dir).unwrap();
         let at = writer.add(ChunkEncoding::Histogram, b"\0\x02abc").unwrap();
         writer.finish().unwrap();
         let reader = ChunkSegmentReader::open(&dir).unwrap();

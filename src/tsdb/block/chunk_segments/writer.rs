@@ -13,10 +13,10 @@ use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
 use crate::tsdb::block::chunk_segments::format::{FILE_HEADER, encode_chunk, max_encoded_len};
 use crate::tsdb::block::chunk_segments::segment_path;
 use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::fs::disk::{Disk, DiskFile};
 use crate::tsdb::fs::durable::{FileError, sync_dir};
-use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Maximum size of a segment, bytes, unless a single chunk is larger (`DefaultChunkSegmentSize`).
 pub const SEGMENT_SIZE: u64 = 512 << 20;
@@ -26,7 +26,8 @@ const BUFFER: usize = 1 << 20;
 
 /// Writer for the segments of one block.
 #[derive(Debug)]
-pub struct ChunkSegmentWriter {
+pub struct ChunkSegmentWriter<'a> {
+    disk: &'a dyn Disk,
     dir: PathBuf,
     segment_size: u64,
     open: Option<OpenSegment>,
@@ -42,27 +43,39 @@ pub struct ChunkSegmentWriter {
 struct OpenSegment {
     number: u32,
     path: PathBuf,
-    file: File,
+    file: Arc<dyn DiskFile>,
     /// Bytes not written yet.
     buffer: Vec<u8>,
     /// Length of the file including the buffer, bytes.
     len: u64,
 }
 
-impl ChunkSegmentWriter {
+impl<'a> ChunkSegmentWriter<'a> {
     /// Creates the directory `dir`. The first chunk creates the first segment.
     ///
     /// # Errors
     /// [`ChunkSegmentError::Io`] if the directory exists or cannot be created.
-    pub fn create(dir: &Path) -> Result<Self, ChunkSegmentError> {
-        Self::with_segment_size(dir, SEGMENT_SIZE)
+    pub fn create(disk: &'a dyn Disk, dir: &Path) -> Result<Self, ChunkSegmentError> {
+        Self::with_segment_size(disk, dir, SEGMENT_SIZE)
     }
 
-    fn with_segment_size(dir: &Path, segment_size: u64) -> Result<Self, ChunkSegmentError> {
-        fs::create_dir(dir).map_err(FileError::for_step("create", dir))?;
+    fn with_segment_size(
+        disk: &'a dyn Disk,
+        dir: &Path,
+        segment_size: u64,
+    ) -> Result<Self, ChunkSegmentError> {
+        disk.create_dir(dir).map_err(FileError::for_step("create", dir))?;
         let dir = dir.to_owned();
         let series_start = FILE_HEADER.len() as u64;
-        Ok(Self { dir, segment_size, open: None, series_weight: 0, series_start, total_bytes: 0 })
+        Ok(Self {
+            disk,
+            dir,
+            segment_size,
+            open: None,
+            series_weight: 0,
+            series_start,
+            total_bytes: 0,
+        })
     }
 
     /// Starts another series: later chunks belong to it.
@@ -91,7 +104,7 @@ impl ChunkSegmentWriter {
         self.series_weight += weight;
         let open = match &mut self.open {
             Some(open) => open,
-            None => self.open.insert(OpenSegment::create(&self.dir, 0)?),
+            None => self.open.insert(OpenSegment::create(self.disk, &self.dir, 0)?),
         };
         let too_long =
             |_| ChunkSegmentError::ChunkTooLarge { path: open.path.clone(), bytes: data.len() };
@@ -110,7 +123,7 @@ impl ChunkSegmentWriter {
         if let Some(open) = self.open.take() {
             self.total_bytes += open.finish()?;
         }
-        sync_dir(&self.dir)?;
+        sync_dir(self.disk, &self.dir)?;
         Ok(self.total_bytes)
     }
 
@@ -125,15 +138,15 @@ impl ChunkSegmentWriter {
         if let Some(open) = self.open.take() {
             self.total_bytes += open.finish()?;
         }
-        self.open = Some(OpenSegment::create(&self.dir, next)?);
+        self.open = Some(OpenSegment::create(self.disk, &self.dir, next)?);
         Ok(())
     }
 }
 
 impl OpenSegment {
-    fn create(dir: &Path, number: u32) -> Result<Self, ChunkSegmentError> {
+    fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Self, ChunkSegmentError> {
         let path = segment_path(dir, number);
-        let file = File::create_new(&path).map_err(FileError::for_step("create", &path))?;
+        let file = disk.create_new(&path).map_err(FileError::for_step("create", &path))?;
         let mut buffer = Vec::with_capacity(BUFFER + (BUFFER >> 4));
         buffer.extend_from_slice(&FILE_HEADER);
         Ok(Self { number, path, file, buffer, len: FILE_HEADER.len() as u64 })
@@ -147,14 +160,14 @@ impl OpenSegment {
     }
 
     fn flush(&mut self) -> Result<(), FileError> {
-        self.file.write_all(&self.buffer).map_err(FileError::for_step("write", &self.path))?;
+        self.file.append(&self.buffer).map_err(FileError::for_step("write", &self.path))?;
         self.buffer.clear();
         Ok(())
     }
 
     fn finish(mut self) -> Result<u64, FileError> {
         self.flush()?;
-        self.file.sync_all().map_err(FileError::for_step("sync", &self.path))?;
+        self.file.sync().map_err(FileError::for_step("sync", &self.path))?;
         Ok(self.len)
     }
 }
@@ -165,13 +178,14 @@ mod tests {
     use crate::model::refs::BlockChunkRef;
     use crate::tsdb::block::chunk_segments::reader::ChunkSegmentReader;
     use crate::tsdb::chunk::ChunkEncoding;
+    use crate::tsdb::fs::os_disk::OsDisk;
 
     /// Returns the chunk references of these series, given by the lengths of their chunks' data, in
     /// segments of 100 bytes.
     fn chunk_refs(series: &[&[usize]]) -> Vec<(u32, u32)> {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("chunks");
-        let mut writer = ChunkSegmentWriter::with_segment_size(&dir, 100).unwrap();
+        let mut writer = ChunkSegmentWriter::with_segment_size(&OsDisk, &dir, 100).unwrap();
         let mut written: Vec<(BlockChunkRef, Vec<u8>)> = Vec::new();
         for chunks in series {
             writer.begin_series();

@@ -12,7 +12,6 @@ use crate::tsdb::chunk::head_chunks::format::{
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::mmap::MappedFile;
-use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::fs::quarantine::move_file;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -100,14 +99,15 @@ impl ChunkFileSet {
     /// was opened, and the ones from `number` on.
     pub(super) fn quarantine_from(
         &mut self,
+        disk: &dyn Disk,
         number: Option<u32>,
         quarantine: &Path,
     ) -> Result<Vec<QuarantinedFile>, HeadChunksError> {
-        OsDisk.create_dir_all(quarantine).map_err(io_error("create directory", quarantine))?;
+        disk.create_dir_all(quarantine).map_err(io_error("create directory", quarantine))?;
         let mut moved = Vec::new();
         if let Some(unusable) = &mut self.unusable {
             while let Some(UnusableFile { number, path, mapped }) = unusable.files.last() {
-                let moved_to = move_to_quarantine(*number, path, quarantine)?;
+                let moved_to = move_to_quarantine(disk, *number, path, quarantine)?;
                 moved.push(QuarantinedFile { number: *number, moved_to, mapped: mapped.clone() });
                 unusable.files.pop();
             }
@@ -115,7 +115,7 @@ impl ChunkFileSet {
         self.unusable = None;
         let is_after = |last: u32| number.is_some_and(|number| last >= number);
         while let Some(last) = self.by_number.last_entry().filter(|last| is_after(*last.key())) {
-            let moved_to = move_to_quarantine(*last.key(), &last.get().path, quarantine)?;
+            let moved_to = move_to_quarantine(disk, *last.key(), &last.get().path, quarantine)?;
             let (number, file) = last.remove_entry();
             moved.push(QuarantinedFile { number, moved_to, mapped: Some(file.mapped) });
         }
@@ -157,12 +157,15 @@ pub(super) fn readable_prefix(bytes: &[u8]) -> &[u8] {
 }
 
 /// Lists and maps all files of `dir`.
-pub(super) fn open_all(dir: &Path) -> Result<(ChunkFileSet, ChunkDirReport), HeadChunksError> {
-    fs::create_dir_all(dir).map_err(io_error("create directory", dir))?;
+pub(super) fn open_all(
+    disk: &dyn Disk,
+    dir: &Path,
+) -> Result<(ChunkFileSet, ChunkDirReport), HeadChunksError> {
+    disk.create_dir_all(dir).map_err(io_error("create directory", dir))?;
     let mut listed = list(dir)?;
     let mut opened = ChunkDirReport::default();
     if let Some((_, last)) = listed.pop_if(|(_, path)| is_unwritten(path).unwrap_or(false)) {
-        remove(&last)?;
+        remove(disk, &last)?;
         opened.removed_empty = Some(last);
     }
     let mut files = ChunkFileSet::default();
@@ -249,11 +252,12 @@ fn is_unwritten(path: &Path) -> io::Result<bool> {
 
 /// Moves the file `number` to `quarantine`, durably, and returns its new path.
 fn move_to_quarantine(
+    disk: &dyn Disk,
     number: u32,
     path: &Path,
     quarantine: &Path,
 ) -> Result<PathBuf, HeadChunksError> {
-    move_file(&OsDisk, path, &unused_name(quarantine, number))
+    move_file(disk, path, &unused_name(quarantine, number))
         .map_err(|FileError { step, path, source }| HeadChunksError::Io { step, path, source })
 }
 
@@ -265,8 +269,8 @@ fn unused_name(quarantine: &Path, number: u32) -> PathBuf {
 }
 
 /// Removes a file. A missing file is not an error.
-pub(super) fn remove(path: &Path) -> Result<(), HeadChunksError> {
-    match fs::remove_file(path) {
+pub(super) fn remove(disk: &dyn Disk, path: &Path) -> Result<(), HeadChunksError> {
+    match disk.remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(io_error("remove", path)(error))
         }
@@ -275,8 +279,8 @@ pub(super) fn remove(path: &Path) -> Result<(), HeadChunksError> {
 }
 
 /// Syncs the entries of a directory.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), HeadChunksError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync directory", dir))
+pub(super) fn sync_dir(disk: &dyn Disk, dir: &Path) -> Result<(), HeadChunksError> {
+    disk.sync_dir(dir).map_err(io_error("sync directory", dir))
 }
 
 /// Returns the length of a file, bytes; 0 if it has been removed.

@@ -39,6 +39,7 @@ use crate::tsdb::chunk::head_chunks::format::{
     FILE_HEADER, HeadChunkFormatError, HeadChunkRecord, MAX_FILE, NewChunk,
 };
 use crate::tsdb::chunk::head_chunks::writer::HeadChunkWriter;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -155,6 +156,7 @@ impl QuarantinedChunks {
 /// Open directory `chunks_head/`: mapped files and the writer.
 #[derive(Debug)]
 pub struct HeadChunkStore {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     files: RwLock<ChunkFileSet>,
     writer: Mutex<HeadChunkWriter>,
@@ -172,11 +174,15 @@ impl HeadChunkStore {
     /// # Errors
     /// [`HeadChunksError::Io`] if the directory cannot be used, or if a file cannot be mapped for a
     /// reason that lies outside the file.
-    pub fn open(dir: &Path) -> Result<(Self, ChunkDirReport), HeadChunksError> {
-        let (files, opened) = files::open_all(dir)?;
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+    ) -> Result<(Self, ChunkDirReport), HeadChunksError> {
+        let (files, opened) = files::open_all(&*disk, dir)?;
         let writer = Mutex::new(HeadChunkWriter::after(files.last_number()));
         let quarantined = QuarantinedChunks::default();
-        Ok((Self { dir: dir.to_owned(), files: RwLock::new(files), writer, quarantined }, opened))
+        let (dir, files) = (dir.to_owned(), RwLock::new(files));
+        Ok((Self { disk, dir, files, writer, quarantined }, opened))
     }
 
     /// Visits every chunk, file by file, in the order in which they were written. Must be called
@@ -215,7 +221,7 @@ impl HeadChunkStore {
             visit_file(number, file.mapped.bytes(), &mut report, &mut visit);
         }
         if let Some((number, corruption)) = first_unusable {
-            let moved = files.quarantine_from(number, quarantine)?;
+            let moved = files.quarantine_from(&*self.disk, number, quarantine)?;
             *self.writer.get_mut() = HeadChunkWriter::after(files.last_number());
             let moved_to = moved.iter().map(|file| file.moved_to.clone()).collect();
             report.corruption = Some(QuarantinedChunkFiles { corruption, moved_to });
@@ -249,7 +255,7 @@ impl HeadChunkStore {
                 bytes: chunk.bytes.len(),
             });
         }
-        self.writer.lock().write(&self.dir, &self.files, chunks)
+        self.writer.lock().write(&*self.disk, &self.dir, &self.files, chunks)
     }
 
     /// Returns the chunk at `at` after verifying its checksum. Nothing is copied.
@@ -300,12 +306,12 @@ impl HeadChunkStore {
         for &number in &old {
             let path = self.files.read().get(number).map(|file| Arc::clone(&file.path));
             if let Some(path) = path {
-                files::remove(&path)?;
+                files::remove(&*self.disk, &path)?;
                 self.files.write().remove_from_set(number);
             }
         }
         if !old.is_empty() {
-            files::sync_dir(&self.dir)?;
+            files::sync_dir(&*self.disk, &self.dir)?;
         }
         Ok(old.len())
     }
@@ -334,7 +340,7 @@ impl HeadChunkStore {
     pub fn sync(&self) -> Result<(), HeadChunksError> {
         // Sync without the mutex, so that writes continue.
         let current = self.writer.lock().active_file();
-        current.map_or(Ok(()), |(path, file)| writer::sync_file(&path, &file))
+        current.map_or(Ok(()), |(path, file)| writer::sync_file(&path, &*file))
     }
 }
 

@@ -8,11 +8,14 @@ use super::{HeadChunkMeta, HeadChunkStore, ScanReport};
 use crate::model::float_sample::FloatSample;
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::Sample;
+use crate::testing::crash_disk::CrashDisk;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
 use crate::tsdb::chunk::cut::{ChunkBoundary, CutPolicy};
 use crate::tsdb::chunk::xor::{XorChunk, XorIter};
 use crate::tsdb::encoding::checksum::crc32c;
+use crate::tsdb::fs::disk::Disk;
+use crate::tsdb::fs::os_disk::OsDisk;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,7 +64,11 @@ impl Data {
     }
 
     fn open(&self) -> HeadChunkStore {
-        HeadChunkStore::open(&self.dir()).unwrap().0
+        self.open_on(Arc::new(OsDisk))
+    }
+
+    fn open_on(&self, disk: Arc<dyn Disk>) -> HeadChunkStore {
+        HeadChunkStore::open(disk, &self.dir()).unwrap().0
     }
 
     /// Opens the directory, scans it and reads every chunk.
@@ -396,7 +403,7 @@ fn unwritten_last_file_is_removed() {
     for content in [&[][..], &[0; 3], &[0; PREALLOCATED]] {
         let data = Data::with(1, &bytes);
         data.put(2, content);
-        let (chunks, opened) = HeadChunkStore::open(&data.dir()).unwrap();
+        let (chunks, opened) = HeadChunkStore::open(Arc::new(OsDisk), &data.dir()).unwrap();
         assert_eq!(opened.removed_empty, Some(data.file(2)));
         assert!(!data.file(2).exists());
         drop(chunks);
@@ -508,14 +515,11 @@ fn chunk_corrupted_after_startup_fails_to_read() {
 #[test]
 fn failed_write_is_overwritten_by_the_next() {
     let data = Data::new();
-    let chunks = data.open();
+    let disk = CrashDisk::new();
+    let chunks = data.open_on(Arc::new(disk.clone()));
     let (first, second) = (Owned::new(1, 0, 9), Owned::new(2, 0, 9));
     write(&chunks, std::slice::from_ref(&first));
-    let good = {
-        let mut writer = chunks.writer.lock();
-        let current = writer.current.as_mut().unwrap();
-        std::mem::replace(&mut current.file, Arc::new(fs::File::open(data.file(1)).unwrap()))
-    };
+    disk.set_power(0);
     let place = FILE_HEADER + first.as_new().record_len();
     for _ in 0..2 {
         let error = chunks.write(&[Owned::new(9, 0, 200).as_new()]).unwrap_err();
@@ -526,8 +530,9 @@ fn failed_write_is_overwritten_by_the_next() {
     }
     assert!(chunks.read(HeadChunkRef::new(1, place as u32)).is_err());
     // Simulates that part of the large chunk reached the file before the write failed.
-    good.write_all_at(&[0xaa; 300], place as u64).unwrap();
-    chunks.writer.lock().current.as_mut().unwrap().file = good;
+    disk.set_power(u64::MAX);
+    let file = Arc::clone(&chunks.writer.lock().current.as_ref().unwrap().file);
+    file.write_at(&[0xaa; 300], place as u64).unwrap();
     assert_eq!(write(&chunks, std::slice::from_ref(&second)), [HeadChunkRef::new(1, place as u32)]);
     let (report, stored) = data.walk();
     assert_eq!(report.corruption, None);
@@ -560,7 +565,7 @@ fn full_file_is_followed_by_a_new_one() {
         let current = writer.current.as_mut().unwrap();
         current.end =
             MAX_FILE - owned.iter().map(|chunk| chunk.as_new().record_len()).sum::<usize>() + 1;
-        current.file.set_len(current.end as u64).unwrap();
+        current.file.truncate(current.end as u64).unwrap();
     }
     let chunk_refs = write(&chunks, &owned);
     assert_eq!(chunk_refs[0], HeadChunkRef::new(2, 8));

@@ -13,12 +13,13 @@ use crate::tsdb::chunk::head_chunks::files::{ChunkFile, ChunkFileSet, io_error, 
 use crate::tsdb::chunk::head_chunks::format::{
     FILE_HEADER, FILE_HEADER_BYTES, MAX_FILE, NewChunk, PREALLOCATED,
 };
+use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::fs::durable::create_or_replace;
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::RwLock;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -42,7 +43,9 @@ pub(super) struct HeadChunkWriter {
 #[derive(Debug)]
 pub(super) struct ActiveFile {
     number: u32,
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<dyn DiskFile>,
+    /// The same file, open for mapping.
+    reader: File,
     path: Arc<Path>,
     mapped: Arc<MappedFile>,
     /// Offset of the next record, bytes.
@@ -60,6 +63,7 @@ impl HeadChunkWriter {
     /// Writes all chunks and returns their references. No chunk may exceed the size of a file.
     pub(super) fn write(
         &mut self,
+        disk: &dyn Disk,
         dir: &Path,
         files: &RwLock<ChunkFileSet>,
         chunks: &[NewChunk<'_>],
@@ -70,7 +74,7 @@ impl HeadChunkWriter {
             let (group, later) = rest.split_at(count_fitting(rest));
             let record_bytes = group.iter().map(NewChunk::record_len).sum();
             let mut buffer = std::mem::take(&mut self.buffer);
-            let current = self.active_file_with_space(dir, files, record_bytes)?;
+            let current = self.active_file_with_space(disk, dir, files, record_bytes)?;
             buffer.clear();
             for chunk in group {
                 let offset = current.end + buffer.len();
@@ -102,13 +106,14 @@ impl HeadChunkWriter {
     }
 
     /// File that receives new records.
-    pub(super) fn active_file(&self) -> Option<(Arc<Path>, Arc<File>)> {
+    pub(super) fn active_file(&self) -> Option<(Arc<Path>, Arc<dyn DiskFile>)> {
         self.current.as_ref().map(|current| (Arc::clone(&current.path), Arc::clone(&current.file)))
     }
 
     /// Returns the active file if it has space for `len` bytes, otherwise a new one.
     fn active_file_with_space(
         &mut self,
+        disk: &dyn Disk,
         dir: &Path,
         files: &RwLock<ChunkFileSet>,
         len: usize,
@@ -120,20 +125,21 @@ impl HeadChunkWriter {
         }
         match self.current.take() {
             Some(current) => Ok(self.current.insert(current)),
-            None => self.create_next_file(dir, files),
+            None => self.create_next_file(disk, dir, files),
         }
     }
 
     /// Creates the file after the last one.
     fn create_next_file(
         &mut self,
+        disk: &dyn Disk,
         dir: &Path,
         files: &RwLock<ChunkFileSet>,
     ) -> Result<&mut ActiveFile, HeadChunksError> {
         let exhausted =
             || io_error("create next file in", dir)(io::Error::other("no numbers left"));
         let number = self.last_number.checked_add(1).ok_or_else(exhausted)?;
-        let current = ActiveFile::create(dir, number)?;
+        let current = ActiveFile::create(disk, dir, number)?;
         let file =
             ChunkFile { path: Arc::clone(&current.path), mapped: Arc::clone(&current.mapped) };
         files.write().add(number, file);
@@ -145,35 +151,30 @@ impl HeadChunkWriter {
 
 impl ActiveFile {
     /// Creates the file `number` with a header and zeros.
-    fn create(dir: &Path, number: u32) -> Result<Self, HeadChunksError> {
+    fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Self, HeadChunksError> {
         let path = dir.join(format!("{number:06}"));
-        let created =
-            Self::create_at(&path, number).and_then(|current| sync_dir(dir).map(|()| current));
+        let created = Self::create_at(disk, &path, number)
+            .and_then(|current| sync_dir(disk, dir).map(|()| current));
         if created.is_err() {
-            // A leftover file does no harm: the next attempt truncates it, and the next start
+            // A leftover file does no harm: the next attempt replaces it, and the next start
             // removes it.
-            let _ = remove(&path);
+            let _ = remove(disk, &path);
         }
         created
     }
 
-    fn create_at(path: &Path, number: u32) -> Result<Self, HeadChunksError> {
-        let mut options = OpenOptions::new();
-        let file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
-            .map_err(io_error("create", path))?;
+    fn create_at(disk: &dyn Disk, path: &Path, number: u32) -> Result<Self, HeadChunksError> {
+        let file = create_or_replace(disk, path).map_err(io_error("create", path))?;
         let mut content = vec![0; PREALLOCATED];
         content[..FILE_HEADER].copy_from_slice(&FILE_HEADER_BYTES);
-        file.write_all_at(&content, 0).map_err(io_error("create", path))?;
-        let mapped = MappedFile::map_growing(&file, MAX_FILE).map_err(io_error("map", path))?;
-        mapped.set_readable_len(&file, FILE_HEADER).map_err(io_error("map", path))?;
+        file.append(&content).map_err(io_error("create", path))?;
+        let reader = File::open(path).map_err(io_error("map", path))?;
+        let mapped = MappedFile::map_growing(&reader, MAX_FILE).map_err(io_error("map", path))?;
+        mapped.set_readable_len(&reader, FILE_HEADER).map_err(io_error("map", path))?;
         Ok(Self {
             number,
-            file: Arc::new(file),
+            file,
+            reader,
             path: path.into(),
             mapped: Arc::new(mapped),
             end: FILE_HEADER,
@@ -188,8 +189,8 @@ impl ActiveFile {
         let outcome = self.zero_dirty_tail().and_then(|()| {
             fail_point::hit("head_chunks.write");
             self.dirty_until = end;
-            self.file.write_all_at(records, self.end as u64)?;
-            self.mapped.set_readable_len(&self.file, end)
+            self.file.write_at(records, self.end as u64)?;
+            self.mapped.set_readable_len(&self.reader, end)
         });
         if let Err(source) = outcome {
             // Zero the tail now, if possible: if the process ends here, the next start finds no
@@ -209,9 +210,9 @@ impl ActiveFile {
     /// is mapped.
     fn zero_dirty_tail(&mut self) -> io::Result<()> {
         if self.dirty_until > self.end {
-            let present = usize::try_from(self.file.metadata()?.len()).unwrap_or(usize::MAX);
+            let present = usize::try_from(self.file.len()?).unwrap_or(usize::MAX);
             let dirty = self.dirty_until.min(present).saturating_sub(self.end);
-            self.file.write_all_at(&vec![0; dirty], self.end as u64)?;
+            self.file.write_at(&vec![0; dirty], self.end as u64)?;
             self.dirty_until = self.end;
         }
         Ok(())
@@ -232,7 +233,7 @@ fn count_fitting(chunks: &[NewChunk<'_>]) -> usize {
 /// WAL has its samples.
 fn sync_in_background(full: ActiveFile) {
     let sync = move || {
-        if let Err(error) = sync_file(&full.path, &full.file) {
+        if let Err(error) = sync_file(&full.path, &*full.file) {
             tracing::warn!(%error, "cannot sync full head-chunk file");
         }
     };
@@ -242,6 +243,6 @@ fn sync_in_background(full: ActiveFile) {
 }
 
 /// Makes the content of a file durable.
-pub(super) fn sync_file(path: &Path, file: &File) -> Result<(), HeadChunksError> {
-    file.sync_all().map_err(|source| HeadChunksError::Sync { path: path.to_owned(), source })
+pub(super) fn sync_file(path: &Path, file: &dyn DiskFile) -> Result<(), HeadChunksError> {
+    file.sync().map_err(|source| HeadChunksError::Sync { path: path.to_owned(), source })
 }

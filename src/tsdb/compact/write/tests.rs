@@ -16,6 +16,7 @@ use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::execute::{CompactError, CompactionOutput, merge_blocks, rewrite_block};
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::stats::CompactStats;
+use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkData};
 use std::borrow::Cow;
@@ -55,7 +56,7 @@ fn write_with(
     from: &FixedSource,
     stop: &AtomicBool,
 ) -> Result<bool, WriteBlockError> {
-    let plan = BlockSpec { dir, ulid: ulid(n), lineage, floats: FloatEncoding::Xor };
+    let plan = BlockSpec { disk: &OsDisk, dir, ulid: ulid(n), lineage, floats: FloatEncoding::Xor };
     let strings: BTreeSet<String> = from
         .0
         .keys()
@@ -84,7 +85,7 @@ pub(crate) fn samples(blocks: &[Arc<Block>]) -> BTreeMap<Labels, Vec<FloatSample
 }
 
 pub(crate) fn target(dir: &Path, n: u128) -> CompactionOutput<'_> {
-    CompactionOutput { dir, ulid: ulid(n), floats: FloatEncoding::Xor }
+    CompactionOutput { disk: &OsDisk, dir, ulid: ulid(n), floats: FloatEncoding::Xor }
 }
 
 /// Merges blocks without observing it.
@@ -250,8 +251,8 @@ fn deleted_samples_are_dropped_by_merge_and_rewrite() {
     let other =
         write_head_block(dir.path(), 2, (250, 400), &source(&["x"], 250..400, 2.0)).unwrap();
     let only = |value: &str| [Matcher::new(MatchType::Equal, "a", value).unwrap()];
-    assert_eq!(old.delete(&only("x"), TimeRange::new(40, 260)).unwrap(), 1);
-    assert_eq!(old.delete(&only("y"), TimeRange::ALL).unwrap(), 1);
+    assert_eq!(old.delete(&OsDisk, &only("x"), TimeRange::new(40, 260)).unwrap(), 1);
+    assert_eq!(old.delete(&OsDisk, &only("y"), TimeRange::ALL).unwrap(), 1);
     let blocks = [Arc::clone(&old), other];
     let left = samples(&blocks);
     assert_eq!(left.keys().collect::<Vec<_>>(), [&labels("x")]);
@@ -268,7 +269,7 @@ fn deleted_samples_are_dropped_by_merge_and_rewrite() {
         (left, 0)
     );
     assert_eq!(merged.label_values("a").unwrap(), ["x"], "values of deleted series are not listed");
-    assert_eq!(old.delete(&only("x"), TimeRange::ALL).unwrap(), 1);
+    assert_eq!(old.delete(&OsDisk, &only("x"), TimeRange::ALL).unwrap(), 1);
     assert!(!merge_quietly(dir.path(), 4, &[old]).unwrap());
     assert_eq!(names(dir.path()).len(), 3);
 }

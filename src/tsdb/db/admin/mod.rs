@@ -61,7 +61,7 @@ impl Db {
                     return Err(MaintenanceError::Cancelled);
                 }
                 block
-                    .delete(matchers, range)
+                    .delete(&*self.options.disk, matchers, range)
                     .map_err(|error| self.report_failure("delete from a block", &error))?;
             }
             let deletion = HeadDeletion::new(&engine.head);
@@ -142,6 +142,7 @@ impl Db {
     fn clean_block(&self, engine: &Engine, block: &Arc<Block>) -> Result<(), MaintenanceError> {
         let ulid = self.new_ulid(now_ms())?;
         let target = CompactionOutput {
+            disk: &*self.options.disk,
             dir: &self.options.dir,
             ulid,
             floats: self.settings().float_encoding,
@@ -158,7 +159,7 @@ impl Db {
         };
         let child = if written {
             Some(
-                open_written_block(&self.options.dir, ulid)
+                open_written_block(&self.options, ulid)
                     .map_err(|error| self.report_failure("open a cleaned block", &error))?,
             )
         } else if engine.blocks.determine_head_min_time(&[block.meta().ulid]) {
@@ -166,7 +167,7 @@ impl Db {
             return Ok(());
         } else {
             block
-                .mark_deletable()
+                .mark_deletable(&*self.options.disk)
                 .map_err(|error| self.report_failure("mark an empty block", &error))?;
             None
         };

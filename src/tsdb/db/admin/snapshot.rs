@@ -17,6 +17,7 @@ use crate::tsdb::db::admin::SnapshotContents;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{head_source, is_cancelled};
 use crate::tsdb::db::state::engine::Engine;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::read::compaction_source::{InOrderSource, OutOfOrderSource};
@@ -46,14 +47,15 @@ impl Db {
         let snapshots = self.options.dir.join(FOLDER);
         let unfinished = snapshots.join(format!("{name}{TEMPORARY_SUFFIX}"));
         let written = self.write_snapshot(engine, contents, &unfinished, now_ms).and_then(|()| {
-            fs::rename(&unfinished, snapshots.join(&name))
+            let disk = &*self.options.disk;
+            disk.rename(&unfinished, &snapshots.join(&name))
                 .map_err(FileError::for_step("rename", &unfinished))?;
-            Ok(sync_dir(&snapshots)?)
+            Ok(sync_dir(disk, &snapshots)?)
         });
         match written {
             Ok(()) => Ok(name),
             Err(error) => {
-                if let Err(error) = fs::remove_dir_all(&unfinished) {
+                if let Err(error) = self.options.disk.remove_dir_all(&unfinished) {
                     let path = unfinished.display();
                     tracing::warn!(%path, %error, "cannot remove unfinished snapshot");
                 }
@@ -72,25 +74,31 @@ impl Db {
         dir: &Path,
         now_ms: i64,
     ) -> Result<(), Box<dyn Error>> {
-        fs::create_dir_all(dir).map_err(FileError::for_step("create", dir))?;
+        let disk = &*self.options.disk;
+        disk.create_dir_all(dir).map_err(FileError::for_step("create", dir))?;
         for block in engine.blocks.list().iter() {
             fail_point::hit("snapshot.write");
             self.check_stop()?;
-            block.hard_link_to(dir)?;
+            block.hard_link_to(disk, dir)?;
         }
         let times = engine.head.times();
         let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) =
             (contents, times.min(), times.max())
         else {
-            return Ok(sync_dir(dir)?);
+            return Ok(sync_dir(disk, dir)?);
         };
         fail_point::hit("snapshot.write");
         self.check_stop()?;
         let ulid = self.new_ulid(now_ms)?;
         let lineage =
             Lineage::for_head(ulid, begin, end.saturating_add(1), CompactionHints::default());
-        let plan =
-            BlockSpec { dir, ulid, lineage: &lineage, floats: self.settings().float_encoding };
+        let plan = BlockSpec {
+            disk,
+            dir,
+            ulid,
+            lineage: &lineage,
+            floats: self.settings().float_encoding,
+        };
         let in_order = InOrderSource(&engine.head);
         let source = head_source(&engine.head, &in_order)?;
         write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
@@ -115,8 +123,14 @@ impl Db {
             self.check_stop()?;
             let ulid = self.new_ulid(now_ms)?;
             let lineage = Lineage::for_head(ulid, range.mint, range.end(), hints);
-            let plan =
-                BlockSpec { dir, ulid, lineage: &lineage, floats: self.settings().float_encoding };
+            let disk = &*self.options.disk;
+            let plan = BlockSpec {
+                disk,
+                dir,
+                ulid,
+                lineage: &lineage,
+                floats: self.settings().float_encoding,
+            };
             let source = head_source(&engine.head, &late)?;
             write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
         }
@@ -131,13 +145,13 @@ fn is_cancelled_run(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Removes unfinished snapshots of the data directory `dir`.
-pub(crate) fn remove_unfinished(dir: &Path) {
+pub(crate) fn remove_unfinished(disk: &dyn Disk, dir: &Path) {
     let Ok(entries) = fs::read_dir(dir.join(FOLDER)) else { return };
     let unfinished = entries.flatten().map(|entry| entry.path());
     for path in
         unfinished.filter(|path| path.to_str().is_some_and(|path| path.ends_with(TEMPORARY_SUFFIX)))
     {
-        match fs::remove_dir_all(&path) {
+        match disk.remove_dir_all(&path) {
             Ok(()) => tracing::info!(path = %path.display(), "removed unfinished snapshot"),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "cannot remove unfinished snapshot")

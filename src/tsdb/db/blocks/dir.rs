@@ -15,7 +15,6 @@
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
-use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::fs::quarantine::move_dir;
 use std::fs;
 use std::io;
@@ -81,10 +80,10 @@ fn is_leftover(name: &str) -> bool {
 ///
 /// # Errors
 /// [`FileError`] of the first one that cannot be removed.
-pub fn remove_leftovers(leftovers: &[PathBuf]) -> Result<(), FileError> {
+pub fn remove_leftovers(disk: &dyn Disk, leftovers: &[PathBuf]) -> Result<(), FileError> {
     leftovers
         .iter()
-        .try_for_each(|path| fs::remove_dir_all(path).map_err(FileError::for_step("remove", path)))
+        .try_for_each(|path| disk.remove_dir_all(path).map_err(FileError::for_step("remove", path)))
 }
 
 /// Path of a block.
@@ -98,10 +97,10 @@ pub fn block_dir(dir: &Path, ulid: BlockUlid) -> PathBuf {
 ///
 /// # Errors
 /// [`FileError`] of the failed step. After the rename the block counts as deleted.
-pub fn remove(dir: &Path, ulid: BlockUlid) -> Result<(), FileError> {
-    match rename_for_deletion(dir, ulid)? {
+pub fn remove(disk: &dyn Disk, dir: &Path, ulid: BlockUlid) -> Result<(), FileError> {
+    match rename_for_deletion(disk, dir, ulid)? {
         Some(retired) => {
-            fs::remove_dir_all(&retired).map_err(FileError::for_step("remove", &retired))
+            disk.remove_dir_all(&retired).map_err(FileError::for_step("remove", &retired))
         }
         None => Ok(()),
     }
@@ -110,21 +109,22 @@ pub fn remove(dir: &Path, ulid: BlockUlid) -> Result<(), FileError> {
 /// Renames a block for its deletion, durably. Returns the new path, or `None` if the block does not
 /// exist.
 pub(super) fn rename_for_deletion(
+    disk: &dyn Disk,
     dir: &Path,
     ulid: BlockUlid,
 ) -> Result<Option<PathBuf>, FileError> {
     let (path, retired) = (block_dir(dir, ulid), dir.join(format!("{ulid}{FOR_DELETION}")));
-    match fs::remove_dir_all(&retired) {
+    match disk.remove_dir_all(&retired) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(FileError::for_step("remove", &retired)(error));
         }
         _ => {}
     }
-    match fs::rename(&path, &retired) {
+    match disk.rename(&path, &retired) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         renamed => renamed.map_err(FileError::for_step("rename", &path))?,
     }
-    sync_dir(dir)?;
+    sync_dir(disk, dir)?;
     Ok(Some(retired))
 }
 
@@ -133,20 +133,13 @@ pub(super) fn rename_for_deletion(
 ///
 /// # Errors
 /// [`FileError`] of the failed step. The block is complete in one of the two places.
-pub fn quarantine(dir: &Path, quarantine: &Path, ulid: BlockUlid) -> Result<PathBuf, FileError> {
-    quarantine_on(&OsDisk, dir, quarantine, ulid)
-}
-
-fn quarantine_on(
+pub fn quarantine(
     disk: &dyn Disk,
     dir: &Path,
     quarantine: &Path,
     ulid: BlockUlid,
 ) -> Result<PathBuf, FileError> {
-    fs::create_dir_all(quarantine).map_err(FileError::for_step("create", quarantine))?;
-    if let Some(parent) = quarantine.parent() {
-        sync_dir(parent)?;
-    }
+    disk.create_dir_all(quarantine).map_err(FileError::for_step("create", quarantine))?;
     let path = block_dir(dir, ulid);
     let mut names = std::iter::once(format!("block-{ulid}"))
         .chain((2u64..).map(|nth| format!("block-{ulid}-{nth}")));
@@ -158,7 +151,7 @@ fn quarantine_on(
     });
     let target = free.unwrap_or_else(|| quarantine.join(format!("block-{ulid}")));
     // `remove` renames the original in one step, so a crash leaves no part of a block.
-    move_dir(disk, &path, &target, || remove(dir, ulid))?;
+    move_dir(disk, &path, &target, || remove(disk, dir, ulid))?;
     Ok(target)
 }
 
@@ -166,6 +159,7 @@ fn quarantine_on(
 mod tests {
     use super::{DirListing, quarantine, remove, remove_leftovers, rename_for_deletion, scan};
     use crate::tsdb::block::ulid::BlockUlid;
+    use crate::tsdb::fs::os_disk::OsDisk;
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -205,7 +199,7 @@ mod tests {
             found,
             DirListing { blocks: vec![ulid(A), ulid(B)], leftovers: leftovers.to_vec(), misnamed }
         );
-        remove_leftovers(&found.leftovers).unwrap();
+        remove_leftovers(&OsDisk, &found.leftovers).unwrap();
         let again = scan(dir.path()).unwrap();
         assert_eq!(again, DirListing { leftovers: Vec::new(), ..found });
         assert!(dir.path().join("mine.tmp").exists());
@@ -215,12 +209,12 @@ mod tests {
     fn remove_succeeds_after_interrupted_removal() {
         let dir = tempfile::tempdir().unwrap();
         make(dir.path(), A);
-        assert!(rename_for_deletion(dir.path(), ulid(A)).unwrap().is_some());
+        assert!(rename_for_deletion(&OsDisk, dir.path(), ulid(A)).unwrap().is_some());
         let found = scan(dir.path()).unwrap();
         assert_eq!((found.blocks.len(), found.leftovers.len()), (0, 1));
         make(dir.path(), A);
-        remove(dir.path(), ulid(A)).unwrap();
-        remove(dir.path(), ulid(A)).unwrap();
+        remove(&OsDisk, dir.path(), ulid(A)).unwrap();
+        remove(&OsDisk, dir.path(), ulid(A)).unwrap();
         assert_eq!(scan(dir.path()).unwrap(), DirListing::default());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
@@ -232,13 +226,13 @@ mod tests {
         let names: Vec<String> = (0..3)
             .map(|_| {
                 make(dir.path(), A);
-                let target = quarantine(dir.path(), &quarantine_dir, ulid(A)).unwrap();
+                let target = quarantine(&OsDisk, dir.path(), &quarantine_dir, ulid(A)).unwrap();
                 assert_eq!(fs::read_to_string(target.join("chunks/000001")).unwrap(), A);
                 target.file_name().unwrap().to_str().unwrap().to_owned()
             })
             .collect();
         assert_eq!(names, [format!("block-{A}"), format!("block-{A}-2"), format!("block-{A}-3")]);
         assert_eq!(scan(&quarantine_dir).unwrap(), DirListing::default());
-        assert!(quarantine(dir.path(), &quarantine_dir, ulid(A)).is_err());
+        assert!(quarantine(&OsDisk, dir.path(), &quarantine_dir, ulid(A)).is_err());
     }
 }

@@ -61,7 +61,7 @@ impl BlockSet {
     /// [`LoadBlocksError`] if a step on the directory failed or a block cannot be opened.
     pub fn load(&self) -> Result<LoadReport, LoadBlocksError> {
         let _changing = self.changing.lock();
-        dir::remove_leftovers(&dir::scan(&self.dir)?.leftovers)?;
+        dir::remove_leftovers(&*self.disk, &dir::scan(&self.dir)?.leftovers)?;
         self.refresh(CorruptBlockPolicy::Quarantine)
     }
 
@@ -108,7 +108,7 @@ impl BlockSet {
 
     fn remove_all(&self, blocks: BTreeSet<BlockUlid>) -> Result<Vec<BlockUlid>, FileError> {
         for block in &blocks {
-            dir::remove(&self.dir, *block)?;
+            dir::remove(&*self.disk, &self.dir, *block)?;
             tracing::info!(%block, "removed superseded or empty block");
         }
         Ok(blocks.into_iter().collect())

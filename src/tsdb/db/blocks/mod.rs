@@ -27,6 +27,7 @@ use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::block_summary::BlockSummary;
 use crate::tsdb::compact::retention::RetentionCandidate;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::fail_point;
 use parking_lot::{Mutex, RwLock};
@@ -41,6 +42,7 @@ pub type BlockList = Arc<Vec<Arc<Block>>>;
 /// Set of the open blocks of one data directory.
 #[derive(Debug)]
 pub struct BlockSet {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     quarantine: PathBuf,
     list: RwLock<BlockList>,
@@ -55,8 +57,9 @@ pub struct BlockSet {
 impl BlockSet {
     /// Creates an empty set. [`Self::load`] fills it.
     #[must_use]
-    pub fn new(dir: &Path, quarantine: &Path) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, dir: &Path, quarantine: &Path) -> Self {
         Self {
+            disk,
             dir: dir.to_owned(),
             quarantine: quarantine.to_owned(),
             list: RwLock::default(),
@@ -177,7 +180,8 @@ impl BlockSet {
         let _changing = self.changing.lock();
         self.swap_list(parents, child);
         fail_point::hit("compact.before_delete");
-        let removed = parents.iter().try_for_each(|parent| dir::remove(&self.dir, *parent));
+        let remove = |parent: &BlockUlid| dir::remove(&*self.disk, &self.dir, *parent);
+        let removed = parents.iter().try_for_each(remove);
         self.has_parents.fetch_or(removed.is_err(), Ordering::Relaxed);
         removed
     }
@@ -199,7 +203,7 @@ impl BlockSet {
         self.swap_list(blocks, None);
         for block in blocks {
             fail_point::hit("retention.delete");
-            dir::remove(&self.dir, *block)?;
+            dir::remove(&*self.disk, &self.dir, *block)?;
         }
         Ok(())
     }
@@ -216,7 +220,7 @@ impl BlockSet {
     }
 
     fn move_to_quarantine(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
-        let path = dir::quarantine(&self.dir, &self.quarantine, ulid)?;
+        let path = dir::quarantine(&*self.disk, &self.dir, &self.quarantine, ulid)?;
         self.quarantined.fetch_add(1, Ordering::Relaxed);
         let moved_to = path.display();
         tracing::error!(block = %ulid, cause, path = %moved_to, "quarantined corrupted block");

@@ -11,6 +11,7 @@ use crate::tsdb::compact::execute::mark_deletable;
 use crate::tsdb::compact::plan::{PlanExclusions, plan};
 use crate::tsdb::compact::ranges::BlockRanges;
 use crate::tsdb::compact::write::tests::{merge_quietly, samples, source, ulid, write_head_block};
+use crate::tsdb::fs::os_disk::OsDisk;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 type Data = BTreeMap<Labels, Vec<FloatSample>>;
 
 fn set(dir: &Path) -> BlockSet {
-    BlockSet::new(dir, &dir.join("quarantine"))
+    BlockSet::new(Arc::new(OsDisk), dir, &dir.join("quarantine"))
 }
 
 fn data(set: &BlockSet) -> Data {
@@ -96,12 +97,13 @@ fn every_step_of_a_compaction_keeps_all_samples() {
         }) as Box<dyn Fn()>);
         for n in [1, 2] {
             steps.push(Box::new(move || {
-                assert!(dir::rename_for_deletion(path, ulid(n)).unwrap().is_some())
+                assert!(dir::rename_for_deletion(&OsDisk, path, ulid(n)).unwrap().is_some())
             }));
             steps.push(Box::new(move || fs::remove_file(parent_files(n)).unwrap()));
         }
-        steps
-            .push(Box::new(|| dir::remove_leftovers(&dir::scan(path).unwrap().leftovers).unwrap()));
+        steps.push(Box::new(|| {
+            dir::remove_leftovers(&OsDisk, &dir::scan(path).unwrap().leftovers).unwrap()
+        }));
         steps.iter().take(crash_after).for_each(|step| step());
         let after = set(path);
         after.load().unwrap();
@@ -134,7 +136,7 @@ fn empty_blocks_are_removed_now_or_at_startup() {
     make(dir.path(), 3, 200, 300);
     let first = set(dir.path());
     first.load().unwrap();
-    mark_deletable(&empty).unwrap();
+    mark_deletable(&OsDisk, &empty).unwrap();
     assert_eq!(set(dir.path()).load().unwrap().removed, [ulid(1), ulid(2)]);
     first.replace(&[ulid(1), ulid(2)], None).unwrap();
     assert_eq!((numbers(&first), names(dir.path()).len()), (vec![3], 1));
@@ -233,7 +235,7 @@ fn partial_blocks_do_not_count_for_in_order_max_time() {
     let stale = make(dir.path(), 2, 100, 200);
     let mut meta = (*stale.meta()).clone();
     meta.compaction.hints.push("from-stale-series".to_owned());
-    meta.write(stale.dir()).unwrap();
+    meta.write(&OsDisk, stale.dir()).unwrap();
     let set = set(dir.path());
     assert_eq!(set.in_order_max_time(), None);
     set.load().unwrap();
@@ -249,11 +251,17 @@ fn executed_plans_keep_all_samples_and_survive_restart() {
         // Some overlap the next range, some have tombstones, one is deleted completely.
         let block = make(dir.path(), n, mint, mint + if n % 5 == 0 { 130 } else { 100 });
         if n % 3 == 0 {
-            block.delete(std::slice::from_ref(&every), TimeRange::new(mint, mint + 40)).unwrap();
+            block
+                .delete(&OsDisk, std::slice::from_ref(&every), TimeRange::new(mint, mint + 40))
+                .unwrap();
         }
         if n == 7 {
             block
-                .delete(&[Matcher::new(MatchType::Regex, "a", ".+").unwrap()], TimeRange::ALL)
+                .delete(
+                    &OsDisk,
+                    &[Matcher::new(MatchType::Regex, "a", ".+").unwrap()],
+                    TimeRange::ALL,
+                )
                 .unwrap();
         }
         set.add(block);
@@ -266,7 +274,7 @@ fn executed_plans_keep_all_samples_and_survive_restart() {
         let child = if merge_quietly(dir.path(), number, &blocks).unwrap() {
             Some(Arc::new(Block::open(&dir::block_dir(dir.path(), ulid(number))).unwrap()))
         } else {
-            mark_deletable(&blocks).unwrap();
+            mark_deletable(&OsDisk, &blocks).unwrap();
             None
         };
         set.replace(&plan.blocks, child).unwrap();

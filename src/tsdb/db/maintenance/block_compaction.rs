@@ -111,21 +111,25 @@ impl MaintenanceRun<'_> {
     ) -> Result<(), CompactError> {
         let (db, engine) = (self.db, self.engine);
         let started = Instant::now();
-        let target =
-            CompactionOutput { dir: &db.options.dir, ulid, floats: db.settings().float_encoding };
+        let target = CompactionOutput {
+            disk: &*db.options.disk,
+            dir: &db.options.dir,
+            ulid,
+            floats: db.settings().float_encoding,
+        };
         let is_written = merge_blocks(
             target,
             blocks,
             &db.write_observer(engine, self.guard.cancel_flag(), &|_| {}),
         )?;
         let child = if is_written {
-            Some(open_written_block(&db.options.dir, ulid).map_err(WriteBlockError::Write)?)
+            Some(open_written_block(&db.options, ulid).map_err(WriteBlockError::Write)?)
         } else if engine.blocks.determine_head_min_time(&plan.blocks) {
             // The blocks are empty, but one of them determines the minimum time of the head.
             self.back_off(plan);
             return Ok(());
         } else {
-            mark_deletable(blocks).map_err(WriteBlockError::Write)?;
+            mark_deletable(&*db.options.disk, blocks).map_err(WriteBlockError::Write)?;
             None
         };
         // The blocks are out of the list already, and the next startup removes them.

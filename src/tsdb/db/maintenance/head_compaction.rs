@@ -101,6 +101,7 @@ impl MaintenanceRun<'_> {
         let lineage = lineage(ulid);
         let source = source().map_err(|error| self.report_failure("read the head", &error))?;
         let spec = BlockSpec {
+            disk: &*db.options.disk,
             dir: &db.options.dir,
             ulid,
             lineage: &lineage,
@@ -117,7 +118,7 @@ impl MaintenanceRun<'_> {
             Err(error) if is_cancelled(&error) => return Err(MaintenanceError::Cancelled),
             Err(error) => return Err(self.report_failure("write a head block", &error)),
         }
-        let block = open_written_block(&db.options.dir, ulid)
+        let block = open_written_block(&db.options, ulid)
             .map_err(|error| self.report_failure("open a head block", &error))?;
         engine.blocks.add(block);
         Ok(Some(ulid))

@@ -47,6 +47,7 @@ use crate::tsdb::compact::write::{MergeSource, WriteBlockError, WriteObserver};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::blocks::dir;
 use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::state::maintenance_lock::MaintenanceGuard;
 use crate::tsdb::head::Head;
@@ -55,7 +56,6 @@ use crate::tsdb::query::source::{BlockSource, Chunk, QueryError};
 use std::borrow::Cow;
 use std::error::Error;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -216,9 +216,13 @@ pub(super) fn is_cancelled(error: &WriteBlockError) -> bool {
 
 /// Opens a block that was just written, and removes it if that fails: its samples are still in the
 /// sources, which may lose more of them until the next startup.
-pub(super) fn open_written_block(dir: &Path, ulid: BlockUlid) -> Result<Arc<Block>, BlockError> {
+pub(super) fn open_written_block(
+    options: &DbOptions,
+    ulid: BlockUlid,
+) -> Result<Arc<Block>, BlockError> {
+    let dir = &options.dir;
     Block::open(&dir::block_dir(dir, ulid)).map(Arc::new).inspect_err(|_| {
-        if let Err(error) = dir::remove(dir, ulid) {
+        if let Err(error) = dir::remove(&*options.disk, dir, ulid) {
             tracing::warn!(%error, block = %ulid, "cannot remove unreadable new block");
         }
     })

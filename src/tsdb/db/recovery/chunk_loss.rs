@@ -24,6 +24,7 @@ use crate::model::time::TimeRange;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::chunk::head_chunks::{HeadChunkMeta, QuarantinedChunks};
 use crate::tsdb::db::blocks::BlockSet;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, replace_file};
 use crate::tsdb::head::Head;
 use crate::tsdb::query::merged_series::MergedSeries;
@@ -181,7 +182,11 @@ fn add(
 ///
 /// # Errors
 /// [`FileError`] of the failed step.
-pub(super) fn write_list(path: &Path, lost: &[LostSeries]) -> Result<(), FileError> {
+pub(super) fn write_list(
+    disk: &dyn Disk,
+    path: &Path,
+    lost: &[LostSeries],
+) -> Result<(), FileError> {
     let mut text = String::new();
     for series in lost {
         // Writing to a string cannot fail.
@@ -191,7 +196,7 @@ pub(super) fn write_list(path: &Path, lost: &[LostSeries]) -> Result<(), FileErr
             series.range.mint, series.range.maxt, series.samples
         );
     }
-    replace_file(path, text.as_bytes())
+    replace_file(disk, path, text.as_bytes())
 }
 
 /// The labels, or the reference if they are unknown.

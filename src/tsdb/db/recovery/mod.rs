@@ -42,6 +42,7 @@ use crate::tsdb::db::state::retention_hold::RetentionHold;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::db::wbl;
 use crate::tsdb::db::wbl::{WblError, WblRecovery, WblReplayInput};
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::head::replay::{ReplayOutcome, ReplayProgress, ReplayReport, WalReplay};
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::head::{Head, HeadOptions};
@@ -54,7 +55,6 @@ use crate::tsdb::wal::repair::{RepairError, RepairReport, repair};
 use crate::tsdb::wal::write_log::{Wal, WalOptions};
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,7 +145,7 @@ impl Db {
     /// [`OpenError`] if the directory cannot be created or another process uses it.
     pub fn open(options: DbOptions) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: options.dir.clone(), source };
-        fs::create_dir_all(&options.dir).map_err(failed)?;
+        options.disk.create_dir_all(&options.dir).map_err(failed)?;
         let lock = DirLock::acquire(&options.dir)?;
         Ok(Self {
             settings: RwLock::new(options.settings),
@@ -172,8 +172,8 @@ impl Db {
         let started = Instant::now();
         let dir = &self.options.dir;
         let quarantine = dir.join("quarantine");
-        snapshot::remove_unfinished(dir);
-        let blocks = BlockSet::new(dir, &quarantine);
+        snapshot::remove_unfinished(&*self.options.disk, dir);
+        let blocks = BlockSet::new(Arc::clone(&self.options.disk), dir, &quarantine);
         blocks.load()?;
         let verified = verify_newest_block(&blocks)?;
         let min_valid = blocks.in_order_max_time().unwrap_or(i64::MIN);
@@ -190,7 +190,7 @@ impl Db {
             head.index_series();
             is_indexed = true;
             let holders = Holders { head: &head, aliases: &aliases, blocks: &blocks, min_valid };
-            lost = quarantined.report_lost(&holders);
+            lost = quarantined.report_lost(&*self.options.disk, &holders);
         }
         if min_valid > i64::MIN {
             // Blocks contain everything before this time. Series with nothing else are collected.
@@ -316,7 +316,10 @@ impl Db {
             chunk_range_ms: self.options.chunk_range_ms,
             samples_per_chunk: self.options.samples_per_chunk,
         };
-        let (mut files, opened) = HeadChunkStore::open(&self.options.dir.join("chunks_head"))?;
+        let (mut files, opened) = HeadChunkStore::open(
+            Arc::clone(&self.options.disk),
+            &self.options.dir.join("chunks_head"),
+        )?;
         if let Some(path) = opened.removed_empty {
             let path = path.display();
             tracing::info!(%path, "removed empty chunk file left by a crash");
@@ -436,7 +439,7 @@ struct Quarantined {
 impl Quarantined {
     /// Finds the samples that nothing else contains, logs the first series, and writes the list of
     /// all series next to the quarantined files.
-    fn report_lost(self, holders: &Holders<'_>) -> Vec<LostSeries> {
+    fn report_lost(self, disk: &dyn Disk, holders: &Holders<'_>) -> Vec<LostSeries> {
         let lost = holders.find_lost(&self.chunks).unwrap_or_else(|error| {
             tracing::error!(%error, "cannot compare quarantined chunk files with stored samples");
             Vec::new()
@@ -452,7 +455,7 @@ impl Quarantined {
         let samples: u64 = lost.iter().map(|series| series.samples).sum();
         let list =
             self.moved_to.last().map(|path| path.with_added_extension("lost")).unwrap_or_default();
-        let written = write_list(&list, &lost);
+        let written = write_list(disk, &list, &lost);
         let (series, list) = (lost.len(), list.display());
         match written {
             Ok(()) => {

@@ -25,6 +25,7 @@ pub mod load;
 pub mod record;
 pub mod write;
 
+use crate::tsdb::fs::disk::Disk;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,13 +66,17 @@ pub fn last_snapshot(dir: &Path) -> io::Result<Option<ChunkSnapshot>> {
 ///
 /// # Errors
 /// [`io::Error`] if the directory cannot be read or a snapshot cannot be removed.
-pub fn remove_snapshots(dir: &Path, is_old: impl Fn(WalOffset) -> bool) -> io::Result<()> {
+pub fn remove_snapshots(
+    disk: &dyn Disk,
+    dir: &Path,
+    is_old: impl Fn(WalOffset) -> bool,
+) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_unfinished = name.strip_prefix(PREFIX).is_some_and(|rest| rest.ends_with(".tmp"));
         if is_unfinished || parse_name(name).is_some_and(&is_old) {
-            std::fs::remove_dir_all(&path)?;
+            disk.remove_dir_all(&path)?;
         }
     }
     Ok(())

@@ -31,7 +31,7 @@ use std::sync::Arc;
 const UPTO: WalOffset = WalOffset { segment: 3, offset: 4096 };
 
 fn open_head(dir: &Path) -> (Head, Vec<crate::tsdb::chunk::head_chunks::HeadChunkMeta>) {
-    let (mut files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
+    let (mut files, _) = HeadChunkStore::open(Arc::new(OsDisk), &dir.join("chunks_head")).unwrap();
     let mut chunks = Vec::new();
     files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
@@ -156,7 +156,7 @@ fn newer_snapshot_replaces_older_and_unfinished_ones() {
         names,
         ["chunk_snapshot.000004.0000000000", "chunk_snapshot.x.1", "chunks_head", "wal"]
     );
-    remove_snapshots(dir.path(), |_| true).unwrap();
+    remove_snapshots(&OsDisk, dir.path(), |_| true).unwrap();
     assert_eq!(last_snapshot(dir.path()).unwrap(), None);
 }
 

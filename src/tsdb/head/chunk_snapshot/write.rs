@@ -71,12 +71,14 @@ pub fn write_snapshot(
         let path = path.to_owned();
         move |source| WriteSnapshotError::Io { path, source }
     };
-    remove_snapshots(&options.dir, |upto| upto == options.upto).map_err(failed(&path))?;
+    let disk = &*options.disk;
+    remove_snapshots(disk, &options.dir, |upto| upto == options.upto).map_err(failed(&path))?;
     let written = write_dir(head, tombstones, options, &unfinished);
-    let count = written.inspect_err(|_| drop(std::fs::remove_dir_all(&unfinished)))?;
-    options.disk.rename(&unfinished, &path).map_err(failed(&path))?;
-    options.disk.sync_dir(&options.dir).map_err(failed(&options.dir))?;
-    remove_snapshots(&options.dir, |upto| upto < options.upto).map_err(failed(&options.dir))?;
+    let count = written.inspect_err(|_| drop(disk.remove_dir_all(&unfinished)))?;
+    disk.rename(&unfinished, &path).map_err(failed(&path))?;
+    disk.sync_dir(&options.dir).map_err(failed(&options.dir))?;
+    remove_snapshots(disk, &options.dir, |upto| upto < options.upto)
+        .map_err(failed(&options.dir))?;
     Ok(count)
 }
 

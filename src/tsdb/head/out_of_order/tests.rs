@@ -55,7 +55,8 @@ struct Store {
 impl Store {
     /// Rebuilds the head from the directory and opens its logs.
     fn open(dir: &Path) -> Self {
-        let (mut files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
+        let (mut files, _) =
+            HeadChunkStore::open(Arc::new(OsDisk), &dir.join("chunks_head")).unwrap();
         let mut chunks = Vec::new();
         files.for_each(&dir.join("quarantine"), |chunk| chunks.push(chunk)).unwrap();
         let options = HeadOptions {

@@ -329,7 +329,7 @@ mod tests {
 
     fn head_and_log(dir: &Path) -> (Head, Wal) {
         let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 10 };
-        let (files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
+        let (files, _) = HeadChunkStore::open(Arc::new(OsDisk), &dir.join("chunks_head")).unwrap();
         let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
         let wal = Wal::open(WalOptions {
             dir: dir.join("wal"),

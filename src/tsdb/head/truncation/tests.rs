@@ -31,7 +31,7 @@ type Content = BTreeMap<String, BTreeMap<i64, u64>>;
 
 fn head_and_log(dir: &Path) -> (Head, Wal) {
     let policy = CutPolicy { chunk_range_ms: RANGE, samples_per_chunk: 8 };
-    let (files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
+    let (files, _) = HeadChunkStore::open(Arc::new(OsDisk), &dir.join("chunks_head")).unwrap();
     let head = Head::new(HeadOptions { policy, ..HeadOptions::default() }, files);
     let wal = Wal::open(WalOptions {
         dir: dir.join("wal"),

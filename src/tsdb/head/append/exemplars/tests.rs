@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 
 fn head(dir: &Path, min_valid_time: i64) -> Head {
-    let (files, _) = HeadChunkStore::open(&dir.join("chunks_head")).unwrap();
+    let (files, _) = HeadChunkStore::open(Arc::new(OsDisk), &dir.join("chunks_head")).unwrap();
     let policy = CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 };
     Head::new(HeadOptions { policy, min_valid_time, ..HeadOptions::default() }, files)
 }

@@ -1,13 +1,15 @@
 //! Buffered output to an index file, with the offset of the next byte.
 
 use crate::tsdb::encoding::checksum::Crc32c;
+use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::fs::durable::create_or_replace;
 use crate::tsdb::fs::mmap::MappedFile;
 use crate::tsdb::index::block_index::error::{IndexError, IndexInputError};
 use crate::tsdb::index::block_index::format::MAX_FILE_LEN;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Size of the write buffer, bytes.
 const BUFFER: usize = 256 << 10;
@@ -16,18 +18,17 @@ const BUFFER: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct IndexFileWriter {
     path: PathBuf,
-    file: File,
+    file: Arc<dyn DiskFile>,
     buffer: Vec<u8>,
     /// Number of bytes written before the content of `buffer`.
     written: u64,
 }
 
 impl IndexFileWriter {
-    /// Creates or truncates the file.
-    pub(super) fn create(path: &Path) -> Result<Self, IndexError> {
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(true).open(path);
-        let file = opened.map_err(|source| io_error(path, "create", source))?;
+    /// Creates or replaces the file.
+    pub(super) fn create(disk: &dyn Disk, path: &Path) -> Result<Self, IndexError> {
+        let file = create_or_replace(disk, path);
+        let file = file.map_err(|source| io_error(path, "create", source))?;
         Ok(Self { path: path.to_owned(), file, buffer: Vec::with_capacity(BUFFER), written: 0 })
     }
 
@@ -50,7 +51,7 @@ impl IndexFileWriter {
             self.flush()?;
         }
         if bytes.len() >= BUFFER {
-            self.file.write_all(bytes).map_err(|source| io_error(&self.path, "write", source))?;
+            self.write(bytes)?;
             self.written += bytes.len() as u64;
         } else {
             self.buffer.extend_from_slice(bytes);
@@ -77,21 +78,20 @@ impl IndexFileWriter {
     /// Overwrites bytes that were appended before.
     pub(super) fn patch(&mut self, offset: u64, bytes: &[u8]) -> Result<(), IndexError> {
         self.flush()?;
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(|source| io_error(&self.path, "write", source))
+        self.file.write_at(bytes, offset).map_err(|source| io_error(&self.path, "write", source))
     }
 
     /// Maps the bytes written so far for reading. The caller must not patch them afterwards.
     pub(super) fn map(&mut self) -> Result<MappedFile, IndexError> {
         self.flush()?;
-        MappedFile::map_all(&self.file).map_err(|source| io_error(&self.path, "map", source))
+        let mapped = File::open(&self.path).and_then(|file| MappedFile::map_all(&file));
+        mapped.map_err(|source| io_error(&self.path, "map", source))
     }
 
     /// Flushes the buffer and syncs the file.
     pub(super) fn sync(&mut self) -> Result<(), IndexError> {
         self.flush()?;
-        self.file.sync_all().map_err(|source| io_error(&self.path, "sync", source))
+        self.file.sync().map_err(|source| io_error(&self.path, "sync", source))
     }
 
     pub(super) fn input_error(&self, refusal: IndexInputError) -> IndexError {
@@ -103,12 +103,14 @@ impl IndexFileWriter {
     }
 
     fn flush(&mut self) -> Result<(), IndexError> {
-        self.file
-            .write_all(&self.buffer)
-            .map_err(|source| io_error(&self.path, "write", source))?;
+        self.write(&self.buffer)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), IndexError> {
+        self.file.append(bytes).map_err(|source| io_error(&self.path, "write", source))
     }
 }
 

@@ -13,6 +13,7 @@ use super::output::IndexFileWriter;
 use super::spill::SpillBuffer;
 use crate::tsdb::encoding::byte_reader::{put_be_u32, put_uvarint, put_uvarint_bytes};
 use crate::tsdb::encoding::checksum::Crc32c;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::index::block_index::entry::{LabelSymbols, RawSeriesEntry};
 use crate::tsdb::index::block_index::error::{FormatErrorAt, IndexError, IndexInputError};
 use crate::tsdb::index::block_index::format::{POSTINGS_ALIGN, SERIES_ALIGN};
@@ -26,7 +27,9 @@ const BATCH_POSTINGS: u64 = if cfg!(test) { 8 } else { 4 << 20 };
 const REFS_PER_WRITE: usize = 4 << 10;
 
 /// Input and output of the posting lists.
-pub(super) struct PostingsWriter<'a> {
+pub(super) struct PostingsWriter<'a, 'd> {
+    /// Disk of the buffered postings offset table.
+    pub(super) disk: &'d dyn Disk,
     /// The file up to the end of the series.
     pub(super) entries: &'a [u8],
     /// Offset of the first series.
@@ -39,9 +42,9 @@ pub(super) struct PostingsWriter<'a> {
 }
 
 /// Buffered postings offset table.
-pub(super) struct OffsetTableWriter {
+pub(super) struct OffsetTableWriter<'a> {
     lists: u64,
-    entries: SpillBuffer,
+    entries: SpillBuffer<'a>,
 }
 
 /// Label name of a batch and its postings: the symbol of the value in the upper half, the reference
@@ -51,15 +54,16 @@ struct NamePostings {
     postings: Vec<u64>,
 }
 
-impl PostingsWriter<'_> {
+impl<'d> PostingsWriter<'_, 'd> {
     /// Writes all lists. `series_per_name` has the number of series of each label name.
     pub(super) fn write(
         mut self,
         series_per_name: &BTreeMap<u32, u64>,
-    ) -> Result<OffsetTableWriter, IndexError> {
+    ) -> Result<OffsetTableWriter<'d>, IndexError> {
         let mut path = self.output.path().as_os_str().to_owned();
         path.push("_tmp_po");
-        let mut table = OffsetTableWriter { lists: 0, entries: SpillBuffer::new(path.into()) };
+        let entries = SpillBuffer::new(self.disk, path.into());
+        let mut table = OffsetTableWriter { lists: 0, entries };
         self.output.pad(POSTINGS_ALIGN)?;
         self.write_all_series(&mut table)?;
         let mut remaining = series_per_name.iter().peekable();
@@ -90,7 +94,7 @@ impl PostingsWriter<'_> {
         if (self.go_on)() { Ok(()) } else { Err(IndexError::Stopped) }
     }
 
-    fn write_all_series(&mut self, table: &mut OffsetTableWriter) -> Result<(), IndexError> {
+    fn write_all_series(&mut self, table: &mut OffsetTableWriter<'_>) -> Result<(), IndexError> {
         table.add(self.output, "", "")?;
         let (entries, start, go_on) = (self.entries, self.start, self.go_on);
         let mut list = ListWriter::new(self.output, self.series)?;
@@ -125,7 +129,7 @@ impl PostingsWriter<'_> {
     fn write_name(
         &mut self,
         collected: &NamePostings,
-        table: &mut OffsetTableWriter,
+        table: &mut OffsetTableWriter<'_>,
     ) -> Result<(), IndexError> {
         let file = self.symbols.file.bytes();
         let symbol = |number| {
@@ -210,7 +214,7 @@ impl<'a> ListWriter<'a> {
     }
 }
 
-impl OffsetTableWriter {
+impl OffsetTableWriter<'_> {
     /// Adds an entry for the list that is written next.
     fn add(&mut self, output: &IndexFileWriter, name: &str, value: &str) -> Result<(), IndexError> {
         let mut entry = Vec::with_capacity(name.len() + value.len() + 16);

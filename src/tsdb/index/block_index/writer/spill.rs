@@ -1,8 +1,12 @@
-//! Buffer for data that is written later: in memory while it is small, then in an unlinked file.
+//! Buffer for data that is written later: in memory while it is small, then in an unlinked file
+//! that disappears with the process.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use crate::tsdb::fs::disk::{Disk, DiskFile};
+use crate::tsdb::fs::durable::create_or_replace;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Maximum number of bytes in memory.
 const IN_MEMORY: usize = 1 << 20;
@@ -11,17 +15,25 @@ const READ_BYTES: usize = 256 << 10;
 
 /// Append-only buffer that is read back once.
 #[derive(Debug)]
-pub(super) struct SpillBuffer {
+pub(super) struct SpillBuffer<'a> {
+    disk: &'a dyn Disk,
     path: PathBuf,
-    file: Option<File>,
+    file: Option<SpillFile>,
     buffer: Vec<u8>,
     len: u64,
 }
 
-impl SpillBuffer {
+/// Unlinked file, open for writing and for reading from its start.
+#[derive(Debug)]
+struct SpillFile {
+    written: Arc<dyn DiskFile>,
+    read: File,
+}
+
+impl<'a> SpillBuffer<'a> {
     /// Returns an empty buffer. A file, if needed, is created at `path` and unlinked at once.
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, file: None, buffer: Vec::new(), len: 0 }
+    pub(super) fn new(disk: &'a dyn Disk, path: PathBuf) -> Self {
+        Self { disk, path, file: None, buffer: Vec::new(), len: 0 }
     }
 
     /// Number of appended bytes.
@@ -32,11 +44,11 @@ impl SpillBuffer {
     /// Appends bytes. Moves the buffered ones to the file if the memory limit is exceeded.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.buffer.len() + bytes.len() > IN_MEMORY {
-            let mut file = match self.file.take() {
+            let file = match self.file.take() {
                 Some(file) => file,
-                None => create_unlinked(&self.path)?,
+                None => SpillFile::create(self.disk, &self.path)?,
             };
-            file.write_all(&self.buffer)?;
+            file.written.append(&self.buffer)?;
             self.file = Some(file);
             self.buffer.clear();
         }
@@ -51,12 +63,11 @@ impl SpillBuffer {
         mut visit: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         if let Some(mut file) = self.file.take() {
-            file.seek(SeekFrom::Start(0))?;
             let mut remaining = self.len - self.buffer.len() as u64;
             let mut bytes = vec![0; READ_BYTES];
             while remaining > 0 {
                 let len = remaining.min(READ_BYTES as u64) as usize;
-                file.read_exact(&mut bytes[..len])?;
+                file.read.read_exact(&mut bytes[..len])?;
                 visit(&bytes[..len])?;
                 remaining -= len as u64;
             }
@@ -65,21 +76,25 @@ impl SpillBuffer {
     }
 }
 
-fn create_unlinked(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    std::fs::remove_file(path)?;
-    Ok(file)
+impl SpillFile {
+    fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let written = create_or_replace(disk, path)?;
+        let read = File::open(path)?;
+        disk.remove_file(path)?;
+        Ok(Self { written, read })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{IN_MEMORY, SpillBuffer};
+    use crate::tsdb::fs::os_disk::OsDisk;
 
     #[test]
     fn spilled_bytes_are_read_back_and_no_file_remains() {
         let dir = tempfile::tempdir().unwrap();
         for count in [0usize, 3, 40] {
-            let mut spill = SpillBuffer::new(dir.path().join("spill"));
+            let mut spill = SpillBuffer::new(&OsDisk, dir.path().join("spill"));
             let mut expected = Vec::new();
             for nth in 0..count {
                 let bytes = vec![nth as u8; IN_MEMORY / 10 + nth];

@@ -1,4 +1,9 @@
 //! Tests of a written index against a simple model.
+//!
+//! | module | contents |
+//! |--------|----------|
+//! | `damage` | corrupted files |
+//! | `v1` | files of version 1 |
 
 mod damage;
 mod v1;
@@ -10,6 +15,7 @@ use super::writer::IndexWriter;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::refs::BlockChunkRef;
+use crate::tsdb::fs::os_disk::OsDisk;
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +52,7 @@ fn symbols(series: &[SeriesEntry]) -> BTreeSet<String> {
 }
 
 fn write(path: &Path, series: &[SeriesEntry]) {
-    let mut writer = IndexWriter::create(path).unwrap();
+    let mut writer = IndexWriter::create(&OsDisk, path).unwrap();
     let symbols = symbols(series);
     symbols.iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
     series.iter().for_each(|entry| writer.add_series(&entry.labels, &entry.chunks).unwrap());
@@ -73,7 +79,7 @@ fn finish_and_verify_can_be_cancelled_at_every_step() {
     let dir = IndexDir::new();
     let mut stops = 0;
     loop {
-        let mut writer = IndexWriter::create(&dir.file()).unwrap();
+        let mut writer = IndexWriter::create(&OsDisk, &dir.file()).unwrap();
         symbols(&series).iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
         series.iter().for_each(|entry| writer.add_series(&entry.labels, &entry.chunks).unwrap());
         match writer.finish_while(&countdown(stops)) {
@@ -216,7 +222,7 @@ proptest! {
 #[test]
 fn empty_index_is_readable() {
     let dir = IndexDir::new();
-    IndexWriter::create(&dir.file()).unwrap().finish().unwrap();
+    IndexWriter::create(&OsDisk, &dir.file()).unwrap().finish().unwrap();
     let index = IndexReader::open(&dir.file()).unwrap();
     assert_holds(&index, &[]);
     assert_selects(&index, &[], &[matcher(MatchType::NotEqual, "a", "b")]);
@@ -265,7 +271,7 @@ fn values_are_found_between_sampled_offsets() {
 #[test]
 fn rejected_input_leaves_writer_usable() {
     let dir = IndexDir::new();
-    let mut writer = IndexWriter::create(&dir.file()).unwrap();
+    let mut writer = IndexWriter::create(&OsDisk, &dir.file()).unwrap();
     ["", "a", "b", "c"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
     assert_eq!(refusal(writer.add_symbol("c")), IndexInputError::SymbolOrder("c".into()));
     assert_eq!(refusal(writer.add_symbol("")), IndexInputError::SymbolOrder("".into()));

@@ -6,6 +6,11 @@
 //! all:   PostingsList of all series
 //! ```
 //!
+//! | module | contents |
+//! |--------|----------|
+//! | `remove` | removal of series |
+//! | `select` | selection by matchers |
+//!
 //! Values are sorted. They are listed in order, a prefix is a range, and a long scan can release
 //! the lock and resume after the last value.
 //!

@@ -2,6 +2,13 @@
 //!
 //! The bytes equal those that Prometheus 3.14 writes for the same symbols and series.
 //!
+//! | module | contents |
+//! |--------|----------|
+//! | `cache` | numbers of recently used symbols |
+//! | `output` | buffered file |
+//! | `postings` | posting lists and their offset table |
+//! | `spill` | buffer of the offset table |
+//!
 //! # Memory
 //! Sampled symbol offsets (half a byte per symbol), series counts per label name, and a bounded
 //! number of postings. Everything else is read back from the mapped part of the file that is
@@ -23,6 +30,7 @@ use super::symbols::{SymbolTable, SymbolTableBuilder};
 use crate::model::labels::Labels;
 use crate::tsdb::encoding::byte_reader::{put_be_u32, put_uvarint, put_uvarint_bytes};
 use crate::tsdb::encoding::checksum::{Crc32c, crc32c};
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::mmap::MappedFile;
 use cache::SymbolCache;
 use output::IndexFileWriter;
@@ -45,7 +53,8 @@ pub struct IndexSize {
 
 /// Writer of an index file. One thread uses it.
 #[derive(Debug)]
-pub struct IndexWriter {
+pub struct IndexWriter<'a> {
+    disk: &'a dyn Disk,
     output: IndexFileWriter,
     toc: Toc,
     stage: WriteStage,
@@ -97,13 +106,13 @@ impl WrittenSymbols {
     }
 }
 
-impl IndexWriter {
-    /// Creates or truncates the file.
+impl<'a> IndexWriter<'a> {
+    /// Creates or replaces the file.
     ///
     /// # Errors
     /// [`IndexError::Io`].
-    pub fn create(path: &Path) -> Result<Self, IndexError> {
-        let mut output = IndexFileWriter::create(path)?;
+    pub fn create(disk: &'a dyn Disk, path: &Path) -> Result<Self, IndexError> {
+        let mut output = IndexFileWriter::create(disk, path)?;
         let mut header = Vec::new();
         put_be_u32(&mut header, MAGIC);
         header.push(WRITTEN_VERSION);
@@ -111,6 +120,7 @@ impl IndexWriter {
         header.extend_from_slice(&[0; 8]);
         output.put(&header)?;
         Ok(Self {
+            disk,
             output,
             toc: Toc { symbols: HEADER_LEN as u64, ..Toc::default() },
             stage: WriteStage::Symbols {
@@ -216,6 +226,7 @@ impl IndexWriter {
         (self.toc.label_indices, self.toc.postings) = (position, position);
         let entries = self.output.map()?;
         let writer = PostingsWriter {
+            disk: self.disk,
             entries: &entries.bytes()[..position as usize],
             start: self.toc.series as usize,
             series: self.size.series,

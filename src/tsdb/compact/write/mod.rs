@@ -15,6 +15,7 @@ use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, SymbolIter};
 use crate::tsdb::compact::merge::{MergeError, MergeInput, SeriesMerger};
 use crate::tsdb::compact::stats::CompactStats;
+use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeries, QueryError};
 use std::path::Path;
@@ -24,6 +25,8 @@ use std::time::Instant;
 /// Specification of a new block.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockSpec<'a> {
+    /// Disk of the data directory.
+    pub disk: &'a dyn Disk,
     /// Data directory of the database.
     pub dir: &'a Path,
     /// ULID of the block.
@@ -96,7 +99,7 @@ fn write(
         sources.into_iter().map(|source| (source.series, source.symbols)).unzip();
     let mut merge = SeriesMerger::new(MergeInput { sources: series, range, floats: spec.floats })?;
     let Some(first) = merge.next().transpose()? else { return Ok(None) };
-    let mut writer = BlockWriter::create(spec.dir, spec.ulid)?;
+    let mut writer = BlockWriter::create(spec.disk, spec.dir, spec.ulid)?;
     let go_on = || !observer.cancel.load(Ordering::Relaxed);
     let check = || if go_on() { Ok(()) } else { Err(WriteBlockError::Cancelled) };
     for symbol in MergedSymbols::new(symbols)? {
