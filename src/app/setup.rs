@@ -219,20 +219,21 @@ pub(crate) fn build(flags: &ServeFlags, loaded: LoadedConfig, db: Arc<Db>) -> Se
     admin_gate.register(&mut registry, "narthex_admin_requests", "Admin operations");
     let write_gate = ConcurrencyLimiter::new(write_concurrency(&flags.write), write_queue);
     write_gate.register(&mut registry, "narthex_write_requests", "Write requests");
-    let read_gate = ConcurrencyLimiter::new(read_limit, read_queue);
+    let read_gate = ConcurrencyLimiter::new(read_limit, read_queue).named("reads");
     read_gate.register(&mut registry, "narthex_read_requests", "Reads");
     let list_limit = list_concurrency(&flags.read);
     let list_queue = QueueLimits {
         max_waiting: list_limit.saturating_mul(WAITING_READS_PER_SLOT),
         max_wait: READ_MAX_WAIT,
     };
-    let list_gate = ConcurrencyLimiter::new(list_limit, list_queue);
+    let list_gate = ConcurrencyLimiter::new(list_limit, list_queue).named("look-ups");
     list_gate.register(
         &mut registry,
         "narthex_list_requests",
         "Look-ups of labels, series, metadata and exemplars",
     );
-    let export_gate = ConcurrencyLimiter::new(export_concurrency(&flags.read), export_queue);
+    let export_gate =
+        ConcurrencyLimiter::new(export_concurrency(&flags.read), export_queue).named("exports");
     export_gate.register(&mut registry, "narthex_export_requests", "Exports");
     let client_streams = ClientLimit::new(streams_per_client(&flags.grpc));
     client_streams.register(&mut registry, "narthex_grpc_write_streams", "write streams of gRPC");

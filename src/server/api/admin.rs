@@ -10,10 +10,10 @@ use crate::promql::selector;
 use crate::server::api::parameters;
 use crate::server::api::parameters::{Parameter, first_value, invalid_parameter};
 use crate::server::api::response;
-use crate::server::api::response::ApiError;
+use crate::server::contract::api_error::ApiError;
 use crate::server::management::process_control::ApiAccess;
 use crate::server::state::SharedState;
-use crate::server::transport::admission::Overloaded;
+use crate::server::transport::blocking::{BlockingError, run_blocking};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::admin::SnapshotContents;
 use crate::tsdb::db::clock::now_ms;
@@ -131,40 +131,23 @@ async fn run_admin_operation<T: Send + 'static>(
     context: SharedState,
     work: impl FnOnce(&Db) -> Result<T, MaintenanceError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let permit = context.admin_gate.acquire().await;
-    let permit = permit.map_err(|Overloaded| {
-        ApiError::Unavailable("another admin operation is running".to_owned())
-    })?;
-    let working = tokio::task::spawn_blocking(move || {
-        let _held = permit;
-        work(&context.db)
+    let db = context.db.clone();
+    let working = run_blocking(&context.admin_gate, "running the admin operation", move |_| {
+        work(&db).inspect_err(log_failure)
     });
     match working.await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(MaintenanceError::Cancelled)) => {
-            tracing::info!("admin operation cancelled by shutdown");
-            Err(ApiError::from(MaintenanceError::Cancelled))
+        Ok(result) => Ok(result?),
+        Err(BlockingError::Overloaded(_)) => {
+            Err(ApiError::Unavailable("another admin operation is running".to_owned()))
         }
-        Ok(Err(error)) => {
-            tracing::error!(%error, "admin operation failed");
-            Err(ApiError::from(error))
-        }
-        Err(error) => {
-            tracing::error!(%error, "admin operation panicked");
-            Err(ApiError::Internal("internal error during the admin operation".to_owned()))
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
-impl From<MaintenanceError> for ApiError {
-    fn from(error: MaintenanceError) -> Self {
-        let message = error.to_string();
-        match error {
-            MaintenanceError::NotReady
-            | MaintenanceError::Cancelled
-            | MaintenanceError::ReadOnly(_) => Self::Unavailable(message),
-            MaintenanceError::Failed(_) => Self::Internal(message),
-        }
+fn log_failure(error: &MaintenanceError) {
+    match error {
+        MaintenanceError::Cancelled => tracing::info!("admin operation cancelled by shutdown"),
+        error => tracing::error!(%error, "admin operation failed"),
     }
 }
 

@@ -16,14 +16,11 @@ use crate::model::time::TimeRange;
 use crate::promql::selectors;
 use crate::server::api::parameters;
 use crate::server::api::parameters::Parameter;
-use crate::server::api::response;
-use crate::server::api::response::ApiError;
-use crate::server::requests::acceptance;
+use crate::server::api::response::BufferedJson;
+use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
-use crate::server::transport::admission::{BudgetExhausted, Overloaded, Reservation};
-use crate::server::transport::body::ResponseBody;
+use crate::server::transport::blocking::run_blocking;
 use crate::tsdb::head::exemplars::SeriesExemplars;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -35,8 +32,8 @@ pub(crate) async fn query_exemplars(
     State(context): State<SharedState>,
     request: Request,
 ) -> Response {
-    if acceptance::check_accepting(&context).is_err() {
-        return ApiError::Unavailable("Service Unavailable".to_owned()).into_response();
+    if let Err(error) = parameters::check_ready(&context) {
+        return error.into_response();
     }
     let query = parameters::parse_request(&context, request)
         .await
@@ -46,11 +43,8 @@ pub(crate) async fn query_exemplars(
         Ok(query) => query,
         Err(error) => return error.into_response(),
     };
-    let time = context.answer_limits.time;
-    match run_query(context, query).await {
-        Ok(ExemplarResponse { text, reservation }) => {
-            response::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time)))
-        }
+    match run_query(&context, query).await {
+        Ok(exemplars) => exemplars.into_response(context.answer_limits.time),
         Err(error) => error.into_response(),
     }
 }
@@ -60,12 +54,6 @@ pub(crate) async fn query_exemplars(
 struct ExemplarQuery {
     selectors: Vec<Vec<Matcher>>,
     range: TimeRange,
-}
-
-/// Finished response and its memory.
-struct ExemplarResponse {
-    text: String,
-    reservation: Reservation,
 }
 
 fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
@@ -82,27 +70,15 @@ fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
 }
 
 /// Waits for a permit and builds the response on a blocking thread.
-async fn run_query(
-    context: SharedState,
-    query: ExemplarQuery,
-) -> Result<ExemplarResponse, ApiError> {
-    let permit = context.list_gate.acquire().await;
-    let permit = permit
-        .map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
-    let answering = tokio::task::spawn_blocking(move || {
-        let _held = permit;
-        let found = context.db.querier().exemplars(&query.selectors, query.range);
-        let mut reservation = context.answer_limits.budget.reserve();
+async fn run_query(context: &SharedState, query: ExemplarQuery) -> Result<BufferedJson, ApiError> {
+    let shared = context.clone();
+    let encoded = run_blocking(&context.list_gate, "querying exemplars", move |_| {
+        let found = shared.db.querier().exemplars(&query.selectors, query.range);
+        let mut reservation = shared.answer_limits.budget.reserve();
         let text = encode_response(&found, &mut |bytes| reservation.extend(bytes))?;
-        Ok::<_, BudgetExhausted>(ExemplarResponse { text, reservation })
+        Ok(BufferedJson { text: text.into_bytes(), reservation })
     });
-    match answering.await {
-        Ok(result) => result.map_err(|error| ApiError::Unavailable(error.to_string())),
-        Err(error) => {
-            tracing::error!(%error, "exemplar query panicked");
-            Err(ApiError::Internal("internal error while querying exemplars".to_owned()))
-        }
-    }
+    encoded.await?
 }
 
 /// Encodes the complete response. `reserve` reserves its memory as it grows.
@@ -180,7 +156,7 @@ mod tests {
     use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::time::TimeRange;
     use crate::server::api::parameters::Parameter;
-    use crate::server::api::response::ApiError;
+    use crate::server::contract::api_error::ApiError;
     use crate::tsdb::head::exemplars::SeriesExemplars;
     use std::convert::Infallible;
 

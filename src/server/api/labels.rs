@@ -10,9 +10,9 @@
 
 use crate::server::api::listing;
 use crate::server::api::listing::{ListEnd, ListQuery, ListResponseBuilder};
-use crate::server::api::response::ApiError;
+use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
-use crate::tsdb::query::label_source::{LabelCollector, LabelQueryError, LabelQueryLimits};
+use crate::tsdb::query::label_source::{LabelCollector, LabelQueryLimits};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -84,20 +84,6 @@ fn list(
         builder.push_entry(|out| listing::push_json_string(out, text))?;
     }
     Ok(if strings.len() > builder.entries() { ListEnd::Truncated } else { ListEnd::Complete })
-}
-
-impl From<LabelQueryError> for ApiError {
-    fn from(error: LabelQueryError) -> Self {
-        let text = error.to_string();
-        match error {
-            LabelQueryError::Busy => Self::Unavailable(text),
-            LabelQueryError::TooLarge(_) => Self::BadData(text),
-            LabelQueryError::Query(_) => {
-                tracing::error!(error = text, "cannot list labels");
-                Self::Internal(text)
-            }
-        }
-    }
 }
 
 /// Returns the name that `U__…` escapes, or `None` if `name` is not escaped: `__` is `_`, and

@@ -8,17 +8,14 @@ use crate::model::time::TimeRange;
 use crate::promql::selector;
 use crate::server::api::parameters;
 use crate::server::api::parameters::Parameter;
-use crate::server::api::response;
-use crate::server::api::response::ApiError;
-use crate::server::requests::acceptance;
+use crate::server::api::response::BufferedJson;
+use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
-use crate::server::transport::admission::{Overloaded, Reservation};
-use crate::server::transport::body::ResponseBody;
-use axum::body::Body;
+use crate::server::transport::admission::Reservation;
+use crate::server::transport::blocking::{ClientWatch, run_blocking};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use std::fmt::Write as _;
-use tokio::sync::oneshot;
 
 /// Maximum number of selectors per request.
 const MAX_SELECTORS: usize = 1000;
@@ -83,18 +80,18 @@ impl ListQuery {
 #[derive(Debug)]
 pub(crate) struct ListResponseBuilder {
     reservation: Reservation,
-    alive: oneshot::Sender<()>,
+    client: ClientWatch,
     text: String,
     reserved: usize,
     entries: usize,
 }
 
 impl ListResponseBuilder {
-    fn new(context: &SharedState, alive: oneshot::Sender<()>) -> Self {
+    fn new(context: &SharedState, client: ClientWatch) -> Self {
         let text = String::from("{\"status\":\"success\",\"data\":[");
         Self {
             reservation: context.answer_limits.budget.reserve(),
-            alive,
+            client,
             text,
             reserved: 0,
             entries: 0,
@@ -104,7 +101,7 @@ impl ListResponseBuilder {
     /// Reserves `bytes` more. Returns `false` if the budget is exhausted or the client
     /// disconnected.
     pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
-        !self.alive.is_closed() && self.reservation.extend(bytes).is_ok()
+        !self.client.is_disconnected() && self.reservation.extend(bytes).is_ok()
     }
 
     /// Appends an entry; `write` appends its JSON.
@@ -131,13 +128,13 @@ impl ListResponseBuilder {
         self.entries
     }
 
-    fn finish(mut self, end: ListEnd) -> ListResponse {
+    fn finish(mut self, end: ListEnd) -> BufferedJson {
         self.text.push(']');
         if end == ListEnd::Truncated {
             let _ = write!(self.text, ",\"warnings\":[\"{TRUNCATED}\"]");
         }
         self.text.push('}');
-        ListResponse { text: self.text, reservation: self.reservation }
+        BufferedJson { text: self.text.into_bytes(), reservation: self.reservation }
     }
 }
 
@@ -150,12 +147,6 @@ pub(crate) enum ListEnd {
     Truncated,
 }
 
-/// Finished response and its memory.
-struct ListResponse {
-    text: String,
-    reservation: Reservation,
-}
-
 /// Returns the parameters of a request.
 ///
 /// # Errors
@@ -165,9 +156,7 @@ pub(crate) async fn parameters(
     context: &SharedState,
     request: Request,
 ) -> Result<Vec<Parameter>, ApiError> {
-    if acceptance::check_accepting(context).is_err() {
-        return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
-    }
+    parameters::check_ready(context)?;
     parameters::parse_request(context, request).await
 }
 
@@ -178,30 +167,15 @@ pub(crate) async fn respond(
     + Send
     + 'static,
 ) -> Response {
-    let Ok(permit) = context.list_gate.acquire().await.map_err(|Overloaded| ()) else {
-        return ApiError::Unavailable("too many look-ups at once".to_owned()).into_response();
-    };
-    let time = context.answer_limits.time;
-    // Dropping this future, as happens on a disconnect, drops the receiver and closes `alive`.
-    let (alive, waiting) = oneshot::channel::<()>();
-    let answering = tokio::task::spawn_blocking(move || {
-        let _held = permit;
-        let mut builder = ListResponseBuilder::new(&context, alive);
-        let end = make(&context, &mut builder)?;
-        Ok::<_, ApiError>(builder.finish(end))
+    let shared = context.clone();
+    let built = run_blocking(&context.list_gate, "building the response", move |client| {
+        let mut builder = ListResponseBuilder::new(&shared, client);
+        let end = make(&shared, &mut builder)?;
+        Ok(builder.finish(end))
     });
-    let result = answering.await;
-    drop(waiting);
-    match result {
-        Ok(Ok(ListResponse { text, reservation })) => {
-            response::json_of(Body::new(ResponseBody::new(vec![text.into()], reservation, time)))
-        }
-        Ok(Err(error)) => error.into_response(),
-        Err(error) => {
-            tracing::error!(%error, "list request panicked");
-            ApiError::Internal("internal error while building the response".to_owned())
-                .into_response()
-        }
+    match built.await.unwrap_or_else(|error| Err(ApiError::from(error))) {
+        Ok(list) => list.into_response(context.answer_limits.time),
+        Err(error) => error.into_response(),
     }
 }
 
@@ -222,7 +196,7 @@ mod tests {
     use super::{ListQuery, push_json_string};
     use crate::model::time::TimeRange;
     use crate::server::api::parameters;
-    use crate::server::api::response::ApiError;
+    use crate::server::contract::api_error::ApiError;
 
     fn parse(query: &str) -> Result<ListQuery, ApiError> {
         let parameters: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();

@@ -10,16 +10,14 @@
 //! negative limit all.
 
 use crate::model::metadata::Metadata;
+use crate::server::api::parameters;
 use crate::server::api::response;
-use crate::server::api::response::ApiError;
-use crate::server::requests::acceptance;
+use crate::server::api::response::BufferedJson;
+use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
-use crate::server::transport::admission::{Overloaded, Reservation};
-use crate::server::transport::body::ResponseBody;
+use crate::server::transport::blocking::run_blocking;
 use crate::tsdb::head::read::family_list::FamilyList;
-use axum::body::Body;
 use axum::extract::{Query, State};
-use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -48,41 +46,27 @@ pub(crate) async fn metadata(
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Response {
     match run_query(&context, &parameters).await {
-        Ok((text, reservation)) => {
-            let pieces =
-                ResponseBody::new(vec![text.into()], reservation, context.answer_limits.time);
-            ([(CONTENT_TYPE, "application/json")], Body::new(pieces)).into_response()
-        }
+        Ok(families) => families.into_response(context.answer_limits.time),
         Err(error) => error.into_response(),
     }
 }
 
 async fn run_query(
     context: &SharedState,
-    parameters: &[(String, String)],
-) -> Result<(Vec<u8>, Reservation), ApiError> {
-    if acceptance::check_accepting(context).is_err() {
-        return Err(ApiError::Unavailable("Service Unavailable".to_owned()));
-    }
-    let query = parse_params(parameters)?;
-    let permit = context.list_gate.acquire().await;
-    let permit = permit
-        .map_err(|Overloaded| ApiError::Unavailable("too many look-ups at once".to_owned()))?;
+    values: &[(String, String)],
+) -> Result<BufferedJson, ApiError> {
+    parameters::check_ready(context)?;
+    let query = parse_params(values)?;
     let shared = context.clone();
-    let answering = tokio::task::spawn_blocking(move || {
-        let _held = permit;
+    let listed = run_blocking(&context.list_gate, "listing metadata", move |_| {
         let mut families = shared.db.metadata(query.metric.as_deref());
         limit(&mut families, &query);
         let mut reservation = shared.answer_limits.budget.reserve();
-        let busy = |_| ApiError::Unavailable("too many bytes in flight".to_owned());
-        reservation.extend(estimate_response_bytes(&families)).map_err(busy)?;
+        reservation.extend(estimate_response_bytes(&families))?;
         let text = encode(&families).map_err(|error| ApiError::Internal(error.to_string()))?;
-        Ok((text, reservation))
+        Ok(BufferedJson { text, reservation })
     });
-    answering.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "metadata request panicked");
-        Err(ApiError::Internal("internal error while listing metadata".to_owned()))
-    })
+    listed.await?
 }
 
 fn parse_params(parameters: &[(String, String)]) -> Result<MetadataQuery, ApiError> {
@@ -136,7 +120,7 @@ fn encode(families: &FamilyList) -> serde_json::Result<Vec<u8>> {
 mod tests {
     use super::{MetadataQuery, encode, limit, parse_params};
     use crate::model::metadata::{Metadata, MetricType};
-    use crate::server::api::response::ApiError;
+    use crate::server::contract::api_error::ApiError;
     use crate::tsdb::head::read::family_list::FamilyList;
     use std::sync::Arc;
 

@@ -2,8 +2,9 @@
 
 use crate::model::time::TimeRange;
 use crate::server::api::media_type::MediaType;
-use crate::server::api::response::ApiError;
 use crate::server::api::timestamp;
+use crate::server::contract::api_error::ApiError;
+use crate::server::requests::acceptance;
 use crate::server::state::SharedState;
 use crate::server::transport::body;
 use crate::server::transport::body::BodyLimits;
@@ -15,6 +16,15 @@ const MAX_FORM_BYTES: usize = 10 << 20;
 
 /// Name and value of a parameter.
 pub(crate) type Parameter = (String, String);
+
+/// Checks that the server is ready.
+///
+/// # Errors
+/// [`ApiError::Unavailable`], as in Prometheus.
+pub(crate) fn check_ready(context: &SharedState) -> Result<(), ApiError> {
+    let accepting = acceptance::check_accepting(context);
+    accepting.map_err(|_| ApiError::Unavailable("Service Unavailable".to_owned()))
+}
 
 /// Returns the parameters. Those of a form precede those of the query string.
 ///

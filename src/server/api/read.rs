@@ -4,11 +4,12 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read;
 use crate::remote::read_request;
+use crate::server::contract::http;
 use crate::server::contract::request_error::RequestError;
 use crate::server::requests::MAX_READ_BODY;
 use crate::server::requests::acceptance::check_accepting;
-use crate::server::requests::read_permit::ReadPermit;
-use crate::server::requests::samples_read::{run_blocking, run_samples_read};
+use crate::server::requests::read_permit::{ReadPermit, run_read};
+use crate::server::requests::samples_read::{BufferedRead, run_samples_read};
 use crate::server::requests::streamed_read;
 use crate::server::requests::streamed_read::Framing;
 use crate::server::state::SharedState;
@@ -27,19 +28,19 @@ const STREAMED: &str = "application/x-streamed-protobuf; proto=prometheus.Chunke
 /// Handles a read request.
 pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
     if let Err(error) = check_accepting(&context) {
-        return error.into_http_and_close();
+        return http::response_and_close(error);
     }
     let limits = BodyLimits { size: MAX_READ_BODY, ..context.body_limits.clone() };
     let collected = match body::collect(request.into_body(), limits).await {
         Ok(collected) => collected,
-        Err(error) => return RequestError::from(error).into_http_and_close(),
+        Err(error) => return http::response_and_close(error),
     };
-    respond(context, collected.bytes).await.unwrap_or_else(RequestError::into_http)
+    respond(context, collected.bytes).await.unwrap_or_else(RequestError::into_response)
 }
 
 async fn respond(context: SharedState, body: Bytes) -> Result<Response, RequestError> {
     let permit = ReadPermit::acquire(&context).await?;
-    let request = run_blocking(move || read_request::decode_request(&body)).await?;
+    let request = run_read((), move |_| read_request::decode_request(&body)).await?;
     match read_request::response_type(&request)? {
         ResponseType::Samples => respond_samples(context, request, permit).await,
         ResponseType::StreamedXorChunks => respond_chunks(context, request, permit).await,
@@ -51,7 +52,7 @@ async fn respond_samples(
     request: pb::ReadRequest,
     permit: ReadPermit,
 ) -> Result<Response, RequestError> {
-    let (response, reservation) =
+    let BufferedRead { response, reservation } =
         run_samples_read(&context, request, permit, read::read_samples).await?;
     let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
     let body =

@@ -8,7 +8,7 @@ use crate::config::units;
 use crate::config::units::ByteSize;
 use crate::model::time::format_rfc3339;
 use crate::server::api::response;
-use crate::server::api::response::ApiError;
+use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
 use crate::tsdb::db::settings::RetentionSettings;
 use axum::extract::State;

@@ -12,7 +12,7 @@ use crate::model::labels::Labels;
 use crate::server::api::listing;
 use crate::server::api::listing::{ListEnd, ListQuery, ListResponseBuilder};
 use crate::server::api::parameters;
-use crate::server::api::response::ApiError;
+use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::QueryError;

@@ -6,6 +6,7 @@ use crate::ingest::outcome::WriteOutcome;
 use crate::remote::write::{RemoteWriteVersion, WireFormat};
 use crate::server::api::content_encoding;
 use crate::server::api::media_type::MediaType;
+use crate::server::contract::http;
 use crate::server::contract::request_error::RequestError;
 use crate::server::contract::write_response;
 use crate::server::requests::acceptance;
@@ -37,7 +38,7 @@ const EXEMPLARS_WRITTEN: HeaderName =
 pub(crate) async fn write(State(context): State<SharedState>, request: Request) -> Response {
     let version = match parse_message_version(request.headers()) {
         Ok(version) => version,
-        Err(error) => return error.into_http_and_close(),
+        Err(error) => return http::response_and_close(error),
     };
     let result = store(&context, request, version).await;
     let nothing = WriteOutcome::default();
@@ -48,7 +49,7 @@ pub(crate) async fn write(State(context): State<SharedState>, request: Request) 
         }
         Ok(outcome) => {
             tracing::debug!(rejected = %outcome.rejections, "stored write request in part");
-            write_response::partial_write_error(&outcome).into_http()
+            write_response::partial_write_error(&outcome).into_response()
         }
         Err(error) => error,
     };
@@ -67,14 +68,14 @@ async fn store(
 ) -> Result<WriteOutcome, Response> {
     let checked = content_encoding::body_compression(request.headers())
         .and_then(|packing| acceptance::check_accepting(context).map(|()| packing));
-    let packing = checked.map_err(RequestError::into_http_and_close)?;
+    let packing = checked.map_err(http::response_and_close)?;
     let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
     let collected = body::collect(request.into_body(), limits).await;
-    let collected = collected.map_err(|error| RequestError::from(error).into_http_and_close())?;
+    let collected = collected.map_err(http::response_and_close)?;
     let form = WireFormat { version, packing };
     write_requests::store(context, collected.bytes, form, collected.reservation)
         .await
-        .map_err(RequestError::into_http)
+        .map_err(RequestError::into_response)
 }
 
 /// Returns the version of the message. Without a content type it is 1.0, as in Prometheus.

@@ -1,14 +1,25 @@
-//! Errors as gRPC statuses, besides those of [`RequestError`].
+//! Errors as gRPC statuses.
+//!
+//! | variant       | status                        |
+//! |---------------|-------------------------------|
+//! | `BadData`     | INVALID_ARGUMENT + BadRequest |
+//! | `Unsupported` | UNIMPLEMENTED                 |
+//! | `TooLarge`    | RESOURCE_EXHAUSTED            |
+//! | `Unavailable` | UNAVAILABLE + RetryInfo       |
+//! | `Internal`    | INTERNAL                      |
 
-use crate::remote::read_request::RemoteReadError;
+use crate::remote::read_request::{ReadAbort, RemoteReadError};
 use crate::remote::stream_request::DecodeStreamRequestError;
 use crate::server::contract::details;
-use crate::server::contract::request_error::RequestError;
+use crate::server::contract::request_error::{RequestError, retry_seconds};
+use crate::server::transport::admission::BudgetExhausted;
+use crate::server::transport::blocking::BlockingError;
 use crate::server::transport::body::ResponseTimeout;
 use crate::server::transport::framing::deadline::DeadlineError;
 use crate::server::transport::framing::decompress_body::DecompressBodyError;
 use crate::server::transport::framing::encoding::{ACCEPT_ENCODING, ACCEPTED, UnsupportedEncoding};
 use crate::server::transport::framing::messages::MessageError;
+use crate::server::transport::piece_writer::StreamedResponseError;
 use crate::tsdb::query::label_source::LabelQueryError;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue};
@@ -16,21 +27,60 @@ use axum::response::Response;
 use tonic::{Code, Status};
 
 /// Returns a response with an error status only.
-pub(crate) fn error_response(status: Status) -> Response {
-    status.into_http::<tonic::body::Body>().map(Body::new)
+pub(crate) fn error_response(error: impl Into<Status>) -> Response {
+    error.into().into_http::<tonic::body::Body>().map(Body::new)
+}
+
+impl From<RequestError> for Status {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::BadData(message) => details::bad_request(&message),
+            RequestError::Unsupported(message) => Self::new(Code::Unimplemented, message),
+            RequestError::TooLarge(message) => Self::new(Code::ResourceExhausted, message),
+            RequestError::Unavailable(message) => details::retry_later(&message, retry_seconds()),
+            RequestError::Internal(message) => Self::new(Code::Internal, message),
+        }
+    }
+}
+
+impl From<BudgetExhausted> for Status {
+    fn from(error: BudgetExhausted) -> Self {
+        RequestError::from(error).into()
+    }
+}
+
+impl From<BlockingError> for Status {
+    fn from(error: BlockingError) -> Self {
+        RequestError::from(error).into()
+    }
+}
+
+impl From<StreamedResponseError<RemoteReadError>> for Status {
+    fn from(error: StreamedResponseError<RemoteReadError>) -> Self {
+        RequestError::from(error).into()
+    }
+}
+
+impl From<StreamedResponseError<Self>> for Status {
+    fn from(error: StreamedResponseError<Self>) -> Self {
+        match error {
+            StreamedResponseError::Producer(status) => status,
+            StreamedResponseError::Stream(error) => RequestError::from(error).into(),
+        }
+    }
 }
 
 impl From<MessageError> for Status {
     fn from(error: MessageError) -> Self {
         let message = error.to_string();
         match error {
-            MessageError::TooLarge { .. } => RequestError::TooLarge(message).into_grpc(),
-            MessageError::Packed => RequestError::Unsupported(message).into_grpc(),
+            MessageError::TooLarge { .. } => RequestError::TooLarge(message).into(),
+            MessageError::Packed => RequestError::Unsupported(message).into(),
             MessageError::InvalidFlag(_)
             | MessageError::UnexpectedEnd
             | MessageError::SecondMessage => protocol_error(&message),
             MessageError::TooSlow(_) | MessageError::NoMemory(_) => {
-                RequestError::Unavailable(message).into_grpc()
+                RequestError::Unavailable(message).into()
             }
             // The decompression in front of this reader fails with a status of its own.
             MessageError::Broken(cause) => Self::from_error(cause),
@@ -42,7 +92,7 @@ impl From<DecompressBodyError> for Status {
     fn from(error: DecompressBodyError) -> Self {
         match error {
             DecompressBodyError::Message(error) => error.into(),
-            DecompressBodyError::Decompress(error) => RequestError::from(error).into_grpc(),
+            DecompressBodyError::Decompress(error) => RequestError::from(error).into(),
             DecompressBodyError::Oversized => Self::resource_exhausted(error.to_string()),
         }
     }
@@ -50,7 +100,7 @@ impl From<DecompressBodyError> for Status {
 
 impl From<ResponseTimeout> for Status {
     fn from(error: ResponseTimeout) -> Self {
-        RequestError::Unavailable(error.to_string()).into_grpc()
+        RequestError::Unavailable(error.to_string()).into()
     }
 }
 
@@ -58,6 +108,32 @@ impl From<DecodeStreamRequestError> for Status {
     fn from(error: DecodeStreamRequestError) -> Self {
         protocol_error(&error.to_string())
     }
+}
+
+/// Returns the status of an unreadable message of a unary write. Errors of the framing are INTERNAL,
+/// as in most implementations of gRPC.
+pub(crate) fn unary_message_status(error: MessageError) -> Status {
+    match error {
+        MessageError::Packed | MessageError::InvalidFlag(_) | MessageError::UnexpectedEnd => {
+            RequestError::Internal(error.to_string()).into()
+        }
+        error => error.into(),
+    }
+}
+
+/// Returns the status of a producer that the stream stopped. The stream reports the actual reason.
+pub(crate) fn abort_status(abort: ReadAbort) -> Status {
+    RequestError::Unavailable(abort.to_string()).into()
+}
+
+/// Returns the status of an invalid query of a Thanos Query.
+pub(crate) fn invalid_query(message: impl Into<String>) -> Status {
+    Status::invalid_argument(message)
+}
+
+/// Returns the status of a call of an unknown method.
+pub(crate) fn unknown_method() -> Status {
+    Status::unimplemented("unknown method")
 }
 
 /// Returns the status of a request that violates the rules of its method.
@@ -75,7 +151,7 @@ pub(crate) fn read_status(error: RemoteReadError) -> Status {
         RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => {
             Status::new(Code::ResourceExhausted, error.to_string())
         }
-        _ => RequestError::from(error).into_grpc(),
+        _ => RequestError::from(error).into(),
     }
 }
 
@@ -84,7 +160,7 @@ pub(crate) fn label_status(error: LabelQueryError) -> Status {
     match error {
         LabelQueryError::Query(error) => read_status(RemoteReadError::Query(error)),
         LabelQueryError::TooLarge(_) => Status::new(Code::ResourceExhausted, error.to_string()),
-        LabelQueryError::Busy => RequestError::Unavailable(error.to_string()).into_grpc(),
+        LabelQueryError::Busy => RequestError::Unavailable(error.to_string()).into(),
     }
 }
 

@@ -1,14 +1,20 @@
-//! Errors of requests and their statuses in every protocol. No other wing selects a status for an
-//! error.
+//! Errors of requests, and one table of statuses for each protocol. No other wing selects a status
+//! for an error.
 //!
-//! | file              | content                                             |
-//! |-------------------|-----------------------------------------------------|
-//! | [`request_error`] | request errors as HTTP and gRPC statuses            |
-//! | `grpc`            | transport errors as gRPC statuses                   |
-//! | `details`         | error details over gRPC                             |
-//! | `write_response`  | write outcomes as gRPC messages and statuses        |
+//! | file             | content                                                             |
+//! |------------------|---------------------------------------------------------------------|
+//! | `request_error`  | errors of requests, in terms of what the sender does next           |
+//! | `http`           | statuses of HTTP                                                    |
+//! | `api_error`      | errors and statuses of Prometheus's HTTP API                        |
+//! | `grpc`           | statuses of gRPC                                                    |
+//! | `thanos`         | statuses of gRPC for a Thanos Receive router                        |
+//! | `details`        | error details over gRPC                                             |
+//! | `write_response` | write outcomes as errors, and as messages and statuses of gRPC      |
 
+pub(crate) mod api_error;
 pub(crate) mod details;
 pub(crate) mod grpc;
+pub(crate) mod http;
 pub(crate) mod request_error;
+pub(crate) mod thanos;
 pub(crate) mod write_response;

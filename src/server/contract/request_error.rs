@@ -1,18 +1,12 @@
-//! Request errors and their statuses over HTTP and gRPC.
+//! Errors of requests, in terms of what the sender does next. Each protocol has a table of statuses.
 //!
-//! | variant       | HTTP              | gRPC                          | sender                 |
-//! |---------------|-------------------|-------------------------------|------------------------|
-//! | `BadData`     | 400               | INVALID_ARGUMENT + BadRequest | must not retry         |
-//! | `Unsupported` | 415               | UNIMPLEMENTED                 | must change request    |
-//! | `TooLarge`    | 413               | RESOURCE_EXHAUSTED            | must send less         |
-//! | `Unavailable` | 503 + Retry-After | UNAVAILABLE + RetryInfo       | retries later          |
-//! | `Internal`    | 500               | INTERNAL                      | retries; this is safe  |
-//!
-//! # Thanos Receive
-//! A Thanos Receive router gives up on ALREADY_EXISTS only, and lets its sender retry on any other
-//! code. It gets ALREADY_EXISTS if a retry is useless (`BadData`, `TooLarge`), UNAVAILABLE and
-//! INTERNAL as above, and UNIMPLEMENTED if someone must change a setting and no data may be lost
-//! until then.
+//! | variant       | sender                 |
+//! |---------------|------------------------|
+//! | `BadData`     | must not retry         |
+//! | `Unsupported` | must change request    |
+//! | `TooLarge`    | must send less         |
+//! | `Unavailable` | retries later          |
+//! | `Internal`    | retries; this is safe  |
 //!
 //! # Statuses never used
 //! 409 and 429, and 5xx for bad data: Prometheus drops data on 429 and retries forever on 5xx.
@@ -20,16 +14,14 @@
 use crate::remote::decompress::output::DecompressError;
 use crate::remote::read_request::RemoteReadError;
 use crate::remote::write::RemoteWriteError;
-use crate::server::contract::details;
 use crate::server::transport::admission::{BudgetExhausted, Overloaded};
+use crate::server::transport::blocking::{BlockingError, WorkPanicked};
 use crate::server::transport::body::BodyError;
+use crate::server::transport::piece_stream::StreamError;
+use crate::server::transport::piece_writer::StreamedResponseError;
 use crate::tsdb::query::source::QueryError;
 use crate::tsdb::wal::error::WalError;
-use axum::http::header::{CONNECTION, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
 use std::hash::{BuildHasher, RandomState};
-use tonic::{Code, Status};
 
 /// Error of a request that failed, or succeeded only in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,23 +43,6 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
-    /// Returns the HTTP response.
-    #[must_use]
-    pub(crate) fn into_http(self) -> Response {
-        let (status, message) = match self {
-            Self::BadData(message) => (StatusCode::BAD_REQUEST, message),
-            Self::Unsupported(message) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, message),
-            Self::TooLarge(message) => (StatusCode::PAYLOAD_TOO_LARGE, message),
-            Self::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
-            Self::Internal(message) => (StatusCode::INTERNAL_SERVER_ERROR, message),
-        };
-        let mut response = (status, message + "\n").into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_seconds()));
-        }
-        response
-    }
-
     /// Returns `true` if a retry of the same request fails as well.
     #[must_use]
     pub(crate) fn is_permanent(&self) -> bool {
@@ -77,41 +52,20 @@ impl RequestError {
         }
     }
 
-    /// Returns the gRPC status, with the details that gRPC clients understand.
-    #[must_use]
-    pub(crate) fn into_grpc(self) -> Status {
+    /// Returns the message for people.
+    pub(crate) fn into_message(self) -> String {
         match self {
-            Self::BadData(message) => details::bad_request(&message),
-            Self::Unsupported(message) => Status::new(Code::Unimplemented, message),
-            Self::TooLarge(message) => Status::new(Code::ResourceExhausted, message),
-            Self::Unavailable(message) => details::retry_later(&message, retry_seconds()),
-            Self::Internal(message) => Status::new(Code::Internal, message),
+            Self::BadData(message)
+            | Self::Unsupported(message)
+            | Self::TooLarge(message)
+            | Self::Unavailable(message)
+            | Self::Internal(message) => message,
         }
-    }
-
-    /// Returns the gRPC status for a Thanos Receive router.
-    #[must_use]
-    pub(crate) fn into_thanos_status(self) -> Status {
-        match self {
-            Self::BadData(message) | Self::TooLarge(message) => {
-                Status::new(Code::AlreadyExists, message)
-            }
-            other => other.into_grpc(),
-        }
-    }
-
-    /// Returns the HTTP response for a request whose body was not read completely, which makes the
-    /// connection unusable.
-    #[must_use]
-    pub(crate) fn into_http_and_close(self) -> Response {
-        let mut response = self.into_http();
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        response
     }
 }
 
 /// Returns 1 to 5 seconds at random, so that senders rejected together do not retry together.
-fn retry_seconds() -> u64 {
+pub(super) fn retry_seconds() -> u64 {
     1 + RandomState::new().hash_one(0u8) % 5
 }
 
@@ -194,6 +148,45 @@ impl From<RemoteReadError> for RequestError {
             | RemoteReadError::SampleLimit(_)
             | RemoteReadError::AnswerLimit(_)
             | RemoteReadError::TooLong(_) => Self::BadData(message),
+        }
+    }
+}
+
+impl From<BlockingError> for RequestError {
+    fn from(error: BlockingError) -> Self {
+        match error {
+            BlockingError::Overloaded(error) => error.into(),
+            BlockingError::Panicked(error) => error.into(),
+        }
+    }
+}
+
+impl From<WorkPanicked> for RequestError {
+    fn from(error: WorkPanicked) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<StreamError> for RequestError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Panicked => Self::Internal(error.to_string()),
+            StreamError::ClientGone | StreamError::SlowClient => {
+                Self::Unavailable(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<StreamedResponseError<RemoteReadError>> for RequestError {
+    fn from(error: StreamedResponseError<RemoteReadError>) -> Self {
+        match error {
+            // The blocking thread has logged it.
+            StreamedResponseError::Producer(RemoteReadError::Query(error)) => {
+                Self::Internal(error.to_string())
+            }
+            StreamedResponseError::Producer(error) => error.into(),
+            StreamedResponseError::Stream(error) => error.into(),
         }
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
         stored.map(|(name, count)| (format!("{name}_stored"), count.to_string())),
     );
     Violations {
-        message: &outcome_text(outcome),
+        message: &partial_write_error(outcome).into_message(),
         violations: counted.chain(named).collect(),
         info: Some(info),
     }
@@ -60,7 +60,7 @@ pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
 pub(crate) fn ack(sequence: u64, outcome: &WriteOutcome) -> WriteStreamResponse {
     let refused = (!outcome.rejections.is_empty()).then(|| RefusedMessage {
         code: Code::InvalidArgument as u32,
-        message: outcome_text(outcome),
+        message: partial_write_error(outcome).into_message(),
         counts: rejection_counts(outcome)
             .map(|(kind, reason, count)| RefusedCount {
                 kind: kind.to_string(),
@@ -74,24 +74,13 @@ pub(crate) fn ack(sequence: u64, outcome: &WriteOutcome) -> WriteStreamResponse 
 
 /// Returns the acknowledgement of a request that was rejected permanently.
 pub(crate) fn rejection_ack(sequence: u64, error: RequestError) -> WriteStreamResponse {
-    let status = error.into_grpc();
+    let status = Status::from(error);
     let refused = RefusedMessage {
         code: status.code() as u32,
         message: status.message().to_owned(),
         counts: Vec::new(),
     };
     WriteStreamResponse { sequence, stored: Some(WriteResponse::default()), refused: Some(refused) }
-}
-
-/// Returns the message of a partial write, as over HTTP.
-fn outcome_text(outcome: &WriteOutcome) -> String {
-    match partial_write_error(outcome) {
-        RequestError::BadData(text)
-        | RequestError::Unsupported(text)
-        | RequestError::TooLarge(text)
-        | RequestError::Unavailable(text)
-        | RequestError::Internal(text) => text,
-    }
 }
 
 /// Returns the nonzero counts of rejections.

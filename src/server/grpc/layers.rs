@@ -25,7 +25,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use std::time::Duration;
 use tonic::Status;
@@ -40,7 +40,7 @@ const STREAM_MAX_WAIT: Duration = Duration::from_secs(10);
 /// Middleware that passes gRPC requests on until their deadline.
 pub(crate) async fn deadline_layer(request: Request, next: Next) -> Response {
     if !framing::is_grpc(&request) {
-        return RequestError::Unsupported("this path serves gRPC only".to_owned()).into_http();
+        return RequestError::Unsupported("this path serves gRPC only".to_owned()).into_response();
     }
     let result = match deadline::parse_deadline(request.headers()) {
         Ok(None) => return next.run(request).await,
@@ -49,7 +49,7 @@ pub(crate) async fn deadline_layer(request: Request, next: Next) -> Response {
         }
         Err(error) => Err(error),
     };
-    result.unwrap_or_else(|error| grpc::error_response(error.into()))
+    result.unwrap_or_else(grpc::error_response)
 }
 
 /// Middleware that decompresses requests and compresses responses.

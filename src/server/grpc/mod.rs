@@ -13,14 +13,12 @@
 //! | `thanos_store`     | `thanos.Store`                                                  |
 //! | `thanos_info`      | `thanos.info.Info`                                              |
 //! | `thanos_exemplars` | `thanos.Exemplars`, `thanos.Metadata`                           |
-//! | `thanos_read`      | shared parts of the Thanos read services                        |
+//! | `thanos_read`      | requests of the Thanos read services                            |
 //! | `message_writer`   | streamed responses of several messages                          |
-//! | `raw_codec`        | codec that passes message bytes through                         |
 
 pub mod health;
 pub(crate) mod layers;
 mod message_writer;
-mod raw_codec;
 pub(crate) mod read;
 pub(crate) mod reflection;
 mod services;

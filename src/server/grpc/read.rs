@@ -8,13 +8,12 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::read;
 use crate::remote::read_request;
 use crate::server::contract::grpc;
-use crate::server::contract::request_error::RequestError;
 use crate::server::requests::MAX_READ_BODY;
 use crate::server::requests::acceptance;
-use crate::server::requests::read_permit::ReadPermit;
-use crate::server::requests::samples_read::{run_blocking, run_samples_read};
+use crate::server::requests::read_permit::{ReadPermit, run_read};
+use crate::server::requests::samples_read::{BufferedRead, run_samples_read};
 use crate::server::requests::streamed_read;
-use crate::server::requests::streamed_read::{Framing, StreamedReadError};
+use crate::server::requests::streamed_read::Framing;
 use crate::server::state::SharedState;
 use crate::server::transport::body::{BodyLimits, ResponseBody};
 use crate::server::transport::framing;
@@ -43,10 +42,8 @@ pub(crate) async fn read_chunks(State(context): State<SharedState>, request: Req
 async fn respond_samples(context: SharedState, request: Request) -> Result<Response, Status> {
     let AdmittedRead { request, permit } =
         AdmittedRead::admit(&context, request.into_body()).await?;
-    let (response, reservation) =
-        run_samples_read(&context, request, permit, read::read_samples_plain)
-            .await
-            .map_err(grpc::read_status)?;
+    let read = run_samples_read(&context, request, permit, read::read_samples_plain).await;
+    let BufferedRead { response, reservation } = read.map_err(grpc::read_status)?;
     let len = response.pieces.iter().map(Bytes::len).sum();
     let header = Bytes::copy_from_slice(&messages::frame_header(len));
     let pieces = std::iter::once(header).chain(response.pieces).collect();
@@ -60,8 +57,7 @@ async fn respond_samples(context: SharedState, request: Request) -> Result<Respo
 async fn respond_chunks(context: SharedState, request: Request) -> Result<Response, Status> {
     let AdmittedRead { request, permit } =
         AdmittedRead::admit(&context, request.into_body()).await?;
-    let frames = streamed_read::frames(&context, request, permit, Framing::Grpc);
-    let mut frames = frames.map_err(RequestError::into_grpc)?;
+    let mut frames = streamed_read::frames(&context, request, permit, Framing::Grpc)?;
     frames.wait_first().await?;
     Ok(framing::grpc_response(StatusBody::new(frames)))
 }
@@ -74,22 +70,16 @@ struct AdmittedRead {
 
 impl AdmittedRead {
     async fn admit(context: &SharedState, body: Body) -> Result<Self, Status> {
-        acceptance::check_accepting(context).map_err(RequestError::into_grpc)?;
+        acceptance::check_accepting(context)?;
         let message = messages::read_single_message(
             body,
             BodyLimits { size: MAX_READ_BODY, ..context.body_limits.clone() },
         )
         .await?;
-        let permit = ReadPermit::acquire(context).await.map_err(RequestError::into_grpc)?;
-        let request = run_blocking(move || read_request::parse_request(&message.bytes))
+        let permit = ReadPermit::acquire(context).await?;
+        let request = run_read((), move |_| read_request::parse_request(&message.bytes))
             .await
             .map_err(grpc::read_status)?;
         Ok(Self { request, permit })
-    }
-}
-
-impl From<StreamedReadError> for Status {
-    fn from(error: StreamedReadError) -> Self {
-        RequestError::from(error).into_grpc()
     }
 }

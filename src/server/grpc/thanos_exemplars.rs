@@ -18,7 +18,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// Names of the services, for health and reflection.
 pub(crate) const EXEMPLARS_SERVICE: &str = "thanos.Exemplars";
@@ -44,9 +44,8 @@ pub(crate) async fn metric_metadata(
 async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, Status> {
     let AdmittedThanosRead { request, permit } =
         AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&context, body).await?;
-    let invalid = |text: String| Status::new(Code::InvalidArgument, text);
-    let selectors =
-        selectors::selectors(&request.query).map_err(|error| invalid(error.to_string()))?;
+    let selectors = selectors::selectors(&request.query)
+        .map_err(|error| grpc::invalid_query(error.to_string()))?;
     let external = context.external_labels();
     let selected =
         selectors.into_iter().map(|matchers| SeriesSelection::from_matchers(matchers, &external));
@@ -58,10 +57,10 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
         .collect();
     let some: Vec<_> = selected.iter().filter(|matchers| !matchers.is_empty()).cloned().collect();
     if some.is_empty() && !selected.is_empty() {
-        return Err(invalid("no matchers specified (excluding external labels)".to_owned()));
+        return Err(grpc::invalid_query("no matchers specified (excluding external labels)"));
     }
     let (shared, rewrite) = (context.clone(), LabelRewrite::new(&external, &[]));
-    message_writer::stream_response(&context, move |out| {
+    message_writer::respond(&context, move |out| {
         let _held = permit;
         for series in
             shared.db.querier().exemplars(&some, TimeRange::new(request.start, request.end))
@@ -72,7 +71,7 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
                 exemplars: series.exemplars.iter().map(exemplar).collect(),
             };
             let result = Some(exemplars_response::Result::Data(data));
-            out.send(&pb::ExemplarsResponse { result }).map_err(message_writer::abort_status)?;
+            out.send(&pb::ExemplarsResponse { result }).map_err(grpc::abort_status)?;
         }
         Ok(())
     })
@@ -83,7 +82,7 @@ async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, S
     let AdmittedThanosRead { request, permit } =
         AdmittedThanosRead::<pb::MetricMetadataRequest>::admit(&context, body).await?;
     let shared = context.clone();
-    message_writer::stream_response(&context, move |out| {
+    message_writer::respond(&context, move |out| {
         let _held = permit;
         let metric = Some(request.metric.as_str()).filter(|metric| !metric.is_empty());
         let all_families = shared.db.metadata(metric);
@@ -94,8 +93,7 @@ async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, S
                 families.by_ref().take(MAX_FAMILIES_PER_MESSAGE).map(metadata_entry).collect();
             let result =
                 Some(metric_metadata_response::Result::Metadata(pb::MetricMetadata { metadata }));
-            out.send(&pb::MetricMetadataResponse { result })
-                .map_err(message_writer::abort_status)?;
+            out.send(&pb::MetricMetadataResponse { result }).map_err(grpc::abort_status)?;
         }
         Ok(())
     })

@@ -10,6 +10,7 @@ use crate::remote::pb::thanos::{Label, ZLabelSet};
 use crate::server::contract::grpc;
 use crate::server::grpc::thanos_read;
 use crate::server::state::{ServerState, SharedState};
+use crate::server::transport::framing;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
@@ -23,7 +24,7 @@ const COMPONENT: &str = "receive";
 
 pub(crate) async fn info(State(context): State<SharedState>, request: Request) -> Response {
     match thanos_read::request::<pb::InfoRequest>(&context, request.into_body()).await {
-        Ok(_) => thanos_read::single_message(&info_response(&context)),
+        Ok(_) => framing::message_response(&info_response(&context)),
         Err(status) => grpc::error_response(status),
     }
 }

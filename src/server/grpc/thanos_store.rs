@@ -8,17 +8,18 @@ use crate::remote::thanos::selection::{SeriesSelection, check_list_len};
 use crate::remote::thanos::series_message::SeriesMessage;
 use crate::remote::thanos::store::{SeriesSink, StoreSeriesError, read_series};
 use crate::server::contract::grpc;
-use crate::server::contract::request_error::RequestError;
 use crate::server::grpc::message_writer;
 use crate::server::grpc::message_writer::MessageWriter;
 use crate::server::grpc::thanos_read;
 use crate::server::grpc::thanos_read::AdmittedThanosRead;
 use crate::server::state::{ServerState, SharedState};
+use crate::server::transport::blocking::run_blocking;
+use crate::server::transport::framing;
 use crate::tsdb::query::label_source::LabelQueryLimits;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// Name of the service, for health and reflection.
 pub(crate) const SERVICE: &str = "thanos.Store";
@@ -50,17 +51,17 @@ async fn stream_series(context: SharedState, body: Body) -> Result<Response, Sta
     let AdmittedThanosRead { request, permit } =
         AdmittedThanosRead::<pb::SeriesRequest>::admit(&context, body).await?;
     let shared = context.clone();
-    message_writer::stream_response(&context, move |out| {
+    message_writer::respond(&context, move |out| {
         let _held = permit;
         read_series(&shared.read_source(), &request, out).map_err(|error| match error {
             StoreSeriesError::Read(error) => grpc::read_status(error),
-            StoreSeriesError::NoMatchers => Status::new(Code::InvalidArgument, error.to_string()),
+            StoreSeriesError::NoMatchers => grpc::invalid_query(error.to_string()),
         })
     })
     .await
 }
 
-impl SeriesSink for MessageWriter<'_> {
+impl SeriesSink for MessageWriter<'_, '_> {
     fn check(&mut self) -> Result<(), ReadAbort> {
         MessageWriter::check(self)
     }
@@ -85,18 +86,13 @@ where
     A: prost::Message + 'static,
 {
     let request: Q = thanos_read::request(&context, body).await?;
-    let permit =
-        context.list_gate.acquire().await.map_err(|error| RequestError::from(error).into_grpc())?;
-    let working = tokio::task::spawn_blocking(move || {
-        let _held = permit;
-        let mut memory = context.answer_limits.budget.reserve();
-        memory.extend(LABELS_BYTES).map_err(|error| RequestError::from(error).into_grpc())?;
-        make(&context, &request).map(|response| thanos_read::single_message(&response))
+    let shared = context.clone();
+    let response = run_blocking(&context.list_gate, "listing labels", move |_| {
+        let mut memory = shared.answer_limits.budget.reserve();
+        memory.extend(LABELS_BYTES)?;
+        make(&shared, &request)
     });
-    working.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "label request of Thanos panicked");
-        Err(RequestError::Internal("internal error while listing labels".to_owned()).into_grpc())
-    })
+    Ok(framing::message_response(&response.await??))
 }
 
 fn label_names_response(
@@ -133,7 +129,7 @@ fn label_values_response(
 ) -> Result<pb::LabelValuesResponse, Status> {
     check_list_len(&request.without_replica_labels, "replica labels").map_err(grpc::read_status)?;
     if request.label.is_empty() {
-        return Err(Status::new(Code::InvalidArgument, "label name parameter cannot be empty"));
+        return Err(grpc::invalid_query("label name parameter cannot be empty"));
     }
     let nothing = Ok(pb::LabelValuesResponse::default());
     if request.without_replica_labels.contains(&request.label) {

@@ -40,7 +40,6 @@ use crate::remote::stream_request::{ENVELOPE_BYTES, StreamRequest};
 use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
 use crate::server::contract::write_response;
-use crate::server::grpc::raw_codec::ProstEncoder;
 use crate::server::management::lifecycle::Phase;
 use crate::server::requests::acceptance;
 use crate::server::requests::write_requests;
@@ -49,15 +48,18 @@ use crate::server::transport::admission::Reservation;
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages::{MessageLimits, MessageReader};
+use crate::server::transport::framing::status_body::StatusBody;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use tonic::codec::EncodeBody;
 
 /// Maximum time that a request waits for memory. Unary requests do not wait.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -68,7 +70,7 @@ const MAX_PENDING_ACKS: usize = 16;
 
 pub(crate) async fn write_stream(State(context): State<SharedState>, request: Request) -> Response {
     if let Err(error) = acceptance::check_accepting(&context) {
-        return grpc::error_response(error.into_grpc());
+        return grpc::error_response(error);
     }
     let Some(client_permit) =
         context.client_streams.acquire(request.extensions().get::<PeerAddress>().copied())
@@ -76,10 +78,9 @@ pub(crate) async fn write_stream(State(context): State<SharedState>, request: Re
         return grpc::error_response(too_many_of_client(context.client_streams.max()));
     };
     let Ok(permit) = context.stream_gate.acquire().await else {
-        return grpc::error_response(
-            RequestError::Unavailable("too many write streams (--grpc.max-streams)".to_owned())
-                .into_grpc(),
-        );
+        return grpc::error_response(RequestError::Unavailable(
+            "too many write streams (--grpc.max-streams)".to_owned(),
+        ));
     };
     let limits = MessageLimits {
         size: context.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES),
@@ -102,20 +103,15 @@ pub(crate) async fn write_stream(State(context): State<SharedState>, request: Re
 
 /// Returns a response with the messages of a channel. An error ends it.
 fn channel_response(messages: mpsc::Receiver<Result<WriteStreamResponse, Status>>) -> Response {
-    let messages = ReceiverStream::new(messages);
-    let body = EncodeBody::new_server(
-        ProstEncoder::default(),
-        messages,
-        None,
-        Default::default(),
-        Some(usize::MAX),
-    );
+    let frames = ReceiverStream::new(messages)
+        .map(|message| message.map(|message| Frame::data(framing::encode_message(&message))));
+    let body = StatusBody::new(StreamBody::new(frames));
     framing::grpc_response(body)
 }
 
 fn too_many_of_client(max: usize) -> Status {
     let message = format!("client has {max} write streams (--grpc.max-streams-per-client)");
-    RequestError::Unavailable(message).into_grpc()
+    RequestError::Unavailable(message).into()
 }
 
 struct WriteStream {
@@ -161,7 +157,7 @@ impl WriteStream {
                 biased;
                 () = self.context.lifecycle.reached(Phase::Draining) => {
                     let error = RequestError::Unavailable("narthex is shutting down".to_owned());
-                    return Err(error.into_grpc());
+                    return Err(error.into());
                 }
                 message = messages.next() => message?,
             };
@@ -185,7 +181,7 @@ impl WriteStream {
                     Err(error) if error.is_permanent() => {
                         write_response::rejection_ack(sequence, error)
                     }
-                    Err(error) => return Err(error.into_grpc()),
+                    Err(error) => return Err(error.into()),
                 };
             ack.send(Ok(response));
         }

@@ -4,6 +4,7 @@ use crate::config::flags::VERSION;
 use crate::metrics::text::ExpositionFormat;
 use crate::server::management::lifecycle::Phase;
 use crate::server::state::SharedState;
+use crate::server::transport::blocking::run_with_permit;
 use crate::tsdb::db::DbHealth;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
@@ -47,7 +48,8 @@ pub(crate) async fn metrics(State(context): State<SharedState>, headers: HeaderM
     let format = ExpositionFormat::from_accept_header(header(&headers, ACCEPT.as_str()));
     let content_type = (CONTENT_TYPE, format.content_type());
     // Some metrics read files, so encode on a blocking thread.
-    let encoded = tokio::task::spawn_blocking(move || context.registry.encode(format)).await;
+    let encoded =
+        run_with_permit((), "encoding the metrics", move |_| context.registry.encode(format)).await;
     let Ok(text) = encoded else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

@@ -1,9 +1,10 @@
 //! Permit of a read, for all protocols.
 
 use crate::remote::metrics::ActiveRead;
+use crate::remote::read_request::RemoteReadError;
 use crate::server::contract::request_error::RequestError;
 use crate::server::state::ServerState;
-use crate::server::transport::admission::Overloaded;
+use crate::server::transport::blocking::{ClientWatch, run_with_permit};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Permit of a read. Dropping it lets the next read run.
@@ -17,9 +18,19 @@ impl ReadPermit {
     /// Waits in the queue for a permit. A waiting read counts as active in the metrics.
     pub(crate) async fn acquire(context: &ServerState) -> Result<Self, RequestError> {
         let active = context.read_metrics.start_read();
-        match context.read_gate.acquire().await {
-            Ok(permit) => Ok(Self { _permit: permit, _active: active }),
-            Err(Overloaded) => Err(RequestError::Unavailable("too many reads at once".to_owned())),
-        }
+        let permit = context.read_gate.acquire().await?;
+        Ok(Self { _permit: permit, _active: active })
     }
+}
+
+/// Runs a part of a read on a blocking thread, which holds `permit` until the part ends.
+///
+/// # Errors
+/// Error of `work`, or [`RemoteReadError::Panicked`].
+pub(crate) async fn run_read<P: Send + 'static, T: Send + 'static>(
+    permit: P,
+    work: impl FnOnce(ClientWatch) -> Result<T, RemoteReadError> + Send + 'static,
+) -> Result<T, RemoteReadError> {
+    let result = run_with_permit(permit, "reading", work).await;
+    result.unwrap_or(Err(RemoteReadError::Panicked))
 }

@@ -8,6 +8,7 @@ use crate::remote::write::{ReceivedRequest, RemoteWriteError, WireFormat};
 use crate::server::contract::request_error::RequestError;
 use crate::server::state::{ServerState, SharedState};
 use crate::server::transport::admission::Reservation;
+use crate::server::transport::blocking::run_with_permit;
 use crate::tsdb::db::clock::now_ms;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
@@ -25,8 +26,7 @@ pub(crate) async fn store(
 ) -> Result<WriteOutcome, RequestError> {
     context.writer.precheck(&body, form.packing)?;
     let permit = context.write_gate.acquire().await?;
-    store_admitted(context, AdmittedRequest { _permit: permit, reservation }, store_fn(body, form))
-        .await
+    store_with_permit(context, permit, reservation, store_fn(body, form)).await
 }
 
 /// Stores a request of a write stream. It waits for a permit outside the queue: the number of
@@ -42,12 +42,7 @@ pub(crate) async fn store_streamed(
     let form = WireFormat { version: request.version, packing: BodyCompression::Plain };
     context.writer.precheck(&request.request, form.packing)?;
     let permit = context.write_gate.acquire_unqueued().await?;
-    store_admitted(
-        context,
-        AdmittedRequest { _permit: permit, reservation },
-        store_fn(request.request, form),
-    )
-    .await
+    store_with_permit(context, permit, reservation, store_fn(request.request, form)).await
 }
 
 /// Stores a request that a Thanos Receive router forwards.
@@ -61,17 +56,10 @@ pub(crate) async fn store_forwarded(
 ) -> Result<WriteOutcome, RequestError> {
     context.writer.precheck(&message, BodyCompression::Plain)?;
     let permit = context.write_gate.acquire().await?;
-    let admitted = AdmittedRequest { _permit: permit, reservation };
     let work = move |context: &ServerState, _: &mut Reservation| {
         context.writer.store_thanos(&context.db, &message, now_ms())
     };
-    store_admitted(context, admitted, work).await
-}
-
-/// Permit and memory of a request, held until it is stored.
-struct AdmittedRequest {
-    _permit: OwnedSemaphorePermit,
-    reservation: Reservation,
+    store_with_permit(context, permit, reservation, work).await
 }
 
 /// Returns the function that stores a remote write request. It adds the decompressed size to the
@@ -90,22 +78,18 @@ fn store_fn(
     }
 }
 
-/// Stores an admitted request on a blocking thread.
-async fn store_admitted(
+/// Stores a request on a blocking thread, which owns the permit and the memory: it finishes even if
+/// the client disconnects.
+async fn store_with_permit(
     context: &SharedState,
-    mut admitted: AdmittedRequest,
+    permit: OwnedSemaphorePermit,
+    mut reservation: Reservation,
     work: impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError>
     + Send
     + 'static,
 ) -> Result<WriteOutcome, RequestError> {
     let shared = context.clone();
-    // The thread owns the permit and the memory: it finishes even if the client disconnects.
-    let storing = tokio::task::spawn_blocking(move || work(&shared, &mut admitted.reservation));
-    match storing.await {
-        Ok(result) => Ok(result?),
-        Err(error) => {
-            tracing::error!(%error, "write request panicked");
-            Err(RequestError::Internal("internal error while storing the request".to_owned()))
-        }
-    }
+    let stored =
+        run_with_permit(permit, "storing the request", move |_| work(&shared, &mut reservation));
+    Ok(stored.await??)
 }

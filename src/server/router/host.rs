@@ -1,5 +1,6 @@
 //! Check of the Host header of HTTP/1.x requests.
 
+use crate::server::contract::http;
 use crate::server::contract::request_error::RequestError;
 use axum::extract::Request;
 use axum::http::Version;
@@ -11,7 +12,7 @@ use axum::response::Response;
 pub(crate) async fn require_host(request: Request, next: Next) -> Response {
     match check_host(&request) {
         Ok(()) => next.run(request).await,
-        Err(error) => RequestError::BadData(error.to_string()).into_http_and_close(),
+        Err(error) => http::response_and_close(RequestError::BadData(error.to_string())),
     }
 }
 

@@ -28,7 +28,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
-use tonic::Status;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Layer;
 
@@ -169,9 +168,9 @@ pub fn overload_router() -> Router {
     let reject = |request: Request| async move {
         let error = RequestError::Unavailable("too many connections".to_owned());
         if framing::is_grpc(&request) {
-            contract::grpc::error_response(error.into_grpc())
+            contract::grpc::error_response(error)
         } else {
-            error.into_http_and_close()
+            contract::http::response_and_close(error)
         }
     };
     Router::new().fallback(reject).layer(middleware::from_fn(host::require_host))
@@ -179,7 +178,7 @@ pub fn overload_router() -> Router {
 
 async fn not_found(request: Request) -> Response {
     if framing::is_grpc(&request) {
-        contract::grpc::error_response(Status::unimplemented("unknown method"))
+        contract::grpc::error_response(contract::grpc::unknown_method())
     } else {
         (StatusCode::NOT_FOUND, format!("no such path: {}\n", request.uri().path())).into_response()
     }

@@ -9,7 +9,7 @@ use crate::server::contract::request_error::RequestError;
 use crate::server::transport::framing;
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -30,7 +30,7 @@ pub(crate) async fn answer_panics(request: Request, next: Next) -> Response {
         Some(response) => response,
         None => {
             let error = RequestError::Internal("internal error".to_owned());
-            if is_grpc { grpc::error_response(error.into_grpc()) } else { error.into_http() }
+            if is_grpc { grpc::error_response(error) } else { error.into_response() }
         }
     }
 }

@@ -121,6 +121,8 @@ impl Drop for Reservation {
 /// Concurrency limit: a number of requests run, a number of requests wait, each for a bounded time.
 #[derive(Debug)]
 pub struct ConcurrencyLimiter {
+    /// Name of the requests, in the error.
+    name: &'static str,
     size: usize,
     permits: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
@@ -140,8 +142,8 @@ pub struct QueueLimits {
 
 /// Error of a request that found the queue full or waited too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many requests at once")]
-pub struct Overloaded;
+#[error("too many {0} at once")]
+pub struct Overloaded(&'static str);
 
 impl ConcurrencyLimiter {
     /// Creates a limiter that lets `at_work` requests run.
@@ -149,12 +151,19 @@ impl ConcurrencyLimiter {
     pub fn new(at_work: usize, queue: QueueLimits) -> Self {
         let size = at_work.min(Semaphore::MAX_PERMITS);
         Self {
+            name: "requests",
             size,
             permits: Arc::new(Semaphore::new(size)),
             waiting: Arc::default(),
             rejected: Arc::default(),
             queue,
         }
+    }
+
+    /// Names the requests in the error, for example `reads`.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// Registers the metrics of the limiter under `name`; `what` names the requests in the help
@@ -198,7 +207,7 @@ impl ConcurrencyLimiter {
 
     fn count_rejection(&self) -> Overloaded {
         self.rejected.fetch_add(1, Ordering::Relaxed);
-        Overloaded
+        Overloaded(self.name)
     }
 
     /// Waits in the queue for a permit, which the request holds while it runs.
@@ -286,7 +295,7 @@ mod tests {
         let at_work = limiter.acquire().await.unwrap();
         let mut waiting = Box::pin(limiter.acquire());
         assert!(now(&mut waiting).await.is_none());
-        assert!(matches!(limiter.acquire().await, Err(Overloaded)));
+        assert!(matches!(limiter.acquire().await, Err(Overloaded("requests"))));
         drop(waiting);
         assert_eq!(limiter.waiting.load(Ordering::Relaxed), 0);
         let mut waiting = Box::pin(limiter.acquire());
@@ -302,7 +311,7 @@ mod tests {
             QueueLimits { max_waiting: 1, max_wait: Duration::from_millis(20) },
         );
         let _at_work = limiter.acquire().await.unwrap();
-        assert!(matches!(limiter.acquire().await, Err(Overloaded)));
+        assert!(matches!(limiter.acquire().await, Err(Overloaded("requests"))));
         assert_eq!(limiter.waiting.load(Ordering::Relaxed), 0);
     }
 

@@ -9,10 +9,13 @@
 //! | [`client_limit`]     | limit per client                                      |
 //! | [`admission`]        | byte budgets and concurrency limits                   |
 //! | [`body`]             | request and response bodies with limits               |
-//! | `piece_stream`       | streamed response body, produced on a blocking thread |
+//! | `blocking`           | work on blocking threads, within a concurrency limit  |
+//! | `piece_stream`       | queue of pieces from a blocking thread to the client  |
+//! | `piece_writer`       | streamed response: messages, collected into pieces    |
 //! | [`framing`]          | gRPC messages and the bodies that carry them          |
 
 pub mod admission;
+pub(crate) mod blocking;
 pub mod body;
 pub mod client_limit;
 pub mod connection;
@@ -20,3 +23,4 @@ mod connection_service;
 pub mod framing;
 pub mod listener;
 pub(crate) mod piece_stream;
+pub(crate) mod piece_writer;

@@ -38,24 +38,19 @@ use crate::server::api::timestamp;
 use crate::server::contract::request_error::RequestError;
 use crate::server::requests::acceptance;
 use crate::server::state::SharedState;
-use crate::server::transport::admission::Overloaded;
-use crate::server::transport::piece_stream::{PieceSender, StreamError, StreamLimits, stream};
+use crate::server::transport::piece_stream::StreamError;
+use crate::server::transport::piece_writer::{PieceLimits, PieceWriter, stream_response};
 use crate::tsdb::db::Db;
 use crate::tsdb::query::source::QueryError;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use std::time::Duration;
 
 /// Size up to which lines are collected into one piece, bytes.
 const PIECE_BYTES: usize = 64 << 10;
 /// Maximum number of queued pieces.
-const PIECES_AHEAD: usize = 4;
-/// Maximum time that a client may leave the queue full. The limit of the whole response is
-/// separate.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_QUEUED: usize = 4;
 /// Maximum number of selectors per request.
 const MAX_SELECTORS: usize = 100;
 
@@ -72,34 +67,37 @@ pub(crate) async fn export(
     State(context): State<SharedState>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Response {
-    let query = match acceptance::check_accepting(&context).and_then(|()| parse_params(&parameters))
-    {
-        Ok(query) => query,
-        Err(error) => return error.into_http(),
-    };
-    let permit = match context.export_gate.acquire().await {
-        Ok(permit) => permit,
-        Err(Overloaded) => {
-            return RequestError::Unavailable("too many exports at once".to_owned()).into_http();
-        }
-    };
-    let limits = StreamLimits {
-        max_queued: PIECES_AHEAD,
-        piece_timeout: PIECE_TIMEOUT,
+    start(&context, &parameters).await.unwrap_or_else(RequestError::into_response)
+}
+
+async fn start(
+    context: &SharedState,
+    parameters: &[(String, String)],
+) -> Result<Response, RequestError> {
+    acceptance::check_accepting(context)?;
+    let query = parse_params(parameters)?;
+    let permit = context.export_gate.acquire().await?;
+    let limits = PieceLimits {
+        piece_bytes: PIECE_BYTES,
+        max_queued: MAX_QUEUED,
         total_timeout: context.answer_limits.time,
     };
-    let lines = stream(limits, move |pieces| {
+    let db = context.db.clone();
+    // The number of exports limits the memory of their pieces.
+    let memory = context.answer_limits.budget.reserve();
+    let lines = stream_response(limits, memory, move |out| {
         let _held = permit;
-        let result = LineWriter { text: String::new(), values: query.values, pieces }
-            .write_all(&context.db, &query);
-        if let Err(error) = &result
-            && !matches!(error, ExportError::Stopped(StreamError::ClientGone))
-        {
-            tracing::error!(%error, "export failed");
-        }
-        result
+        let mut writer = LineWriter { line: String::new(), values: query.values, out };
+        writer.write_all(&db, &query).inspect_err(log_error)
     });
-    ([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response()
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response())
+}
+
+/// Logs an error that is not a disconnect.
+fn log_error(error: &ExportError) {
+    if !matches!(error, ExportError::Stopped(StreamError::ClientGone)) {
+        tracing::error!(%error, "export failed");
+    }
 }
 
 fn parse_params(parameters: &[(String, String)]) -> Result<ExportQuery, RequestError> {
@@ -147,20 +145,21 @@ enum ExportError {
     Stopped(#[from] StreamError),
 }
 
-/// Writes lines and sends them in pieces.
-struct LineWriter<'a> {
-    text: String,
+/// Writer of lines.
+struct LineWriter<'a, 'b> {
+    /// Buffer of one line.
+    line: String,
     values: ValueFormat,
-    pieces: &'a PieceSender<Bytes, ExportError>,
+    out: &'a mut PieceWriter<'b, ExportError>,
 }
 
-impl LineWriter<'_> {
+impl LineWriter<'_, '_> {
     fn write_all(&mut self, db: &Db, query: &ExportQuery) -> Result<(), ExportError> {
         let querier = db.querier();
         for (at, matchers) in query.selectors.iter().enumerate() {
             for series in querier.select(matchers, query.range)? {
                 let series = series?;
-                self.pieces.check()?;
+                self.out.check()?;
                 // The first selector that matches a series writes it.
                 if !query.selectors[..at]
                     .iter()
@@ -170,7 +169,7 @@ impl LineWriter<'_> {
                 }
             }
         }
-        self.send()
+        Ok(())
     }
 
     fn write_series(
@@ -189,13 +188,9 @@ impl LineWriter<'_> {
     }
 
     fn write_line(&mut self, labels: &Labels, line: &mut ExportLine) -> Result<(), ExportError> {
-        line.write(labels, self.values, &mut self.text);
-        if self.text.len() >= PIECE_BYTES { self.send() } else { Ok(()) }
-    }
-
-    fn send(&mut self) -> Result<(), ExportError> {
-        let piece = std::mem::take(&mut self.text);
-        Ok(self.pieces.send(piece.into())?)
+        self.line.clear();
+        line.write(labels, self.values, &mut self.line);
+        Ok(self.out.push(|buffer| buffer.extend_from_slice(self.line.as_bytes()))?)
     }
 }
 

@@ -6,6 +6,7 @@
 //! are compressed on a blocking thread.
 
 use crate::server::transport::admission::ByteBudget;
+use crate::server::transport::blocking::{ClientWatch, run_with_permit};
 use crate::server::transport::framing::encoding::GrpcEncoding;
 use crate::server::transport::framing::messages::FRAME_HEADER;
 use crate::server::transport::framing::unfold_body::{StepFuture, UnfoldBody, UnfoldStep};
@@ -87,10 +88,8 @@ impl CompressBody {
         let compressed = if message.len() <= INLINE_MESSAGE {
             compress_with_header(encoding, plain)
         } else {
-            tokio::task::spawn_blocking(move || compress_with_header(encoding, plain))
-                .await
-                .ok()
-                .flatten()
+            let work = move |_: ClientWatch| compress_with_header(encoding, plain);
+            run_with_permit((), "compressing a message", work).await.ok().flatten()
         };
         match compressed {
             Some(compressed) if compressed.len() <= message.len() - message.len() / 8 => compressed,

@@ -9,6 +9,7 @@ use crate::metrics::registry::{Counter, Registry};
 use crate::remote::decompress::BodyDecompressor;
 use crate::remote::decompress::output::{DecompressBudget, DecompressError, OutOfBudget};
 use crate::server::transport::admission::Reservation;
+use crate::server::transport::blocking::run_with_permit;
 use crate::server::transport::framing::encoding::GrpcEncoding;
 use crate::server::transport::framing::messages::{
     CompressionFlag, FRAME_HEADER, GrpcMessage, MessageError, MessageLimits, MessageReader,
@@ -167,14 +168,8 @@ impl DecompressBody {
         }
         let work = self.work(message);
         let permit = self.shared.at_once.clone().acquire_owned().await;
-        let running = tokio::task::spawn_blocking(move || {
-            let _held = permit;
-            work.run(limit)
-        });
-        running.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "message decompression panicked");
-            Err(DecompressError::OutOfBudget(OutOfBudget))
-        })
+        let result = run_with_permit(permit, "decompressing a message", move |_| work.run(limit));
+        result.await.unwrap_or(Err(DecompressError::OutOfBudget(OutOfBudget)))
     }
 
     fn work(&self, message: &GrpcMessage) -> DecompressJob {

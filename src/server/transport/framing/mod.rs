@@ -20,13 +20,18 @@ pub(crate) mod messages;
 pub(crate) mod status_body;
 mod unfold_body;
 
+use crate::server::transport::framing::status_body::StatusBody;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+use std::convert::Infallible;
+use tonic::Status;
 
 /// Returns `true` if the content type of a request is gRPC.
 pub(crate) fn is_grpc(request: &Request) -> bool {
@@ -47,4 +52,18 @@ where
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
+}
+
+/// Returns a message with its header.
+pub(crate) fn encode_message(message: &impl Message) -> Bytes {
+    let mut bytes = BytesMut::from(&messages::frame_header(message.encoded_len())[..]);
+    // The buffer grows, so encoding cannot fail.
+    let _ = message.encode(&mut bytes);
+    bytes.freeze()
+}
+
+/// Returns a response of one message.
+pub(crate) fn message_response(message: &impl Message) -> Response {
+    let never = |impossible: Infallible| -> Status { match impossible {} };
+    grpc_response(StatusBody::new(Full::new(encode_message(message)).map_err(never)))
 }

@@ -206,7 +206,7 @@ where
     ) -> Result<Bytes, MessageError> {
         let max_wait = self.limits.max_wait;
         let mut reserved = len.min(EAGER_BYTES);
-        reservation.extend_within(reserved, max_wait).await?;
+        extend(reservation, reserved, max_wait).await?;
         if self.rest.len() >= len {
             return Ok(self.rest.split_to(len));
         }
@@ -215,7 +215,7 @@ where
             let part = self.rest.split_to(self.rest.len().min(len - bytes.len()));
             while bytes.len() + part.len() > reserved {
                 let step = EAGER_BYTES.min(len - reserved);
-                reservation.extend_within(step, max_wait).await?;
+                extend(reservation, step, max_wait).await?;
                 reserved += step;
             }
             // Reserve the rest at once: untouched pages cost nothing, and growing copies.
@@ -244,6 +244,19 @@ where
                 }
             }
         }
+    }
+}
+
+/// Extends the reservation. A message that does not wait may use all of the budget.
+async fn extend(
+    reservation: &mut Reservation,
+    bytes: usize,
+    max_wait: Duration,
+) -> Result<(), BudgetExhausted> {
+    if max_wait.is_zero() {
+        reservation.extend(bytes)
+    } else {
+        reservation.extend_within(bytes, max_wait).await
     }
 }
 

@@ -1,0 +1,39 @@
+//! Errors as HTTP statuses.
+//!
+//! | variant       | status            |
+//! |---------------|-------------------|
+//! | `BadData`     | 400               |
+//! | `Unsupported` | 415               |
+//! | `TooLarge`    | 413               |
+//! | `Unavailable` | 503 + Retry-After |
+//! | `Internal`    | 500               |
+
+use crate::server::contract::request_error::{RequestError, retry_seconds};
+use axum::http::header::{CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+impl IntoResponse for RequestError {
+    fn into_response(self) -> Response {
+        let (status, message) = match self {
+            Self::BadData(message) => (StatusCode::BAD_REQUEST, message),
+            Self::Unsupported(message) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, message),
+            Self::TooLarge(message) => (StatusCode::PAYLOAD_TOO_LARGE, message),
+            Self::Unavailable(message) => (StatusCode::SERVICE_UNAVAILABLE, message),
+            Self::Internal(message) => (StatusCode::INTERNAL_SERVER_ERROR, message),
+        };
+        let mut response = (status, message + "\n").into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_seconds()));
+        }
+        response
+    }
+}
+
+/// Returns the response to a request whose body was not read completely, which makes the connection
+/// unusable.
+pub(crate) fn response_and_close(error: impl Into<RequestError>) -> Response {
+    let mut response = error.into().into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
