@@ -17,6 +17,7 @@ use crate::config::settings;
 use crate::server::grpc::health;
 use crate::server::management::lifecycle::Phase;
 use crate::server::router;
+use crate::server::router::host;
 use crate::server::state::SharedState;
 use crate::server::transport::listener::{ConnectionLimits, DrainOutcome, Listener};
 use crate::tsdb::db::Db;
@@ -160,7 +161,7 @@ async fn serve(flags: &ServeFlags) -> Result<(), ServeError> {
     let mut stops = StopSignals { signals, quit: orders.stop };
     let (keeper, health) = health::service().await;
     tokio::spawn(keeper.run(context.clone()));
-    let router = router::routes(context.clone(), health);
+    let router = host::require_host(router::routes(context.clone(), health));
     let listener = Listener {
         sockets,
         router,

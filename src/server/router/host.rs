@@ -7,9 +7,14 @@ use axum::http::Version;
 use axum::http::header::HOST;
 use axum::middleware::Next;
 use axum::response::Response;
+use axum::{Router, middleware};
 
-/// Middleware that rejects a request with an invalid Host header.
-pub(crate) async fn require_host(request: Request, next: Next) -> Response {
+/// Returns the router behind a check of the Host header. A listener serves routers with this check.
+pub fn require_host(router: Router) -> Router {
+    router.layer(middleware::from_fn(respond))
+}
+
+async fn respond(request: Request, next: Next) -> Response {
     match check_host(&request) {
         Ok(()) => next.run(request).await,
         Err(error) => http::response_and_close(RequestError::BadData(error.to_string())),

@@ -2,11 +2,11 @@
 //!
 //! | file       | content                            |
 //! |------------|------------------------------------|
-//! | `host`     | check of the Host header           |
+//! | [`host`]   | check of the Host header           |
 //! | `panics`   | responses for handlers that panic  |
 //! | `redirect` | redirects to canonical paths       |
 
-pub(crate) mod host;
+pub mod host;
 mod panics;
 mod redirect;
 
@@ -159,7 +159,6 @@ pub fn routes<H: Health>(context: SharedState, health: HealthServer<H>) -> Route
         .layer(redirect)
         .layer(middleware::from_fn(panics::answer_panics))
         .layer(measure)
-        .layer(middleware::from_fn(host::require_host))
         .with_state(context)
 }
 
@@ -173,7 +172,7 @@ pub fn overload_router() -> Router {
             contract::http::response_and_close(error)
         }
     };
-    Router::new().fallback(reject).layer(middleware::from_fn(host::require_host))
+    host::require_host(Router::new().fallback(reject))
 }
 
 async fn not_found(request: Request) -> Response {

@@ -6,8 +6,8 @@ use crate::server::router::host;
 use crate::server::transport::listener::{
     ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener,
 };
+use axum::Router;
 use axum::routing::get;
-use axum::{Router, middleware};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,7 +59,7 @@ async fn run_within(limits: ConnectionLimits) -> Running {
     let address = socket.local_addr().unwrap();
     let metrics = ConnectionMetrics::register(&mut Registry::new());
     let (stop, stopped) = watch::channel(false);
-    let router = router.layer(middleware::from_fn(host::require_host));
+    let router = host::require_host(router);
     let overload_router = router::overload_router();
     let listener = Listener { sockets: vec![socket], router, overload_router, limits, metrics };
     Running { address, stop, listening: tokio::spawn(listener.run(stopped)) }
