@@ -110,8 +110,8 @@ impl From<DecodeStreamRequestError> for Status {
     }
 }
 
-/// Returns the status of an unreadable message of a unary write. Errors of the framing are INTERNAL,
-/// as in most implementations of gRPC.
+/// Returns the status of an unreadable message of a unary write. Errors of the framing are
+/// INTERNAL, as in most implementations of gRPC.
 pub(crate) fn unary_message_status(error: MessageError) -> Status {
     match error {
         MessageError::Packed | MessageError::InvalidFlag(_) | MessageError::UnexpectedEnd => {

@@ -1,4 +1,5 @@
-//! Errors of requests, in terms of what the sender does next. Each protocol has a table of statuses.
+//! Errors of requests, in terms of what the sender does next. Each protocol has a table of
+//! statuses.
 //!
 //! | variant       | sender                 |
 //! |---------------|------------------------|

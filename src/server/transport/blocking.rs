@@ -1,7 +1,7 @@
 //! Work on blocking threads, within a concurrency limit.
 //!
-//! The thread holds the permit until its work ends, also if the client disconnects before that. Work
-//! that need not finish then asks its [`ClientWatch`].
+//! The thread holds the permit until its work ends, also if the client disconnects before that.
+//! Work that need not finish then asks its [`ClientWatch`].
 
 use crate::server::transport::admission::{ConcurrencyLimiter, Overloaded};
 use tokio::sync::oneshot;

@@ -133,8 +133,8 @@ impl<E> PieceWriter<'_, E> {
     }
 }
 
-/// Unused buffers of a response, and the memory reservation of the response. The locks are held only
-/// to take or return one buffer, or to extend the reservation.
+/// Unused buffers of a response, and the memory reservation of the response. The locks are held
+/// only to take or return one buffer, or to extend the reservation.
 #[derive(Debug)]
 struct BufferPool {
     free: Mutex<Vec<Vec<u8>>>,
