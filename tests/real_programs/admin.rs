@@ -1,5 +1,5 @@
-//! The interfaces for operators beside Debian's Prometheus: the same statuses, types and kinds of
-//! errors.
+//! Admin and management API compared with Debian's Prometheus: the same statuses, content types and
+//! error types.
 
 use crate::support::admin::{Admin, ENABLE};
 use crate::support::data::{BEGIN, HOUR, assorted};
@@ -7,8 +7,8 @@ use crate::support::dir;
 use crate::support::http::Answer;
 use crate::support::launch::{Launch, Server};
 
-/// Orders that change nothing.
-const ORDERS: [&str; 8] = [
+/// Requests that change nothing.
+const REQUESTS: [&str; 8] = [
     "/-/reload",
     "/api/v1/admin/tsdb/delete_series",
     "/api/v1/admin/tsdb/delete_series?match[]={",
@@ -19,8 +19,8 @@ const ORDERS: [&str; 8] = [
     "/-/nothing",
 ];
 
-/// These do nothing where they are switched off.
-const SWITCHED_OFF: [&str; 5] = [
+/// Requests that are rejected if the API is disabled.
+const DISABLED: [&str; 5] = [
     "/-/reload",
     "/-/quit",
     "/api/v1/admin/tsdb/delete_series?match[]=up",
@@ -36,38 +36,38 @@ fn send(server: &Server, method: &str, path: &str) -> Answer {
         .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What an answer is, apart from words: status, type, and for an error in JSON its kind.
-fn kind(answer: &Answer) -> (u16, String, String) {
-    let media_type = answer.header("content-type").unwrap_or_default();
+/// Returns status, content type and, for JSON errors, the error type.
+fn outcome(response: &Answer) -> (u16, String, String) {
+    let media_type = response.header("content-type").unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default();
     let error = if media_type == "application/json" {
-        let json = answer.json();
+        let json = response.json();
         format!("{} {}", json["status"], json["errorType"])
     } else {
         String::new()
     };
-    // An empty text has a type with one and none with the other.
-    let media_type = if answer.body.is_empty() { "" } else { media_type };
-    (answer.status, media_type.to_owned(), error)
+    // Only one of them sets the content type of an empty body.
+    let media_type = if response.body.is_empty() { "" } else { media_type };
+    (response.status, media_type.to_owned(), error)
 }
 
-fn assert_alike(flags: &[&str], orders: &[&str]) {
-    let place = dir::temp();
-    let data = |name: &str| place.path().join(name);
+fn assert_same_outcomes(flags: &[&str], requests: &[&str]) {
+    let temp_dir = dir::temp();
+    let data = |name: &str| temp_dir.path().join(name);
     let with =
         |launch: Launch| flags.iter().fold(launch, |launch, flag| launch.flag(*flag)).start();
     let prometheus = with(Launch::prometheus(&data("prometheus"), "global: {}\n"));
     let narthex = with(Launch::narthex(&data("narthex")));
-    for path in orders {
+    for path in requests {
         for method in ["POST", "PUT", "GET"] {
             let (ours, theirs) = (send(&narthex, method, path), send(&prometheus, method, path));
             if theirs.status == 404 || theirs.status == 405 {
                 assert_eq!(ours.status, theirs.status, "{method} {path}");
             } else {
                 assert_eq!(
-                    kind(&ours),
-                    kind(&theirs),
-                    "{method} {path}: {} beside {}",
+                    outcome(&ours),
+                    outcome(&theirs),
+                    "{method} {path}: {} instead of {}",
                     ours.text(),
                     theirs.text()
                 );
@@ -78,33 +78,32 @@ fn assert_alike(flags: &[&str], orders: &[&str]) {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn what_is_switched_off_is_answered_as_prometheus_answers_it() {
-    assert_alike(&[], &SWITCHED_OFF);
+fn disabled_apis_get_responses_of_prometheus() {
+    assert_same_outcomes(&[], &DISABLED);
 }
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn rejected_admin_requests_get_responses_of_prometheus() {
-    assert_alike(&["--web.enable-lifecycle", "--web.enable-admin-api"], &ORDERS);
+    assert_same_outcomes(&["--web.enable-lifecycle", "--web.enable-admin-api"], &REQUESTS);
 }
 
-/// Statuses and types of deletion, clean-up and snapshot, the names of the snapshots, and what is
-/// left.
-fn carry_out(server: &Server, data: &std::path::Path) -> Vec<(u16, String, String)> {
+/// Runs a deletion, cleans tombstones and makes snapshots. Checks snapshot names and remaining
+/// samples, and returns the outcomes.
+fn run_operations(server: &Server, data: &std::path::Path) -> Vec<(u16, String, String)> {
     let samples = assorted(HOUR / 2);
     server.remote().write_all(&samples);
     let admin = Admin::of(&server.http);
-    let mut kinds = Vec::new();
-    let deleted = admin
-        .try_delete("{__name__=~\".+\"}", BEGIN, BEGIN + HOUR / 4)
-        .expect("a deletion is answered");
-    kinds.push(kind(&deleted));
-    kinds.push(kind(&admin.try_clean_tombstones().expect("a clean-up is answered")));
+    let mut outcomes = Vec::new();
+    let deleted =
+        admin.try_delete("{__name__=~\".+\"}", BEGIN, BEGIN + HOUR / 4).expect("a response");
+    outcomes.push(outcome(&deleted));
+    outcomes.push(outcome(&admin.try_clean_tombstones().expect("a response")));
     for path in ["/api/v1/admin/tsdb/snapshot", "/api/v1/admin/tsdb/snapshot?skip_head=true"] {
-        let answer = send(server, "POST", path);
-        let json = answer.json();
+        let response = send(server, "POST", path);
+        let json = response.json();
         let name = json["data"]["name"].as_str().expect("a snapshot has a name");
-        assert!(data.join("snapshots").join(name).is_dir(), "{path}: there is no {name}");
+        assert!(data.join("snapshots").join(name).is_dir(), "{path}: {name} does not exist");
         assert_eq!(name.len(), "20251105T000000Z-0000000000000000".len(), "{name}");
         assert!(
             name.as_bytes()[8] == b'T'
@@ -112,20 +111,20 @@ fn carry_out(server: &Server, data: &std::path::Path) -> Vec<(u16, String, Strin
                 && name.as_bytes()[16] == b'-',
             "{name}"
         );
-        kinds.push(kind(&answer));
+        outcomes.push(outcome(&response));
     }
     server.assert_holds(&samples.from(BEGIN + HOUR / 4 + 1), "after a deletion");
-    kinds
+    outcomes
 }
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn admin_operations_run_and_get_responses_of_prometheus() {
-    let place = dir::temp();
-    let data = |name: &str| place.path().join(name);
+    let temp_dir = dir::temp();
+    let data = |name: &str| temp_dir.path().join(name);
     let prometheus = Launch::prometheus(&data("prometheus"), "global: {}\n").flag(ENABLE).start();
     let narthex = Launch::narthex(&data("narthex")).flag(ENABLE).start();
-    let ours = carry_out(&narthex, &data("narthex"));
-    assert_eq!(ours, carry_out(&prometheus, &data("prometheus")));
+    let ours = run_operations(&narthex, &data("narthex"));
+    assert_eq!(ours, run_operations(&prometheus, &data("prometheus")));
     assert_eq!(ours.iter().map(|(status, ..)| *status).collect::<Vec<_>>(), [204, 204, 200, 200]);
 }

@@ -1,8 +1,8 @@
-//! Blocks are Prometheus's: each program opens, compacts, cleans and hands back what the other
-//! wrote, and answers the same.
+//! Blocks are those of Prometheus: each program opens, compacts and cleans the blocks of the other
+//! one, and returns the same samples.
 //!
-//! Every comparison is of whole sets whose count is known. Debian's Prometheus deletes nothing
-//! here: its retention is a century.
+//! Comparisons are of complete sets with a known count. Debian's Prometheus has a retention of 100
+//! years, so it deletes nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +14,11 @@ use crate::support::samples::{LabelSet, Samples};
 use crate::support::wait::wait_until;
 use crate::support::{blocks, dir, dump, promtool};
 
-/// A turn of one program: after each, the blocks are those of [`OUTLINES`].
+/// Time range that one program writes, ms. After each, the blocks are those of [`OUTLINES`].
 const TURN: i64 = 7 * HOUR;
 
-/// The blocks of 7, 14, 21, 28 and 35 hours of data, by Prometheus's rules: a head of more than
-/// three hours loses two, and what is older than the newest block is put together where it fills 6
+/// Blocks of 7, 14, 21, 28 and 35 hours of data by the rules of Prometheus. A head of more than
+/// three hours is compacted by two, and blocks older than the newest one are merged if they fill 6
 /// or 18 hours.
 const OUTLINES: [&str; 5] = [
     "0-2 2-4",
@@ -30,17 +30,17 @@ const OUTLINES: [&str; 5] = [
 
 const DAY: i64 = 24 * HOUR;
 
-/// How a server ends.
+/// End of a server process.
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// SIGTERM.
     Stop,
-    /// kill -9.
+    /// SIGKILL.
     Kill,
 }
 
 impl End {
-    fn of(self, server: Server) -> String {
+    fn apply(self, server: Server) -> String {
         match self {
             End::Stop => server.stop(),
             End::Kill => server.kill(),
@@ -48,85 +48,86 @@ impl End {
     }
 }
 
-/// A directory of a test, which does not exist yet, in a place that goes with the test.
-struct Place {
-    _place: tempfile::TempDir,
+/// Data directory that does not exist yet, in a temporary directory.
+struct TestDir {
+    _temp_dir: tempfile::TempDir,
     data: PathBuf,
 }
 
-impl Place {
-    fn new() -> Place {
-        let place = dir::temp();
-        let data = place.path().join("data");
-        Place { _place: place, data }
+impl TestDir {
+    fn new() -> TestDir {
+        let temp_dir = dir::temp();
+        let data = temp_dir.path().join("data");
+        TestDir { _temp_dir: temp_dir, data }
     }
 
-    fn copy_of(data: &Path) -> Place {
-        let place = Place::new();
-        dir::copy(data, &place.data);
-        place
+    fn copy_of(data: &Path) -> TestDir {
+        let test_dir = TestDir::new();
+        dir::copy(data, &test_dir.data);
+        test_dir
     }
 }
 
-/// The samples of one turn; whatever comes after the last turn belongs to it.
+/// Returns the samples of one turn. Samples after the last turn belong to it.
 fn of_turn(sent: &Samples, turn: usize) -> Samples {
-    let begin = BEGIN + i64::try_from(turn).expect("small") * TURN;
-    sent.between(begin, begin + TURN)
+    let start = BEGIN + i64::try_from(turn).expect("a small number") * TURN;
+    sent.between(start, start + TURN)
 }
 
-/// Writes half an hour of data a request.
+/// Writes half an hour of data per request.
 fn feed(server: &Server, part: &Samples) {
     for request in part.to_requests(HOUR / 2) {
         server.remote().write_ok(&request);
     }
 }
 
-/// Samples of a few series every ten minutes.
-fn archive(name: &str, begin: i64, end: i64) -> Samples {
+/// Returns samples of a few series, every ten minutes.
+fn archive(name: &str, start: i64, end: i64) -> Samples {
     let mut samples = Samples::new();
     for number in 0..4 {
         let labels: LabelSet = vec![
             ("__name__".to_owned(), name.to_owned()),
             ("number".to_owned(), number.to_string()),
         ];
-        for t in (begin..end).step_by(600_000) {
+        for t in (start..end).step_by(600_000) {
             samples.add(&labels, t, ((t - BEGIN) as f64 / (f64::from(number) + 3.0)).to_bits());
         }
     }
     samples
 }
 
-/// Moves the blocks of one folder to another.
+/// Moves the blocks of one directory to another one.
 fn move_blocks(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory can be made");
+    std::fs::create_dir_all(to).expect("a directory can be created");
     for block in blocks::blocks(from) {
         std::fs::rename(&block.path, to.join(&block.ulid)).expect("a block can be moved");
     }
 }
 
-/// Prometheus says of its end by a signal, and of the lock that a kill left, that they were;
-/// narthex says of data as old as this that no retention takes it.
-fn says_nothing_bad(log: &str, what: &str) {
-    let loud = ["level=error", "level=warn", "level=ERROR", "level=WARN"];
+/// Asserts that a log has only expected warnings: Prometheus warns of its end by a signal and of a
+/// lock file after a kill, narthex of data older than the default retention.
+fn assert_no_warnings(log: &str, context: &str) {
+    let warnings = ["level=error", "level=warn", "level=ERROR", "level=WARN"];
     let expected =
         ["Received SIGTERM", "A lockfile from a previous execution", "until a retention is set"];
-    let is = |line: &str, texts: &[&str]| texts.iter().any(|text| line.contains(text));
-    let bad = log.lines().find(|line| is(line, &loud) && !is(line, &expected));
-    assert!(bad.is_none(), "{what}: {bad:?}");
+    let has = |line: &str, texts: &[&str]| texts.iter().any(|text| line.contains(text));
+    let warning = log.lines().find(|line| has(line, &warnings) && !has(line, &expected));
+    assert!(warning.is_none(), "{context}: {warning:?}");
 }
 
-/// Debian's Prometheus on a copy of a directory says nothing bad and answers with the samples.
-fn prometheus_agrees(data: &Path, expected: &Samples, what: &str) {
-    let copy = Place::copy_of(data);
+/// Asserts that Debian's Prometheus on a copy of the directory returns the samples and logs no
+/// warning.
+fn assert_prometheus_agrees(data: &Path, expected: &Samples, context: &str) {
+    let copy = TestDir::copy_of(data);
     let server = Launch::prometheus(&copy.data, "").start();
-    server.assert_holds(expected, what);
-    says_nothing_bad(&server.kill(), what);
+    server.assert_holds(expected, context);
+    assert_no_warnings(&server.kill(), context);
 }
 
-/// Waits until a Prometheus has loaded the blocks that lie there and its head begins behind them:
-/// before that, one of its reads may find neither the new block nor what it was made of.
-fn prometheus_settles(server: &Server, data: &Path) {
-    wait_until("prometheus to have loaded its blocks", || {
+/// Waits until Prometheus has loaded its blocks and its head starts after them. Before that, a read
+/// may miss both a new block and its sources.
+fn wait_for_loaded_blocks(server: &Server, data: &Path) {
+    wait_until("loaded blocks of prometheus", || {
         let blocks = blocks::blocks(data);
         let newest = blocks.iter().map(blocks::Block::end).max().unwrap_or(0);
         let metrics = Metrics::of(&server.http);
@@ -135,45 +136,47 @@ fn prometheus_settles(server: &Server, data: &Path) {
     });
 }
 
-/// All of promtool's commands that read a directory give what is expected of it.
-fn promtool_agrees(data: &Path, expected: &Samples, what: &str) {
-    blocks::assert_counts(data, expected, what);
-    promtool::assert_agrees_on_blocks(data, what);
+/// Asserts that all commands of promtool that read a directory return the expected results.
+fn assert_promtool_agrees(data: &Path, expected: &Samples, context: &str) {
+    blocks::assert_counts(data, expected, context);
+    promtool::assert_agrees_on_blocks(data, context);
     dump::dump(data)
         .with_one_nan()
-        .assert_equals(&expected.with_one_nan(), &format!("promtool tsdb dump, {what}"));
+        .assert_equals(&expected.with_one_nan(), &format!("promtool tsdb dump, {context}"));
 }
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn narthex_blocks_are_read_by_promtool_compacted_by_prometheus() {
+fn blocks_of_narthex_are_compacted_by_prometheus() {
     let sent = data::assorted(3 * TURN);
-    let mut fed = of_turn(&sent, 0);
-    fed.add_all(&of_turn(&sent, 1));
+    let mut written = of_turn(&sent, 0);
+    written.add_all(&of_turn(&sent, 1));
     for end in [End::Stop, End::Kill] {
-        let what = format!("narthex, {end:?}");
-        let place = Place::new();
-        let narthex = Launch::narthex(&place.data).start();
-        feed(&narthex, &fed);
-        blocks::wait_for_outline(&place.data, OUTLINES[1]);
-        narthex.assert_holds(&fed, &what);
-        says_nothing_bad(&end.of(narthex), &what);
-        promtool_agrees(&place.data, &fed, &what);
+        let context = format!("narthex, {end:?}");
+        let test_dir = TestDir::new();
+        let narthex = Launch::narthex(&test_dir.data).start();
+        feed(&narthex, &written);
+        blocks::wait_for_outline(&test_dir.data, OUTLINES[1]);
+        narthex.assert_holds(&written, &context);
+        assert_no_warnings(&end.apply(narthex), &context);
+        assert_promtool_agrees(&test_dir.data, &written, &context);
 
-        let copy = Place::copy_of(&place.data);
+        let copy = TestDir::copy_of(&test_dir.data);
         let prometheus = Launch::prometheus(&copy.data, "").start();
-        prometheus.assert_holds(&fed, &format!("prometheus on what was left by {what}"));
+        prometheus.assert_holds(&written, &format!("prometheus on the directory of {context}"));
         feed(&prometheus, &of_turn(&sent, 2));
         blocks::wait_for_outline(&copy.data, OUTLINES[2]);
-        prometheus_settles(&prometheus, &copy.data);
-        prometheus
-            .assert_holds(&sent, &format!("prometheus, having compacted what was left by {what}"));
-        says_nothing_bad(&prometheus.kill(), &what);
+        wait_for_loaded_blocks(&prometheus, &copy.data);
+        prometheus.assert_holds(
+            &sent,
+            &format!("prometheus after compaction of the directory of {context}"),
+        );
+        assert_no_warnings(&prometheus.kill(), &context);
 
-        let narthex = Launch::narthex(&place.data).start();
-        narthex.assert_holds(&fed, &format!("{what}, started again"));
-        says_nothing_bad(&narthex.stop(), &what);
-        blocks::assert_no_leftovers(&place.data, &what);
+        let narthex = Launch::narthex(&test_dir.data).start();
+        narthex.assert_holds(&written, &format!("{context}, restarted"));
+        assert_no_warnings(&narthex.stop(), &context);
+        blocks::assert_no_leftovers(&test_dir.data, &context);
     }
 }
 
@@ -181,76 +184,76 @@ fn narthex_blocks_are_read_by_promtool_compacted_by_prometheus() {
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn both_programs_compact_one_directory_in_turn() {
     let sent = data::assorted(5 * TURN);
-    for narthex_begins in [0, 1] {
-        let place = Place::new();
+    for narthex_parity in [0, 1] {
+        let test_dir = TestDir::new();
         let mut expected = Samples::new();
         let ends = [End::Kill, End::Stop, End::Stop, End::Kill, End::Kill];
         for (turn, end) in ends.into_iter().enumerate() {
-            let is_narthex = turn % 2 == narthex_begins;
+            let is_narthex = turn % 2 == narthex_parity;
             let server = if is_narthex {
-                Launch::narthex(&place.data).start()
+                Launch::narthex(&test_dir.data).start()
             } else {
-                Launch::prometheus(&place.data, "").start()
+                Launch::prometheus(&test_dir.data, "").start()
             };
-            let what = format!("turn {turn}, narthex: {is_narthex}");
-            server.assert_holds(&expected, &format!("{what}, before"));
+            let context = format!("turn {turn}, narthex: {is_narthex}");
+            server.assert_holds(&expected, &format!("{context}, before"));
             let part = of_turn(&sent, turn);
             feed(&server, &part);
             expected.add_all(&part);
-            blocks::wait_for_outline(&place.data, OUTLINES[turn]);
+            blocks::wait_for_outline(&test_dir.data, OUTLINES[turn]);
             if !is_narthex {
-                prometheus_settles(&server, &place.data);
+                wait_for_loaded_blocks(&server, &test_dir.data);
             }
-            server.assert_holds(&expected, &format!("{what}, after"));
-            says_nothing_bad(&end.of(server), &what);
-            promtool_agrees(&place.data, &expected, &what);
+            server.assert_holds(&expected, &format!("{context}, after"));
+            assert_no_warnings(&end.apply(server), &context);
+            assert_promtool_agrees(&test_dir.data, &expected, &context);
         }
         assert!(expected.count() + 10 > sent.count(), "{} of {}", expected.count(), sent.count());
-        let narthex = Launch::narthex(&place.data).start();
-        narthex.assert_holds(&expected, "narthex in the end");
+        let narthex = Launch::narthex(&test_dir.data).start();
+        narthex.assert_holds(&expected, "narthex at the end");
         narthex.stop();
-        blocks::assert_no_leftovers(&place.data, "in the end");
-        prometheus_agrees(&place.data, &expected, "prometheus in the end");
+        blocks::assert_no_leftovers(&test_dir.data, "at the end");
+        assert_prometheus_agrees(&test_dir.data, &expected, "prometheus at the end");
     }
 }
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn blocks_that_promtool_made_are_read_and_compacted() {
+fn blocks_of_promtool_are_read_and_compacted() {
     let old = archive("old", BEGIN - 4 * DAY, BEGIN - DAY);
-    let made = Place::new();
-    promtool::create_blocks(&old, &made.data);
-    assert_eq!(blocks::blocks(&made.data).len(), 36);
-    let place = Place::new();
-    move_blocks(&made.data, &place.data);
+    let created = TestDir::new();
+    promtool::create_blocks(&old, &created.data);
+    assert_eq!(blocks::blocks(&created.data).len(), 36);
+    let test_dir = TestDir::new();
+    move_blocks(&created.data, &test_dir.data);
 
-    // As it is where the retention is 15 days.
+    // The maximum block duration of a retention of 15 days.
     let narthex =
-        Launch::narthex(&place.data).flag("--storage.tsdb.max-block-duration=36h").start();
+        Launch::narthex(&test_dir.data).flag("--storage.tsdb.max-block-duration=36h").start();
     narthex.assert_holds(&old, "narthex on promtool's blocks");
     let new = of_turn(&data::assorted(TURN), 0);
     feed(&narthex, &new);
-    // These three days touch five ranges of 18 hours.
-    wait_until("the old blocks to be compacted", || {
-        blocks::blocks(&place.data).iter().filter(|block| block.end() <= BEGIN).count() == 5
+    // The three days overlap five ranges of 18 hours.
+    wait_until("compaction of the old blocks", || {
+        blocks::blocks(&test_dir.data).iter().filter(|block| block.end() <= BEGIN).count() == 5
     });
     let mut expected = old;
     expected.add_all(&new);
-    narthex.assert_holds(&expected, "narthex, having compacted promtool's blocks");
-    says_nothing_bad(&narthex.stop(), "narthex on promtool's blocks");
+    narthex.assert_holds(&expected, "narthex after compaction of promtool's blocks");
+    assert_no_warnings(&narthex.stop(), "narthex on promtool's blocks");
     let level = |block: &blocks::Block| block.level();
     assert_eq!(
-        blocks::blocks(&place.data).iter().map(level).collect::<Vec<_>>(),
+        blocks::blocks(&test_dir.data).iter().map(level).collect::<Vec<_>>(),
         [2, 3, 3, 3, 3, 1, 1]
     );
-    blocks::assert_no_leftovers(&place.data, "promtool's blocks, compacted");
-    promtool_agrees(&place.data, &expected, "promtool's blocks, compacted");
-    prometheus_agrees(&place.data, &expected, "promtool's blocks, compacted");
+    blocks::assert_no_leftovers(&test_dir.data, "promtool's blocks, compacted");
+    assert_promtool_agrees(&test_dir.data, &expected, "promtool's blocks, compacted");
+    assert_prometheus_agrees(&test_dir.data, &expected, "promtool's blocks, compacted");
 }
 
-/// A directory with many small blocks, others that overlap them, and deletions in blocks and head;
-/// what is in it.
-fn long_run_of_prometheus(place: &Place) -> Samples {
+/// Writes a directory with many small blocks, overlapping blocks, and deletions in blocks and head.
+/// Returns its samples.
+fn write_long_run_of_prometheus(test_dir: &TestDir) -> Samples {
     let small = |data: &Path| {
         let launch = Launch::prometheus(data, "")
             .flag("--storage.tsdb.min-block-duration=10m")
@@ -258,31 +261,31 @@ fn long_run_of_prometheus(place: &Place) -> Samples {
         launch.flag("--storage.tsdb.max-block-duration=90m").start()
     };
     let mut expected = data::assorted(6 * HOUR);
-    let prometheus = small(&place.data);
+    let prometheus = small(&test_dir.data);
     for request in expected.to_requests(HOUR / 12) {
         prometheus.remote().write_ok(&request);
     }
-    // 90 minutes, 30 and 10.
+    // Blocks of 90, 30 and 10 minutes.
     blocks::wait_for_outline(
-        &place.data,
+        &test_dir.data,
         "0-1.5/3 1.5-3/3 3-4.5/3 4.5-5/2 5-5.5/2 5.5-5.666666666666667 5.666666666666667-5.833333333333333",
     );
     prometheus.stop();
 
-    // Other series, and series that are there already at other times.
-    let mut late = archive("late", BEGIN + HOUR, BEGIN + 3 * HOUR);
+    // New series, and known series at other timestamps.
+    let mut overlapping = archive("late", BEGIN + HOUR, BEGIN + 3 * HOUR);
     for (labels, t, bits) in expected.between(BEGIN + 2 * HOUR, BEGIN + 5 * HOUR).iter().step_by(7)
     {
         if f64::from_bits(bits).is_finite() {
-            late.add(labels, t + 100, bits);
+            overlapping.add(labels, t + 100, bits);
         }
     }
-    let made = Place::new();
-    promtool::create_blocks(&late, &made.data);
-    move_blocks(&made.data, &place.data);
-    expected.add_all(&late);
+    let created = TestDir::new();
+    promtool::create_blocks(&overlapping, &created.data);
+    move_blocks(&created.data, &test_dir.data);
+    expected.add_all(&overlapping);
 
-    let prometheus = small(&place.data);
+    let prometheus = small(&test_dir.data);
     for (series, from, to) in [
         ("3", HOUR / 2, 3 * HOUR),
         ("8", HOUR, 7 * HOUR),
@@ -294,18 +297,18 @@ fn long_run_of_prometheus(place: &Place) -> Samples {
             BEGIN + from,
             BEGIN + to,
         );
-        let is_gone = |labels: &LabelSet, t: i64| {
+        let is_deleted = |labels: &LabelSet, t: i64| {
             labels.contains(&("series".to_owned(), series.to_owned()))
                 && (BEGIN + from..=BEGIN + to).contains(&t)
         };
-        expected = expected.filter(|labels, t| !is_gone(labels, t));
+        expected = expected.filter(|labels, t| !is_deleted(labels, t));
     }
-    prometheus.assert_holds(&expected, "prometheus in the long run");
+    prometheus.assert_holds(&expected, "prometheus after the long run");
     prometheus.kill();
     expected
 }
 
-fn overlapping(data: &Path) -> usize {
+fn num_overlapping(data: &Path) -> usize {
     let blocks = blocks::blocks(data);
     blocks.windows(2).filter(|pair| pair[0].end() > pair[1].begin()).count()
 }
@@ -313,76 +316,76 @@ fn overlapping(data: &Path) -> usize {
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn prometheus_blocks_are_read_cleaned_and_compacted() {
-    let place = Place::new();
-    let mut expected = long_run_of_prometheus(&place);
+    let test_dir = TestDir::new();
+    let mut expected = write_long_run_of_prometheus(&test_dir);
     assert!(
-        overlapping(&place.data) > 0 && blocks::blocks(&place.data).len() > 5,
+        num_overlapping(&test_dir.data) > 0 && blocks::blocks(&test_dir.data).len() > 5,
         "{}",
-        blocks::outline(&place.data)
+        blocks::outline(&test_dir.data)
     );
     let has_tombstones = |block: &blocks::Block| block.stat("numTombstones") > 0;
-    assert!(blocks::blocks(&place.data).iter().any(has_tombstones), "no block has tombstones");
+    assert!(blocks::blocks(&test_dir.data).iter().any(has_tombstones), "no block has tombstones");
 
-    let narthex = Launch::narthex(&place.data).flag(admin::ENABLE).start();
+    let narthex = Launch::narthex(&test_dir.data).flag(admin::ENABLE).start();
     narthex.assert_holds(&expected, "narthex after the long run");
     Admin::of(&narthex.http).clean_tombstones();
     assert!(
-        !blocks::blocks(&place.data).iter().any(has_tombstones),
+        !blocks::blocks(&test_dir.data).iter().any(has_tombstones),
         "blocks still have tombstones"
     );
-    narthex.assert_holds(&expected, "narthex, cleaned");
+    narthex.assert_holds(&expected, "narthex without tombstones");
     let more = data::assorted(5 * TURN).between(BEGIN + 7 * HOUR, BEGIN + 2 * TURN);
     feed(&narthex, &more);
     expected.add_all(&more);
-    wait_until("the overlapping blocks to be merged", || {
-        overlapping(&place.data) == 0 && blocks::outline(&place.data).contains("10-12")
+    wait_until("compaction of overlapping blocks", || {
+        num_overlapping(&test_dir.data) == 0 && blocks::outline(&test_dir.data).contains("10-12")
     });
-    narthex.assert_holds(&expected, "narthex, having compacted");
+    narthex.assert_holds(&expected, "narthex after compaction");
     assert_eq!(
         Metrics::of(&narthex.http).sum("prometheus_tsdb_compactions_failed_total"),
         Some(0.0)
     );
-    says_nothing_bad(&narthex.stop(), "narthex after the long run");
-    blocks::assert_no_leftovers(&place.data, "after the long run");
-    promtool_agrees(&place.data, &expected, "after the long run");
-    prometheus_agrees(&place.data, &expected, "after the long run");
+    assert_no_warnings(&narthex.stop(), "narthex after the long run");
+    blocks::assert_no_leftovers(&test_dir.data, "after the long run");
+    assert_promtool_agrees(&test_dir.data, &expected, "after the long run");
+    assert_prometheus_agrees(&test_dir.data, &expected, "after the long run");
 }
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn prometheus_starts_on_a_snapshot_of_narthex() {
-    let place = Place::new();
-    let narthex = Launch::narthex(&place.data).flag(admin::ENABLE).start();
+fn prometheus_starts_on_snapshot_of_narthex() {
+    let test_dir = TestDir::new();
+    let narthex = Launch::narthex(&test_dir.data).flag(admin::ENABLE).start();
     let sent = of_turn(&data::assorted(TURN), 0);
     feed(&narthex, &sent);
-    blocks::wait_for_outline(&place.data, OUTLINES[0]);
+    blocks::wait_for_outline(&test_dir.data, OUTLINES[0]);
     let admin = Admin::of(&narthex.http);
     // In blocks and in the head.
     admin.delete("{series=\"1\"}", BEGIN + HOUR, BEGIN + 5 * HOUR);
-    let is_gone = |labels: &LabelSet, t: i64| {
+    let is_deleted = |labels: &LabelSet, t: i64| {
         labels.contains(&("series".to_owned(), "1".to_owned()))
             && (BEGIN + HOUR..=BEGIN + 5 * HOUR).contains(&t)
     };
-    let expected = sent.filter(|labels, t| !is_gone(labels, t));
-    let whole = place.data.join("snapshots").join(admin.snapshot());
-    let old = place.data.join("snapshots").join(admin.snapshot_of_blocks());
-    assert_eq!(blocks::names(&place.data.join("snapshots")).len(), 2);
-    // What comes later is not in them.
+    let expected = sent.filter(|labels, t| !is_deleted(labels, t));
+    let complete = test_dir.data.join("snapshots").join(admin.snapshot());
+    let blocks_only = test_dir.data.join("snapshots").join(admin.snapshot_of_blocks());
+    assert_eq!(blocks::names(&test_dir.data.join("snapshots")).len(), 2);
+    // Later samples are not in the snapshots.
     feed(&narthex, &data::assorted(2 * TURN).between(BEGIN + TURN, BEGIN + 2 * TURN));
     narthex.stop();
 
-    blocks::assert_counts(&old, &sent, "the snapshot of the blocks");
-    prometheus_agrees(&whole, &expected, "the snapshot");
-    prometheus_agrees(
-        &old,
+    blocks::assert_counts(&blocks_only, &sent, "snapshot of the blocks");
+    assert_prometheus_agrees(&complete, &expected, "snapshot");
+    assert_prometheus_agrees(
+        &blocks_only,
         &expected.between(BEGIN, BEGIN + 4 * HOUR),
-        "the snapshot of the blocks",
+        "snapshot of the blocks",
     );
     for (snapshot, expected) in
-        [(&whole, expected.clone()), (&old, expected.between(BEGIN, BEGIN + 4 * HOUR))]
+        [(&complete, expected.clone()), (&blocks_only, expected.between(BEGIN, BEGIN + 4 * HOUR))]
     {
         promtool::assert_agrees_on_blocks(snapshot, "a snapshot");
-        let copy = Place::copy_of(snapshot);
+        let copy = TestDir::copy_of(snapshot);
         let restored = Launch::narthex(&copy.data).start();
         restored.assert_holds(&expected, "narthex on a snapshot");
     }
@@ -390,41 +393,46 @@ fn prometheus_starts_on_a_snapshot_of_narthex() {
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn each_program_starts_from_the_head_snapshot_of_the_other() {
+fn each_program_starts_from_chunk_snapshot_of_the_other() {
     let feature = "--enable-feature=memory-snapshot-on-shutdown";
     let sent = data::assorted(4 * TURN);
-    let place = Place::new();
+    let test_dir = TestDir::new();
     let mut expected = Samples::new();
     for (turn, outline) in OUTLINES.iter().enumerate().take(4) {
         let is_narthex = turn % 2 == 0;
         let launch = if is_narthex {
-            Launch::narthex(&place.data)
+            Launch::narthex(&test_dir.data)
         } else {
-            Launch::prometheus(&place.data, "")
+            Launch::prometheus(&test_dir.data, "")
         };
-        let what = format!("turn {turn}, narthex: {is_narthex}");
+        let context = format!("turn {turn}, narthex: {is_narthex}");
         let server = launch.flag(feature).start();
-        server.assert_holds(&expected, &format!("{what}, from the other's snapshot"));
+        server
+            .assert_holds(&expected, &format!("{context}, from the snapshot of the other program"));
         assert_eq!(
             Metrics::of(&server.http).sum("prometheus_tsdb_snapshot_replay_error_total"),
             Some(0.0),
-            "{what}"
+            "{context}"
         );
         let part = of_turn(&sent, turn);
         feed(&server, &part);
         expected.add_all(&part);
-        blocks::wait_for_outline(&place.data, outline);
+        blocks::wait_for_outline(&test_dir.data, outline);
         if !is_narthex {
-            prometheus_settles(&server, &place.data);
+            wait_for_loaded_blocks(&server, &test_dir.data);
         }
-        server.assert_holds(&expected, &what);
-        says_nothing_bad(&server.stop(), &what);
-        let snapshots = blocks::names(&place.data)
+        server.assert_holds(&expected, &context);
+        assert_no_warnings(&server.stop(), &context);
+        let snapshots = blocks::names(&test_dir.data)
             .into_iter()
             .filter(|name| name.starts_with("chunk_snapshot."));
-        assert_eq!(snapshots.count(), 1, "{what}");
-        // Whoever does not take the snapshot reads the log.
-        prometheus_agrees(&place.data, &expected, &format!("{what}, without the snapshot"));
+        assert_eq!(snapshots.count(), 1, "{context}");
+        // A start without the feature replays the WAL.
+        assert_prometheus_agrees(
+            &test_dir.data,
+            &expected,
+            &format!("{context}, without the snapshot"),
+        );
     }
 }
 
@@ -433,38 +441,36 @@ fn each_program_starts_from_the_head_snapshot_of_the_other() {
 fn data_older_than_default_retention_stays_until_one_is_set() {
     let mut old = archive("old", BEGIN - 20 * DAY, BEGIN - 19 * DAY);
     old.add_all(&archive("old", BEGIN - DAY, BEGIN - DAY / 2));
-    let place = Place::new();
-    promtool::create_blocks(&old, &place.data);
-    let narthex = Launch::narthex(&place.data).start();
+    let test_dir = TestDir::new();
+    promtool::create_blocks(&old, &test_dir.data);
+    let narthex = Launch::narthex(&test_dir.data).start();
     let new = of_turn(&data::assorted(TURN), 0);
     feed(&narthex, &new);
     let has_old = || {
-        blocks::blocks(&place.data).first().is_some_and(|block| block.begin() < BEGIN - 15 * DAY)
+        blocks::blocks(&test_dir.data).first().is_some_and(|block| block.begin() < BEGIN - 15 * DAY)
     };
-    let has_new = || blocks::outline(&place.data).ends_with(OUTLINES[0]);
-    wait_until("the head to be compacted", has_new);
+    let has_new = || blocks::outline(&test_dir.data).ends_with(OUTLINES[0]);
+    wait_until("head compaction", has_new);
     let mut all = old;
     all.add_all(&new);
-    narthex.assert_holds(&all, "before a retention is given");
+    narthex.assert_holds(&all, "without a configured retention");
     narthex.stop();
 
-    let narthex = Launch::narthex(&place.data).start();
+    let narthex = Launch::narthex(&test_dir.data).start();
     let more = data::assorted(2 * TURN).between(BEGIN + TURN, BEGIN + 2 * TURN);
     feed(&narthex, &more);
-    wait_until("more of the head to be compacted", || {
-        blocks::outline(&place.data).contains("10-12")
-    });
+    wait_until("further head compaction", || blocks::outline(&test_dir.data).contains("10-12"));
     all.add_all(&more);
-    narthex.assert_holds(&all, "after another start");
+    narthex.assert_holds(&all, "after a restart");
     let log = narthex.stop();
-    assert!(has_old(), "{}", blocks::outline(&place.data));
-    let says =
+    assert!(has_old(), "{}", blocks::outline(&test_dir.data));
+    let is_warning =
         |line: &str| line.contains("level=WARN") && line.contains("until a retention is set");
-    assert!(log.lines().any(says), "nothing is said of the retention: {log}");
+    assert!(log.lines().any(is_warning), "no warning about the retention: {log}");
 
-    let narthex = Launch::narthex(&place.data).flag("--storage.tsdb.retention.time=15d").start();
-    wait_until("the old blocks to go", || !has_old());
-    narthex.assert_holds(&all.from(BEGIN - 15 * DAY), "with a retention");
+    let narthex = Launch::narthex(&test_dir.data).flag("--storage.tsdb.retention.time=15d").start();
+    wait_until("deletion of the old blocks", || !has_old());
+    narthex.assert_holds(&all.from(BEGIN - 15 * DAY), "with a configured retention");
     narthex.stop();
-    blocks::assert_no_leftovers(&place.data, "with a retention");
+    blocks::assert_no_leftovers(&test_dir.data, "with a configured retention");
 }

@@ -1,8 +1,8 @@
 //! Commands and `prometheus.yml` of the documents, run as a reader would run them.
 //!
-//! Commands run in a shell against a server of the test: its port stands for 9201, its data
-//! directory for `./data`. curl fails on a status of 400 or more. `tests/server/docs.rs` checks the
-//! rest of the documents.
+//! Commands run in a shell against a server of the test. Its port replaces 9201, its data directory
+//! replaces `./data`. curl fails on a status of 400 or more. `tests/server/docs.rs` checks the rest
+//! of the documents.
 
 use crate::support::data::BEGIN;
 use crate::support::dir;
@@ -12,16 +12,16 @@ use crate::support::wire::{Exemplar, Label, MetricMetadata, TimeSeries, WriteReq
 use std::path::Path;
 use std::process::Command;
 
-/// Blocks that are not run, by their beginning, and why.
+/// Beginnings of blocks that are not run, and the reasons.
 const NOT_RUN: [(&str, &str); 5] = [
-    ("cargo run ", "the test has built narthex and started it"),
+    ("cargo run ", "the test builds and starts narthex"),
     ("grpcurl ", "no Debian package; tests/clients tests reflection with stock gRPC"),
     ("narthex serve ", "does not end; tests/thanos/sidecar starts both programs"),
     ("thanos query ", "no Debian package; tests/thanos/query starts it"),
     ("thanos receive ", "no Debian package; tests/thanos/receive starts it"),
 ];
 
-/// Part of a command, and part of what its block prints; an empty one means that it prints nothing.
+/// Part of a command, and part of its output. An empty part means no output.
 const PRINTED: [(&str, &str); 13] = [
     ("/api/v1/export?match[]=up'", r#""values":[1"#),
     ("&values=bits", "3ff0000000000000"),
@@ -38,14 +38,14 @@ const PRINTED: [(&str, &str); 13] = [
     ("/metrics", "prometheus_tsdb_head_series 2"),
 ];
 
-/// Before every block: a status of 400 or more ends it, and a proxy of the machine is not asked.
+/// Start of every script: curl fails on a status of 400 or more and uses no proxy.
 const PROLOGUE: &str = "set -eu\ncurl() { command curl --silent --show-error --fail-with-body --noproxy '*' \"$@\"; }\n";
 
 fn label(name: &str, value: &str) -> Label {
     Label { name: name.to_owned(), value: value.to_owned() }
 }
 
-/// What the commands ask for.
+/// Returns the data that the commands query.
 fn example_request() -> WriteRequest {
     let up = TimeSeries::new(&[("__name__", "up"), ("job", "node")], &[(BEGIN, 1.0)]);
     let labels = [("__name__", "http_requests_total"), ("job", "api")];
@@ -65,13 +65,13 @@ fn example_request() -> WriteRequest {
     WriteRequest { timeseries: vec![up, requests], metadata: vec![gauge] }
 }
 
-/// Runs a block: what it printed.
-fn run(block: &Block, server: &Server, place: &Path) -> String {
-    let data = place.join("data");
+/// Runs a block and returns its output.
+fn run(block: &Block, server: &Server, dir: &Path) -> String {
+    let data = dir.join("data");
     let text = block.text.replace("9201", &server.http.port().to_string());
     let script = PROLOGUE.to_owned() + &text.replace("./data", &data.display().to_string());
     let output =
-        Command::new("sh").args(["-c", &script]).current_dir(place).output().expect("a shell runs");
+        Command::new("sh").args(["-c", &script]).current_dir(dir).output().expect("a shell runs");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {}\n{text}{printed}{errors}", block.place, output.status);
@@ -80,40 +80,40 @@ fn run(block: &Block, server: &Server, place: &Path) -> String {
 
 #[test]
 #[ignore = "needs curl: run tests/run"]
-fn commands_of_docs_print_what_they_promise() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+fn commands_of_docs_print_expected_output() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let server = Launch::narthex(&data)
         .config(&data, "")
         .flag("--web.enable-lifecycle")
         .flag("--web.enable-admin-api")
         .start();
     server.remote().write_ok(&example_request());
-    let (mut left_out, mut printed) = ([0; NOT_RUN.len()], [0; PRINTED.len()]);
+    let (mut skipped, mut printed) = ([0; NOT_RUN.len()], [0; PRINTED.len()]);
     for block in
         documents().iter().flat_map(Document::blocks).filter(|block| block.language == "sh")
     {
         if let Some(index) =
             NOT_RUN.iter().position(|(beginning, _)| block.text.starts_with(beginning))
         {
-            left_out[index] += 1;
+            skipped[index] += 1;
             continue;
         }
-        let output = run(&block, &server, place.path());
+        let output = run(&block, &server, temp_dir.path());
         let is_expected = |&(command, _): &(&str, &str)| block.text.contains(command);
-        assert!(PRINTED.iter().any(is_expected), "{}: nothing is expected of it", block.place);
+        assert!(PRINTED.iter().any(is_expected), "{}: no entry in PRINTED", block.place);
         for (index, (_, expected)) in
             PRINTED.iter().enumerate().filter(|(_, entry)| is_expected(entry))
         {
-            let fits =
+            let is_equal =
                 if expected.is_empty() { output.is_empty() } else { output.contains(expected) };
-            assert!(fits, "{}: {expected:?} is expected, not {output}", block.place);
+            assert!(is_equal, "{}: {expected:?} is expected, not {output}", block.place);
             printed[index] += 1;
         }
     }
     assert!(
-        !left_out.contains(&0) && !printed.contains(&0),
-        "an entry fits no block: {left_out:?} {printed:?}"
+        !skipped.contains(&0) && !printed.contains(&0),
+        "an entry matches no block: {skipped:?} {printed:?}"
     );
     server.stop();
 }
@@ -121,8 +121,8 @@ fn commands_of_docs_print_what_they_promise() {
 #[test]
 #[ignore = "needs Debian's promtool: run tests/run"]
 fn prometheus_yml_of_docs_is_accepted_by_promtool() {
-    let place = dir::temp();
-    let file = place.path().join("prometheus.yml");
+    let temp_dir = dir::temp();
+    let file = temp_dir.path().join("prometheus.yml");
     let check = |text: &str| {
         std::fs::write(&file, text).expect("a file can be written");
         Command::new("promtool")

@@ -1,9 +1,9 @@
-//! The main job: a Prometheus writes to narthex, another one reads from it, and both give the same
-//! answers.
+//! End to end: one Prometheus writes to narthex, another one reads from it, and both return the
+//! same query results.
 //!
-//! The first scrapes a node exporter and itself, and remote-writes; the second has no data of its
-//! own and remote-reads. In between narthex is killed and started again: the writer repeats what it
-//! got no answer for, so nothing may be missing.
+//! The first scrapes a node exporter and itself, and remote-writes. The second has no data of its
+//! own and remote-reads. narthex is killed and restarted in between. The writer retries requests
+//! without a response, so no sample may be missing.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::support::remote::{MAX_TIME, MIN_TIME};
 use crate::support::wait::wait_for;
 use crate::support::wire::Matcher;
 
-/// Asked of both, at the same moment of the data; each must have an answer.
+/// Queries to both at the same evaluation time. Each must have a result.
 const QUERIES: [&str; 6] = [
     "up",
     "rate(node_cpu_seconds_total[1m])",
@@ -26,10 +26,10 @@ const QUERIES: [&str; 6] = [
     r#"count by (job) ({__name__=~".+"})"#,
 ];
 
-/// How many samples of `up` make a test's worth of data; one comes every second.
-const ENOUGH: usize = 6;
+/// Number of samples of `up` that the test waits for. One arrives per second.
+const MIN_SAMPLES: usize = 6;
 
-fn writer(place: &Path, node_exporter: &Http, narthex: &Http) -> Server {
+fn writer(temp_dir: &Path, node_exporter: &Http, narthex: &Http) -> Server {
     let port = free_port();
     let config = format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
@@ -42,16 +42,16 @@ fn writer(place: &Path, node_exporter: &Http, narthex: &Http) -> Server {
         node_exporter.port(),
         narthex.url("/api/v1/write"),
     );
-    Launch::prometheus(&place.join("writer"), &config).port(port).start()
+    Launch::prometheus(&temp_dir.join("writer"), &config).port(port).start()
 }
 
-fn reader(place: &Path, narthex: &Http) -> Server {
+fn reader(temp_dir: &Path, narthex: &Http) -> Server {
     let config =
         format!("remote_read: [{{url: '{}', read_recent: true}}]\n", narthex.url("/api/v1/read"));
-    Launch::prometheus(&place.join("reader"), &config).start()
+    Launch::prometheus(&temp_dir.join("reader"), &config).start()
 }
 
-/// The times of the samples of `up` of the job that narthex has fewer of.
+/// Returns the timestamps of `up` of the job with fewer samples in narthex.
 fn times_of_up(narthex: &Server) -> Vec<i64> {
     let times_of = |job: &str| -> Vec<i64> {
         let matchers = [Matcher::equal("__name__", "up"), Matcher::equal("job", job)];
@@ -61,21 +61,21 @@ fn times_of_up(narthex: &Server) -> Vec<i64> {
     if node.len() < prometheus.len() { node } else { prometheus }
 }
 
-/// The time, in milliseconds, of a sample after `from` behind which there are more in narthex: up
-/// to there it has everything.
+/// Returns the timestamp of a sample after `from` that later samples follow. narthex is complete up
+/// to this timestamp.
 fn complete_until(narthex: &Server, from: i64) -> i64 {
-    wait_for("scraped samples to arrive", || {
+    wait_for("scraped samples", || {
         let times: Vec<i64> = times_of_up(narthex).into_iter().filter(|&t| t > from).collect();
-        (times.len() >= ENOUGH).then(|| times[times.len() - 3])
+        (times.len() >= MIN_SAMPLES).then(|| times[times.len() - 3])
     })
 }
 
-/// The result of a query, its series in a fixed order.
+/// Returns the result of a query with sorted series.
 fn result(server: &Server, path_and_query: &str) -> Vec<Value> {
-    let answer = server.http.get(path_and_query).json();
-    assert_eq!(answer["status"], "success", "{path_and_query}: {answer}");
-    assert_eq!(answer["warnings"], Value::Null, "{path_and_query}: {answer}");
-    let mut series = answer["data"]["result"].as_array().expect("a result is a list").clone();
+    let response = server.http.get(path_and_query).json();
+    assert_eq!(response["status"], "success", "{path_and_query}: {response}");
+    assert_eq!(response["warnings"], Value::Null, "{path_and_query}: {response}");
+    let mut series = response["data"]["result"].as_array().expect("a list").clone();
     series.sort_by_key(|series| series["metric"].to_string());
     series
 }
@@ -84,14 +84,14 @@ fn seconds(t: i64) -> String {
     format!("{}.{:03}", t / 1000, t % 1000)
 }
 
-/// Both answer all queries alike, over the whole time from `begin` to `end`.
-fn agree(writer: &Server, reader: &Server, begin: i64, end: i64) {
+/// Asserts equal results of all queries from `start` to `end`.
+fn assert_equal_results(writer: &Server, reader: &Server, start: i64, end: i64) {
     for query in QUERIES {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let instant = format!("/api/v1/query?query={encoded}&time={}", seconds(end));
         let range = format!(
             "/api/v1/query_range?query={encoded}&start={}&end={}&step=1",
-            seconds(begin),
+            seconds(start),
             seconds(end)
         );
         for path in [instant, range] {
@@ -104,22 +104,22 @@ fn agree(writer: &Server, reader: &Server, begin: i64, end: i64) {
 
 #[test]
 #[ignore = "needs Debian's prometheus and node exporter: run tests/run"]
-fn reading_prometheus_answers_like_the_writing_one() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+fn reading_prometheus_returns_results_of_writing_one() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let narthex = Launch::narthex(&data).start();
     let port = narthex.http.port();
     let node_exporter = Launch::node_exporter().start();
-    let writer = writer(place.path(), &node_exporter.http, &narthex.http);
-    let reader = reader(place.path(), &narthex.http);
+    let writer = writer(temp_dir.path(), &node_exporter.http, &narthex.http);
+    let reader = reader(temp_dir.path(), &narthex.http);
 
     let first = complete_until(&narthex, 0);
-    let begin = times_of_up(&narthex)[0];
-    agree(&writer, &reader, begin, first);
+    let start = times_of_up(&narthex)[0];
+    assert_equal_results(&writer, &reader, start, first);
 
     narthex.kill();
     let narthex = Launch::narthex(&data).port(port).start();
-    agree(&writer, &reader, begin, first);
+    assert_equal_results(&writer, &reader, start, first);
     let second = complete_until(&narthex, first);
-    agree(&writer, &reader, begin, second);
+    assert_equal_results(&writer, &reader, start, second);
 }

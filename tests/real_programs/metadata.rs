@@ -1,5 +1,5 @@
-//! Metadata through the real binary: a Prometheus sends what its targets say of their metrics,
-//! narthex shows the same, and still does after it was killed.
+//! Metadata of the real binary: a Prometheus sends the metadata of its targets, and narthex returns
+//! the same, also after a kill.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,17 +10,17 @@ use crate::support::http::Http;
 use crate::support::launch::{Launch, Server, free_port};
 use crate::support::wait::wait_for;
 
-/// Of each family what is said of it, one or several times.
+/// Metadata entries of each metric family.
 type Families = BTreeMap<String, BTreeSet<String>>;
 
 fn families(http: &Http, parameters: &str) -> Families {
-    let answer = http.get(&format!("/api/v1/metadata{parameters}")).json();
-    assert_eq!(answer["status"], "success", "{answer}");
+    let response = http.get(&format!("/api/v1/metadata{parameters}")).json();
+    assert_eq!(response["status"], "success", "{response}");
     let entry = |entry: &Value| {
-        let text = |field: &str| entry[field].as_str().expect("a text").to_owned();
+        let text = |field: &str| entry[field].as_str().expect("a string").to_owned();
         format!("{} [{}] {}", text("type"), text("unit"), text("help"))
     };
-    let families = answer["data"].as_object().expect("families by name").iter();
+    let families = response["data"].as_object().expect("families by name").iter();
     families
         .map(|(name, all)| {
             (name.clone(), all.as_array().expect("a list").iter().map(entry).collect())
@@ -28,18 +28,18 @@ fn families(http: &Http, parameters: &str) -> Families {
         .collect()
 }
 
-/// The names of all series that the writer has.
+/// Returns the names of all series of the writer.
 fn series_names(writer: &Server) -> BTreeSet<String> {
-    let answer = writer.http.get("/api/v1/label/__name__/values").json();
-    answer["data"]
+    let response = writer.http.get("/api/v1/label/__name__/values").json();
+    response["data"]
         .as_array()
         .expect("a list")
         .iter()
-        .map(|name| name.as_str().expect("a text").to_owned())
+        .map(|name| name.as_str().expect("a string").to_owned())
         .collect()
 }
 
-/// The families of which the writer has series.
+/// Selects the families with series in the writer.
 fn with_series(all: Families, names: &BTreeSet<String>) -> Families {
     let parts = ["", "_bucket", "_sum", "_count", "_total"];
     let has_series =
@@ -49,9 +49,9 @@ fn with_series(all: Families, names: &BTreeSet<String>) -> Families {
 
 #[test]
 #[ignore = "needs Debian's prometheus and node exporter: run tests/run"]
-fn what_a_prometheus_says_of_its_metrics_is_there_after_a_kill() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+fn metadata_sent_by_prometheus_survives_kill() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let narthex = Launch::narthex(&data).start();
     let node_exporter = Launch::node_exporter().start();
     let port = free_port();
@@ -67,19 +67,19 @@ fn what_a_prometheus_says_of_its_metrics_is_there_after_a_kill() {
         node_exporter.http.port(),
         narthex.http.url("/api/v1/write"),
     );
-    let writer = Launch::prometheus(&place.path().join("writer"), &config).port(port).start();
-    wait_for("the metadata to arrive", || {
+    let writer = Launch::prometheus(&temp_dir.path().join("writer"), &config).port(port).start();
+    wait_for("the metadata", || {
         let sent = with_series(families(&writer.http, ""), &series_names(&writer));
-        let kept = families(&narthex.http, "");
-        let is_all = sent.len() > 100 && sent.keys().all(|family| kept.contains_key(family));
+        let stored = families(&narthex.http, "");
+        let is_all = sent.len() > 100 && sent.keys().all(|family| stored.contains_key(family));
         is_all.then_some(())
     });
-    // Targets of different versions may say different things of a family: one of them is kept.
+    // Targets of different versions may send different metadata of a family. One entry is stored.
     let sent = families(&writer.http, "");
-    for (family, kept) in families(&narthex.http, "") {
+    for (family, stored) in families(&narthex.http, "") {
         assert!(
-            sent.get(&family).is_some_and(|sent| kept.is_subset(sent)),
-            "{family}: {kept:?} of {sent:?}"
+            sent.get(&family).is_some_and(|sent| stored.is_subset(sent)),
+            "{family}: {stored:?} of {sent:?}"
         );
     }
     writer.stop();
@@ -91,8 +91,8 @@ fn what_a_prometheus_says_of_its_metrics_is_there_after_a_kill() {
         "go_gc_duration_seconds",
     ] {
         assert_eq!(before[family].len(), 1, "{family}");
-        let alone = families(&narthex.http, &format!("?metric={family}"));
-        assert_eq!(alone, BTreeMap::from([(family.to_owned(), before[family].clone())]));
+        let selected = families(&narthex.http, &format!("?metric={family}"));
+        assert_eq!(selected, BTreeMap::from([(family.to_owned(), before[family].clone())]));
     }
     assert_eq!(families(&narthex.http, "?limit=3").len(), 3);
     narthex.kill();

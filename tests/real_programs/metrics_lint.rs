@@ -1,4 +1,4 @@
-//! `/metrics` of the real binary, as `promtool check metrics` judges names, types and help texts.
+//! Check of `/metrics` by `promtool check metrics`: names, types and help texts.
 
 use crate::support::data;
 use crate::support::dir;
@@ -10,8 +10,8 @@ use crate::support::wait::wait_until;
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
 fn metrics_pass_promtool_check() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let flags = [
         "--web.enable-admin-api",
         "--storage.tsdb.min-block-duration=1h",
@@ -19,8 +19,7 @@ fn metrics_pass_promtool_check() {
     ];
     let launch = flags.iter().fold(Launch::narthex(&data), |launch, flag| launch.flag(*flag));
     let server = launch.start();
-    // With children of every labeled family: stored, rejected and read samples, a block, a
-    // deletion.
+    // Every labeled family needs a child: stored, rejected and read samples, a block, a deletion.
     let sent = data::assorted(3 * data::HOUR);
     server.remote().write_all(&sent);
     let mut changed = sent.to_requests(600_000).remove(0);
@@ -31,7 +30,7 @@ fn metrics_pass_promtool_check() {
         .for_each(|sample| sample.bits = Some(77));
     assert_eq!(server.remote().write(&changed).status, 400);
     assert!(server.remote().read_all().count() > 0);
-    wait_until("a block of the head", || {
+    wait_until("head compaction", || {
         Metrics::of(&server.http).sum("prometheus_tsdb_blocks_loaded") >= Some(1.0)
     });
     let deleted =

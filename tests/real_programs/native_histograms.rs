@@ -1,5 +1,5 @@
-//! Native histograms and exemplars of a real sender: a Prometheus scrapes a target in the protobuf
-//! format and writes to narthex what it found.
+//! Native histograms and exemplars of a real sender: a Prometheus scrapes a target in protobuf
+//! format and writes to narthex.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ const COUNTER: &str = "made_total";
 const INTEGER: &str = "made_integer";
 const FLOAT: &str = "made_float";
 const GAUGE: &str = "made_gauge";
-/// No histogram has come that often by chance.
+/// Number of scrapes that the test waits for.
 const SCRAPES: usize = 15;
 
-/// Buckets that come and go, and a counter that starts again now and then.
+/// Returns a histogram with a changing number of buckets, and with counter resets.
 fn integer(number: u64) -> ExposedHistogram {
     let buckets = number % 7 + 1;
     ExposedHistogram {
@@ -57,21 +57,21 @@ fn families(number: u64) -> Vec<MetricFamily> {
     let trace = Label { name: "trace_id".to_owned(), value: format!("t{number}") };
     let exemplar = ExposedExemplar { labels: vec![trace], value: Some(0.5) };
     let counter = Counter { value: Some(number as f64), exemplar: Some(exemplar) };
-    let of = |name: &str, kind, metric| MetricFamily {
+    let family = |name: &str, kind, metric| MetricFamily {
         name: name.to_owned(),
         kind: Some(kind),
         metrics: vec![metric],
     };
     let histogram = |histogram| Metric { histogram: Some(histogram), ..Metric::default() };
     vec![
-        of(COUNTER, 0, Metric { counter: Some(counter), ..Metric::default() }),
-        of(INTEGER, 4, histogram(integer(number))),
-        of(FLOAT, 4, histogram(float(number))),
-        of(GAUGE, 5, histogram(integer(number * 3))),
+        family(COUNTER, 0, Metric { counter: Some(counter), ..Metric::default() }),
+        family(INTEGER, 4, histogram(integer(number))),
+        family(FLOAT, 4, histogram(float(number))),
+        family(GAUGE, 5, histogram(integer(number * 3))),
     ]
 }
 
-/// What a histogram says, however it came.
+/// Converts an exposed histogram to its plain form.
 fn plain(exposed: &ExposedHistogram, gauge: bool) -> PlainHistogram {
     PlainHistogram::from_wire(&Histogram {
         count_int: exposed.count,
@@ -92,14 +92,14 @@ fn plain(exposed: &ExposedHistogram, gauge: bool) -> PlainHistogram {
     })
 }
 
-/// The values of the one series of a metric, by time.
+/// Returns the values of the only series of a metric by timestamp.
 fn values(points: &Points, name: &str) -> BTreeMap<i64, PointValue> {
-    let is_it = |labels: &crate::support::samples::LabelSet| {
+    let has_name = |labels: &crate::support::samples::LabelSet| {
         labels.iter().any(|(key, value)| key == "__name__" && value == name)
     };
     points
         .iter()
-        .filter(|(labels, _, _)| is_it(labels))
+        .filter(|(labels, _, _)| has_name(labels))
         .map(|(_, t, value)| (t, value.clone()))
         .collect()
 }
@@ -112,44 +112,45 @@ fn stale_histogram(float: bool) -> PointValue {
     }))
 }
 
-/// All that the scrapes up to `last` had is there, at the times of the counter, and ends with a
-/// marker.
-fn holds_all(points: &Points, last: u64) {
+/// Asserts that the samples of all scrapes up to `last` are stored at the timestamps of the
+/// counter, followed by a stale marker.
+fn assert_all_stored(points: &Points, last: u64) {
     let counted = values(points, COUNTER);
     let numbers: Vec<PointValue> = counted.values().cloned().collect();
     let expected = (1..=last).map(|number| PointValue::Float((number as f64).to_bits()));
     assert_eq!(numbers, expected.chain([PointValue::Float(STALE)]).collect::<Vec<_>>());
-    for (name, is_float, of) in [
+    for (name, is_float, expected_value) in [
         (INTEGER, false, (|number| plain(&integer(number), false)) as fn(u64) -> PlainHistogram),
         (FLOAT, true, |number| plain(&float(number), false)),
         (GAUGE, false, |number| plain(&integer(number * 3), true)),
     ] {
         let found = values(points, name);
-        assert!(found.keys().eq(counted.keys()), "{name} has other times than the counter");
-        let expected = (1..=last).map(|number| PointValue::Histogram(Box::new(of(number))));
+        assert!(found.keys().eq(counted.keys()), "{name} has other timestamps than the counter");
+        let expected =
+            (1..=last).map(|number| PointValue::Histogram(Box::new(expected_value(number))));
         let expected: Vec<PointValue> = expected.chain([stale_histogram(is_float)]).collect();
         assert_eq!(found.into_values().collect::<Vec<_>>(), expected, "{name}");
     }
 }
 
 fn exemplar_traces(server: &Server) -> Vec<String> {
-    let answer = server
+    let response = server
         .http
         .get(&format!("/api/v1/query_exemplars?query={COUNTER}&start=0&end=9999999999"))
         .json();
-    assert_eq!(answer["status"], "success", "{answer}");
-    let series = answer["data"].as_array().expect("a list").iter();
+    assert_eq!(response["status"], "success", "{response}");
+    let series = response["data"].as_array().expect("a list").iter();
     let exemplars = series.flat_map(|series| series["exemplars"].as_array().expect("a list"));
     exemplars
-        .map(|exemplar| exemplar["labels"]["trace_id"].as_str().expect("a text").to_owned())
+        .map(|exemplar| exemplar["labels"]["trace_id"].as_str().expect("a string").to_owned())
         .collect()
 }
 
 #[test]
 #[ignore = "needs Debian's prometheus: run tests/run"]
-fn what_a_prometheus_scrapes_and_sends_is_what_is_stored() {
-    let place = dir::temp();
-    let data = place.path().join("data");
+fn scraped_samples_sent_by_prometheus_are_stored() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
     let narthex = Launch::narthex(&data).start();
     let exposer = Exposer::start(families);
     let config = format!(
@@ -164,26 +165,26 @@ fn what_a_prometheus_scrapes_and_sends_is_what_is_stored() {
         exposer.port(),
         narthex.http.url("/api/v1/write"),
     );
-    let writer = Launch::prometheus(&place.path().join("writer"), &config)
+    let writer = Launch::prometheus(&temp_dir.path().join("writer"), &config)
         .flag("--enable-feature=native-histograms,exemplar-storage")
         .start();
-    wait_for("scrapes to arrive", || {
+    wait_for("scraped samples", || {
         let stored = narthex.remote().read_all_points();
         (values(&stored, INTEGER).len() >= SCRAPES).then_some(())
     });
     let last = exposer.stop();
-    wait_for("the end of the series to arrive", || {
+    wait_for("the stale markers", || {
         let stored = narthex.remote().read_all_points();
-        let ended = [INTEGER, GAUGE].iter().all(|name| {
+        let is_stale = [INTEGER, GAUGE].iter().all(|name| {
             values(&stored, name).values().next_back() == Some(&stale_histogram(false))
         });
-        (ended && values(&stored, FLOAT).values().next_back() == Some(&stale_histogram(true)))
+        (is_stale && values(&stored, FLOAT).values().next_back() == Some(&stale_histogram(true)))
             .then_some(())
     });
     writer.stop();
 
     let stored = narthex.remote().read_all_points();
-    holds_all(&stored, last);
+    assert_all_stored(&stored, last);
     let traces = exemplar_traces(&narthex);
     assert_eq!(traces, (1..=last).map(|number| format!("t{number}")).collect::<Vec<_>>());
     let metrics = narthex.http.get("/metrics").text();
