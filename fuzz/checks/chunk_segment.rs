@@ -2,7 +2,7 @@
 //!
 //! The bytes are read twice: unchanged, and with correct magic number and checksums.
 
-use narthex::tsdb::block::chunk_segments::format::{
+use narthex::tsdb::chunk::chunk_segments::format::{
     ChunkLocation, FILE_HEADER, check_header, encode_chunk, num_samples, read_chunk_at,
 };
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};

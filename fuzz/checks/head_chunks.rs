@@ -33,7 +33,7 @@ pub(crate) fn check(data: &[u8]) {
     if let Some(set_aside) = &walked.corruption {
         let damaged = written.iter().find(|(name, _)| set_aside.corruption.path == dir.join(name));
         let (_, bytes) = damaged.expect("corruption must be in an existing file");
-        assert!(set_aside.corruption.offset <= bytes.len() as u64);
+        assert!(set_aside.corruption.offset <= Some(bytes.len() as u64));
         let moved = set_aside.moved_to.last().expect("corrupted file must be moved");
         assert_eq!(&fs::read(moved).expect("cannot read moved file"), bytes);
         assert!(!set_aside.corruption.path.exists());

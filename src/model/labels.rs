@@ -47,8 +47,11 @@ pub enum BuildLabelsError {
     #[error("empty label name")]
     EmptyName,
     /// A label name occurs twice.
-    #[error("duplicate label name {0:?}")]
-    DuplicateName(String),
+    #[error("duplicate label name {name:?}")]
+    DuplicateName {
+        /// Name of the label.
+        name: String,
+    },
 }
 
 impl Labels {
@@ -157,7 +160,7 @@ impl<'a> LabelsBuilder<'a> {
             return Err(BuildLabelsError::EmptyName);
         }
         if let Some(pair) = self.pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(BuildLabelsError::DuplicateName(pair[0].0.to_owned()));
+            return Err(BuildLabelsError::DuplicateName { name: pair[0].0.to_owned() });
         }
         self.pairs.retain(|(_, value)| !value.is_empty());
         if self.pairs.is_empty() {
@@ -270,11 +273,11 @@ mod tests {
         assert_eq!(build(&[("", "x")]), Err(BuildLabelsError::EmptyName));
         assert_eq!(
             build(&[("a", "x"), ("a", "y")]),
-            Err(BuildLabelsError::DuplicateName("a".into()))
+            Err(BuildLabelsError::DuplicateName { name: "a".into() })
         );
         assert_eq!(
             build(&[("a", "x"), ("a", "")]),
-            Err(BuildLabelsError::DuplicateName("a".into()))
+            Err(BuildLabelsError::DuplicateName { name: "a".into() })
         );
         assert_eq!(build(&[("a", "")]), Err(BuildLabelsError::Empty));
         assert_eq!(build(&[]), Err(BuildLabelsError::Empty));

@@ -69,6 +69,26 @@ impl Matcher {
         Ok(matcher)
     }
 
+    /// Returns a matcher for exactly one value of the label `name`.
+    #[must_use]
+    pub fn equal(name: impl Into<String>, value: impl Into<String>) -> Self {
+        let (name, value) = (name.into(), value.into());
+        let matches_empty = value.is_empty();
+        Self { kind: MatchType::Equal, name, value, pattern: None, matches_empty }
+    }
+
+    /// Returns the matcher `name=~".*"`, which every series satisfies.
+    #[must_use]
+    pub fn any(name: impl Into<String>) -> Self {
+        Self {
+            kind: MatchType::Regex,
+            name: name.into(),
+            value: ".*".to_owned(),
+            pattern: Some(Pattern::any()),
+            matches_empty: true,
+        }
+    }
+
     /// Returns the kind of comparison.
     #[must_use]
     pub fn kind(&self) -> MatchType {

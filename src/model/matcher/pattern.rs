@@ -51,6 +51,12 @@ impl Pattern {
         Ok(Self(Arc::new(strategy)))
     }
 
+    /// Returns the compiled form of `.*`.
+    pub(super) fn any() -> Self {
+        let glob = Glob { first: String::new(), rest: vec![(0, String::new())] };
+        Self(Arc::new(MatchStrategy::Glob(glob)))
+    }
+
     pub(super) fn matches(&self, value: &str) -> bool {
         match &*self.0 {
             MatchStrategy::Set(set) => contains(set, value),

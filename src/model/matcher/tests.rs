@@ -204,3 +204,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn matchers_without_parsing_equal_parsed_ones() {
+    let any = Matcher::new(MatchType::Regex, "a", ".*").unwrap();
+    let equal = |value| Matcher::new(MatchType::Equal, "a", value).unwrap();
+    for (direct, parsed) in [
+        (Matcher::any("a"), any),
+        (Matcher::equal("a", "b"), equal("b")),
+        (Matcher::equal("a", ""), equal("")),
+    ] {
+        assert_eq!(format!("{direct:?}"), format!("{parsed:?}"));
+    }
+}

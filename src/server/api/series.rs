@@ -13,6 +13,7 @@ use crate::server::api::listing;
 use crate::server::api::listing::{ListEnd, ListQuery, ListResponseBuilder};
 use crate::server::api::parameters;
 use crate::server::contract::api_error::ApiError;
+use crate::server::contract::query_error::log_query_error;
 use crate::server::state::SharedState;
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::source::QueryError;
@@ -99,6 +100,6 @@ fn push_labels(text: &mut String, labels: &Labels) {
 }
 
 fn query_error(error: QueryError) -> ApiError {
-    tracing::error!(%error, "cannot list series");
+    log_query_error("list series", &error);
     ApiError::Internal(error.to_string())
 }

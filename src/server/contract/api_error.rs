@@ -1,6 +1,7 @@
 //! Errors as statuses of Prometheus's HTTP API, in its envelope:
 //! `{"status":"error","errorType":…,"error":…}`.
 
+use crate::server::contract::query_error::log_query_error;
 use crate::server::transport::admission::BudgetExhausted;
 use crate::server::transport::blocking::BlockingError;
 use crate::tsdb::db::error::MaintenanceError;
@@ -87,8 +88,8 @@ impl From<LabelQueryError> for ApiError {
         match error {
             LabelQueryError::Busy => Self::Unavailable(text),
             LabelQueryError::TooLarge(_) => Self::BadData(text),
-            LabelQueryError::Query(_) => {
-                tracing::error!(error = text, "cannot list labels");
+            LabelQueryError::Query(error) => {
+                log_query_error("list labels", &error);
                 Self::Internal(text)
             }
         }

@@ -8,6 +8,7 @@
 //! | `api_error`      | errors and statuses of Prometheus's HTTP API                        |
 //! | `grpc`           | statuses of gRPC                                                    |
 //! | `thanos`         | statuses of gRPC for a Thanos Receive router                        |
+//! | `query_error`    | log of failed queries                                               |
 //! | `details`        | error details over gRPC                                             |
 //! | `write_response` | write outcomes as errors, and as messages and statuses of gRPC      |
 
@@ -15,6 +16,7 @@ pub(crate) mod api_error;
 pub(crate) mod details;
 pub(crate) mod grpc;
 pub(crate) mod http;
+pub(crate) mod query_error;
 pub(crate) mod request_error;
 pub(crate) mod thanos;
 pub(crate) mod write_response;

@@ -15,12 +15,12 @@
 use crate::remote::decompress::output::DecompressError;
 use crate::remote::read_request::RemoteReadError;
 use crate::remote::write::RemoteWriteError;
+use crate::server::contract::query_error::log_query_error;
 use crate::server::transport::admission::{BudgetExhausted, Overloaded};
 use crate::server::transport::blocking::{BlockingError, WorkPanicked};
 use crate::server::transport::body::BodyError;
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::StreamedResponseError;
-use crate::tsdb::query::source::QueryError;
 use crate::tsdb::wal::error::WalError;
 use std::hash::{BuildHasher, RandomState};
 
@@ -135,8 +135,8 @@ impl From<RemoteReadError> for RequestError {
         match error {
             RemoteReadError::TooLarge { .. } => Self::TooLarge(message),
             RemoteReadError::Stopped(_) => Self::Unavailable(message),
-            RemoteReadError::Query(QueryError::Corrupted(_)) => {
-                tracing::error!(error = message, "read failed");
+            RemoteReadError::Query(error) => {
+                log_query_error("read", &error);
                 Self::Internal(message)
             }
             RemoteReadError::Panicked => Self::Internal(message),

@@ -3,11 +3,11 @@
 //! This is safe because no file of a block is changed in place: a change replaces the file, and the
 //! snapshot keeps the old one.
 
-use crate::tsdb::block::chunk_segments;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::writer::INDEX;
+use crate::tsdb::chunk::chunk_segments;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::tombstones::file as tombstones_file;

@@ -2,9 +2,7 @@
 
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
-use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::index::block_index::error::IndexError;
 use crate::tsdb::query::label_source::{
     LabelCollector, LabelQueryError, LabelSource, matches_only_label,
 };
@@ -18,8 +16,8 @@ impl Block {
         mut visit: impl FnMut(&Labels) -> Result<(), LabelQueryError>,
     ) -> Result<(), LabelQueryError> {
         let mut chunks = Vec::new();
-        for series in self.index.select(matchers).map_err(corrupted)? {
-            visit(&self.index.read_series(series, &mut chunks).map_err(corrupted)?)?;
+        for series in self.index.select(matchers).map_err(QueryError::from)? {
+            visit(&self.index.read_series(series, &mut chunks).map_err(QueryError::from)?)?;
         }
         Ok(())
     }
@@ -48,7 +46,7 @@ impl LabelSource for Block {
     ) -> Result<(), LabelQueryError> {
         if matches_only_label(name, matchers) {
             let is_wanted = |value: &str| matchers.iter().all(|matcher| matcher.matches(value));
-            let values = self.index.values(name).map(|value| value.map_err(corrupted));
+            let values = self.index.values(name).map(|value| value.map_err(QueryError::from));
             return collector.offer_sorted(
                 values.filter(|value| value.as_ref().map_or(true, |value| is_wanted(value))),
             );
@@ -58,8 +56,4 @@ impl LabelSource for Block {
             None => Ok(()),
         })
     }
-}
-
-fn corrupted(error: IndexError) -> LabelQueryError {
-    QueryError::Corrupted(BlockError::from(error).to_string()).into()
 }

@@ -17,7 +17,9 @@
 //! checksum. Opening and [`Block::verify`](crate::tsdb::block::open::Block::verify) check the
 //! fields that can be compared with other data.
 
+use crate::model::time::TimeRange;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::fs::corruption::Corruption;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, replace_file};
 use serde::{Deserialize, Serialize};
@@ -125,21 +127,59 @@ pub enum MetaError {
     /// A file system operation failed.
     #[error(transparent)]
     Io(#[from] FileError),
-    /// The file is not the JSON of a block, or the metadata cannot be serialized.
-    #[error("cannot parse {path}: {source}", path = path.display())]
-    Malformed {
-        /// Path of the `meta.json` file.
-        path: PathBuf,
-        /// Error of the JSON library, with its position.
-        source: serde_json::Error,
-    },
+    /// The file is invalid, or the metadata cannot be serialized.
+    #[error(transparent)]
+    Corrupted(#[from] Corruption<MetaDefect>),
+}
+
+/// Defect of a `meta.json`.
+#[derive(Debug, thiserror::Error)]
+pub enum MetaDefect {
+    /// The file is not the JSON of a block; the error has its position.
+    #[error("cannot parse: {0}")]
+    Json(serde_json::Error),
     /// The version is not [`VERSION`].
-    #[error("cannot parse {path}: unknown version {version}", path = path.display())]
+    #[error("unknown version {version}")]
     Version {
-        /// Path of the `meta.json` file.
-        path: PathBuf,
         /// Version in the file.
         version: u32,
+    },
+    /// The directory is not named by the ULID.
+    #[error("directory name is not {ulid}")]
+    DirName {
+        /// ULID in the file.
+        ulid: BlockUlid,
+    },
+    /// The time range is empty.
+    #[error("minTime {min_time} is not before maxTime {max_time}")]
+    TimeRange {
+        /// Lower bound in the file, ms.
+        min_time: i64,
+        /// Upper bound in the file, ms.
+        max_time: i64,
+    },
+    /// A chunk is outside of the time range.
+    #[error(
+        "time range is {min_time}..{max_time}, but chunks have {}..={}",
+        .chunks.mint, .chunks.maxt
+    )]
+    ChunkTimes {
+        /// Lower bound in the file, ms, inclusive.
+        min_time: i64,
+        /// Upper bound in the file, ms, exclusive.
+        max_time: i64,
+        /// Time range of all chunks.
+        chunks: TimeRange,
+    },
+    /// A count does not match the content of the block.
+    #[error("{name} is {stated}, but {counted} were counted")]
+    Count {
+        /// Name of the field.
+        name: &'static str,
+        /// Number in the file.
+        stated: u64,
+        /// Number in the block.
+        counted: u64,
     },
 }
 
@@ -152,9 +192,10 @@ impl BlockMeta {
         let path = dir.join(NAME);
         let json = fs::read(&path).map_err(FileError::for_step("read", &path))?;
         let meta: Self = serde_json::from_slice(&json)
-            .map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
+            .map_err(|error| Corruption::of_file(&path, MetaDefect::Json(error)))?;
         if meta.version != VERSION {
-            return Err(MetaError::Version { path, version: meta.version });
+            let defect = MetaDefect::Version { version: meta.version };
+            return Err(Corruption::of_file(path, defect).into());
         }
         Ok(meta)
     }
@@ -166,7 +207,7 @@ impl BlockMeta {
     pub fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<u64, MetaError> {
         let path = dir.join(NAME);
         let json =
-            self.to_json().map_err(|source| MetaError::Malformed { path: path.clone(), source })?;
+            self.to_json().map_err(|error| Corruption::of_file(&path, MetaDefect::Json(error)))?;
         replace_file(disk, &path, &json)?;
         Ok(json.len() as u64)
     }
@@ -220,7 +261,7 @@ fn is_false(flag: &bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BlockMeta, MetaError, list_block_dirs};
+    use super::{BlockMeta, MetaDefect, MetaError, list_block_dirs};
     use crate::tsdb::fs::os_disk::OsDisk;
     use std::fs;
 
@@ -252,11 +293,15 @@ mod tests {
             BlockMeta::read(dir.path())
         };
         let json = r#"{"ulid":"01M82CTXRBSZKSA9A0ZWVPK1T0","minTime":1,"maxTime":2,"version":2}"#;
-        assert!(matches!(read(json), Err(MetaError::Version { version: 2, .. })));
+        let defect = |json| match read(json) {
+            Err(MetaError::Corrupted(corruption)) => corruption.cause,
+            other => panic!("{json}: {other:?}"),
+        };
+        assert!(matches!(defect(json), MetaDefect::Version { version: 2 }));
         for json in
             ["", "{}", &json.replace("01M", "o1m"), &json.replace(":1", ":\"1\""), &json[..70]]
         {
-            assert!(matches!(read(json), Err(MetaError::Malformed { .. })), "{json}");
+            assert!(matches!(defect(json), MetaDefect::Json(_)), "{json}");
         }
         fs::remove_file(dir.path().join("meta.json")).unwrap();
         assert!(matches!(BlockMeta::read(dir.path()), Err(MetaError::Io(_))));

@@ -5,7 +5,6 @@
 //! | [`ulid`]            | names of blocks                                                        |
 //! | [`meta`]            | block metadata in `meta.json`                                          |
 //! | [`mark`]            | mark of blocks without samples in `meta.json`                          |
-//! | [`chunk_segments`]  | `chunks/000001` and up: the chunks                                     |
 //! | [`writer`]          | writer of a block                                                      |
 //! | [`open`]            | an open block and its mutable state                                    |
 //! | [`read`]            | reads of series, chunks and labels                                     |
@@ -16,10 +15,9 @@
 //! | [`verify`]          | verification, and its limits                                           |
 //! | [`error`]           | errors of blocks                                                       |
 //!
-//! The index is [`crate::tsdb::index::block_index`], the tombstones are
-//! [`crate::tsdb::tombstones`].
+//! The index is [`crate::tsdb::index::block_index`], the chunks are
+//! [`crate::tsdb::chunk::chunk_segments`], the tombstones are [`crate::tsdb::tombstones`].
 
-pub mod chunk_segments;
 pub mod delete;
 pub mod error;
 pub mod hard_link;

@@ -7,11 +7,12 @@
 //! `update_lock` is held for a whole deletion, mark or snapshot. The lock around the state is held
 //! only to read or swap it. Nobody takes `update_lock` while holding the other.
 
-use crate::tsdb::block::chunk_segments;
-use crate::tsdb::block::chunk_segments::reader::ChunkSegmentReader;
 use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::meta::{self, BlockMeta, dir_ulid};
+use crate::tsdb::block::meta::{self, BlockMeta, MetaDefect, dir_ulid};
 use crate::tsdb::block::writer::INDEX;
+use crate::tsdb::chunk::chunk_segments;
+use crate::tsdb::chunk::chunk_segments::reader::ChunkSegmentReader;
+use crate::tsdb::fs::corruption::Corruption;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::index::block_index::reader::IndexReader;
 use crate::tsdb::tombstones::Tombstones;
@@ -97,18 +98,16 @@ impl Block {
 
 fn read_state(dir: &Path) -> Result<BlockState, BlockError> {
     let mut meta = BlockMeta::read(dir)?;
-    let corrupted =
-        |what: String| BlockError::Corrupted(format!("{}: {what}", dir.join(meta::NAME).display()));
+    let meta_path = dir.join(meta::NAME);
     if dir_ulid(dir) != Some(meta.ulid) {
-        return Err(corrupted(format!("directory name is not {}", meta.ulid)));
+        let defect = MetaDefect::DirName { ulid: meta.ulid };
+        return Err(Corruption::of_file(meta_path, defect).into());
     }
     if meta.min_time >= meta.max_time {
-        return Err(corrupted(format!(
-            "minTime {} is not before maxTime {}",
-            meta.min_time, meta.max_time
-        )));
+        let (min_time, max_time) = (meta.min_time, meta.max_time);
+        let defect = MetaDefect::TimeRange { min_time, max_time };
+        return Err(Corruption::of_file(meta_path, defect).into());
     }
-    let meta_path = dir.join(meta::NAME);
     let meta_bytes =
         fs::metadata(&meta_path).map_err(FileError::for_step("inspect", &meta_path))?.len();
     let stored = tombstones_file::read(dir)?;

@@ -8,10 +8,13 @@ use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::refs::BlockSeriesRef;
 use crate::model::time::TimeRange;
-use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::series_ref_list::SeriesRefList;
+use crate::tsdb::block::writer::INDEX;
+use crate::tsdb::chunk::chunk_segments::error::ChunkSegmentCorruption;
+use crate::tsdb::fs::corruption::Corruption;
 use crate::tsdb::index::block_index::entry::ChunkMeta;
+use crate::tsdb::query::corruption::DataDefect;
 use crate::tsdb::query::source::{
     BlockSource, Chunk, ChunkData, ChunkSeries, ChunkSeriesSet, QueryError,
 };
@@ -35,16 +38,14 @@ fn select_series<'a>(
     matchers: &[Matcher],
     range: TimeRange,
 ) -> Result<ChunkSeriesSet<'a>, QueryError> {
-    let series_refs = SeriesRefList::new(
-        &block.index.select(matchers).map_err(|error| as_query_error(error.into()))?,
-    );
+    let series_refs = SeriesRefList::new(&block.index.select(matchers)?);
     let tombstones = block.tombstones();
     let mut last: Option<Labels> = None;
     Ok(Box::new(series_refs.filter_map(move |at| {
         let series = block
             .select_chunks(at, range, &tombstones)
             .and_then(|series| block.check_sorted(&mut last, series));
-        series.map_err(as_query_error).transpose()
+        series.transpose()
     })))
 }
 
@@ -63,7 +64,7 @@ impl Block {
 
     /// Returns the names and values of all labels, ascending and unique. May include the empty
     /// string.
-    pub fn symbols(&self) -> impl Iterator<Item = Result<&str, BlockError>> {
+    pub fn symbols(&self) -> impl Iterator<Item = Result<&str, QueryError>> {
         self.index.symbols().map(|symbol| Ok(symbol?))
     }
 
@@ -77,8 +78,8 @@ impl Block {
     /// Returns all values of a label, sorted. Includes deleted series like [`Self::label_names`].
     ///
     /// # Errors
-    /// [`BlockError::Corrupted`] if the index is invalid.
-    pub fn label_values(&self, name: &str) -> Result<Vec<String>, BlockError> {
+    /// [`QueryError`] if the index is invalid.
+    pub fn label_values(&self, name: &str) -> Result<Vec<String>, QueryError> {
         Ok(self.index.label_values(name)?)
     }
 
@@ -89,7 +90,7 @@ impl Block {
         at: BlockSeriesRef,
         range: TimeRange,
         tombstones: &Tombstones,
-    ) -> Result<Option<ChunkSeries>, BlockError> {
+    ) -> Result<Option<ChunkSeries>, QueryError> {
         let entry = self.index.series(at)?;
         let deleted = tombstones.get(u64::from(at.0));
         let mut chunks = Vec::new();
@@ -108,7 +109,7 @@ impl Block {
     }
 
     /// Returns a chunk as stored, without tombstones.
-    pub(super) fn chunk(&self, chunk_meta: &ChunkMeta) -> Result<Chunk, BlockError> {
+    pub(super) fn chunk(&self, chunk_meta: &ChunkMeta) -> Result<Chunk, ChunkSegmentCorruption> {
         let stored = self.chunks.chunk(chunk_meta.chunk_ref)?;
         let encoding = stored.encoding();
         Ok(Chunk {
@@ -126,18 +127,13 @@ impl Block {
         &self,
         last: &mut Option<Labels>,
         series: Option<ChunkSeries>,
-    ) -> Result<Option<ChunkSeries>, BlockError> {
+    ) -> Result<Option<ChunkSeries>, QueryError> {
         let Some(series) = series else { return Ok(None) };
         if last.as_ref().is_some_and(|last| *last >= series.labels) {
-            let message =
-                format!("{}: series {} is out of order", self.dir.display(), series.labels);
-            return Err(BlockError::Corrupted(message));
+            let defect = DataDefect::SeriesOrder { series: series.labels };
+            return Err(Corruption::of_file(self.dir.join(INDEX), defect).into());
         }
         *last = Some(series.labels.clone());
         Ok(Some(series))
     }
-}
-
-fn as_query_error(error: BlockError) -> QueryError {
-    QueryError::Corrupted(error.to_string())
 }

@@ -25,8 +25,10 @@ pub struct BlockUlid(ulid::Ulid);
 
 /// Error of parsing a string that is not a canonical ULID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a canonical ULID")]
-pub struct ParseUlidError(String);
+#[error("{string:?} is not a canonical ULID")]
+pub struct ParseUlidError {
+    string: String,
+}
 
 impl BlockUlid {
     /// Creates a name for the time `now_ms` (ms since the Unix epoch).
@@ -71,7 +73,7 @@ impl FromStr for BlockUlid {
 
     fn from_str(string: &str) -> Result<Self, ParseUlidError> {
         let ulid = ulid::Ulid::from_string(string).ok().filter(|ulid| ulid.to_string() == string);
-        ulid.map(Self).ok_or_else(|| ParseUlidError(string.to_owned()))
+        ulid.map(Self).ok_or_else(|| ParseUlidError { string: string.to_owned() })
     }
 }
 

@@ -18,13 +18,14 @@
 //! compaction too many or too few); `numTombstones` (the file is counted instead).
 
 use crate::model::time::TimeRange;
-use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::error::BlockError;
-use crate::tsdb::block::meta::{self, BlockMeta, BlockStats};
+use crate::tsdb::block::meta::{self, BlockMeta, BlockStats, MetaDefect};
 use crate::tsdb::block::open::Block;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
-use crate::tsdb::index::block_index::entry::ChunkMeta;
+use crate::tsdb::chunk::chunk_segments::format::num_samples;
+use crate::tsdb::fs::corruption::Corruption;
+use crate::tsdb::query::corruption::ChunkDefect;
 use crate::tsdb::query::source::Chunk;
 
 /// Counts of a verified block.
@@ -81,7 +82,8 @@ impl Block {
             report.series += 1;
             for chunk_meta in &self.index.series(at)?.chunks {
                 let chunk = self.chunk(chunk_meta)?;
-                check_samples(&chunk).map_err(|what| self.chunk_error(chunk_meta, &what))?;
+                check_samples(&chunk)
+                    .map_err(|defect| self.chunks.corruption(chunk_meta.chunk_ref, defect))?;
                 report.add_chunk(&chunk);
             }
         }
@@ -91,28 +93,18 @@ impl Block {
 
     fn check_against_meta(&self, report: &VerifyReport) -> Result<(), BlockError> {
         let meta = self.meta();
-        let wrong = |what: String| {
-            Err(BlockError::Corrupted(format!("{}: {what}", self.dir().join(meta::NAME).display())))
+        let outside = report.times.filter(|times| !is_within_block(&meta, *times));
+        let defect = match outside {
+            Some(chunks) => {
+                let (min_time, max_time) = (meta.min_time, meta.max_time);
+                Some(MetaDefect::ChunkTimes { min_time, max_time, chunks })
+            }
+            None => first_mismatch(&meta.stats, report),
         };
-        if let Some(times) = report.times.filter(|times| !is_within_block(&meta, *times)) {
-            let (mint, maxt) = (times.mint, times.maxt);
-            return wrong(format!(
-                "time range is {}..{}, but chunks have {mint}..={maxt}",
-                meta.min_time, meta.max_time
-            ));
-        }
-        match first_mismatch(&meta.stats, report) {
-            Some(what) => wrong(what),
+        match defect {
+            Some(defect) => Err(Corruption::of_file(self.dir().join(meta::NAME), defect).into()),
             None => Ok(()),
         }
-    }
-
-    fn chunk_error(&self, chunk_meta: &ChunkMeta, what: &str) -> BlockError {
-        let (segment, offset) = (chunk_meta.chunk_ref.segment(), chunk_meta.chunk_ref.offset());
-        BlockError::Corrupted(format!(
-            "{}: chunk at {segment}:{offset}: {what}",
-            self.dir().display()
-        ))
     }
 }
 
@@ -134,8 +126,8 @@ fn is_within_block(meta: &BlockMeta, times: TimeRange) -> bool {
     meta.min_time <= times.mint && times.maxt < meta.max_time
 }
 
-/// Describes the first number of `stats` that differs from the counted one.
-fn first_mismatch(stats: &BlockStats, report: &VerifyReport) -> Option<String> {
+/// Returns the first number of `stats` that differs from the counted one.
+fn first_mismatch(stats: &BlockStats, report: &VerifyReport) -> Option<MetaDefect> {
     let counts_types = stats.num_float_samples != 0 || stats.num_histogram_samples != 0;
     let counted = [
         ("numSeries", stats.num_series, report.series),
@@ -145,23 +137,23 @@ fn first_mismatch(stats: &BlockStats, report: &VerifyReport) -> Option<String> {
         ("numHistogramSamples", stats.num_histogram_samples, report.histogram_samples),
     ];
     let counted = if counts_types { &counted[..] } else { &counted[..3] };
-    let wrong = counted.iter().find(|(_, stated, found)| stated != found);
-    wrong.map(|(name, stated, found)| format!("{name} is {stated}, but {found} were counted"))
+    let wrong = counted.iter().find(|(_, stated, counted)| stated != counted);
+    wrong.map(|&(name, stated, counted)| MetaDefect::Count { name, stated, counted })
 }
 
 /// Checks that a chunk has samples, that these ascend and that they are within its time range.
-fn check_samples(chunk: &Chunk) -> Result<(), String> {
+fn check_samples(chunk: &Chunk) -> Result<(), ChunkDefect> {
     if num_samples(chunk.encoding, chunk.data.bytes()) == 0 {
-        return Err("no samples".to_owned());
+        return Err(ChunkDefect::Empty);
     }
     let mut last = None;
     for sample in AnyChunkIter::new(chunk.encoding, chunk.data.bytes()) {
-        let t = sample.map_err(|error| error.to_string())?.t;
+        let t = sample?.t;
         if last.is_some_and(|last| t <= last) {
-            return Err(format!("timestamp {t} is not after the previous one"));
+            return Err(ChunkDefect::NotAscending { t });
         }
         if t < chunk.mint || t > chunk.maxt {
-            return Err(format!("timestamp {t} is not within {}..={}", chunk.mint, chunk.maxt));
+            return Err(ChunkDefect::OutsideRange { t, mint: chunk.mint, maxt: chunk.maxt });
         }
         last = Some(t);
     }

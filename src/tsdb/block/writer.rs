@@ -11,13 +11,13 @@
 //! its directory; after a crash the suffix shows that it may be removed. Single-threaded.
 
 use crate::model::labels::Labels;
-use crate::tsdb::block::chunk_segments;
-use crate::tsdb::block::chunk_segments::format::num_samples;
-use crate::tsdb::block::chunk_segments::writer::ChunkSegmentWriter;
-use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::error::{BlockError, BlockInputError};
 use crate::tsdb::block::meta::{self, BlockMeta, BlockStats, Compaction};
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::chunk_segments;
+use crate::tsdb::chunk::chunk_segments::format::num_samples;
+use crate::tsdb::chunk::chunk_segments::writer::ChunkSegmentWriter;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fail_point;
@@ -108,9 +108,7 @@ impl<'a> BlockWriter<'a> {
         self.chunks.clear();
         for chunk in chunks {
             if chunk.deleted_intervals.is_some() {
-                return Err(BlockError::InvalidInput(format!(
-                    "chunk of {labels} has deleted samples"
-                )));
+                return Err(BlockInputError::DeletedSamples { series: labels.clone() }.into());
             }
             let chunk_ref = self.segments.add(chunk.encoding, chunk.data.bytes())?;
             self.chunks.push(ChunkMeta { chunk_ref, mint: chunk.mint, maxt: chunk.maxt });

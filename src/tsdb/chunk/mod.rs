@@ -3,6 +3,7 @@
 //! | module | content |
 //! |---|---|
 //! | [`any_chunk`] | chunk and iterator for every encoding |
+//! | [`chunk_segments`] | the directory `chunks/` of a block |
 //! | [`cut`] | rules that end a chunk |
 //! | [`float_chunk`] | iterator over float chunks of both encodings |
 //! | [`head_chunks`] | the directory `chunks_head/` |
@@ -14,6 +15,7 @@
 //! | [`xor2`] | codec of floats with start timestamps |
 
 pub mod any_chunk;
+pub mod chunk_segments;
 pub mod cut;
 pub mod float_chunk;
 pub mod head_chunks;

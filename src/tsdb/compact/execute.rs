@@ -10,7 +10,6 @@ use crate::tsdb::compact::write::{
     BlockSpec, MergeSource, WriteBlockError, WriteObserver, write_block,
 };
 use crate::tsdb::fs::disk::Disk;
-use crate::tsdb::query::source::QueryError;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -91,9 +90,6 @@ fn write_merged(
 }
 
 fn merge_source(block: &Block) -> MergeSource<'_> {
-    let symbols = block.symbols().map(|symbol| match symbol {
-        Ok(symbol) => Ok(Cow::Borrowed(symbol)),
-        Err(error) => Err(QueryError::Corrupted(error.to_string())),
-    });
+    let symbols = block.symbols().map(|symbol| Ok(Cow::Borrowed(symbol?)));
     MergeSource { series: block, symbols: Box::new(symbols) }
 }

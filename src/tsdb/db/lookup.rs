@@ -1,7 +1,7 @@
 //! Lookup of one series in one block.
 
 use crate::model::labels::Labels;
-use crate::model::matcher::{MatchType, Matcher};
+use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::query::source::{BlockSource, Chunk, ChunkSeriesSet, QueryError};
@@ -12,9 +12,7 @@ pub(super) fn series_chunks(
     labels: &Labels,
     range: TimeRange,
 ) -> Result<Vec<Chunk>, QueryError> {
-    let equal = |(name, value): (&str, &str)| Matcher::new(MatchType::Equal, name, value);
-    let matchers = labels.iter().map(equal).collect::<Result<Vec<_>, _>>();
-    let matchers = matchers.map_err(|error| QueryError::Corrupted(error.to_string()))?;
+    let matchers: Vec<_> = labels.iter().map(|(name, value)| Matcher::equal(name, value)).collect();
     let found: ChunkSeriesSet<'_> = block.select(&matchers, range)?;
     for series in found {
         let series = series?;

@@ -2,6 +2,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | [`corruption`] | path, offset and cause of a corruption |
 //! | [`mod@dir_size`] | size of a directory |
 //! | [`disk`] | the traits through which the engine changes files |
 //! | [`durable`] | atomic replacement of files, [`durable::FileError`] |
@@ -11,6 +12,7 @@
 //! | [`os_disk`] | the real disk |
 //! | [`quarantine`] | moves to the quarantine directory |
 
+pub mod corruption;
 pub mod dir_size;
 pub mod disk;
 pub mod durable;

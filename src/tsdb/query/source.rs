@@ -12,6 +12,8 @@ use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::fs::corruption::Corruption;
+use crate::tsdb::query::corruption::{ChunkDefect, DataDefect};
 use std::sync::Arc;
 
 /// Part of the stored data that can be queried: the head or a block.
@@ -104,7 +106,29 @@ impl std::fmt::Debug for ChunkData {
 /// Error of a query that returns no result, or only a part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// Stored data cannot be read. The string includes the series or the file and offset.
+    /// A file is corrupted or missing.
     #[error("corrupted data: {0}")]
-    Corrupted(String),
+    Corrupted(Corruption<DataDefect>),
+    /// A chunk has a valid checksum but invalid samples.
+    #[error("corrupted data: chunk of {series}: {defect}")]
+    CorruptedChunk {
+        /// Labels of the series.
+        series: Labels,
+        /// Defect of the samples.
+        defect: ChunkDefect,
+    },
+    /// A source returned a series that is not greater than the previous one.
+    #[error("corrupted data: series {series} follows {previous}")]
+    SeriesOrder {
+        /// Labels of the series.
+        series: Labels,
+        /// Labels of the previous series.
+        previous: Labels,
+    },
+}
+
+impl<C: Into<DataDefect>> From<Corruption<C>> for QueryError {
+    fn from(Corruption { path, offset, cause }: Corruption<C>) -> Self {
+        Self::Corrupted(Corruption { path, offset, cause: cause.into() })
+    }
 }

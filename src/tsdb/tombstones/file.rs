@@ -3,12 +3,13 @@
 //! A block without the file has no tombstones, as in Prometheus; narthex always writes the file.
 //! There is no lock: the caller makes sure that only one thread replaces the file of a block.
 
+use crate::tsdb::fs::corruption::Corruption;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, replace_file};
 use crate::tsdb::tombstones::Tombstones;
 use crate::tsdb::tombstones::format::{TombstonesFormatError, decode, encode};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Name of the file in the block's directory.
 pub const NAME: &str = "tombstones";
@@ -20,13 +21,8 @@ pub enum TombstonesError {
     #[error(transparent)]
     Io(#[from] FileError),
     /// The content of the file is corrupted.
-    #[error("{path}: {fault}", path = path.display())]
-    Corrupted {
-        /// Path of the corrupted file.
-        path: PathBuf,
-        /// Defect that was found first.
-        fault: TombstonesFormatError,
-    },
+    #[error(transparent)]
+    Corrupted(#[from] Corruption<TombstonesFormatError>),
 }
 
 /// Content and size of the file of a block.
@@ -49,7 +45,8 @@ pub fn read(dir: &Path) -> Result<TombstonesFile, TombstonesError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(TombstonesFile::default()),
         Err(error) => return Err(FileError::for_step("read", &path)(error).into()),
     };
-    let tombstones = decode(&bytes).map_err(|fault| TombstonesError::Corrupted { path, fault })?;
+    let tombstones = decode(&bytes)
+        .map_err(|fault| Corruption::<TombstonesFormatError>::of_file(path, fault))?;
     Ok(TombstonesFile { tombstones, file_bytes: bytes.len() as u64 })
 }
 
@@ -87,7 +84,7 @@ mod tests {
         std::fs::write(dir.path().join(NAME), "").unwrap();
         assert!(matches!(
             read(dir.path()),
-            Err(TombstonesError::Corrupted { path, .. }) if path.ends_with(NAME)
+            Err(TombstonesError::Corrupted(corruption)) if corruption.path.ends_with(NAME)
         ));
     }
 }

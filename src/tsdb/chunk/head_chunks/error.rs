@@ -1,23 +1,15 @@
 //! Errors of `chunks_head/`, with path and offset.
 
 use crate::tsdb::chunk::head_chunks::format::HeadChunkFormatError;
+use crate::tsdb::fs::corruption::Corruption;
 use crate::tsdb::fs::full::is_full;
 use std::io;
 use std::path::PathBuf;
 
 /// Corrupted header or record of a head-chunk file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: at offset {offset}: {fault}", path = path.display())]
-pub struct HeadChunkCorruption {
-    /// Path of the file.
-    pub path: PathBuf,
-    /// Offset of the header or record in the file, bytes.
-    pub offset: u64,
-    /// Defect of the header or record.
-    pub fault: HeadChunkFormatError,
-}
+pub type HeadChunkCorruption = Corruption<HeadChunkFormatError>;
 
-/// Error of reading or writing `chunks_head/`.
+/// Error of opening or writing `chunks_head/`.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadChunksError {
     /// An operation on a file or directory failed.
@@ -47,17 +39,6 @@ pub enum HeadChunksError {
         path: PathBuf,
         /// Error of the operating system.
         source: io::Error,
-    },
-    /// A reference does not point to a valid chunk.
-    #[error(transparent)]
-    Corrupted(#[from] HeadChunkCorruption),
-    /// A reference points to a file that does not exist (any more).
-    #[error("{dir}: no file {number:06}", dir = dir.display())]
-    MissingFile {
-        /// Path of the directory `chunks_head/`.
-        dir: PathBuf,
-        /// File number in the reference.
-        number: u32,
     },
     /// A chunk exceeds the maximum file size, or its series reference is 0.
     #[error("cannot store chunk of {bytes} bytes of series {series}")]

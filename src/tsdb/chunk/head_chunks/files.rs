@@ -170,7 +170,8 @@ pub(super) fn open_all(
     }
     let mut files = ChunkFileSet::default();
     for (number, path) in listed {
-        let corruption = |fault| HeadChunkCorruption { path: path.clone(), offset: 0, fault };
+        let corruption =
+            |fault: HeadChunkFormatError| HeadChunkCorruption::at(path.clone(), 0, fault);
         let mapped = map(&path)?;
         if let Some(unusable) = &mut files.unusable {
             unusable.files.push(UnusableFile { number, path, mapped: mapped.ok() });

@@ -105,6 +105,9 @@ pub enum HeadChunkFormatError {
     /// This version does not know the encoding.
     #[error("chunk has unknown encoding {0}")]
     Encoding(u8),
+    /// The file does not exist (any more).
+    #[error("file is missing")]
+    MissingFile,
     /// The number of the file is not the successor of the previous one.
     #[error("missing previous file {missing:06}")]
     Gap {

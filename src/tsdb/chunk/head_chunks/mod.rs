@@ -210,11 +210,7 @@ impl HeadChunkStore {
         for number in numbers {
             let Some(file) = files.get(number) else { continue };
             if let Err((offset, fault)) = file.check() {
-                let corruption = HeadChunkCorruption {
-                    path: file.path.to_path_buf(),
-                    offset: offset as u64,
-                    fault,
-                };
+                let corruption = HeadChunkCorruption::at(&*file.path, offset as u64, fault);
                 first_unusable = Some((Some(number), corruption));
                 break;
             }
@@ -242,7 +238,7 @@ impl HeadChunkStore {
     ///
     ///
     /// # Errors
-    /// Any [`HeadChunksError`] but `Corrupted` and `MissingFile`. None of the chunks may be
+    /// [`HeadChunksError`]. None of the chunks may be
     /// referenced then; all can be written again. If the chunks exceed one file, some may already
     /// be in a full file, and a later scan finds these twice.
     pub fn write(&self, chunks: &[NewChunk<'_>]) -> Result<Vec<HeadChunkRef>, HeadChunksError> {
@@ -261,16 +257,14 @@ impl HeadChunkStore {
     /// Returns the chunk at `at` after verifying its checksum. Nothing is copied.
     ///
     /// # Errors
-    /// [`HeadChunksError::MissingFile`] if its file does not exist, `Corrupted` if the location has
-    /// no valid chunk with a known encoding.
-    pub fn read(&self, at: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
+    /// [`HeadChunkCorruption`] if the location has no valid chunk with a known encoding, with
+    /// [`HeadChunkFormatError::MissingFile`] if the file does not exist.
+    pub fn read(&self, at: HeadChunkRef) -> Result<HeadChunk, HeadChunkCorruption> {
         let (path, file) = match self.files.read().get(at.file()) {
             Some(ChunkFile { path, mapped }) => (Arc::clone(path), Arc::clone(mapped)),
             None => {
-                return Err(HeadChunksError::MissingFile {
-                    dir: self.dir.clone(),
-                    number: at.file(),
-                });
+                let path = writer::file_path(&self.dir, at.file());
+                return Err(HeadChunkCorruption::of_file(path, HeadChunkFormatError::MissingFile));
             }
         };
         let offset = at.offset() as usize;
@@ -280,10 +274,7 @@ impl HeadChunkStore {
                 let data = offset + data.start..offset + data.end;
                 Ok(HeadChunk { file, data, encoding })
             }
-            Err(fault) => {
-                Err(HeadChunkCorruption { path: path.to_path_buf(), offset: offset as u64, fault }
-                    .into())
-            }
+            Err(fault) => Err(HeadChunkCorruption::at(&*path, offset as u64, fault)),
         }
     }
 

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
@@ -259,7 +259,7 @@ fn file_truncated_in_its_last_record_is_quarantined() {
             let quarantined_files = report.corruption.unwrap();
             assert_eq!(
                 (quarantined_files.corruption.path, quarantined_files.corruption.offset),
-                (data.file(1), last as u64)
+                (data.file(1), Some(last as u64))
             );
             assert_eq!(
                 fs::read(data.quarantine().join("chunks_head.000001")).unwrap(),
@@ -310,7 +310,7 @@ fn corrupted_file_and_later_ones_are_quarantined() {
     assert_eq!(stored, 3);
     let text = report.corruption.as_ref().unwrap().corruption.to_string();
     assert!(
-        text.contains("chunks_head/000005: at offset 8: checksum mismatch: stored 0x"),
+        text.contains("chunks_head/000005 at offset 8: checksum mismatch: stored 0x"),
         "{text}"
     );
     let moved =
@@ -327,7 +327,7 @@ fn corrupted_file_and_later_ones_are_quarantined() {
 fn invalid_file_headers_are_corruption() {
     let (bytes, _) = small_file();
     let fault = |content: &[u8]| {
-        Data::with(1, content).walk().0.corruption.map(|files| files.corruption.fault)
+        Data::with(1, content).walk().0.corruption.map(|files| files.corruption.cause)
     };
     assert_eq!(fault(&bytes[..5]), Some(HeadChunkFormatError::FileLength(5)));
     assert_eq!(fault(&bytes[..8]), None);
@@ -356,7 +356,7 @@ fn unknown_encodings_are_skipped_other_defects_are_corruption() {
         Data::with(1, &[&FILE_HEADER_BYTES[..], &bytes, &[0; 10]].concat()).walk()
     };
     let fault = |change: &dyn Fn(&mut Vec<u8>)| {
-        record(change).0.corruption.map(|files| files.corruption.fault)
+        record(change).0.corruption.map(|files| files.corruption.cause)
     };
     assert_eq!(fault(&|_| {}), None);
     assert_eq!(fault(&|bytes| bytes[7] = 0), Some(HeadChunkFormatError::NoSeries));
@@ -415,8 +415,8 @@ fn unwritten_last_file_is_removed() {
 fn files_after_a_gap_are_quarantined() {
     let (bytes, owned) = small_file();
     for (second, third, expected) in [
-        (5, 6, "chunks_head/000005: at offset 0: missing previous file 000004"),
-        (4, 9, "chunks_head/000009: at offset 0: missing previous file 000005"),
+        (5, 6, "chunks_head/000005 at offset 0: missing previous file 000004"),
+        (4, 9, "chunks_head/000009 at offset 0: missing previous file 000005"),
     ] {
         let data = Data::with(3, &bytes);
         data.put(second, &bytes);
@@ -457,7 +457,7 @@ fn file_with_duplicate_number_is_quarantined() {
     fs::write(data.dir().join("3"), &bytes).unwrap();
     let (report, stored) = data.walk();
     assert_eq!(
-        (stored.len(), report.corruption.unwrap().corruption.fault),
+        (stored.len(), report.corruption.unwrap().corruption.cause),
         (3, HeadChunkFormatError::Twice)
     );
     assert_eq!(fs::read_dir(data.dir()).unwrap().count(), 1);
@@ -484,14 +484,15 @@ fn invalid_references_are_errors() {
     let chunks = data.open();
     let at = write(&chunks, &[Owned::new(1, 0, 9)])[0];
     let read = |file, offset| chunks.read(HeadChunkRef::new(file, offset));
-    assert!(matches!(read(2, 8), Err(HeadChunksError::MissingFile { number: 2, .. })));
+    let missing = read(2, 8).unwrap_err();
+    assert_eq!(missing.cause, HeadChunkFormatError::MissingFile);
+    assert_eq!(missing.path, data.file(2));
     let end = at.offset() + Owned::new(1, 0, 9).as_new().record_len() as u32;
     for offset in (0..8).chain(9..end + 100).chain([PREALLOCATED as u32, MAX_FILE as u32, u32::MAX])
     {
         assert!(matches!(
             read(1, offset),
-            Err(HeadChunksError::Corrupted(corruption))
-                if corruption.offset == u64::from(offset)
+            Err(corruption) if corruption.offset == Some(u64::from(offset))
         ));
     }
 }
@@ -506,8 +507,8 @@ fn chunk_corrupted_after_startup_fails_to_read() {
     file.write_all_at(&[0xee], u64::from(at.offset()) + 30).unwrap();
     assert!(matches!(
         chunks.read(at),
-        Err(HeadChunksError::Corrupted(corruption))
-            if matches!(corruption.fault, HeadChunkFormatError::Checksum { .. })
+        Err(corruption)
+            if matches!(corruption.cause, HeadChunkFormatError::Checksum { .. })
     ));
     assert!(chunks.read(HeadChunkRef::new(1, 8)).is_ok());
 }
@@ -599,10 +600,8 @@ fn truncation_keeps_chunks_that_were_read() {
     assert_eq!(chunks.truncate_before(3).unwrap(), 2);
     assert!(!data.file(1).exists() && !data.file(2).exists() && data.file(3).exists());
     assert_eq!(pinned.as_ref(), Owned::new(1, 0, 9).bytes);
-    assert!(matches!(
-        chunks.read(HeadChunkRef::new(1, 8)),
-        Err(HeadChunksError::MissingFile { number: 1, .. })
-    ));
+    let missing = chunks.read(HeadChunkRef::new(1, 8)).unwrap_err();
+    assert_eq!(missing.cause, HeadChunkFormatError::MissingFile);
     // The active file stays until another one begins.
     assert_eq!(write(&chunks, &[Owned::new(5, 0, 9)]), [HeadChunkRef::new(5, 8)]);
     assert_eq!(chunks.truncate_before(9).unwrap(), 2);
@@ -695,13 +694,7 @@ proptest! {
 
 #[test]
 fn errors_include_path_and_offset() {
-    let corruption = super::HeadChunkCorruption {
-        path: Path::new("/d/000001").into(),
-        offset: 8,
-        fault: HeadChunkFormatError::Truncated,
-    };
-    assert_eq!(
-        HeadChunksError::from(corruption).to_string(),
-        "/d/000001: at offset 8: record is truncated"
-    );
+    let corruption =
+        super::HeadChunkCorruption::at("/d/000001", 8, HeadChunkFormatError::Truncated);
+    assert_eq!(corruption.to_string(), "/d/000001 at offset 8: record is truncated");
 }

@@ -20,7 +20,7 @@ use crate::tsdb::fs::mmap::MappedFile;
 use parking_lot::RwLock;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -152,7 +152,7 @@ impl HeadChunkWriter {
 impl ActiveFile {
     /// Creates the file `number` with a header and zeros.
     fn create(disk: &dyn Disk, dir: &Path, number: u32) -> Result<Self, HeadChunksError> {
-        let path = dir.join(format!("{number:06}"));
+        let path = file_path(dir, number);
         let created = Self::create_at(disk, &path, number)
             .and_then(|current| sync_dir(disk, dir).map(|()| current));
         if created.is_err() {
@@ -240,6 +240,11 @@ fn sync_in_background(full: ActiveFile) {
     if let Err(error) = thread::Builder::new().name("chunks-sync".into()).spawn(sync) {
         tracing::warn!(%error, "cannot start thread to sync full head-chunk file");
     }
+}
+
+/// Returns the path of file `number`.
+pub(super) fn file_path(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("{number:06}"))
 }
 
 /// Makes the content of a file durable.

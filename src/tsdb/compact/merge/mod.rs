@@ -5,6 +5,7 @@
 //! |--------|----------|
 //! | [`mod@runs`] | chunks to copy and ranges to re-encode, pure |
 //! | [`mod@reencode`] | re-encoding of the other samples |
+//! | [`error`] | errors of merges |
 //! | [`symbols`] | merge of the strings of the sources |
 //!
 //! A chunk that overlaps no other is copied byte for byte, whatever its encoding. Equal chunks of
@@ -13,19 +14,20 @@
 //! Series without remaining samples are dropped. Lazy: one series per source is held. No locks, no
 //! writes.
 
+pub mod error;
 pub mod reencode;
 pub mod runs;
 pub mod symbols;
 
-use crate::model::matcher::error::MatcherError;
-use crate::model::matcher::{MatchType, Matcher};
+use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::compact::merge::error::MergeError;
 use crate::tsdb::compact::merge::reencode::reencode;
 use crate::tsdb::compact::merge::runs::{MergeRun, runs};
 use crate::tsdb::query::merged_series::MergedSeries;
 use crate::tsdb::query::select::{SeriesSet, select};
-use crate::tsdb::query::source::{BlockSource, ChunkSeries, QueryError};
+use crate::tsdb::query::source::{BlockSource, ChunkSeries};
 
 /// Input of a merge.
 #[derive(Clone)]
@@ -36,17 +38,6 @@ pub struct MergeInput<'a> {
     pub range: TimeRange,
     /// Encoding for re-encoded floats of overlapping chunks.
     pub floats: FloatEncoding,
-}
-
-/// Error of a merge.
-#[derive(Debug, thiserror::Error)]
-pub enum MergeError {
-    /// A source cannot be read.
-    #[error(transparent)]
-    Source(#[from] QueryError),
-    /// The matcher that selects all series cannot be created.
-    #[error("cannot select all series: {0}")]
-    Matcher(#[from] MatcherError),
 }
 
 /// Merged series of several sources. Ends after an error.
@@ -61,8 +52,7 @@ impl<'a> SeriesMerger<'a> {
     /// # Errors
     /// [`MergeError`] if a source cannot be read.
     pub fn new(input: MergeInput<'a>) -> Result<Self, MergeError> {
-        let every = Matcher::new(MatchType::Regex, "__name__", ".*")?;
-        let series = select(&input.sources, &[every], input.range)?;
+        let series = select(&input.sources, &[Matcher::any("__name__")], input.range)?;
         Ok(Self { input, series: Some(series) })
     }
 

@@ -4,13 +4,13 @@
 //! Strings of dropped series are kept. This is harmless, because label names and values come from
 //! the postings. Lazy: one string per source is held.
 
-use crate::tsdb::query::source::QueryError;
+use crate::tsdb::compact::merge::error::MergeError;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Strings of a source, ascending.
-pub type SymbolIter<'a> = Box<dyn Iterator<Item = Result<Cow<'a, str>, QueryError>> + 'a>;
+pub type SymbolIter<'a> = Box<dyn Iterator<Item = Result<Cow<'a, str>, MergeError>> + 'a>;
 
 /// Merged strings of several sources. Ends after an error.
 pub struct MergedSymbols<'a> {
@@ -23,8 +23,8 @@ impl<'a> MergedSymbols<'a> {
     /// Creates the merge and reads the first string of each source.
     ///
     /// # Errors
-    /// [`QueryError`] if a source cannot be read.
-    pub fn new(sources: Vec<SymbolIter<'a>>) -> Result<Self, QueryError> {
+    /// [`MergeError`] if a source cannot be read.
+    pub fn new(sources: Vec<SymbolIter<'a>>) -> Result<Self, MergeError> {
         let mut merged =
             Self { next_symbols: BinaryHeap::with_capacity(sources.len()), rest: sources };
         for source in 0..merged.rest.len() {
@@ -34,18 +34,19 @@ impl<'a> MergedSymbols<'a> {
     }
 
     /// Reads the next string of a source, which must be greater than `last`.
-    fn refill(&mut self, source: usize, last: Option<&str>) -> Result<(), QueryError> {
+    fn refill(&mut self, source: usize, last: Option<&str>) -> Result<(), MergeError> {
         let Some(next) = self.rest.get_mut(source).and_then(Iterator::next).transpose()? else {
             return Ok(());
         };
         if last.is_some_and(|last| *next <= *last) {
-            return Err(QueryError::Corrupted(format!("symbol {next:?} follows {last:?}")));
+            let previous = last.unwrap_or_default().to_owned();
+            return Err(MergeError::SymbolOrder { symbol: next.into_owned(), previous });
         }
         self.next_symbols.push(Reverse((next, source)));
         Ok(())
     }
 
-    fn try_next(&mut self) -> Result<Option<Cow<'a, str>>, QueryError> {
+    fn try_next(&mut self) -> Result<Option<Cow<'a, str>>, MergeError> {
         let Some(Reverse((lowest, source))) = self.next_symbols.pop() else { return Ok(None) };
         self.refill(source, Some(&lowest))?;
         while let Some(Reverse((same, source))) = self.next_symbols.peek()
@@ -60,7 +61,7 @@ impl<'a> MergedSymbols<'a> {
 }
 
 impl<'a> Iterator for MergedSymbols<'a> {
-    type Item = Result<Cow<'a, str>, QueryError>;
+    type Item = Result<Cow<'a, str>, MergeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.try_next().transpose();
@@ -74,7 +75,7 @@ impl<'a> Iterator for MergedSymbols<'a> {
 #[cfg(test)]
 mod tests {
     use super::{MergedSymbols, SymbolIter};
-    use crate::tsdb::query::source::QueryError;
+    use crate::tsdb::compact::merge::error::MergeError;
     use proptest::prelude::{prop_assert_eq, proptest};
     use std::borrow::Cow;
     use std::collections::BTreeSet;
@@ -88,8 +89,10 @@ mod tests {
         let (good, bad) = (["a", "c"].map(str::to_owned), ["a", "b", "b"].map(str::to_owned));
         let mut merged = MergedSymbols::new(vec![source(&good), source(&bad)]).unwrap();
         assert_eq!(merged.next().unwrap().unwrap(), "a");
-        let QueryError::Corrupted(message) = merged.next().unwrap().unwrap_err();
-        assert!(message.contains(r#""b""#), "{message}");
+        let error = merged.next().unwrap().unwrap_err();
+        assert!(
+            matches!(&error, MergeError::SymbolOrder { symbol, previous } if symbol == "b" && previous == "b")
+        );
         assert!(merged.next().is_none());
         assert_eq!(MergedSymbols::new(Vec::new()).unwrap().count(), 0);
     }

@@ -5,15 +5,16 @@
 //! nothing behind. Blocking; takes no locks.
 
 use crate::model::time::TimeRange;
-use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::meta::BlockMeta;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::block::writer::{BlockWriter, NewBlockMeta};
+use crate::tsdb::chunk::chunk_segments::format::num_samples;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::compact::merge::error::MergeError;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, SymbolIter};
-use crate::tsdb::compact::merge::{MergeError, MergeInput, SeriesMerger};
+use crate::tsdb::compact::merge::{MergeInput, SeriesMerger};
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::fail_point;

@@ -8,9 +8,10 @@
 
 use super::superseded::{parents, superseded};
 use super::{BlockSet, dir, sort};
-use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::error::{BlockDefect, BlockError};
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::fs::corruption::Corruption;
 use crate::tsdb::fs::durable::FileError;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -86,15 +87,17 @@ impl BlockSet {
         sort(&mut blocks);
         let mut report = LoadReport { served: blocks.len(), ..LoadReport::default() };
         *self.list.write() = Arc::new(blocks);
-        for (ulid, cause) in corrupt {
+        for (ulid, corruption) in corrupt {
             if replaced.contains(&ulid) {
                 obsolete.insert(ulid);
                 continue;
             }
             match policy {
-                CorruptBlockPolicy::Quarantine => drop(self.move_to_quarantine(ulid, &cause)?),
+                CorruptBlockPolicy::Quarantine => drop(self.move_to_quarantine(ulid, &corruption)?),
                 CorruptBlockPolicy::Ignore => {
-                    tracing::error!(block = %ulid, cause, "ignored corrupted block")
+                    let Corruption { path, offset, cause } = corruption;
+                    let file = path.display();
+                    tracing::error!(block = %ulid, %file, offset, %cause, "ignored corrupted block")
                 }
             }
             report.corrupt.push(ulid);
@@ -138,9 +141,7 @@ impl BlockSet {
             }
             match Block::open(&dir::block_dir(&self.dir, ulid)) {
                 Ok(block) => opened.blocks.push(Arc::new(block)),
-                Err(source) if source.is_corruption() => {
-                    opened.corrupt.push((ulid, source.to_string()))
-                }
+                Err(BlockError::Corrupted(corruption)) => opened.corrupt.push((ulid, corruption)),
                 Err(source) => {
                     return Err(LoadBlocksError::Open { ulid, source: Box::new(source) });
                 }
@@ -153,7 +154,6 @@ impl BlockSet {
 #[derive(Default)]
 struct OpenedBlocks {
     blocks: Vec<Arc<Block>>,
-    /// Corrupted blocks with their errors.
-    corrupt: Vec<(BlockUlid, String)>,
+    corrupt: Vec<(BlockUlid, Corruption<BlockDefect>)>,
     misnamed: Vec<PathBuf>,
 }

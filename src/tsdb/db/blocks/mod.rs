@@ -23,10 +23,12 @@ pub mod load;
 pub mod superseded;
 
 use crate::model::time::TimeRange;
+use crate::tsdb::block::error::BlockDefect;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::block_summary::BlockSummary;
 use crate::tsdb::compact::retention::RetentionCandidate;
+use crate::tsdb::fs::corruption::Corruption;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::fail_point;
@@ -213,17 +215,32 @@ impl BlockSet {
     ///
     /// # Errors
     /// [`FileError`] if it cannot be moved. It is not in the list any more.
-    pub fn quarantine(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
+    pub fn quarantine(
+        &self,
+        ulid: BlockUlid,
+        corruption: &Corruption<BlockDefect>,
+    ) -> Result<PathBuf, FileError> {
         let _changing = self.changing.lock();
         self.swap_list(&[ulid], None);
-        self.move_to_quarantine(ulid, cause)
+        self.move_to_quarantine(ulid, corruption)
     }
 
-    fn move_to_quarantine(&self, ulid: BlockUlid, cause: &str) -> Result<PathBuf, FileError> {
+    fn move_to_quarantine(
+        &self,
+        ulid: BlockUlid,
+        corruption: &Corruption<BlockDefect>,
+    ) -> Result<PathBuf, FileError> {
         let path = dir::quarantine(&*self.disk, &self.dir, &self.quarantine, ulid)?;
         self.quarantined.fetch_add(1, Ordering::Relaxed);
-        let moved_to = path.display();
-        tracing::error!(block = %ulid, cause, path = %moved_to, "quarantined corrupted block");
+        let (file, moved_to) = (corruption.path.display(), path.display());
+        tracing::error!(
+            block = %ulid,
+            %file,
+            offset = corruption.offset,
+            cause = %corruption.cause,
+            path = %moved_to,
+            "quarantined corrupted block"
+        );
         Ok(path)
     }
 

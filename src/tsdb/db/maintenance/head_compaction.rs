@@ -5,13 +5,14 @@ use crate::model::time::TimeRange;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::compact::merge::error::MergeError;
 use crate::tsdb::compact::write::{BlockSpec, MergeSource, write_block};
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{MaintenanceRun, head_source, is_cancelled, open_written_block};
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::read::compaction_source::InOrderSource;
 use crate::tsdb::head::truncation::HeadTruncation;
-use crate::tsdb::query::source::QueryError;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -94,7 +95,7 @@ impl MaintenanceRun<'_> {
     pub(super) fn write_head_block<'s>(
         &self,
         lineage: impl FnOnce(BlockUlid) -> Lineage,
-        source: impl FnOnce() -> Result<MergeSource<'s>, QueryError>,
+        source: impl FnOnce() -> Result<MergeSource<'s>, MergeError>,
     ) -> Result<Option<BlockUlid>, MaintenanceError> {
         let (db, engine) = (self.db, self.engine);
         let ulid = self.new_ulid()?;

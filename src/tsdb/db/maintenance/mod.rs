@@ -38,10 +38,11 @@ pub mod uploads;
 pub mod verify;
 pub mod wal_truncation;
 
-use crate::tsdb::block::chunk_segments::format::num_samples;
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::chunk::chunk_segments::format::num_samples;
+use crate::tsdb::compact::merge::error::MergeError;
 use crate::tsdb::compact::merge::symbols::{MergedSymbols, SymbolIter};
 use crate::tsdb::compact::write::{MergeSource, WriteBlockError, WriteObserver};
 use crate::tsdb::db::Db;
@@ -52,7 +53,7 @@ use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::state::maintenance_lock::MaintenanceGuard;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::read::symbols::symbols;
-use crate::tsdb::query::source::{BlockSource, Chunk, QueryError};
+use crate::tsdb::query::source::{BlockSource, Chunk};
 use std::borrow::Cow;
 use std::error::Error;
 use std::io;
@@ -203,7 +204,7 @@ impl Db {
 pub(super) fn head_source<'a>(
     head: &'a Head,
     series: &'a dyn BlockSource,
-) -> Result<MergeSource<'a>, QueryError> {
+) -> Result<MergeSource<'a>, MergeError> {
     let symbols = symbols(head)
         .map(|list| -> SymbolIter<'a> { Box::new(list.map(|symbol| Ok(Cow::Owned(symbol)))) });
     Ok(MergeSource { series, symbols: Box::new(MergedSymbols::new(symbols.collect())?) })

@@ -8,6 +8,7 @@
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::db::maintenance::MaintenanceRun;
+use crate::tsdb::fs::corruption::Corruption;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -40,9 +41,10 @@ impl MaintenanceRun<'_> {
                 let (chunks, duration) = (report.chunks, started.elapsed());
                 tracing::debug!(block = %ulid, chunks, ?duration, "verified block");
             }
-            Err(error) if error.is_corruption() => {
+            Err(BlockError::Corrupted(Corruption { path, offset, cause })) => {
                 // The block stays open: only reads of the corrupted data fail.
-                tracing::error!(block = %ulid, %error, "block is corrupted");
+                let file = path.display();
+                tracing::error!(block = %ulid, %file, offset, %cause, "block is corrupted");
                 self.guard.state.damaged.insert(ulid);
             }
             Err(error) => tracing::warn!(block = %ulid, %error, "cannot verify block"),

@@ -18,7 +18,7 @@
 //! corruption, at startup, before the head is truncated. It takes no locks.
 
 use crate::model::labels::Labels;
-use crate::model::matcher::{MatchType, Matcher};
+use crate::model::matcher::Matcher;
 use crate::model::refs::SeriesRef;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
@@ -116,8 +116,7 @@ impl Holders<'_> {
         range: TimeRange,
         mut visit: impl FnMut(&MergedSeries),
     ) -> Result<(), QueryError> {
-        let every = Matcher::new(MatchType::Regex, "__name__", ".*");
-        let matchers = [every.map_err(|error| QueryError::Corrupted(error.to_string()))?];
+        let matchers = [Matcher::any("__name__")];
         let blocks = self.blocks.overlapping(range);
         let mut sets = blocks
             .iter()

@@ -16,6 +16,7 @@ pub mod chunk_loss;
 pub mod log_files;
 
 use crate::model::refs::SeriesRef;
+use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::any_chunk::EncodingPolicy;
 use crate::tsdb::chunk::cut::CutPolicy;
@@ -330,9 +331,11 @@ impl Db {
         let quarantined = walked.corruption.map(|found| {
             let QuarantinedChunkFiles { corruption, moved_to } = found;
             tracing::warn!(
-            %corruption,
-            ?moved_to,
-            "quarantined corrupted chunk files, reading their samples from the WAL"
+                file = %corruption.path.display(),
+                offset = corruption.offset,
+                cause = %corruption.cause,
+                ?moved_to,
+                "quarantined corrupted chunk files, reading their samples from the WAL"
             );
             Quarantined { moved_to, chunks: files.take_quarantined() }
         });
@@ -409,8 +412,8 @@ fn verify_newest_block(blocks: &BlockSet) -> Result<Option<BlockUlid>, ReplayErr
         let ulid = block.meta().ulid;
         match block.verify() {
             Ok(_) => return Ok(Some(ulid)),
-            Err(error) if error.is_corruption() => {
-                blocks.quarantine(ulid, &error.to_string()).map_err(LoadBlocksError::from)?;
+            Err(BlockError::Corrupted(corruption)) => {
+                blocks.quarantine(ulid, &corruption).map_err(LoadBlocksError::from)?;
             }
             Err(error) => {
                 tracing::warn!(block = %ulid, %error, "cannot verify newest block");

@@ -11,7 +11,7 @@
 //! references are set.
 
 use crate::model::refs::HeadChunkRef;
-use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::chunk::head_chunks::error::HeadChunkCorruption;
 use crate::tsdb::chunk::head_chunks::format::NewChunk;
 use crate::tsdb::chunk::head_chunks::{HeadChunk, HeadChunkStore};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
@@ -103,8 +103,8 @@ impl ChunkMapper {
     /// Returns the bytes of an m-mapped chunk, pinned.
     ///
     /// # Errors
-    /// [`HeadChunksError`] if the file is missing or corrupted.
-    pub fn read(&self, chunk_ref: HeadChunkRef) -> Result<HeadChunk, HeadChunksError> {
+    /// [`HeadChunkCorruption`] if the file is missing or corrupted.
+    pub fn read(&self, chunk_ref: HeadChunkRef) -> Result<HeadChunk, HeadChunkCorruption> {
         #[cfg(test)]
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.files.read(chunk_ref)

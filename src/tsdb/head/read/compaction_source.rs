@@ -14,7 +14,7 @@
 use crate::model::matcher::Matcher;
 use crate::model::refs::HeadChunkRef;
 use crate::model::time::TimeRange;
-use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::chunk::head_chunks::error::{HeadChunkCorruption, HeadChunksError};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::out_of_order::store::decode_samples;
@@ -115,8 +115,8 @@ impl<'a> OutOfOrderSource<'a> {
     /// Their number is bounded by the number of samples, however far apart these are.
     ///
     /// # Errors
-    /// [`HeadChunksError`] if a chunk cannot be read.
-    pub fn ranges(&self, width: i64) -> Result<Vec<TimeRange>, HeadChunksError> {
+    /// [`HeadChunkCorruption`] if a chunk cannot be read.
+    pub fn ranges(&self, width: i64) -> Result<Vec<TimeRange>, HeadChunkCorruption> {
         let mut ranges = BTreeMap::new();
         let mut add = |t: i64| {
             let range = TimeRange::aligned(t, width);

@@ -30,7 +30,8 @@ use crate::model::matcher::Matcher;
 use crate::model::refs::HeadChunkRef;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::any_chunk::EncodingPolicy;
-use crate::tsdb::chunk::head_chunks::error::HeadChunksError;
+use crate::tsdb::chunk::head_chunks::error::HeadChunkCorruption;
+use crate::tsdb::chunk::head_chunks::format::HeadChunkFormatError;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::out_of_order::encode::encode;
@@ -183,17 +184,18 @@ impl Head {
                 Ok(chunk) => chunks.push(chunk),
                 // Its file was deleted because a block contains it. [`HeadReader`] falls back to
                 // the block.
-                Err(HeadChunksError::MissingFile { .. })
-                    if mapped.maxt() < self.truncated_before() || is_collected() => {}
-                Err(error) => return Err(QueryError::Corrupted(error.to_string())),
+                Err(corruption)
+                    if is_missing(&corruption)
+                        && (mapped.maxt() < self.truncated_before() || is_collected()) => {}
+                Err(corruption) => return Err(corruption.into()),
             }
         }
         chunks.extend(view.in_memory);
         for mapped in &view.ooo_mapped {
             match self.pin(mapped) {
                 Ok(chunk) => chunks.push(chunk),
-                Err(HeadChunksError::MissingFile { .. }) if !has_ooo_chunk(series, mapped) => {}
-                Err(error) => return Err(QueryError::Corrupted(error.to_string())),
+                Err(corruption) if is_missing(&corruption) && !has_ooo_chunk(series, mapped) => {}
+                Err(corruption) => return Err(corruption.into()),
             }
         }
         chunks.extend(view.ooo_in_memory);
@@ -215,7 +217,7 @@ impl Head {
         });
     }
 
-    fn pin(&self, mapped: &MappedChunk) -> Result<Chunk, HeadChunksError> {
+    fn pin(&self, mapped: &MappedChunk) -> Result<Chunk, HeadChunkCorruption> {
         let data = self.mapping.read(mapped.chunk_ref())?;
         let encoding = data.encoding();
         let data = ChunkData::new(data);
@@ -227,6 +229,10 @@ impl Head {
             deleted_intervals: None,
         })
     }
+}
+
+fn is_missing(corruption: &HeadChunkCorruption) -> bool {
+    corruption.cause == HeadChunkFormatError::MissingFile
 }
 
 /// Returns `true` if the series still has this chunk of out-of-order samples.

@@ -1,6 +1,8 @@
 //! Errors of a block's index, with path and offset.
 
+use crate::model::labels::{BuildLabelsError, Labels};
 use crate::tsdb::encoding::byte_reader::ByteError;
+use crate::tsdb::fs::corruption::Corruption;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -35,9 +37,15 @@ pub enum IndexFormatError {
     /// A symbol reference that the table does not have.
     #[error("unknown symbol reference {0}")]
     NoSymbol(u64),
-    /// An invalid label set: empty, or with an empty or duplicate name.
+    /// The labels of a series are not a label set.
     #[error("invalid label set: {0}")]
-    Labels(String),
+    Labels(#[from] BuildLabelsError),
+    /// A label of a series has an empty value.
+    #[error("invalid label set: label {name:?} has an empty value")]
+    EmptyValue {
+        /// Name of the label.
+        name: String,
+    },
     /// Bytes follow the last value of a section or entry.
     #[error("{0} trailing bytes")]
     TrailingBytes(u64),
@@ -69,47 +77,46 @@ impl FormatErrorAt {
         Self { offset: offset as u64, fault: fault.into() }
     }
 
-    pub(super) fn in_file(self, path: &Path) -> IndexError {
-        IndexError::Corrupted(IndexCorruption {
-            path: path.to_owned(),
-            offset: self.offset,
-            fault: self.fault,
-        })
+    pub(super) fn in_file(self, path: &Path) -> IndexCorruption {
+        Corruption::at(path, self.offset, self.fault)
     }
 }
 
 /// Corruption of an index file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("corrupted index {path} at offset {offset}: {fault}", path = path.display())]
-pub struct IndexCorruption {
-    /// Path of the index file.
-    pub path: PathBuf,
-    /// Offset of the corrupted part in the file, bytes.
-    pub offset: u64,
-    /// Defect that was found first.
-    pub fault: IndexFormatError,
-}
+pub type IndexCorruption = Corruption<IndexFormatError>;
 
 /// Invalid input to an index writer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexInputError {
     /// The symbol is not greater than the previous one.
-    #[error("symbol {0:?} is out of order")]
-    SymbolOrder(String),
+    #[error("symbol {symbol:?} is out of order")]
+    SymbolOrder {
+        /// Rejected symbol.
+        symbol: String,
+    },
     /// The symbol was added after the first series.
-    #[error("symbol {0:?} was added after the first series")]
-    LateSymbol(String),
+    #[error("symbol {symbol:?} was added after the first series")]
+    LateSymbol {
+        /// Rejected symbol.
+        symbol: String,
+    },
     /// A label name or value was not added as a symbol.
-    #[error("unknown symbol {0:?}")]
-    UnknownSymbol(String),
+    #[error("unknown symbol {symbol:?}")]
+    UnknownSymbol {
+        /// Label name or value.
+        symbol: String,
+    },
     /// The series is not greater than the previous one.
-    #[error("series {0} is out of order")]
-    SeriesOrder(String),
+    #[error("series {series} is out of order")]
+    SeriesOrder {
+        /// Labels of the series.
+        series: Labels,
+    },
     /// A chunk of the series overlaps or precedes the previous one, or ends before it starts.
     #[error("chunk from {mint} to {maxt} of series {series} is out of order")]
     ChunkOrder {
-        /// Labels of the series, as text.
-        series: String,
+        /// Labels of the series.
+        series: Labels,
         /// Timestamp of the chunk's first sample, ms.
         mint: i64,
         /// Timestamp of the chunk's last sample, ms.
@@ -118,8 +125,8 @@ pub enum IndexInputError {
     /// The reference of a chunk is lower than that of the chunk added before.
     #[error("chunk {chunk:#x} of series {series} precedes the previous chunk in the file")]
     ChunkPlace {
-        /// Labels of the series, as text.
-        series: String,
+        /// Labels of the series.
+        series: Labels,
         /// Reference of the chunk.
         chunk: u64,
     },
@@ -150,7 +157,7 @@ pub enum IndexError {
         source: io::Error,
     },
     /// The file is corrupted or is not an index.
-    #[error(transparent)]
+    #[error("corrupted index {0}")]
     Corrupted(#[from] IndexCorruption),
     /// The input of the writer is invalid.
     #[error("cannot write {path}: {refusal}", path = path.display())]

@@ -9,7 +9,7 @@
 //! be shared by any number of threads.
 
 use super::entry::{ChunkMeta, RawSeriesEntry, SeriesEntry};
-use super::error::{FormatErrorAt, IndexError, IndexFormatError};
+use super::error::{FormatErrorAt, IndexCorruption, IndexError, IndexFormatError};
 use super::format::{IndexVersion, Toc};
 use super::postings;
 use super::postings_offset_table::PostingsOffsetTable;
@@ -42,7 +42,7 @@ impl IndexReader {
             |step| move |source: io::Error| IndexError::Io { step, path: path.to_owned(), source };
         let file = File::open(path).map_err(io_error("open"))?;
         let file = MappedFile::map_all(&file).map_err(io_error("map"))?;
-        Self::read(path, file).map_err(|fault| fault.in_file(path))
+        Ok(Self::read(path, file).map_err(|fault| fault.in_file(path))?)
     }
 
     fn read(path: &Path, file: MappedFile) -> Result<Self, FormatErrorAt> {
@@ -61,17 +61,15 @@ impl IndexReader {
     }
 
     /// Iterates over all symbols in ascending order.
-    pub fn symbols(&self) -> impl Iterator<Item = Result<&str, IndexError>> {
-        self.symbols
-            .iter(self.bytes())
-            .map(|symbol| symbol.map_err(|fault| self.corruption_error(fault)))
+    pub fn symbols(&self) -> impl Iterator<Item = Result<&str, IndexCorruption>> {
+        self.symbols.iter(self.bytes()).map(|symbol| symbol.map_err(|fault| self.corruption(fault)))
     }
 
     /// Reads a series and verifies its entry.
     ///
     /// # Errors
-    /// [`IndexError::Corrupted`], also for a reference that [`IndexReader::select`] did not return.
-    pub fn series(&self, series: BlockSeriesRef) -> Result<SeriesEntry, IndexError> {
+    /// [`IndexCorruption`], also for a reference that [`IndexReader::select`] did not return.
+    pub fn series(&self, series: BlockSeriesRef) -> Result<SeriesEntry, IndexCorruption> {
         let mut chunks = Vec::new();
         let labels = self.read_series(series, &mut chunks)?;
         Ok(SeriesEntry { labels, chunks })
@@ -85,16 +83,16 @@ impl IndexReader {
         &self,
         series: BlockSeriesRef,
         chunks: &mut Vec<ChunkMeta>,
-    ) -> Result<Labels, IndexError> {
+    ) -> Result<Labels, IndexCorruption> {
         chunks.clear();
-        self.decode_series(series, chunks).map_err(|fault| self.corruption_error(fault))
+        self.decode_series(series, chunks).map_err(|fault| self.corruption(fault))
     }
 
     /// Returns all series, ascending by reference and thus by labels.
     ///
     /// # Errors
-    /// [`IndexError::Corrupted`].
-    pub fn all_series(&self) -> Result<Vec<BlockSeriesRef>, IndexError> {
+    /// [`IndexCorruption`].
+    pub fn all_series(&self) -> Result<Vec<BlockSeriesRef>, IndexCorruption> {
         let mut all = Vec::new();
         self.read_list("", "", &mut all)?;
         Ok(all)
@@ -103,8 +101,12 @@ impl IndexReader {
     /// Returns the series with this label, ascending.
     ///
     /// # Errors
-    /// [`IndexError::Corrupted`].
-    pub fn postings(&self, name: &str, value: &str) -> Result<Vec<BlockSeriesRef>, IndexError> {
+    /// [`IndexCorruption`].
+    pub fn postings(
+        &self,
+        name: &str,
+        value: &str,
+    ) -> Result<Vec<BlockSeriesRef>, IndexCorruption> {
         let mut list = Vec::new();
         if !name.is_empty() {
             self.read_list(name, value, &mut list)?;
@@ -121,27 +123,25 @@ impl IndexReader {
     /// Returns the values of a label, ascending. The list is empty if no series has the label.
     ///
     /// # Errors
-    /// [`IndexError::Corrupted`].
-    pub fn label_values(&self, name: &str) -> Result<Vec<String>, IndexError> {
+    /// [`IndexCorruption`].
+    pub fn label_values(&self, name: &str) -> Result<Vec<String>, IndexCorruption> {
         self.values(name).map(|value| value.map(str::to_owned)).collect()
     }
 
     /// Iterates over the values of a label in ascending order. It yields nothing if no series has
     /// the label.
-    pub fn values(&self, name: &str) -> impl Iterator<Item = Result<&str, IndexError>> {
+    pub fn values(&self, name: &str) -> impl Iterator<Item = Result<&str, IndexCorruption>> {
         // The empty name denotes the list of all series, not a label.
         let name = Some(name).filter(|name| !name.is_empty());
         let values = name.into_iter().flat_map(|name| self.labels.values(self.bytes(), name, ""));
-        values.map(|value| {
-            value.map(|value| value.value).map_err(|fault| self.corruption_error(fault))
-        })
+        values.map(|value| value.map(|value| value.value).map_err(|fault| self.corruption(fault)))
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
         self.file.bytes()
     }
 
-    pub(super) fn corruption_error(&self, fault: FormatErrorAt) -> IndexError {
+    pub(super) fn corruption(&self, fault: FormatErrorAt) -> IndexCorruption {
         fault.in_file(&self.path)
     }
 
@@ -177,10 +177,7 @@ impl IndexReader {
             Ok(())
         })?;
         entry.chunks(rest, chunks)?;
-        builder.build().map_err(|error| FormatErrorAt {
-            offset,
-            fault: IndexFormatError::Labels(error.to_string()),
-        })
+        builder.build().map_err(|error| FormatErrorAt { offset, fault: error.into() })
     }
 
     fn read_list(
@@ -188,12 +185,12 @@ impl IndexReader {
         name: &str,
         value: &str,
         list: &mut Vec<BlockSeriesRef>,
-    ) -> Result<(), IndexError> {
+    ) -> Result<(), IndexCorruption> {
         let read = || match self.labels.find(self.bytes(), name, value)? {
             Some(offset) => postings::read(self.bytes(), offset, list).map(drop),
             None => Ok(()),
         };
         let mut read = read;
-        read().map_err(|fault| self.corruption_error(fault))
+        read().map_err(|fault| self.corruption(fault))
     }
 }

@@ -4,7 +4,7 @@
 //! candidates, all other filters narrow them. A posting list is copied from the file and verified
 //! completely before use.
 
-use super::error::{FormatErrorAt, IndexError};
+use super::error::{FormatErrorAt, IndexCorruption};
 use super::postings;
 use super::postings_offset_table::ValuePostings;
 use super::reader::IndexReader;
@@ -20,8 +20,8 @@ impl IndexReader {
     /// Prometheus.
     ///
     /// # Errors
-    /// [`IndexError::Corrupted`] if a required posting list is corrupted.
-    pub fn select(&self, matchers: &[Matcher]) -> Result<Vec<BlockSeriesRef>, IndexError> {
+    /// [`IndexCorruption`] if a required posting list is corrupted.
+    pub fn select(&self, matchers: &[Matcher]) -> Result<Vec<BlockSeriesRef>, IndexCorruption> {
         if matchers.is_empty() {
             return Ok(Vec::new());
         }
@@ -42,7 +42,7 @@ impl IndexReader {
             }
             let mut mask = CandidateMask::new(&candidates);
             let marked = self.for_each_list(filter, |list| mask.mark(0, &candidates, list));
-            marked.map_err(|fault| self.corruption_error(fault))?;
+            marked.map_err(|fault| self.corruption(fault))?;
             if filter.includes {
                 mask.keep_marked(&mut candidates);
             } else {
@@ -70,14 +70,17 @@ impl IndexReader {
     }
 
     /// Returns the series with one of the filter's values, ascending.
-    fn candidates(&self, filter: &PostingsFilter<'_>) -> Result<Vec<BlockSeriesRef>, IndexError> {
+    fn candidates(
+        &self,
+        filter: &PostingsFilter<'_>,
+    ) -> Result<Vec<BlockSeriesRef>, IndexCorruption> {
         let mut series = Vec::new();
         let mut lists = 0;
         let visited = self.for_each_list(filter, |list| {
             series.extend_from_slice(list);
             lists += 1;
         });
-        visited.map_err(|fault| self.corruption_error(fault))?;
+        visited.map_err(|fault| self.corruption(fault))?;
         if lists > 1 {
             // A series has one value per label, so there are no duplicates. This sort merges sorted
             // runs.

@@ -56,7 +56,7 @@ impl IndexReader {
     /// [`IndexError::Corrupted`] as [`Self::verify`]; [`IndexError::Stopped`].
     pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<IndexReport, IndexError> {
         IndexVerifier::run(self, go_on).map_err(|ended| match ended {
-            Ended::Fault(fault) => self.corruption_error(fault),
+            Ended::Fault(fault) => self.corruption(fault).into(),
             Ended::Stopped => IndexError::Stopped,
         })
     }
@@ -187,9 +187,7 @@ impl<'a> IndexVerifier<'a> {
                 return Err(defect(IndexFormatError::Order("label names of a series")));
             }
             if value.is_empty() {
-                return Err(defect(IndexFormatError::Labels(format!(
-                    "label {name:?} has an empty value"
-                ))));
+                return Err(defect(IndexFormatError::EmptyValue { name: name.to_owned() }));
             }
             last_name = name;
             self.pairs.add(label_hash(name, value), series);

@@ -15,6 +15,7 @@ use crate::model::labels::Labels;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::xor::ChunkError;
+use crate::tsdb::query::corruption::ChunkDefect;
 use crate::tsdb::query::source::{Chunk, QueryError};
 
 /// Chunk of a series with its rank among all sources. Of samples at the same timestamp, the one
@@ -128,7 +129,8 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
         let open = &mut self.open[0];
         let sample = match read(&mut open.rest, open.deleted, self.labels)? {
             Some(sample) if sample.t() <= open.head.t() => {
-                return Err(self.corrupted("timestamps are not ascending"));
+                let t = sample.t();
+                return Err(self.corrupted(ChunkDefect::NotAscending { t }));
             }
             Some(sample) => std::mem::replace(&mut open.head, sample),
             None => self.open.swap_remove(0).head,
@@ -176,7 +178,8 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
         let deleted = chunk.deleted_intervals.as_deref();
         if let Some(head) = read(&mut rest, deleted, self.labels)? {
             if head.t() < chunk.mint {
-                return Err(self.corrupted("first sample is before the stated minimum time"));
+                let (t, mint, maxt) = (head.t(), chunk.mint, chunk.maxt);
+                return Err(self.corrupted(ChunkDefect::OutsideRange { t, mint, maxt }));
             }
             self.open.push(ChunkCursor { head, rest, deleted, rank: ranked.rank });
             self.sift_up();
@@ -184,8 +187,8 @@ impl<'a, D: ChunkDecoder<'a>> SampleMerger<'a, D> {
         Ok(())
     }
 
-    fn corrupted(&self, defect: &str) -> QueryError {
-        QueryError::Corrupted(format!("chunk of {}: {defect}", self.labels))
+    fn corrupted(&self, defect: ChunkDefect) -> QueryError {
+        QueryError::CorruptedChunk { series: self.labels.clone(), defect }
     }
 }
 
@@ -196,8 +199,10 @@ fn read<'a, D: ChunkDecoder<'a>>(
     labels: &Labels,
 ) -> Result<Option<D::Sample>, QueryError> {
     while let Some(sample) = samples.next() {
-        let sample =
-            sample.map_err(|error| QueryError::Corrupted(format!("chunk of {labels}: {error}")))?;
+        let sample = sample.map_err(|error| QueryError::CorruptedChunk {
+            series: labels.clone(),
+            defect: error.into(),
+        })?;
         if deleted.is_none_or(|deleted| !deleted.contains(sample.t())) {
             return Ok(Some(sample));
         }

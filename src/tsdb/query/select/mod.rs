@@ -94,10 +94,10 @@ impl SeriesSet<'_> {
             return Ok(Some(cursor.series));
         };
         if next.labels <= cursor.series.labels {
-            return Err(QueryError::Corrupted(format!(
-                "series {} follows {}",
-                next.labels, cursor.series.labels
-            )));
+            return Err(QueryError::SeriesOrder {
+                series: next.labels,
+                previous: cursor.series.labels,
+            });
         }
         let series = std::mem::replace(&mut cursor.series, next);
         self.cursors.push(Reverse(cursor));

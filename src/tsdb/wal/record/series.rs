@@ -131,7 +131,7 @@ mod tests {
             all(twice),
             [Err(DecodeRecordError::Labels {
                 offset: 17,
-                source: BuildLabelsError::DuplicateName("a".into())
+                source: BuildLabelsError::DuplicateName { name: "a".into() }
             })]
         );
         let none = b"\x01\0\0\0\0\0\0\0\x01\0";

@@ -3,7 +3,7 @@
 use super::{IndexDir, chunk, labels, matcher, write};
 use crate::model::matcher::MatchType;
 use crate::tsdb::index::block_index::entry::SeriesEntry;
-use crate::tsdb::index::block_index::error::IndexError;
+use crate::tsdb::index::block_index::error::{IndexCorruption, IndexError};
 use crate::tsdb::index::block_index::reader::IndexReader;
 
 fn series() -> Vec<SeriesEntry> {
@@ -19,7 +19,7 @@ fn series() -> Vec<SeriesEntry> {
 }
 
 /// Results of all queries as text.
-fn results(index: &IndexReader) -> Vec<Result<String, IndexError>> {
+fn results(index: &IndexReader) -> Vec<Result<String, IndexCorruption>> {
     let mut results = vec![
         index.symbols().collect::<Result<Vec<_>, _>>().map(|symbols| format!("{symbols:?}")),
         Ok(format!("{:?}", index.label_names())),
@@ -43,7 +43,7 @@ fn results(index: &IndexReader) -> Vec<Result<String, IndexError>> {
 }
 
 /// All series as text.
-fn entries(index: &IndexReader) -> Vec<Result<String, IndexError>> {
+fn entries(index: &IndexReader) -> Vec<Result<String, IndexCorruption>> {
     let all = index.all_series().unwrap_or_default();
     all.into_iter().map(|series| index.series(series).map(|entry| format!("{entry:?}"))).collect()
 }

@@ -273,20 +273,23 @@ fn rejected_input_leaves_writer_usable() {
     let dir = IndexDir::new();
     let mut writer = IndexWriter::create(&OsDisk, &dir.file()).unwrap();
     ["", "a", "b", "c"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
-    assert_eq!(refusal(writer.add_symbol("c")), IndexInputError::SymbolOrder("c".into()));
-    assert_eq!(refusal(writer.add_symbol("")), IndexInputError::SymbolOrder("".into()));
+    assert_eq!(
+        refusal(writer.add_symbol("c")),
+        IndexInputError::SymbolOrder { symbol: "c".into() }
+    );
+    assert_eq!(refusal(writer.add_symbol("")), IndexInputError::SymbolOrder { symbol: "".into() });
     let (first, second) = (labels(&[("a", "b")]), labels(&[("a", "c")]));
     writer.add_series(&first, &[chunk(8, 0, 5), chunk(20, 6, 6)]).unwrap();
-    assert_eq!(refusal(writer.add_symbol("d")), IndexInputError::LateSymbol("d".into()));
+    assert_eq!(refusal(writer.add_symbol("d")), IndexInputError::LateSymbol { symbol: "d".into() });
     assert_eq!(
         refusal(writer.add_series(&first, &[])),
-        IndexInputError::SeriesOrder("{a=\"b\"}".into())
+        IndexInputError::SeriesOrder { series: first.clone() }
     );
     assert_eq!(
         refusal(writer.add_series(&labels(&[("a", "d")]), &[])),
-        IndexInputError::UnknownSymbol("d".into())
+        IndexInputError::UnknownSymbol { symbol: "d".into() }
     );
-    let series = || "{a=\"c\"}".to_owned();
+    let series = || second.clone();
     let early = IndexInputError::ChunkPlace { series: series(), chunk: 19 };
     assert_eq!(refusal(writer.add_series(&second, &[chunk(19, 0, 1)])), early);
     let overlap = IndexInputError::ChunkOrder { series: series(), mint: 1, maxt: 2 };

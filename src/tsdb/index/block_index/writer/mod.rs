@@ -150,12 +150,14 @@ impl<'a> IndexWriter<'a> {
             let refusal = if is_broken {
                 IndexInputError::Broken
             } else {
-                IndexInputError::LateSymbol(symbol.to_owned())
+                IndexInputError::LateSymbol { symbol: symbol.to_owned() }
             };
             return Err(self.output.input_error(refusal));
         };
         if table.count() > 0 && symbol <= self.last.symbol.as_str() {
-            return Err(self.output.input_error(IndexInputError::SymbolOrder(symbol.to_owned())));
+            return Err(self
+                .output
+                .input_error(IndexInputError::SymbolOrder { symbol: symbol.to_owned() }));
         }
         let bytes = self.output.position() - self.toc.symbols - 4;
         let Ok(symbol_offset) =
@@ -274,14 +276,16 @@ impl<'a> IndexWriter<'a> {
 
     fn check_series(&self, labels: &Labels, chunks: &[ChunkMeta]) -> Result<(), IndexError> {
         if self.last.series.as_ref().is_some_and(|last| last >= labels) {
-            return Err(self.output.input_error(IndexInputError::SeriesOrder(labels.to_string())));
+            return Err(self
+                .output
+                .input_error(IndexInputError::SeriesOrder { series: labels.clone() }));
         }
         let mut last_chunk = self.last.chunk;
         let mut last_time = None;
         for chunk in chunks {
             if chunk.chunk_ref.0 < last_chunk {
                 let refusal = IndexInputError::ChunkPlace {
-                    series: labels.to_string(),
+                    series: labels.clone(),
                     chunk: chunk.chunk_ref.0,
                 };
                 return Err(self.output.input_error(refusal));
@@ -289,7 +293,7 @@ impl<'a> IndexWriter<'a> {
             if chunk.maxt < chunk.mint || last_time.is_some_and(|last| chunk.mint <= last) {
                 let (mint, maxt) = (chunk.mint, chunk.maxt);
                 return Err(self.output.input_error(IndexInputError::ChunkOrder {
-                    series: labels.to_string(),
+                    series: labels.clone(),
                     mint,
                     maxt,
                 }));
@@ -309,7 +313,8 @@ impl<'a> IndexWriter<'a> {
         self.names.clear();
         for (name, value) in labels.iter() {
             let unknown = |string: &str| {
-                self.output.input_error(IndexInputError::UnknownSymbol(string.to_owned()))
+                self.output
+                    .input_error(IndexInputError::UnknownSymbol { symbol: string.to_owned() })
             };
             let name = symbols.symbol_number(name).ok_or_else(|| unknown(name))?;
             let value = symbols.symbol_number(value).ok_or_else(|| unknown(value))?;

@@ -5,12 +5,13 @@
 //! locks: the files do not change.
 
 use crate::model::refs::BlockChunkRef;
-use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
-use crate::tsdb::block::chunk_segments::format::{
+use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::chunk_segments::error::{ChunkSegmentCorruption, ChunkSegmentError};
+use crate::tsdb::chunk::chunk_segments::format::{
     ChunkSegmentFormatError, FILE_HEADER, check_header, read_chunk_at,
 };
-use crate::tsdb::block::chunk_segments::segment_path;
-use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::chunk_segments::segment_path;
+use crate::tsdb::fs::corruption::Corruption;
 use crate::tsdb::fs::durable::FileError;
 use crate::tsdb::fs::mmap::MappedFile;
 use std::fs::{self, File};
@@ -72,14 +73,12 @@ impl ChunkSegmentReader {
     /// Returns the chunk at `at`.
     ///
     /// # Errors
-    /// [`ChunkSegmentError`] if there is no valid chunk.
-    pub fn chunk(&self, at: BlockChunkRef) -> Result<PinnedChunk, ChunkSegmentError> {
+    /// [`ChunkSegmentCorruption`] if there is no valid chunk.
+    pub fn chunk(&self, at: BlockChunkRef) -> Result<PinnedChunk, ChunkSegmentCorruption> {
         let file = usize::try_from(at.segment()).ok().and_then(|number| self.segments.get(number));
-        let file = file.ok_or_else(|| ChunkSegmentError::Missing {
-            path: segment_path(&self.dir, at.segment()),
-        })?;
+        let file = file.ok_or_else(|| missing(&self.dir, at.segment()))?;
         let located = read_chunk_at(file.bytes(), at.offset() as usize)
-            .map_err(|fault| self.corrupted(at, fault))?;
+            .map_err(|fault| self.corruption(at, fault))?;
         Ok(PinnedChunk { file: Arc::clone(file), data: located.data, encoding: located.encoding })
     }
 
@@ -115,19 +114,17 @@ impl ChunkSegmentReader {
             let offset = u32::try_from(at).unwrap_or(u32::MAX);
             let chunk_ref = BlockChunkRef::new(u32::try_from(number).unwrap_or(u32::MAX), offset);
             at = read_chunk_at(file.bytes(), at)
-                .map_err(|fault| self.corrupted(chunk_ref, fault))?
+                .map_err(|fault| self.corruption(chunk_ref, fault))?
                 .end;
             report.chunks += 1;
         }
         Ok(report)
     }
 
-    fn corrupted(&self, at: BlockChunkRef, fault: ChunkSegmentFormatError) -> ChunkSegmentError {
-        ChunkSegmentError::Corrupted {
-            path: segment_path(&self.dir, at.segment()),
-            offset: u64::from(at.offset()),
-            fault,
-        }
+    /// Returns the corruption of the chunk at `at`.
+    #[must_use]
+    pub fn corruption<C>(&self, at: BlockChunkRef, cause: C) -> Corruption<C> {
+        Corruption::at(segment_path(&self.dir, at.segment()), u64::from(at.offset()), cause)
     }
 }
 
@@ -141,9 +138,7 @@ fn count_segments(dir: &Path) -> Result<u32, ChunkSegmentError> {
     numbers.sort_unstable();
     let count = numbers.len() as u32;
     match numbers.iter().zip(1..).find(|(number, expected)| *number != expected) {
-        Some((_, expected)) => {
-            Err(ChunkSegmentError::Missing { path: segment_path(dir, expected - 1) })
-        }
+        Some((_, expected)) => Err(missing(dir, expected - 1).into()),
         None => Ok(count),
     }
 }
@@ -151,22 +146,23 @@ fn count_segments(dir: &Path) -> Result<u32, ChunkSegmentError> {
 fn map(path: &Path) -> Result<Arc<MappedFile>, ChunkSegmentError> {
     let file = File::open(path).map_err(FileError::for_step("open", path))?;
     let mapped = MappedFile::map_all(&file).map_err(FileError::for_step("map", path))?;
-    check_header(mapped.bytes()).map_err(|fault| ChunkSegmentError::Corrupted {
-        path: path.to_owned(),
-        offset: 0,
-        fault,
-    })?;
+    check_header(mapped.bytes()).map_err(|fault| ChunkSegmentCorruption::at(path, 0, fault))?;
     Ok(Arc::new(mapped))
+}
+
+fn missing(dir: &Path, segment: u32) -> ChunkSegmentCorruption {
+    Corruption::of_file(segment_path(dir, segment), ChunkSegmentFormatError::MissingFile)
 }
 
 #[cfg(test)]
 mod tests {
     use super::ChunkSegmentReader;
     use crate::model::refs::BlockChunkRef;
-    use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
-    use crate::tsdb::block::chunk_segments::format::FILE_HEADER;
-    use crate::tsdb::block::chunk_segments::writer::ChunkSegmentWriter;
     use crate::tsdb::chunk::ChunkEncoding;
+    use crate::tsdb::chunk::chunk_segments::error::ChunkSegmentError;
+    use crate::tsdb::chunk::chunk_segments::format::{ChunkSegmentFormatError, FILE_HEADER};
+    use crate::tsdb::chunk::chunk_segments::writer::ChunkSegmentWriter;
+    use crate::tsdb::fs::corruption::Corruption;
     use crate::tsdb::fs::os_disk::OsDisk;
     use std::fs;
 
@@ -196,23 +192,18 @@ mod tests {
         }
         let reader = ChunkSegmentReader::open(dir.path()).unwrap();
         assert_eq!(reader.size_bytes(), 16);
-        let missing = |error: ChunkSegmentError, name: &str| {
-            assert!(
-                matches!(&error, ChunkSegmentError::Missing { path } if path.ends_with(name)),
-                "{error}"
-            );
+        let missing = |segment| {
+            Corruption::of_file(dir.path().join(segment), ChunkSegmentFormatError::MissingFile)
         };
-        missing(reader.chunk(BlockChunkRef::new(2, 8)).unwrap_err(), "000003");
-        assert!(matches!(
-            reader.chunk(BlockChunkRef::new(1, 8)),
-            Err(ChunkSegmentError::Corrupted { offset: 8, .. })
-        ));
+        let opened = || match ChunkSegmentReader::open(dir.path()) {
+            Err(ChunkSegmentError::Corrupted(corruption)) => corruption,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reader.chunk(BlockChunkRef::new(2, 8)).unwrap_err(), missing("000003"));
+        assert_eq!(reader.chunk(BlockChunkRef::new(1, 8)).unwrap_err().offset, Some(8));
         fs::remove_file(dir.path().join("000001")).unwrap();
-        missing(ChunkSegmentReader::open(dir.path()).unwrap_err(), "000001");
+        assert_eq!(opened(), missing("000001"));
         fs::write(dir.path().join("000001"), "").unwrap();
-        assert!(matches!(
-            ChunkSegmentReader::open(dir.path()),
-            Err(ChunkSegmentError::Corrupted { offset: 0, .. })
-        ));
+        assert_eq!(opened().offset, Some(0));
     }
 }

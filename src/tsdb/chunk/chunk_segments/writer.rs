@@ -9,10 +9,10 @@
 //! Single-threaded. Data is durable only after [`ChunkSegmentWriter::finish`].
 
 use crate::model::refs::BlockChunkRef;
-use crate::tsdb::block::chunk_segments::error::ChunkSegmentError;
-use crate::tsdb::block::chunk_segments::format::{FILE_HEADER, encode_chunk, max_encoded_len};
-use crate::tsdb::block::chunk_segments::segment_path;
 use crate::tsdb::chunk::ChunkEncoding;
+use crate::tsdb::chunk::chunk_segments::error::ChunkSegmentError;
+use crate::tsdb::chunk::chunk_segments::format::{FILE_HEADER, encode_chunk, max_encoded_len};
+use crate::tsdb::chunk::chunk_segments::segment_path;
 use crate::tsdb::fs::disk::{Disk, DiskFile};
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use std::path::{Path, PathBuf};
@@ -176,8 +176,8 @@ impl OpenSegment {
 mod tests {
     use super::ChunkSegmentWriter;
     use crate::model::refs::BlockChunkRef;
-    use crate::tsdb::block::chunk_segments::reader::ChunkSegmentReader;
     use crate::tsdb::chunk::ChunkEncoding;
+    use crate::tsdb::chunk::chunk_segments::reader::ChunkSegmentReader;
     use crate::tsdb::fs::os_disk::OsDisk;
 
     /// Returns the chunk references of these series, given by the lengths of their chunks' data, in

@@ -33,6 +33,9 @@ const CRC: usize = 4;
 /// Defect of the bytes of a chunk segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkSegmentFormatError {
+    /// The file does not exist, but a chunk reference or a later file requires it.
+    #[error("file is missing")]
+    MissingFile,
     /// The file is shorter than its header.
     #[error("file of {0} bytes")]
     FileLength(usize),
