@@ -1,28 +1,48 @@
 //! Banner of `narthex serve`: addresses, settings for `prometheus.yml`, and the effective storage
 //! options.
 
-use crate::config::flags::storage::WalSyncFlag;
-use crate::config::flags::{ServeFlags, VERSION};
+use crate::config::flags::VERSION;
 use crate::config::units;
+use crate::tsdb::db::Db;
 use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
+use crate::tsdb::wal::write_log::SyncMode;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-/// Effective values that flags alone do not determine.
-pub(crate) struct BannerInfo<'a> {
+/// Values of the banner.
+struct BannerInfo<'a> {
     /// Bound addresses, with their ports.
-    pub(crate) addresses: &'a [SocketAddr],
-    pub(crate) directory: &'a Path,
+    addresses: &'a [SocketAddr],
+    directory: &'a Path,
     /// Description by [`describe_retention`] or [`describe_held_retention`].
-    pub(crate) retention: &'a str,
+    retention: &'a str,
     /// Out-of-order window, ms; 0 = none.
-    pub(crate) out_of_order_window_ms: i64,
+    out_of_order_window_ms: i64,
+    wal_sync: SyncMode,
 }
 
-/// Returns the banner text.
-pub(crate) fn render(flags: &ServeFlags, info: &BannerInfo<'_>) -> String {
+/// Returns the banner of a database that is served at `addresses`.
+pub(crate) fn banner(addresses: &[SocketAddr], db: &Db) -> String {
+    let options = db.options();
+    let directory = std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone());
+    let settings = db.settings();
+    let retention = if db.retention_is_held() {
+        describe_held_retention(&settings.retention)
+    } else {
+        describe_retention(&settings.retention)
+    };
+    render(&BannerInfo {
+        addresses,
+        directory: &directory,
+        retention: &retention,
+        out_of_order_window_ms: settings.out_of_order_window_ms,
+        wal_sync: options.wal_sync,
+    })
+}
+
+fn render(info: &BannerInfo<'_>) -> String {
     let BannerInfo { addresses, directory, retention, .. } = info;
     let window = describe_window(info.out_of_order_window_ms);
     let mut text = format!("\nnarthex {VERSION} is ready\n\n");
@@ -46,18 +66,7 @@ pub(crate) fn render(flags: &ServeFlags, info: &BannerInfo<'_>) -> String {
              remote_read:\n  - url: http://{place}/api/v1/read\n    read_recent: true\n\n"
         );
     }
-    let sync = match flags.storage.wal_sync {
-        WalSyncFlag::Os => {
-            "os: a power failure can lose what the kernel has not written yet".to_owned()
-        }
-        WalSyncFlag::Interval => {
-            format!(
-                "interval: a power failure can lose the last {}",
-                units::format_duration(flags.storage.wal_sync_interval)
-            )
-        }
-        WalSyncFlag::Always => "always: a power failure loses no acknowledged samples".to_owned(),
-    };
+    let sync = describe_sync(info.wal_sync);
     let listening: Vec<String> = addresses.iter().map(|address| describe(*address)).collect();
     let _ = write!(
         text,
@@ -83,6 +92,19 @@ fn describe(address: SocketAddr) -> String {
     }
 }
 
+fn describe_sync(mode: SyncMode) -> String {
+    match mode {
+        SyncMode::Os => {
+            "os: a power failure can lose what the kernel has not written yet".to_owned()
+        }
+        SyncMode::Interval(interval) => {
+            let interval = units::format_duration(interval);
+            format!("interval: a power failure can lose the last {interval}")
+        }
+        SyncMode::Always => "always: a power failure loses no acknowledged samples".to_owned(),
+    }
+}
+
 /// Describes the out-of-order window, in ms.
 fn describe_window(window_ms: i64) -> String {
     match u64::try_from(window_ms) {
@@ -95,7 +117,7 @@ fn describe_window(window_ms: i64) -> String {
 }
 
 /// Describes the limits of the retention.
-pub(crate) fn describe_retention(retention: &RetentionSettings) -> String {
+fn describe_retention(retention: &RetentionSettings) -> String {
     let mut limits = Vec::new();
     if retention.time_ms > 0 {
         let origin = match retention.origin {
@@ -113,7 +135,7 @@ pub(crate) fn describe_retention(retention: &RetentionSettings) -> String {
 }
 
 /// Describes the default retention while it deletes nothing.
-pub(crate) fn describe_held_retention(retention: &RetentionSettings) -> String {
+fn describe_held_retention(retention: &RetentionSettings) -> String {
     format!(
         "held: the directory has data older than the default of {}; nothing is \
          deleted\n                 until you set --storage.tsdb.retention.time (or \
@@ -138,10 +160,12 @@ fn client_address(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::{BannerInfo, describe_held_retention, describe_retention, render};
-    use crate::config::flags::{Cli, Command};
+    use crate::tsdb::db::Db;
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
-    use clap::Parser;
+    use crate::tsdb::wal::write_log::SyncMode;
+    use crate::tsdb::wal::write_log::SyncMode;
     use std::path::Path;
+    use std::time::Duration;
 
     #[test]
     fn retention_is_described() {
@@ -158,21 +182,15 @@ mod tests {
 
     #[test]
     fn banner_names_urls_directory_sync_and_access() {
-        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
-        let text = {
-            let addresses =
-                ["[::]:9201", "[::1]:7", "0.0.0.0:8"].map(|address| address.parse().unwrap());
-            let (directory, out_of_order_window_ms) = (Path::new("/data"), 7_200_000);
-            render(
-                &flags,
-                &BannerInfo {
-                    addresses: &addresses,
-                    directory,
-                    retention: "15d",
-                    out_of_order_window_ms,
-                },
-            )
-        };
+        let addresses =
+            ["[::]:9201", "[::1]:7", "0.0.0.0:8"].map(|address| address.parse().unwrap());
+        let text = render(&BannerInfo {
+            addresses: &addresses,
+            directory: Path::new("/data"),
+            retention: "15d",
+            out_of_order_window_ms: 7_200_000,
+            wal_sync: SyncMode::Interval(Duration::from_secs(1)),
+        });
         for part in [
             "http://localhost:9201/api/v1/write",
             "http://[::1]:7/api/v1/read",

@@ -1,23 +1,31 @@
-//! The program: builds a running server from the command line and shuts it down.
+//! The program: builds a server from the command line, runs it and shuts it down.
 //!
 //! | module | contents |
 //! |---|---|
+//! | `application` | builds and runs a server on a data directory |
 //! | `banner` | text on standard output when the server is ready |
+//! | `config` | configuration of the parts, from flags and file |
+//! | `error` | error of a run |
 //! | `logging` | log lines and panics on standard error |
 //! | `metrics` | metrics of the engine |
 //! | `output` | bounded queues in front of standard output and standard error |
+//! | `parts` | parts of the server, each built from its configuration |
 //! | `reload` | reload of the configuration file |
-//! | [`serve`] | life cycle of the process |
-//! | `setup` | options and shared state from flags |
+//! | [`serve`] | set-up of the process |
+//! | `signals` | signals of the process |
 //! | `sockets` | listening sockets |
 
+mod application;
 mod banner;
+mod config;
+mod error;
 mod logging;
 mod metrics;
 mod output;
+mod parts;
 mod reload;
 pub mod serve;
-mod setup;
+mod signals;
 mod sockets;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use crate::config::file;
 use crate::config::file::contents::ConfigFile;
 use crate::config::file::error::LoadConfigError;
-use crate::config::flags::ServeFlags;
+use crate::config::flags::storage::StorageFlags;
 use crate::config::settings;
 use crate::metrics::registry::{Gauge, Registry};
 use crate::model::labels::BuildLabelsError;
@@ -19,10 +19,9 @@ use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::wal::record::builder::RecordVersion;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 /// Error of applying a configuration.
@@ -84,24 +83,37 @@ impl ReloadMetrics {
     }
 }
 
-/// Reloads the configuration file and applies it to database and handlers.
-#[derive(Debug)]
-pub(crate) struct Reloader {
-    pub(crate) flags: Arc<ServeFlags>,
-    pub(crate) db: Arc<Db>,
-    pub(crate) metrics: ReloadMetrics,
-    pub(crate) configuration: Arc<Configuration>,
+/// Source of a reload.
+#[derive(Debug, Clone)]
+pub(crate) struct ReloadConfig {
+    /// Path of the configuration file; `None` = all settings have their defaults.
+    pub(crate) file: Option<PathBuf>,
+    /// Flags that the file does not replace.
+    pub(crate) flags: StorageFlags,
     /// Float encoding of the start, used if the file sets none.
     pub(crate) startup_encoding: FloatEncoding,
 }
 
+/// Reloads the configuration file and applies it to database and handlers.
+#[derive(Debug)]
+pub(crate) struct Reloader {
+    pub(crate) config: ReloadConfig,
+    pub(crate) db: Arc<Db>,
+    pub(crate) metrics: ReloadMetrics,
+    pub(crate) configuration: Arc<Configuration>,
+}
+
 impl Reloader {
-    /// Reloads on each request and on each `hangup`. Returns when both channels are closed.
-    pub(crate) async fn run(self, mut requests: mpsc::Receiver<ReloadRequest>, mut hangup: Signal) {
+    /// Reloads on each request and on each event. Returns when both channels are closed.
+    pub(crate) async fn run(
+        self,
+        mut requests: mpsc::Receiver<ReloadRequest>,
+        mut events: mpsc::Receiver<()>,
+    ) {
         let reloader = Arc::new(self);
         loop {
             let requester = tokio::select! {
-                Some(()) = hangup.recv() => None,
+                Some(()) = events.recv() => None,
                 Some(requester) = requests.recv() => Some(requester),
                 else => return,
             };
@@ -134,15 +146,20 @@ impl Reloader {
     }
 
     fn try_reload(&self) -> Result<(), ApplyConfigError> {
-        let file =
-            self.flags.config_file.as_deref().map(file::load).transpose()?.unwrap_or_default();
-        let settings = settings::at_reload(&self.flags.storage, &file, self.startup_encoding);
+        let config = &self.config;
+        let file = load_file(config.file.as_deref())?;
+        let settings = settings::at_reload(&config.flags, &file, config.startup_encoding);
         check(&settings, &self.db)?;
         let loaded = load_labels(&file)?;
         self.db.apply_settings(settings)?;
         self.configuration.replace(loaded);
         Ok(())
     }
+}
+
+/// Loads the configuration file; without a path, all settings have their defaults.
+pub(crate) fn load_file(path: Option<&Path>) -> Result<ConfigFile, LoadConfigError> {
+    path.map_or_else(|| Ok(ConfigFile::default()), file::load)
 }
 
 /// Returns the part of the file that handlers use. Warns of unset or empty environment variables.

@@ -10,6 +10,7 @@
 //! Both families share one socket. IPV6_V6ONLY is cleared explicitly, because its default is a
 //! setting of the machine (`net.ipv6.bindv6only`).
 
+use crate::app::error::ServeError;
 use crate::config::address::ListenAddress;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -20,11 +21,23 @@ use tokio::net::TcpListener;
 /// Maximum number of connections that wait for accept. The kernel limit is `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
+/// Binds every address of `--web.listen-address`.
+pub(crate) async fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, ServeError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        let listener = bind(address).await;
+        listeners.push(
+            listener.map_err(|source| ServeError::Bind { address: address.to_string(), source })?,
+        );
+    }
+    Ok(listeners)
+}
+
 /// Binds an address.
 ///
 /// # Errors
 /// The error of the system; for `:PORT`, if neither family can be bound.
-pub(crate) async fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
+async fn bind(address: &ListenAddress) -> io::Result<TcpListener> {
     match address.host.as_str() {
         "" => bind_every_address(address.port, bind_both_families),
         "::" => bind_both_families(address.port),

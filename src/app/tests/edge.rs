@@ -1,14 +1,13 @@
 //! Test server: router and database in a temporary directory, without sockets.
 
+use crate::app::config::AppConfig;
+use crate::app::parts::server::ServerParts;
 use crate::app::reload::Reloader;
-use crate::app::setup;
-use crate::app::setup::ServerParts;
 use crate::config::file::contents::ConfigFile;
+use crate::config::flag_values;
 use crate::config::flags::Command;
-use crate::config::{flag_values, settings};
 use crate::remote::pb::prometheus as pb;
 use crate::server::grpc::health;
-use crate::server::management::configuration::LoadedConfig;
 use crate::server::management::lifecycle::Phase;
 use crate::server::router;
 use crate::server::state::SharedState;
@@ -25,7 +24,7 @@ use prost::Message;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tower::ServiceExt;
 
 pub(crate) struct TestServer {
@@ -75,21 +74,18 @@ impl TestServer {
         let path = format!("--storage.tsdb.path={}", dir.path().display());
         let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
         let Command::Serve(flags) = flag_values::parse(line.map(Into::into)).unwrap().command;
-        let settings = settings::at_start(&flags.storage, &ConfigFile::default());
-        let db = Arc::new(
-            Db::open(DbOptions { disk, ..setup::db_options(&flags.storage, settings) }).unwrap(),
-        );
-        let encoding = settings.float_encoding;
-        let ServerParts { context, orders, reload, .. } =
-            setup::build(&flags, LoadedConfig::default(), db.clone());
+        let config = AppConfig::new(&flags, &ConfigFile::default()).unwrap();
+        let db = Arc::new(Db::open(DbOptions { disk, ..config.db }).unwrap());
+        let ServerParts { context, reloads, reload, .. } =
+            ServerParts::build(config.server, config.labels, db.clone());
         let reloader = Reloader {
-            flags: Arc::new(*flags),
+            config: config.reload,
             db,
             metrics: reload,
             configuration: context.configuration.clone(),
-            startup_encoding: encoding,
         };
-        tokio::spawn(reloader.run(orders.reload, signal(SignalKind::hangup()).unwrap()));
+        let (_, no_events) = mpsc::channel(1);
+        tokio::spawn(reloader.run(reloads, no_events));
         let (keeper, service) = health::service().await;
         tokio::spawn(keeper.run(context.clone()));
         Self { router: router::routes(context.clone(), service), context, _dir: dir }

@@ -1,4 +1,4 @@
-//! Tests of the server without sockets: requests to the router, responses and stored data.
+//! Tests of the application: most of them send requests to the router, without sockets.
 //!
 //! | module | contents |
 //! |---|---|
@@ -6,6 +6,7 @@
 //! | `error_details` | gRPC error details |
 //! | `ways` | write paths |
 //! | `admin` | admin and management API |
+//! | `application` | build, run and stop of the application |
 //! | `compression` | gRPC compression |
 //! | `contract` | responses to writes over HTTP and gRPC |
 //! | `contract_v2` | responses to remote write 2.0 over HTTP |
@@ -21,6 +22,7 @@
 //! | `write_cases` | cases of writes over every protocol |
 
 mod admin;
+mod application;
 mod compression;
 mod contract;
 mod contract_v2;

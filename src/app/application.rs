@@ -1,0 +1,162 @@
+//! The application: a server on a data directory, built from its configuration.
+//!
+//! # Ordering
+//! 1. Sockets are bound before the data directory is opened: a port in use changes nothing on disk.
+//! 2. The listener answers health checks while the WAL is replayed on a blocking thread.
+//! 3. The first stop drains requests, then closes the database.
+//! 4. The second stop ends the run at once. Acknowledged samples are in the WAL.
+
+use crate::app::config::AppConfig;
+use crate::app::error::ServeError;
+use crate::app::metrics::engine::ReplayMetrics;
+use crate::app::parts::server::ServerParts;
+use crate::app::reload::Reloader;
+use crate::app::signals::Events;
+use crate::app::{banner, logging, reload, sockets};
+use crate::server::grpc::health;
+use crate::server::grpc::health::HealthUpdater;
+use crate::server::management::lifecycle::Phase;
+use crate::server::management::process_control::ReloadRequest;
+use crate::server::router;
+use crate::server::router::host;
+use crate::server::state::SharedState;
+use crate::server::transport::listener::{DrainOutcome, Listener};
+use crate::tsdb::db::Db;
+use crate::tsdb::db::clock::now_ms;
+use crate::tsdb::db::recovery::OpenReport;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Application with bound sockets and a locked data directory. [`App::run`] starts its tasks.
+pub(crate) struct App {
+    addresses: Vec<SocketAddr>,
+    db: Arc<Db>,
+    context: SharedState,
+    listener: Listener,
+    health: HealthUpdater,
+    reloader: Reloader,
+    reloads: mpsc::Receiver<ReloadRequest>,
+    quit: mpsc::Receiver<()>,
+    replay: ReplayMetrics,
+}
+
+impl App {
+    /// Binds the sockets, locks the data directory and builds all parts. Nothing is served yet.
+    pub(crate) async fn build(config: AppConfig) -> Result<Self, ServeError> {
+        let sockets = sockets::bind_all(&config.listener.addresses).await?;
+        let addresses = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let settings = config.db.settings;
+        let db = Arc::new(Db::open(config.db)?);
+        reload::check(&settings, &db)?;
+        let ServerParts { reloads, quit, reload, context, connections, replay } =
+            ServerParts::build(config.server, config.labels, db.clone());
+        let (health, health_service) = health::service().await;
+        let listener = Listener {
+            sockets,
+            router: host::require_host(router::routes(context.clone(), health_service)),
+            overload_router: router::overload_router(),
+            limits: config.listener.limits,
+            metrics: connections,
+        };
+        let reloader = Reloader {
+            config: config.reload,
+            db: db.clone(),
+            metrics: reload,
+            configuration: context.configuration.clone(),
+        };
+        Ok(Self { addresses, db, context, listener, health, reloader, reloads, quit, replay })
+    }
+
+    /// Returns the bound addresses, with their ports.
+    #[cfg(test)]
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Replays the WAL and serves until a stop is requested.
+    pub(crate) async fn run(self, events: Events) -> Result<(), ServeError> {
+        tokio::spawn(self.reloader.run(self.reloads, events.reload));
+        tokio::spawn(self.health.run(self.context.clone()));
+        let (drain, draining) = watch::channel(false);
+        let listening = tokio::spawn(self.listener.run(draining));
+        tracing::info!(addresses = ?self.addresses, "listening, replaying WAL");
+
+        let mut stops = Stops { outside: events.stop, quit: self.quit };
+        tokio::select! {
+            replayed = replay(self.db.clone()) => {
+                self.replay.observe(&replayed?);
+                self.context.lifecycle.advance(Phase::Ready);
+                spawn_maintenance(&self.db)?;
+                announce(&self.addresses, &self.db);
+                stops.next().await;
+            }
+            () = stops.next() => tracing::warn!("shutdown requested, abandoning replay"),
+        }
+
+        tokio::select! {
+            ended = shut_down(self.context, drain, listening) => ended,
+            () = stops.next() => Err(ServeError::SecondSignal),
+        }
+    }
+}
+
+async fn replay(db: Arc<Db>) -> Result<OpenReport, ServeError> {
+    Ok(tokio::task::spawn_blocking(move || db.replay()).await??)
+}
+
+/// Starts the maintenance thread, which ends when the database is closed.
+fn spawn_maintenance(db: &Arc<Db>) -> std::io::Result<()> {
+    let db = db.clone();
+    let thread = std::thread::Builder::new().name("maintenance".to_owned());
+    thread.spawn(move || db.run_maintenance_loop(now_ms)).map(drop)
+}
+
+/// Prints the banner to standard output: the server is ready.
+fn announce(addresses: &[SocketAddr], db: &Db) {
+    if db.retention_is_held() {
+        tracing::warn!(
+            "default retention is held until a retention is set: data directory has older data"
+        );
+    }
+    logging::print(&banner::banner(addresses, db));
+    tracing::info!("server is ready");
+}
+
+/// Drains requests and closes the database.
+async fn shut_down(
+    context: SharedState,
+    drain: watch::Sender<bool>,
+    listening: JoinHandle<DrainOutcome>,
+) -> Result<(), ServeError> {
+    tracing::info!("shutting down, draining requests");
+    // Before draining: an in-flight admin request must not delay the shutdown.
+    context.db.cancel_maintenance();
+    context.lifecycle.advance(Phase::Draining);
+    // A send error is ignored: the listener has ended already.
+    let _ = drain.send(true);
+    if listening.await? == DrainOutcome::TimedOut {
+        tracing::warn!("shutdown timeout exceeded (--web.shutdown-timeout), aborting requests");
+    }
+    tokio::task::spawn_blocking(move || context.db.close()).await??;
+    tracing::info!("narthex stopped");
+    Ok(())
+}
+
+/// Sources of a stop: the caller and `/-/quit`.
+struct Stops {
+    outside: mpsc::Receiver<()>,
+    quit: mpsc::Receiver<()>,
+}
+
+impl Stops {
+    async fn next(&mut self) {
+        tokio::select! {
+            Some(()) = self.outside.recv() => {}
+            Some(()) = self.quit.recv() => {}
+            else => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Options of the database, from flags and settings.
+
+use crate::app::config::values::{limit, millis};
+use crate::config::flags::features::Feature;
+use crate::config::flags::storage::{StorageFlags, WalCompressionFlag, WalSyncFlag};
+use crate::tsdb::chunk::any_chunk::HistogramStMode;
+use crate::tsdb::db::disk_guard::DiskReserve;
+use crate::tsdb::db::options::{DbOptions, ShutdownMode};
+use crate::tsdb::db::settings::Settings;
+use crate::tsdb::wal::compression::RecordCompression;
+use crate::tsdb::wal::record::builder::RecordVersion;
+use crate::tsdb::wal::write_log::SyncMode;
+
+/// Returns the options for [`Db::open`](crate::tsdb::db::Db::open).
+pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions {
+    DbOptions {
+        wal_compression: match flags.effective_wal_compression() {
+            WalCompressionFlag::None => RecordCompression::None,
+            WalCompressionFlag::Snappy => RecordCompression::Snappy,
+            WalCompressionFlag::Zstd => RecordCompression::Zstd,
+        },
+        wal_segment_size: flags.wal_segment_size.0,
+        wal_sync: match flags.wal_sync {
+            WalSyncFlag::Os => SyncMode::Os,
+            WalSyncFlag::Interval => SyncMode::Interval(flags.wal_sync_interval),
+            WalSyncFlag::Always => SyncMode::Always,
+        },
+        chunk_range_ms: millis(flags.min_block_duration),
+        max_series: limit(flags.max_active_series),
+        // As in Prometheus, 0 means "not set".
+        max_block_range_ms: flags.max_block_duration.map(millis).filter(|range| *range > 0),
+        uploads_file: flags.delay_compact_file.clone().filter(|path| !path.as_os_str().is_empty()),
+        shutdown_mode: if flags.features.contains(&Feature::MemorySnapshotOnShutdown) {
+            ShutdownMode::ChunkSnapshot
+        } else {
+            ShutdownMode::KeepInWal
+        },
+        record_version: if flags.features.contains(&Feature::StStorage) {
+            RecordVersion::V2
+        } else {
+            RecordVersion::V1
+        },
+        histogram_st_mode: if flags.features.contains(&Feature::HistogramsStEncoding) {
+            HistogramStMode::WithSt
+        } else {
+            HistogramStMode::WithoutSt
+        },
+        disk_reserve: flags
+            .disk_reserve
+            .map_or(DiskReserve::Default, |size| DiskReserve::Bytes(size.0)),
+        settings,
+        ..DbOptions::new(flags.path.clone())
+    }
+}

@@ -1,0 +1,153 @@
+//! Limits of the server, from flags.
+
+use crate::app::config::values::{limit, millis};
+use crate::app::parts::budgets::BudgetConfig;
+use crate::app::parts::gates::GateConfig;
+use crate::app::parts::reads::ReadConfig;
+use crate::app::parts::server::{AccessConfig, ServerConfig};
+use crate::app::parts::streams::StreamConfig;
+use crate::app::parts::writes::WriteConfig;
+use crate::config::flags::ServeFlags;
+use crate::config::flags::grpc::GrpcFlags;
+use crate::config::flags::read::ReadFlags;
+use crate::config::flags::web::WebFlags;
+use crate::config::flags::write::WriteFlags;
+use crate::ingest::limits::{IngestLimits, LabelLimits};
+use crate::ingest::metadata::MetadataLimits;
+use crate::remote::limits::WriteLimits;
+use crate::remote::read::ReadLimits;
+use crate::remote::request_index_v1::CountLimits;
+use crate::server::management::process_control::ApiAccess;
+use crate::tsdb::query::chunk_iter::SupportedEncodings;
+
+/// Blocking threads for short or single tasks: metrics, replay, close.
+const OTHER_BLOCKING_THREADS: usize = 16;
+/// Maximum number of blocking threads, if limits are very high or reads are unlimited.
+const MAX_BLOCKING_THREADS: usize = 1 << 15;
+
+/// Returns the configuration of the server.
+pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
+    ServerConfig {
+        budgets: budgets(flags),
+        gates: gates(flags),
+        streams: streams(&flags.grpc),
+        writes: WriteConfig {
+            limits: write_limits(&flags.write),
+            max_body: flags.write.max_body_size.as_usize(),
+            tenant_label: flags.thanos.tenant_label.clone(),
+        },
+        reads: reads(&flags.read, bytes_per_direction(&flags.web)),
+        access: AccessConfig {
+            admin: access(flags.web.enable_admin_api),
+            lifecycle: access(flags.web.enable_lifecycle),
+        },
+        decompressors: processors(),
+        flag_values: flags.flag_values.clone(),
+    }
+}
+
+/// Returns the number of blocking threads: one for every concurrent task, so that an admitted write
+/// never waits for a thread.
+pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
+    gates(flags)
+        .permits()
+        .saturating_add(processors())
+        .saturating_add(OTHER_BLOCKING_THREADS)
+        .min(MAX_BLOCKING_THREADS)
+}
+
+fn budgets(flags: &ServeFlags) -> BudgetConfig {
+    BudgetConfig {
+        bytes: bytes_per_direction(&flags.web),
+        body_bytes: flags.write.max_body_size.as_usize(),
+        time: flags.web.read_timeout,
+    }
+}
+
+/// Returns the memory for all request bodies, which is also that for all responses.
+fn bytes_per_direction(flags: &WebFlags) -> usize {
+    flags.max_bytes_in_flight.as_usize() / 2
+}
+
+fn gates(flags: &ServeFlags) -> GateConfig {
+    GateConfig {
+        writes: match flags.write.concurrent_limit {
+            0 => 16.max(4 * processors()),
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        },
+        waiting_writes: limit(flags.write.queue_limit.max(1)),
+        reads: limit(flags.read.concurrent_limit),
+        lists: limit(flags.read.list_concurrent_limit),
+        exports: limit(flags.read.export_concurrent_limit),
+    }
+}
+
+/// By default, a client gets half of all streams, so that another client always gets one.
+fn streams(flags: &GrpcFlags) -> StreamConfig {
+    let streams_per_client = match (flags.max_streams_per_client, flags.max_streams) {
+        (0, all) => limit(all.div_ceil(2)),
+        (count, _) => limit(count),
+    };
+    StreamConfig { streams: limit(flags.max_streams), streams_per_client }
+}
+
+fn reads(flags: &ReadFlags, max_response: usize) -> ReadConfig {
+    let limits = ReadLimits {
+        samples: Some(flags.sample_limit).filter(|limit| *limit > 0),
+        answer_bytes: flags.max_response_size.as_usize().min(max_response),
+        frame_bytes: flags.max_bytes_in_frame.as_usize(),
+        readable: if flags.raw_encodings {
+            SupportedEncodings::All
+        } else {
+            SupportedEncodings::Baseline
+        },
+    };
+    ReadConfig { limits, timeout: flags.query_timeout }
+}
+
+fn write_limits(flags: &WriteFlags) -> WriteLimits {
+    WriteLimits {
+        decoded_bytes: flags.max_decoded_size.as_usize(),
+        counts: CountLimits { series: flags.max_series, samples: flags.max_samples },
+        items: IngestLimits {
+            labels: LabelLimits {
+                count: limit(flags.max_labels),
+                name_bytes: flags.max_label_name_size.as_usize(),
+                value_bytes: flags.max_label_value_size.as_usize(),
+            },
+            metadata: MetadataLimits {
+                name_bytes: flags.max_label_value_size.as_usize(),
+                text_bytes: flags.max_metadata_size.as_usize(),
+            },
+            max_future_ms: millis(flags.max_future),
+        },
+    }
+}
+
+fn access(is_on: bool) -> ApiAccess {
+    if is_on { ApiAccess::On } else { ApiAccess::Off }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::blocking_threads;
+    use crate::config::flags::{Cli, Command, ServeFlags};
+    use clap::Parser;
+
+    fn flags(read_limit: &str) -> ServeFlags {
+        let read_limit = format!("--storage.remote.read-concurrent-limit={read_limit}");
+        let line = ["narthex", "serve", "--storage.remote.write-concurrent-limit=50", &read_limit];
+        let Command::Serve(flags) = Cli::parse_from(line).command;
+        *flags
+    }
+
+    #[test]
+    fn blocking_threads_suffice_for_all_permits() {
+        assert!(blocking_threads(&flags("200")) > 50 + 200 + 4 + 10);
+        assert!((50..1 << 16).contains(&blocking_threads(&flags("0"))));
+    }
+}

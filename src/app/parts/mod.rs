@@ -1,0 +1,19 @@
+//! Parts of the server. Each one is built from its own configuration and registers its metrics.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `budgets` | memory for request bodies and responses |
+//! | `gates` | limits of concurrent requests |
+//! | `process` | metrics of the process |
+//! | `reads` | limits and metrics of reads |
+//! | `server` | all parts together |
+//! | `streams` | limits of write streams |
+//! | `writes` | writer of remote write |
+
+pub(crate) mod budgets;
+pub(crate) mod gates;
+mod process;
+pub(crate) mod reads;
+pub(crate) mod server;
+pub(crate) mod streams;
+pub(crate) mod writes;

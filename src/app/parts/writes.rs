@@ -1,0 +1,24 @@
+//! Writer of remote write.
+
+use crate::metrics::registry::Registry;
+use crate::remote::limits::WriteLimits;
+use crate::remote::metrics::WriteMetrics;
+use crate::remote::thanos::tenant::TenantLabel;
+use crate::remote::write::RemoteWriter;
+
+/// Limits of a write request.
+#[derive(Debug, Clone)]
+pub(crate) struct WriteConfig {
+    pub(crate) limits: WriteLimits,
+    /// Maximum size of the body of an HTTP request before decompression, bytes.
+    pub(crate) max_body: usize,
+    /// Label that stores the tenant of a Thanos Receive router; empty = none.
+    pub(crate) tenant_label: String,
+}
+
+impl WriteConfig {
+    pub(crate) fn writer(&self, registry: &mut Registry) -> RemoteWriter {
+        RemoteWriter::new(self.limits, WriteMetrics::register(registry))
+            .with_tenants(TenantLabel::new(&self.tenant_label))
+    }
+}
