@@ -160,9 +160,7 @@ fn client_address(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::{BannerInfo, describe_held_retention, describe_retention, render};
-    use crate::tsdb::db::Db;
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
-    use crate::tsdb::wal::write_log::SyncMode;
     use crate::tsdb::wal::write_log::SyncMode;
     use std::path::Path;
     use std::time::Duration;

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 /// Error of applying a configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ApplyConfigError {
+pub(crate) enum ApplyConfigError {
     /// The file cannot be read or is invalid.
     #[error(transparent)]
     File(#[from] LoadConfigError),

@@ -3,7 +3,7 @@
 //! The TSDB counts in atomics, which are read when `/metrics` is requested. Until the replay has
 //! ended, head and WAL do not exist and their metrics are 0.
 
-use crate::app::metrics::{db, exemplars, out_of_order};
+use crate::app::metrics::{db, exemplars, out_of_order, retention};
 use crate::metrics::registry::{Counter, LabeledFn, Registry, SummarySnapshot};
 use crate::tsdb::db::recovery::OpenReport;
 use crate::tsdb::db::{Db, DbHealth};
@@ -45,6 +45,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     register_times(registry, db);
     register_wal(registry, db);
     db::register(registry, db);
+    retention::register(registry, db);
     exemplars::register(registry, db);
     let health = db.clone();
     registry.gauge_fn(

@@ -17,7 +17,8 @@ use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::os_disk::OsDisk;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use prost::Message;
@@ -104,8 +105,14 @@ impl TestServer {
         server
     }
 
+    /// Sends a request with a Host header, and returns the response before its body.
+    pub(crate) async fn respond(&self, mut request: Request<Body>) -> Response<Body> {
+        request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> TestResponse {
-        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let (head, body) = self.respond(request).await.into_parts();
         let collected = body.collect().await.unwrap();
         let trailers = collected.trailers().cloned().unwrap_or_default();
         TestResponse {

@@ -19,7 +19,6 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
-use tower::ServiceExt;
 
 const METHODS: [&str; 8] = [
     "/narthex.v1.Read/Read",
@@ -187,7 +186,7 @@ async fn open_reflection_ends_during_drain() {
     let (_open, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     let mut request = grpc_request(METHODS[6], b"");
     *request.body_mut() = Body::new(ChannelBody::from(receiver));
-    let response = edge.router.clone().oneshot(request).await.unwrap();
+    let response = edge.respond(request).await;
     edge.context.lifecycle.advance(Phase::Draining);
     let ended = tokio::time::timeout(Duration::from_secs(10), response.into_body().collect()).await;
     assert!(ended.expect("the stream must end").is_ok());

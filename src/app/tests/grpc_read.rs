@@ -10,7 +10,6 @@ use axum::http::StatusCode;
 use http_body_util::BodyExt;
 use prost::Message;
 use std::time::Duration;
-use tower::ServiceExt;
 
 const READ: &str = "/narthex.v1.Read/Read";
 const CHUNKS: &str = "/narthex.v1.Read/ReadChunks";
@@ -124,7 +123,7 @@ async fn rejected_read_has_retry_info() {
 async fn disconnected_client_releases_permit_and_memory() {
     let (edge, _) = edge_with(20_000, &["--storage.remote.read-max-bytes-in-frame=1KB"]).await;
     let message = read_all_request().encode_to_vec();
-    let response = edge.router.clone().oneshot(grpc_request(CHUNKS, &message)).await.unwrap();
+    let response = edge.respond(grpc_request(CHUNKS, &message)).await;
     let mut body = response.into_body();
     assert!(body.frame().await.unwrap().is_ok());
     drop(body);

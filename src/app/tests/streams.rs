@@ -19,7 +19,6 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tower::ServiceExt;
 
 const PATH: &str = "/narthex.v1.Write/WriteStream";
 const EXPORT_ALL: &str = "/api/v1/export?match[]={__name__!=%22%22}";
@@ -228,7 +227,7 @@ impl OpenStream {
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
-        let answer = edge.router.clone().oneshot(request).await.unwrap();
+        let answer = edge.respond(request).await;
         Self { frames, answer }
     }
 

@@ -21,7 +21,6 @@ use tokio::sync::watch;
 use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
-use tower::ServiceExt;
 
 #[tokio::test]
 async fn unknown_method_is_405_and_unknown_path_404() {
@@ -261,13 +260,8 @@ async fn health_watch_ends_after_drain() {
     let edge = TestServer::ready(&[]).await;
     let message = tonic_health::pb::HealthCheckRequest { service: "narthex.v1.Write".to_owned() }
         .encode_to_vec();
-    let mut body = edge
-        .router
-        .clone()
-        .oneshot(grpc_request("/grpc.health.v1.Health/Watch", &message))
-        .await
-        .unwrap()
-        .into_body();
+    let mut body =
+        edge.respond(grpc_request("/grpc.health.v1.Health/Watch", &message)).await.into_body();
     edge.context.lifecycle.advance(Phase::Draining);
     let watching = async {
         let mut last = None;
@@ -308,7 +302,7 @@ async fn slow_export_releases_permit_and_is_aborted() {
     let many: Vec<_> = (0..50_000).map(|i| (now + i, i as f64)).collect();
     edge.write(snappy_block(&request(vec![series("many", &many)]))).await;
     let asked = Request::get("/api/v1/export?match[]=many").body(Body::empty()).unwrap();
-    let unread_body = edge.router.clone().oneshot(asked).await.unwrap().into_body();
+    let unread_body = edge.respond(asked).await.into_body();
     assert_eq!(edge.context.export_gate.in_flight(), 1);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(

@@ -87,7 +87,7 @@ pub(super) fn invalid<T>(value: &Spanned<T>, message: String) -> ConfigProblem {
 fn options() -> Options {
     serde_saphyr::options! {
         with_snippet: false,
-        // Skipped values are not judged here.
+        // Skipped values belong to the parsers of other sections.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_ALIAS_NODES },
     }

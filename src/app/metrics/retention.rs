@@ -1,0 +1,62 @@
+//! Metrics of the retention limits and of the disk, with Prometheus's names where Prometheus has the
+//! metric.
+
+use crate::metrics::registry::Registry;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::clock::now_ms;
+use std::sync::Arc;
+
+/// Registers all metrics of this module.
+pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
+    register_settings(registry, db);
+    register_hold(registry, db);
+    register_disk(registry, db);
+}
+
+fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
+    let source = db.clone();
+    let help = "How long to retain samples in storage.";
+    registry.gauge_fn("prometheus_tsdb_retention_limit_seconds", help, move || {
+        source.settings().retention.time_ms as f64 / 1000.0
+    });
+    let source = db.clone();
+    let help =
+        "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled.";
+    registry.gauge_fn("prometheus_tsdb_retention_limit_bytes", help, move || {
+        source.settings().retention.bytes as f64
+    });
+    let source = db.clone();
+    let help = "Max percentage of total storage space to be retained in the tsdb blocks, \
+                configured 0 means disabled.";
+    registry.gauge_fn("prometheus_tsdb_retention_limit_percentage", help, move || {
+        source.settings().retention.percentage
+    });
+}
+
+fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
+    let source = db.clone();
+    let help = "Whether retention deletes nothing: no retention is configured and the directory \
+                had older data at the start, or the server clock is behind the newest data.";
+    registry.gauge_fn("narthex_tsdb_retention_held", help, move || {
+        let is_held = source.retention_waits_for_clock(now_ms()) || source.retention_is_held();
+        f64::from(u8::from(is_held))
+    });
+}
+
+fn register_disk(registry: &mut Registry, db: &Arc<Db>) {
+    let source = db.clone();
+    registry.gauge_fn(
+        "narthex_tsdb_disk_free_bytes",
+        "Free space on the disk of the data directory.",
+        move || {
+            // Measures the free space if the last measurement is too old.
+            source.check_disk();
+            source.disk_guard().free_bytes() as f64
+        },
+    );
+    let source = db.clone();
+    let help = "Free disk space below which writes are rejected.";
+    registry.gauge_fn("narthex_tsdb_disk_reserve_bytes", help, move || {
+        source.disk_guard().reserve_bytes() as f64
+    });
+}
