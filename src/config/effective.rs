@@ -188,7 +188,7 @@ mod tests {
                 "l3: 'it''s: x'",
                 "l4: ''",
                 "l5: \"two\\nlines\"",
-                "l6: \"\\x01\\x85\\uFEFF\"",
+                "l6: \"\\x01\\N\\uFEFF\"",
             ]
         );
         assert_eq!(file::parse_for_tests(&yaml).global.external_labels, labels);

@@ -1,5 +1,5 @@
-//! Metrics of the retention limits and of the disk, with Prometheus's names where Prometheus has the
-//! metric.
+//! Metrics of the retention limits and of the disk, with Prometheus's names where Prometheus has
+//! the metric.
 
 use crate::metrics::registry::Registry;
 use crate::tsdb::db::Db;
