@@ -3,7 +3,7 @@
 //! A rejected request is rejected for the stated reason, and an accepted one can be evaluated.
 
 use narthex::remote::pb::prometheus as pb;
-use narthex::remote::read_request::{
+use narthex::remote::read::read_request::{
     RemoteReadError, decode_request, matchers, parse_request, response_type,
 };
 use prost::Message;

@@ -5,8 +5,8 @@ use narthex::remote::pb::io::prometheus::write::v2;
 use narthex::remote::pb::narthex::v1::WriteStreamRequest;
 use narthex::remote::pb::narthex::v1::write_stream_request::Request;
 use narthex::remote::pb::prometheus as v1;
-use narthex::remote::stream_request::{DecodeStreamRequestError, StreamRequest};
 use narthex::remote::write::RemoteWriteVersion;
+use narthex::remote::write::stream_request::{DecodeStreamRequestError, StreamRequest};
 use prost::Message;
 use prost::bytes::Bytes;
 

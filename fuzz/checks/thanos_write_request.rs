@@ -5,9 +5,10 @@
 //! prost.
 
 use super::messages::TimeSeries;
-use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
-use narthex::remote::series_v1::SeriesV1;
-use narthex::remote::thanos::request_index::{TenantLimits, ThanosRequestIndex};
+use narthex::remote::write::limits::CountLimits;
+use narthex::remote::write::thanos::request_index::{TenantLimits, ThanosRequestIndex};
+use narthex::remote::write::v1::request_index::RequestIndexV1;
+use narthex::remote::write::v1::series::SeriesV1;
 use prost::Message;
 
 const NO_COUNT_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };

@@ -8,9 +8,10 @@ use narthex::model::float_sample::FloatSample;
 use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
 use narthex::model::labels::{BuildLabelsError, LabelsBuilder};
 use narthex::model::sample::SampleValue;
-use narthex::remote::exemplar::ExemplarError;
-use narthex::remote::histogram::MAX_LIST;
-use narthex::remote::request_index_v1::{CountLimits, RequestIndexV1};
+use narthex::remote::wire::exemplar::ExemplarError;
+use narthex::remote::wire::histogram::MAX_LIST;
+use narthex::remote::write::limits::CountLimits;
+use narthex::remote::write::v1::request_index::RequestIndexV1;
 use prost::Message;
 
 const NO_LIMITS: CountLimits = CountLimits { series: u64::MAX, samples: u64::MAX };

@@ -7,10 +7,11 @@ use narthex::ingest::request_series::RequestSeries;
 use narthex::model::exemplar::Exemplar;
 use narthex::model::labels::{BuildLabelsError, LabelsBuilder};
 use narthex::model::sample::SampleValue;
-use narthex::remote::exemplar::ExemplarError;
-use narthex::remote::request_index_v1::{CountLimits, DecodeWriteRequestError};
-use narthex::remote::symbol_ref_error::SymbolRefError;
-use narthex::remote::v2::request_index::{RequestIndexV2, RequestLimitsV2};
+use narthex::remote::wire::exemplar::ExemplarError;
+use narthex::remote::wire::symbol_ref_error::SymbolRefError;
+use narthex::remote::write::decode_error::DecodeWriteRequestError;
+use narthex::remote::write::limits::CountLimits;
+use narthex::remote::write::v2::request_index::{RequestIndexV2, RequestLimitsV2};
 use prost::Message;
 
 const NO_LIMITS: RequestLimitsV2 = RequestLimitsV2 {

@@ -1,7 +1,8 @@
 //! Messages of the protocols, generated from `proto/` at build time into one module per package.
 //!
 //! prost decodes and encodes everything that is not performance-critical: read requests and gRPC
-//! responses. Write requests go through [`crate::remote::request_index_v1`] and its siblings.
+//! responses. Write requests go through [`crate::remote::write::v1::request_index`] and its
+//! siblings.
 
 #![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/")]
 

@@ -2,7 +2,7 @@
 
 use crate::metrics::registry::{Counter, Registry};
 use crate::remote::external_labels::ExternalLabels;
-use crate::remote::metrics::ReadMetrics;
+use crate::remote::read::metrics::ReadMetrics;
 use crate::remote::read::{ReadLimits, ReadSource};
 use crate::remote::write::RemoteWriter;
 use crate::server::management::configuration::Configuration;

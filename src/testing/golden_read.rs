@@ -10,11 +10,11 @@ use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span}
 use crate::model::labels::LabelsBuilder;
 use crate::model::sample::{Sample, SampleValue};
 use crate::remote::body_compression::BodyCompression;
-use crate::remote::limits::WriteLimits;
-use crate::remote::metrics::WriteMetrics;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::{TIMESERIES_KEY, message_header, put_float_sample};
-use crate::remote::request_index_v1::CountLimits;
+use crate::remote::write::limits::CountLimits;
+use crate::remote::write::limits::WriteLimits;
+use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::options::DbOptions;

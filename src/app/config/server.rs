@@ -14,9 +14,9 @@ use crate::config::flags::web::WebFlags;
 use crate::config::flags::write::WriteFlags;
 use crate::ingest::limits::{IngestLimits, LabelLimits};
 use crate::ingest::metadata::MetadataLimits;
-use crate::remote::limits::WriteLimits;
 use crate::remote::read::ReadLimits;
-use crate::remote::request_index_v1::CountLimits;
+use crate::remote::write::limits::CountLimits;
+use crate::remote::write::limits::WriteLimits;
 use crate::server::management::process_control::ApiAccess;
 use crate::tsdb::query::chunk_iter::SupportedEncodings;
 

@@ -10,7 +10,7 @@ use crate::app::parts::streams::{StreamConfig, Streams};
 use crate::app::parts::writes::WriteConfig;
 use crate::app::reload::ReloadMetrics;
 use crate::metrics::registry::Registry;
-use crate::remote::metrics::ReadMetrics;
+use crate::remote::read::metrics::ReadMetrics;
 use crate::server::management::configuration::{Configuration, LoadedConfig};
 use crate::server::management::http_metrics::HttpMetrics;
 use crate::server::management::lifecycle::Lifecycle;

@@ -1,10 +1,10 @@
 //! Writer of remote write.
 
 use crate::metrics::registry::Registry;
-use crate::remote::limits::WriteLimits;
-use crate::remote::metrics::WriteMetrics;
-use crate::remote::thanos::tenant::TenantLabel;
 use crate::remote::write::RemoteWriter;
+use crate::remote::write::limits::WriteLimits;
+use crate::remote::write::metrics::WriteMetrics;
+use crate::remote::write::thanos::tenant::TenantLabel;
 
 /// Limits of a write request.
 #[derive(Debug, Clone)]

@@ -9,8 +9,8 @@ use crate::model::matcher::Matcher;
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::pb::prometheus;
 use crate::remote::pb::thanos as pb;
-use crate::remote::read_request;
-use crate::remote::read_request::RemoteReadError;
+use crate::remote::read::read_request;
+use crate::remote::read::read_request::RemoteReadError;
 use xxhash_rust::xxh64::xxh64;
 
 /// Maximum number of matchers, and of entries in other lists, of one request.

@@ -3,7 +3,7 @@
 use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read;
-use crate::remote::read_request;
+use crate::remote::read::read_request;
 use crate::server::contract::http;
 use crate::server::contract::request_error::RequestError;
 use crate::server::requests::MAX_READ_BODY;

@@ -8,8 +8,8 @@
 //! | `Unavailable` | UNAVAILABLE + RetryInfo       |
 //! | `Internal`    | INTERNAL                      |
 
-use crate::remote::read_request::{ReadAbort, RemoteReadError};
-use crate::remote::stream_request::DecodeStreamRequestError;
+use crate::remote::read::read_request::{ReadAbort, RemoteReadError};
+use crate::remote::write::stream_request::DecodeStreamRequestError;
 use crate::server::contract::details;
 use crate::server::contract::request_error::{RequestError, retry_seconds};
 use crate::server::transport::admission::BudgetExhausted;

@@ -13,7 +13,7 @@
 //! 409 and 429, and 5xx for bad data: Prometheus drops data on 429 and retries forever on 5xx.
 
 use crate::remote::decompress::output::DecompressError;
-use crate::remote::read_request::RemoteReadError;
+use crate::remote::read::read_request::RemoteReadError;
 use crate::remote::write::RemoteWriteError;
 use crate::server::contract::query_error::log_query_error;
 use crate::server::transport::admission::{BudgetExhausted, Overloaded};

@@ -10,7 +10,7 @@
 //!
 //! Responses are compressed if the `grpc-accept-encoding` of the client has a supported encoding.
 
-use crate::remote::stream_request::ENVELOPE_BYTES;
+use crate::remote::write::stream_request::ENVELOPE_BYTES;
 use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
 use crate::server::grpc::write;

@@ -1,6 +1,6 @@
 //! Responses of several messages, produced on a blocking thread while the client reads them.
 
-use crate::remote::read_request::ReadAbort;
+use crate::remote::read::read_request::ReadAbort;
 use crate::server::requests::streamed_read::read_abort;
 use crate::server::state::SharedState;
 use crate::server::transport::framing;

@@ -6,7 +6,7 @@
 
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read;
-use crate::remote::read_request;
+use crate::remote::read::read_request;
 use crate::server::contract::grpc;
 use crate::server::requests::MAX_READ_BODY;
 use crate::server::requests::acceptance;

@@ -3,7 +3,7 @@
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
 use crate::remote::pb::thanos as pb;
-use crate::remote::read_request::{ReadAbort, RemoteReadError};
+use crate::remote::read::read_request::{ReadAbort, RemoteReadError};
 use crate::remote::thanos::selection::{SeriesSelection, check_list_len};
 use crate::remote::thanos::series_message::SeriesMessage;
 use crate::remote::thanos::store::{SeriesSink, StoreSeriesError, read_series};

@@ -36,7 +36,7 @@
 //! Source: `proto/narthex/v1/write.proto`.
 
 use crate::remote::pb::narthex::v1::WriteStreamResponse;
-use crate::remote::stream_request::{ENVELOPE_BYTES, StreamRequest};
+use crate::remote::write::stream_request::{ENVELOPE_BYTES, StreamRequest};
 use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
 use crate::server::contract::write_response;

@@ -1,7 +1,7 @@
 //! Permit of a read, for all protocols.
 
-use crate::remote::metrics::ActiveRead;
-use crate::remote::read_request::RemoteReadError;
+use crate::remote::read::metrics::ActiveRead;
+use crate::remote::read::read_request::RemoteReadError;
 use crate::server::contract::request_error::RequestError;
 use crate::server::state::ServerState;
 use crate::server::transport::blocking::{ClientWatch, run_with_permit};

@@ -1,8 +1,8 @@
 //! Remote reads whose response with samples is complete in memory before it is sent.
 
 use crate::remote::pb::prometheus as pb;
+use crate::remote::read::read_request::{ReadAbort, RemoteReadError};
 use crate::remote::read::{ReadSource, SamplesResponse};
-use crate::remote::read_request::{ReadAbort, RemoteReadError};
 use crate::server::requests::read_permit::{ReadPermit, run_read};
 use crate::server::state::SharedState;
 use crate::server::transport::admission::Reservation;

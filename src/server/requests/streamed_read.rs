@@ -1,10 +1,10 @@
 //! Remote reads with chunk responses: frames over HTTP, messages over gRPC. A blocking thread
 //! encodes them while the client reads, and holds the read permit until the last one is encoded.
 
-use crate::remote::chunked;
-use crate::remote::chunked::{FrameSink, ReadFrame};
 use crate::remote::pb::prometheus as pb;
-use crate::remote::read_request::{ReadAbort, RemoteReadError};
+use crate::remote::read::chunked;
+use crate::remote::read::chunked::{FrameSink, ReadFrame};
+use crate::remote::read::read_request::{ReadAbort, RemoteReadError};
 use crate::server::requests::read_permit::ReadPermit;
 use crate::server::state::{ServerState, SharedState};
 use crate::server::transport::admission::BudgetExhausted;

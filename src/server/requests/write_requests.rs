@@ -3,7 +3,7 @@
 use crate::ingest::outcome::WriteOutcome;
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::OutOfBudget;
-use crate::remote::stream_request::StreamRequest;
+use crate::remote::write::stream_request::StreamRequest;
 use crate::remote::write::{ReceivedRequest, RemoteWriteError, WireFormat};
 use crate::server::contract::request_error::RequestError;
 use crate::server::state::{ServerState, SharedState};
