@@ -154,7 +154,7 @@ fn compact_head(plan: &Plan) {
         slowest.as_secs_f64() * 1e3,
         calm.as_secs_f64() * 1e3
     );
-    end(server);
+    kill(server);
 }
 
 /// Writes a sample of each of 100 series. Returns the response time.
@@ -183,13 +183,13 @@ fn watch(server: &Child, mut is_done: impl FnMut() -> bool) -> Work {
     let before = Usage::of(server);
     let start = Instant::now();
     let (mut rss_peak, mut anonymous_peak) = (before.rss, before.anonymous);
-    let mut looks = 0;
+    let mut measurements = 0;
     loop {
         let usage = Usage::of(server);
         rss_peak = rss_peak.max(usage.rss);
         anonymous_peak = anonymous_peak.max(usage.anonymous);
-        looks += 1;
-        if looks % 5 == 0 && is_done() {
+        measurements += 1;
+        if measurements % 5 == 0 && is_done() {
             return Work {
                 seconds: start.elapsed().as_secs_f64(),
                 cpu_seconds: usage.cpu_seconds - before.cpu_seconds,
@@ -225,7 +225,7 @@ fn compare_blocks(plan: &Plan) {
             );
         }
         watch(&server, || blocks(&dir.path().join("data")).len() >= 4);
-        end(server);
+        kill(server);
         let (size, samples) = blocks(&dir.path().join("data")).iter().take(4).fold(
             (0.0, 0.0),
             |(size, samples), block| {
@@ -247,7 +247,7 @@ fn compare_blocks(plan: &Plan) {
         directories.push(dir);
     }
     println!("  ratio {:.4}", bytes[0] / bytes[1]);
-    println!("compaction of three of these blocks, as Prometheus wrote them, into one");
+    println!("compaction of three of the blocks of Prometheus into one");
     let from = directories[1].path().join("data");
     let works = [rig::narthex(&[]), rig::prometheus(&plan.prometheus, &[])]
         .map(|target| compact_copy(&target, &from));
@@ -281,11 +281,11 @@ fn compact_copy(target: &Target<'_>, from: &Path) -> Work {
         work.cpu_seconds
     );
     print_memory(&work);
-    end(server);
+    kill(server);
     work
 }
 
-fn end(mut server: Child) {
+fn kill(mut server: Child) {
     server.kill().expect("server must be running");
     server.wait().expect("cannot wait for server");
 }

@@ -161,9 +161,9 @@ fn measure(plan: &Plan, protocol: Protocol, rounds: &[Vec<Vec<u8>>]) {
 /// Sends the rounds. Returns the duration in seconds, without the encoding.
 fn send(plan: &Plan, protocol: Protocol, rounds: &[Vec<Vec<u8>>], port: u16) -> f64 {
     if protocol == Protocol::Http {
-        let begun = Instant::now();
+        let started = Instant::now();
         rig::send(rounds, plan.writers, port);
-        return begun.elapsed().as_secs_f64();
+        return started.elapsed().as_secs_f64();
     }
     let plain = |body: &Vec<u8>| {
         snap::raw::Decoder::new().decompress_vec(body).expect("body must be a snappy block")
@@ -181,7 +181,7 @@ fn send(plan: &Plan, protocol: Protocol, rounds: &[Vec<Vec<u8>>], port: u16) -> 
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("cannot start runtime").block_on(async {
-        let begun = Instant::now();
+        let started = Instant::now();
         for round in rounds {
             let next = Arc::new(AtomicUsize::new(0));
             let writers: Vec<_> = (0..plan.writers)
@@ -195,7 +195,7 @@ fn send(plan: &Plan, protocol: Protocol, rounds: &[Vec<Vec<u8>>], port: u16) -> 
                 writer.await.expect("writer panicked");
             }
         }
-        begun.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64()
     })
 }
 
@@ -232,11 +232,11 @@ async fn write(protocol: Protocol, port: u16, share: Share, ahead: usize) {
         let path = PathAndQuery::from_static("/narthex.v1.Write/WriteV1");
         while let Some(message) = share.take() {
             client.ready().await.expect("cannot connect to server");
-            let answer = client
+            let response = client
                 .unary(Request::new(message), path.clone(), Encoded::<Stored>(PhantomData))
                 .await;
             assert_eq!(
-                answer.expect("write failed").into_inner().samples,
+                response.expect("write failed").into_inner().samples,
                 SERIES_PER_REQUEST as u64
             );
         }

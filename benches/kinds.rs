@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Three runs with the same series at an interval of three minutes: all samples in order; 10 % of
-//! the samples an hour late; 20 % of the series native histograms of 20 buckets. The CPU time is
-//! that of the whole process, including compaction. Prometheus gets the same data, with an
+//! the samples out of order by an hour; 20 % of the series native histograms of 20 buckets. CPU
+//! time is that of the whole process, including compaction. Prometheus gets the same data, with an
 //! out-of-order window and native histograms enabled. Prints figures and asserts nothing about
 //! them.
 
@@ -22,8 +22,8 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const INTERVAL_MS: i64 = 180_000;
-/// Delay of a late sample, rounds.
-const LATE_ROUNDS: usize = 20;
+/// Delay of an out-of-order sample, rounds.
+const OOO_ROUNDS: usize = 20;
 const BUCKETS: u64 = 20;
 const WINDOW: &str = "storage:\n  tsdb:\n    out_of_order_time_window: 2h\n";
 
@@ -39,11 +39,11 @@ struct Plan {
 #[derive(Clone, Copy, PartialEq)]
 enum Mix {
     InOrder,
-    Late,
+    OutOfOrder,
     Histograms,
 }
 
-/// Measurements of one server with one mix.
+/// Measurements of result server with result mix.
 struct Figures {
     cpu_seconds: f64,
     rss: f64,
@@ -61,7 +61,7 @@ fn main() {
     println!("{:<34}{:>14}{:>14}{:>12}", "", "narthex", "prometheus", "ratio");
     for (name, mix) in [
         ("in order", Mix::InOrder),
-        ("10 % an hour late", Mix::Late),
+        ("10 % out of order by an hour", Mix::OutOfOrder),
         ("20 % histograms", Mix::Histograms),
     ] {
         let rounds = rounds(&plan, mix, start);
@@ -121,32 +121,32 @@ fn with_window(target: Target<'_>) -> Target<'_> {
 
 fn rounds(plan: &Plan, mix: Mix, start: i64) -> Vec<Vec<Vec<u8>>> {
     let sample = |series: usize, round: usize| time_series(series, round, INTERVAL_MS, start);
-    let is_late = |series: usize, round: usize| {
-        mix == Mix::Late
+    let is_ooo = |series: usize, round: usize| {
+        mix == Mix::OutOfOrder
             && (series + round).is_multiple_of(10)
-            && round + LATE_ROUNDS < plan.rounds
+            && round + OOO_ROUNDS < plan.rounds
             && round > 0
     };
-    let make = |round: usize| {
+    let series_of = |round: usize| {
         move |series: usize| -> TimeSeries {
-            let mut one = sample(series, round);
+            let mut result = sample(series, round);
             if mix == Mix::Histograms && series.is_multiple_of(5) {
-                one.histograms = one
+                result.histograms = result
                     .samples
                     .drain(..)
                     .map(|sample| histogram(sample.timestamp, round))
                     .collect();
             }
-            if is_late(series, round) {
-                one.samples.clear();
+            if is_ooo(series, round) {
+                result.samples.clear();
             }
-            if round >= LATE_ROUNDS && is_late(series, round - LATE_ROUNDS) {
-                one.samples.extend(sample(series, round - LATE_ROUNDS).samples);
+            if round >= OOO_ROUNDS && is_ooo(series, round - OOO_ROUNDS) {
+                result.samples.extend(sample(series, round - OOO_ROUNDS).samples);
             }
-            one
+            result
         }
     };
-    (0..plan.rounds).map(|round| requests(plan.series, make(round))).collect()
+    (0..plan.rounds).map(|round| requests(plan.series, series_of(round))).collect()
 }
 
 /// Returns a counter histogram whose buckets all grow.

@@ -86,12 +86,12 @@ fn measure(target: &Target<'_>, plan: &Plan, rounds: &[Vec<Vec<u8>>]) -> Figures
     let mut server = launch(target, dir.path(), port);
     wait_until_ready(target, &mut server, port);
     let idle = Usage::of(&server);
-    let begun = Instant::now();
+    let started = Instant::now();
     let (first, rest) = rounds.split_at(1);
     send(first, plan.writers, port);
     let after_first = Usage::of(&server);
     send(rest, plan.writers, port);
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = started.elapsed().as_secs_f64();
     let end = Usage::of(&server);
     let disk_bytes = disk_usage(&dir.path().join("data")) as f64;
     server.kill().expect("server must be running");

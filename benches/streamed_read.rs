@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! cargo bench --bench streamed_read -- [--series 6000] [--samples 100] [--rounds 12]
-//!     [--answer-mib 1024] [--prometheus /usr/bin/prometheus]
+//!     [--response-mib 1024] [--prometheus /usr/bin/prometheus]
 //! ```
 //!
 //! Both programs get the same samples with random values, about nine bytes each. One request then
-//! queries everything as often as needed for a response of the wanted size, which the client
+//! queries everything as often as needed for a response of the given size, which the client
 //! discards. Memory is anonymous memory, sampled every few milliseconds: the kernel can drop pages
 //! of mapped files. Prints figures and asserts only that the response is complete.
 
@@ -64,7 +64,7 @@ struct Plan {
     samples: usize,
     /// Number of requests per series.
     rounds: usize,
-    answer_mib: usize,
+    response_mib: usize,
     prometheus: String,
 }
 
@@ -91,7 +91,7 @@ impl Plan {
             series: 6000,
             samples: 100,
             rounds: 12,
-            answer_mib: 1024,
+            response_mib: 1024,
             prometheus: String::new(),
         };
         let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
@@ -101,7 +101,9 @@ impl Plan {
                 "--series" => plan.series = value.parse().expect("value must be a number"),
                 "--samples" => plan.samples = value.parse().expect("value must be a number"),
                 "--rounds" => plan.rounds = value.parse().expect("value must be a number"),
-                "--answer-mib" => plan.answer_mib = value.parse().expect("value must be a number"),
+                "--response-mib" => {
+                    plan.response_mib = value.parse().expect("value must be a number")
+                }
                 "--prometheus" => plan.prometheus = value,
                 other => panic!("unknown flag {other}"),
             }
@@ -121,12 +123,12 @@ fn measure(target: &Target<'_>, plan: &Plan, start: i64) {
     }
     let idle = Usage::of(&server).anonymous;
     let one = read(&server, port, 1);
-    let queries = (plan.answer_mib as f64 * MIB / one.bytes).ceil().max(1.0) as usize;
+    let queries = (plan.response_mib as f64 * MIB / one.bytes).ceil().max(1.0) as usize;
     let read = read(&server, port, queries);
-    let grown = (one.anonymous_peak.max(read.anonymous_peak) - idle) / MIB;
+    let growth = (one.anonymous_peak.max(read.anonymous_peak) - idle) / MIB;
     println!(
         "{}: {:.0} MiB in {:.2} s: {:.0} MB/s; CPU {:.2} s; memory {:.1} MiB when idle, \
-         at most {grown:.1} MiB more",
+         at most {growth:.1} MiB more",
         target.name,
         read.bytes / MIB,
         read.seconds,
@@ -171,7 +173,7 @@ fn read(server: &Child, port: u16, queries: usize) -> Cost {
         snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).expect("a small request");
     let before = Usage::of(server);
     let is_done = AtomicBool::new(false);
-    let begun = Instant::now();
+    let started = Instant::now();
     let (bytes, anonymous_peak) = thread::scope(|scope| {
         let peak = scope.spawn(|| {
             let mut peak = before.anonymous;
@@ -187,7 +189,7 @@ fn read(server: &Child, port: u16, queries: usize) -> Cost {
     });
     Cost {
         bytes: bytes as f64,
-        seconds: begun.elapsed().as_secs_f64(),
+        seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: Usage::of(server).cpu_seconds - before.cpu_seconds,
         anonymous_peak,
     }

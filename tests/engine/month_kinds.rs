@@ -1,10 +1,10 @@
-//! A month of every kind of data, in minutes of simulated time: floats, native histograms of all
-//! kinds whose buckets, resolution and type change, series that come and go, a tenth of the samples
-//! late by up to two hours, deletes, clean-ups, snapshots, exemplars and metadata; the process ends
-//! at random points, in order and not. Whatever was appended and not deleted is there to the last
-//! bit, and nothing else, all along.
+//! A simulated month of all sample types, minute by minute: floats, native histograms with changing
+//! buckets, schemas and types, series that start and end, a tenth of the samples out of order by up
+//! to two hours, deletions, cleaning of tombstones, snapshots, exemplars and metadata. The process
+//! ends at random times, cleanly or not. The contents always equal the model.
 //!
-//! The model keeps times only: what a series says at a time is a function of both ([`sample`]).
+//! The model has timestamps only, because the value of a series at a timestamp is a function
+//! ([`value`]).
 
 #![expect(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 
@@ -33,17 +33,18 @@ const DAY: i64 = 24 * HOUR;
 /// 2025-11-05, 00:00 UTC.
 const BEGIN: i64 = 1_762_300_800_000;
 const SERIES: usize = 200;
-/// How late a sample may come.
-const LATEST: i64 = 110;
+/// Maximum delay of an out-of-order sample, minutes.
+const MAX_OOO_MINUTES: i64 = 110;
 const WINDOW: i64 = 2 * HOUR;
-/// Series that send an exemplar with every sample, and how many exemplars are kept.
+/// Number of series that send an exemplar with every sample.
 const EXEMPLAR_SERIES: usize = 8;
-const EXEMPLARS: usize = 1000;
+/// Maximum number of stored exemplars.
+const MAX_EXEMPLARS: usize = 1000;
 
-fn open(dir: &Path, at_stop: ShutdownMode) -> Db {
+fn open(dir: &Path, shutdown_mode: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_segment_size = 16 * 32 * 1024;
-    options.shutdown_mode = at_stop;
+    options.shutdown_mode = shutdown_mode;
     options.settings.retention = RetentionSettings {
         time_ms: 0,
         bytes: 0,
@@ -51,13 +52,13 @@ fn open(dir: &Path, at_stop: ShutdownMode) -> Db {
         origin: RetentionOrigin::Configured,
     };
     options.settings.out_of_order_window_ms = WINDOW;
-    options.settings.max_exemplars = EXEMPLARS;
+    options.settings.max_exemplars = MAX_EXEMPLARS;
     let db = Db::open(options).unwrap();
     db.replay().unwrap();
     db
 }
 
-/// What a series is of.
+/// Sample type of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Float,
@@ -66,7 +67,7 @@ enum Kind {
     Gauge,
     Custom,
     CustomFloat,
-    /// Another one of these every few hours.
+    /// Changes every few hours.
     Changing,
 }
 
@@ -82,7 +83,7 @@ fn kind(number: usize) -> Kind {
     }
 }
 
-/// What the series with this number and generation says at `t`.
+/// Returns the value of the series with this number and generation at `t`.
 fn value(number: usize, generation: usize, t: i64) -> SampleValue {
     let minutes = ((t - BEGIN) / MINUTE) as u64;
     let seed = (number as u64 * 7919 + generation as u64 * 104_729)
@@ -125,8 +126,8 @@ fn float(seed: u64, minutes: u64) -> f64 {
     }
 }
 
-/// Counts that grow with time, begin anew every 500 minutes, and have more buckets as time goes on;
-/// the resolution changes every 1100 minutes.
+/// Returns a histogram whose counts and buckets grow with time. It resets every 500 minutes, and
+/// its schema changes every 1100 minutes.
 fn histogram(kind: Kind, seed: u64, minutes: u64) -> Histogram {
     let since_reset = (minutes + seed) % 500 + 1;
     let is_custom = matches!(kind, Kind::Custom | Kind::CustomFloat);
@@ -136,7 +137,7 @@ fn histogram(kind: Kind, seed: u64, minutes: u64) -> Histogram {
     let gap = if is_custom { 0 } else { 2 + (seed % 3) as i32 };
     let count = |bucket: i64| {
         let grown = since_reset * (bucket as u64 + 1 + seed % 5) / 3;
-        // A gauge falls, too.
+        // A gauge decreases, too.
         if kind == Kind::Gauge { grown.wrapping_mul(0x9e37_79b9) % 97 } else { grown }
     };
     let counts: Vec<u64> = (0..buckets).map(count).collect();
@@ -216,19 +217,19 @@ fn metadata(number: usize, now: i64) -> Metadata {
     Metadata { metric_type, unit: "seconds".into(), help: format!("metric {number} as of {now}") }
 }
 
-/// One series of the model.
-struct Modelled {
+/// Series of the model.
+struct ModelSeries {
     number: usize,
     generation: usize,
     labels: Labels,
-    /// While it is sent, and when that changes next.
+    /// Whether it is sent, until `changes_at`.
     is_sent: bool,
     changes_at: i64,
-    /// The times that it has, and which of them are stale markers.
+    /// Timestamps of all samples; `true` for stale markers.
     times: BTreeMap<i64, bool>,
 }
 
-impl Modelled {
+impl ModelSeries {
     fn new(number: usize, generation: usize, now: i64, random: &mut StdRng) -> Self {
         let (name, instance) =
             (format!("metric_{}", number % 7), format!("host-{number}-{generation}"));
@@ -239,15 +240,15 @@ impl Modelled {
             ("shard", ["a", "b"][number % 2]),
         ];
         let labels = LabelsBuilder::from_iter(labels).build().unwrap();
-        // Some live for minutes, some for weeks.
-        let longest = 4 * 10i64.pow(random.random_range(2..5));
-        let life = random.random_range(10..=longest) * MINUTE;
+        // Lifetimes are between minutes and weeks.
+        let max_minutes = 4 * 10i64.pow(random.random_range(2..5));
+        let lifetime = random.random_range(10..=max_minutes) * MINUTE;
         Self {
             number,
             generation,
             labels,
             is_sent: true,
-            changes_at: now + life,
+            changes_at: now + lifetime,
             times: BTreeMap::new(),
         }
     }
@@ -257,8 +258,8 @@ impl Modelled {
     }
 }
 
-/// A sample that is on its way.
-struct Late {
+/// Out-of-order sample that is not sent yet.
+struct DelayedSample {
     at: i64,
     number: usize,
     generation: usize,
@@ -268,49 +269,49 @@ struct Late {
 struct Month {
     random: StdRng,
     now: i64,
-    live: Vec<Modelled>,
-    /// Series that were replaced by others; they never come back.
-    gone: Vec<Modelled>,
-    /// By the minute in which they are sent.
-    late: BTreeMap<i64, Vec<Late>>,
+    live: Vec<ModelSeries>,
+    /// Series that ended.
+    ended: Vec<ModelSeries>,
+    /// Delayed samples by the minute in which they are sent.
+    delayed: BTreeMap<i64, Vec<DelayedSample>>,
     appended: u64,
-    appended_late: u64,
+    appended_ooo: u64,
     histograms: u64,
-    /// All that were sent.
+    /// All sent exemplars.
     exemplars: Vec<(Labels, Exemplar)>,
-    /// When metadata was sent last.
-    described_at: i64,
+    /// Time of the last metadata.
+    metadata_at: i64,
 }
 
 impl Month {
     fn new(random: StdRng) -> Self {
-        let (live, gone, late) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let (appended, appended_late, histograms, exemplars) = (0, 0, 0, Vec::new());
+        let (live, ended, delayed) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (appended, appended_ooo, histograms, exemplars) = (0, 0, 0, Vec::new());
         let mut own = Self {
             random,
             now: BEGIN,
             live,
-            gone,
-            late,
+            ended,
+            delayed,
             appended,
-            appended_late,
+            appended_ooo,
             histograms,
             exemplars,
-            described_at: BEGIN,
+            metadata_at: BEGIN,
         };
         own.live =
-            (0..SERIES).map(|number| Modelled::new(number, 0, BEGIN, &mut own.random)).collect();
+            (0..SERIES).map(|number| ModelSeries::new(number, 0, BEGIN, &mut own.random)).collect();
         own
     }
 
-    /// All samples of one minute, as one request.
+    /// Appends all samples of one minute as one request.
     fn minute(&mut self, db: &Db) {
         let mut appender = db.appender().unwrap();
         let mut exemplars = Vec::new();
-        let mut append = |labels: &Labels, point: Sample| {
+        let mut append = |labels: &Labels, sample: Sample| {
             appender
-                .append_or_create(labels, std::iter::once(point), |point, why| {
-                    panic!("{labels}: {point:?} {why:?}")
+                .append_or_create(labels, std::iter::once(sample), |sample, why| {
+                    panic!("{labels}: {sample:?} {why:?}")
                 })
                 .unwrap();
         };
@@ -328,22 +329,22 @@ impl Month {
                     series.times.insert(at, true);
                     self.appended += 1;
                 } else if self.random.random_ratio(1, 2) {
-                    // It comes back.
+                    // The series returns.
                     series.is_sent = true;
                     series.changes_at = at + self.random.random_range(10..4000) * MINUTE;
                 } else {
-                    let next = Modelled::new(number, self.gone.len() + 1, at, &mut self.random);
-                    self.gone.push(std::mem::replace(series, next));
+                    let next = ModelSeries::new(number, self.ended.len() + 1, at, &mut self.random);
+                    self.ended.push(std::mem::replace(series, next));
                 }
             } else if series.is_sent && self.random.random_ratio(1, 10) {
-                let minute = self.now + self.random.random_range(1..=LATEST) * MINUTE;
-                let late = Late {
+                let minute = self.now + self.random.random_range(1..=MAX_OOO_MINUTES) * MINUTE;
+                let sample = DelayedSample {
                     at,
                     number,
                     generation: series.generation,
                     labels: series.labels.clone(),
                 };
-                self.late.entry(minute).or_default().push(late);
+                self.delayed.entry(minute).or_default().push(sample);
             } else if series.is_sent {
                 let value = series.value(at);
                 self.histograms += u64::from(!matches!(value, SampleValue::Float(_)));
@@ -355,22 +356,22 @@ impl Month {
                 }
             }
         }
-        for late in self.late.remove(&self.now).unwrap_or_default() {
+        for delayed in self.delayed.remove(&self.now).unwrap_or_default() {
             append(
-                &late.labels,
-                Sample::new(late.at, value(late.number, late.generation, late.at)),
+                &delayed.labels,
+                Sample::new(delayed.at, value(delayed.number, delayed.generation, delayed.at)),
             );
-            let is_it = |series: &&mut Modelled| series.labels == late.labels;
+            let has_labels = |series: &&mut ModelSeries| series.labels == delayed.labels;
             let series =
-                self.live.get_mut(late.number).filter(|series| series.labels == late.labels);
-            let series = series.or_else(|| self.gone.iter_mut().find(is_it)).unwrap();
-            series.times.insert(late.at, false);
-            self.appended_late += 1;
+                self.live.get_mut(delayed.number).filter(|series| series.labels == delayed.labels);
+            let series = series.or_else(|| self.ended.iter_mut().find(has_labels)).unwrap();
+            series.times.insert(delayed.at, false);
+            self.appended_ooo += 1;
         }
         for (labels, exemplar) in exemplars {
-            let one = std::iter::once(exemplar.clone());
             let series = appender.find_series(labels.as_bytes()).expect("a known series");
-            appender.append_exemplars(&series, one, |one, why| panic!("{labels}: {one:?} {why:?}"));
+            let reject = |exemplar, why| panic!("{labels}: {exemplar:?} {why:?}");
+            appender.append_exemplars(&series, std::iter::once(exemplar.clone()), reject);
             self.exemplars.push((labels, exemplar));
         }
         if self.now % (6 * HOUR) == 0 {
@@ -382,18 +383,17 @@ impl Month {
                     appender.set_family_metadata(&name, &metadata).unwrap();
                 }
             }
-            self.described_at = self.now;
+            self.metadata_at = self.now;
         }
         appender.commit().unwrap();
         self.now += MINUTE;
     }
 
-    fn all(&self) -> impl Iterator<Item = &Modelled> {
-        self.live.iter().chain(&self.gone)
+    fn all(&self) -> impl Iterator<Item = &ModelSeries> {
+        self.live.iter().chain(&self.ended)
     }
 
-    /// Deletes of a random choice of series a random range; what of it is still on its way is never
-    /// sent.
+    /// Deletes a random range of randomly selected series. Delayed samples in it are never sent.
     fn delete(&mut self, db: &Db) {
         let (name, value) = match self.random.random_range(0..3u32) {
             0 => ("__name__", format!("metric_{}", self.random.random_range(0..7u32))),
@@ -402,70 +402,71 @@ impl Month {
         };
         let matcher = Matcher::new(MatchType::Regex, name, &value).unwrap();
         let mint = self.random.random_range(BEGIN - HOUR..self.now + HOUR);
-        let longest = 10i64.pow(self.random.random_range(0..10));
+        let max_span = 10i64.pow(self.random.random_range(0..10));
         let range =
-            TimeRange::new(mint, (mint + self.random.random_range(0..=longest)).min(self.now));
+            TimeRange::new(mint, (mint + self.random.random_range(0..=max_span)).min(self.now));
         if range.mint > range.maxt {
             return;
         }
         db.delete(&[vec![matcher.clone()]], range).unwrap();
-        let is_hit = |labels: &Labels| matcher.matches(labels.get(name).unwrap_or_default());
+        let is_selected = |labels: &Labels| matcher.matches(labels.get(name).unwrap_or_default());
         for series in
-            self.live.iter_mut().chain(&mut self.gone).filter(|series| is_hit(&series.labels))
+            self.live.iter_mut().chain(&mut self.ended).filter(|series| is_selected(&series.labels))
         {
             series.times.retain(|t, _| !range.contains(*t));
         }
-        for late in self.late.values_mut() {
-            late.retain(|late| !(range.contains(late.at) && is_hit(&late.labels)));
+        for delayed in self.delayed.values_mut() {
+            delayed.retain(|sample| !(range.contains(sample.at) && is_selected(&sample.labels)));
         }
     }
 
-    /// What the database answers is what the model has in `range`.
+    /// Asserts that database and model are equal in `range`.
     fn check(&self, db: &Db, matcher: &Matcher, range: TimeRange, when: &str) {
         let name = matcher.name();
-        let is_wanted = |series: &&Modelled| {
+        let is_expected = |series: &&ModelSeries| {
             matcher.matches(series.labels.get(name).unwrap_or_default())
                 && series.times.range(range.mint..=range.maxt).next().is_some()
         };
-        let mut wanted: BTreeMap<String, &Modelled> = self
+        let mut remaining: BTreeMap<String, &ModelSeries> = self
             .all()
-            .filter(is_wanted)
+            .filter(is_expected)
             .map(|series| (series.labels.to_string(), series))
             .collect();
         let querier = db.querier();
         for series in querier.select(std::slice::from_ref(matcher), range).unwrap() {
             let series = series.unwrap();
-            let mut points = series.samples(range).peekable();
-            if points.peek().is_none() {
+            let mut samples = series.samples(range).peekable();
+            if samples.peek().is_none() {
                 continue;
             }
             let text = series.labels().to_string();
-            let modelled =
-                wanted.remove(&text).unwrap_or_else(|| panic!("{text} has samples, {when}"));
-            let mut expected = modelled.times.range(range.mint..=range.maxt);
-            for point in points {
-                let point = point.unwrap();
-                let (&t, &is_stale) =
-                    expected.next().unwrap_or_else(|| panic!("{text} has {point:?} too, {when}"));
-                assert_eq!(point.t, t, "{text}, {when}");
+            let model =
+                remaining.remove(&text).unwrap_or_else(|| panic!("{text} has samples, {when}"));
+            let mut expected = model.times.range(range.mint..=range.maxt);
+            for sample in samples {
+                let sample = sample.unwrap();
+                let (&t, &is_stale) = expected
+                    .next()
+                    .unwrap_or_else(|| panic!("{text} has the unknown {sample:?}, {when}"));
+                assert_eq!(sample.t, t, "{text}, {when}");
                 if is_stale {
-                    assert!(point.value.is_stale(), "{text} at {t}: {:?}, {when}", point.value);
+                    assert!(sample.value.is_stale(), "{text} at {t}: {:?}, {when}", sample.value);
                 } else {
-                    let value = modelled.value(t);
+                    let value = model.value(t);
                     assert!(
-                        point.value.is_equivalent(&value),
-                        "{text} at {t}: {:?} and not {value:?}, {when}",
-                        point.value
+                        sample.value.is_equivalent(&value),
+                        "{text} at {t}: {:?} instead of {value:?}, {when}",
+                        sample.value
                     );
                 }
             }
             assert_eq!(expected.next(), None, "{text} ends early, {when}");
         }
         assert!(
-            wanted.is_empty(),
+            remaining.is_empty(),
             "{} series are missing: {:?}, {when}",
-            wanted.len(),
-            wanted.keys().next()
+            remaining.len(),
+            remaining.keys().next()
         );
     }
 
@@ -478,44 +479,44 @@ impl Month {
         );
     }
 
-    /// The exemplars of the last hour are there and none that was not sent; families are described
-    /// as they were last.
-    fn check_beside(&self, db: &Db, when: &str) {
+    /// Asserts that the exemplars of the last half hour are stored, only sent ones, and that
+    /// families have their last metadata.
+    fn check_exemplars_and_metadata(&self, db: &Db, when: &str) {
         let head = db.head().unwrap();
         let all = Matcher::new(MatchType::NotEqual, "__name__", "").unwrap();
         let found = head.exemplars().select(&[vec![all]], TimeRange::ALL);
-        let mut kept = 0;
+        let mut stored = 0;
         for series in &found {
-            for one in &series.exemplars {
-                let sent = self.exemplars.iter().rev().take(EXEMPLARS + EXEMPLAR_SERIES);
-                let is_it =
-                    |(labels, sent): &(Labels, Exemplar)| *labels == series.labels && sent == one;
+            for found in &series.exemplars {
+                let sent = self.exemplars.iter().rev().take(MAX_EXEMPLARS + EXEMPLAR_SERIES);
+                let is_equal =
+                    |(labels, sent): &(Labels, Exemplar)| *labels == series.labels && sent == found;
                 assert!(
-                    sent.into_iter().any(is_it),
-                    "{}: {one:?} was never sent, {when}",
+                    sent.into_iter().any(is_equal),
+                    "{}: {found:?} was never sent, {when}",
                     series.labels
                 );
-                kept += 1;
+                stored += 1;
             }
         }
-        let young = self.exemplars.iter().rev().take_while(|(_, one)| one.t >= self.now - HOUR / 2);
-        for (labels, one) in young {
+        let is_recent = |(_, sent): &&(Labels, Exemplar)| sent.t >= self.now - HOUR / 2;
+        for (labels, sent) in self.exemplars.iter().rev().take_while(is_recent) {
             let series = found.iter().find(|series| series.labels == *labels);
             assert!(
-                series.is_some_and(|series| series.exemplars.contains(one)),
-                "{labels}: {one:?} is lost, {when}"
+                series.is_some_and(|series| series.exemplars.contains(sent)),
+                "{labels}: {sent:?} is lost, {when}"
             );
         }
-        assert!(kept <= EXEMPLARS);
+        assert!(stored <= MAX_EXEMPLARS);
         for number in 0..7 {
             let family = format!("metric_{number}");
-            let said = db.metadata(Some(&family)).into_values().flatten().collect::<Vec<_>>();
-            let expected = metadata(number, self.described_at);
-            assert!(said.iter().any(|one| **one == expected), "{family}: {said:?}, {when}");
+            let found = db.metadata(Some(&family)).into_values().flatten().collect::<Vec<_>>();
+            let expected = metadata(number, self.metadata_at);
+            assert!(found.iter().any(|entry| **entry == expected), "{family}: {found:?}, {when}");
         }
     }
 
-    /// A part of it: one metric over a random time.
+    /// Compares one metric in a random time range.
     fn check_part(&mut self, db: &Db, when: &str) {
         let mint = self.random.random_range(BEGIN - HOUR..self.now);
         let range = TimeRange::new(mint, mint + self.random.random_range(0..2 * DAY));
@@ -525,18 +526,18 @@ impl Month {
     }
 }
 
-/// A snapshot holds what the database held.
+/// Asserts that a snapshot equals the database.
 fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
     let name = db.snapshot(SnapshotContents::BlocksAndHead, month.now).unwrap();
-    let taken = dir.join("snapshots").join(name);
-    let copy = open(&taken, ShutdownMode::KeepInWal);
+    let snapshot_dir = dir.join("snapshots").join(name);
+    let copy = open(&snapshot_dir, ShutdownMode::KeepInWal);
     month.check_all(&copy, &format!("snapshot, {when}"));
     drop(copy);
-    std::fs::remove_dir_all(taken).unwrap();
+    std::fs::remove_dir_all(snapshot_dir).unwrap();
 }
 
 #[test]
-fn a_month_of_every_kind_of_data_loses_and_doubles_nothing() {
+fn month_of_all_sample_types_matches_model() {
     let dir = tempfile::tempdir().unwrap();
     let mut db = open(dir.path(), ShutdownMode::KeepInWal);
     let mut month = Month::new(crate::support::seed::seeded("engine_month_kinds"));
@@ -566,32 +567,32 @@ fn a_month_of_every_kind_of_data_loses_and_doubles_nothing() {
                 db.close().unwrap();
             }
             drop(db);
-            let at_stop = if month.random.random_ratio(1, 3) {
+            let shutdown_mode = if month.random.random_ratio(1, 3) {
                 ShutdownMode::ChunkSnapshot
             } else {
                 ShutdownMode::KeepInWal
             };
-            db = open(dir.path(), at_stop);
+            db = open(dir.path(), shutdown_mode);
             restarts += 1;
             month.check_part(&db, &when);
-            month.check_beside(&db, &when);
+            month.check_exemplars_and_metadata(&db, &when);
             if restarts % 16 == 0 {
                 month.check_all(&db, &when);
             }
         }
     }
     db.run_maintenance_once(month.now).unwrap();
-    month.check_all(&db, "the end");
+    month.check_all(&db, "at the end");
     assert!(restarts >= 50, "{restarts} restarts");
     let blocks = db.blocks().len();
     println!(
-        "{} samples of {} series, {} of them late, {} histograms, {restarts} restarts, {snapshots} snapshots, {blocks} blocks",
-        month.appended + month.appended_late,
+        "{} samples of {} series, {} of them out of order, {} histograms, {restarts} restarts, {snapshots} snapshots, {blocks} blocks",
+        month.appended + month.appended_ooo,
         month.all().count(),
-        month.appended_late,
+        month.appended_ooo,
         month.histograms,
     );
     assert!(
-        month.appended > 3_500_000 && month.appended_late > 300_000 && month.histograms > 1_000_000
+        month.appended > 3_500_000 && month.appended_ooo > 300_000 && month.histograms > 1_000_000
     );
 }

@@ -1,9 +1,9 @@
-//! kill -9, and an end at once, at every step of the work on blocks, while several senders write.
+//! Kills and immediate exits at every step of block maintenance, while several senders write.
 //!
-//! The senders' time runs fast: a few dozen requests fill a block. A fault point holds the work
-//! where it is; meanwhile writes are acknowledged and reads see them, for no request waits for work
-//! in the background; then the process is killed. After the next start all that was acknowledged is
-//! there, nothing else is, nothing half-done is left, and the work goes on.
+//! The time of the senders runs fast: a few dozen requests fill a block. A fail point pauses
+//! maintenance. Writes are acknowledged and visible to reads during the pause, because no request
+//! waits for background work. Then the process is killed. After the next start, exactly the
+//! acknowledged samples are stored, nothing is unfinished, and maintenance continues.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -30,22 +30,22 @@ use crate::support::{blocks, dir};
 
 const SENDERS: usize = 8;
 
-/// Milliseconds of data from a request to the next.
+/// Time between two requests, ms.
 const STEP: i64 = 120_000;
 
-/// Series that belong to one sender.
+/// Number of series of each sender.
 const OWN_SERIES: usize = 4;
 
-/// So many requests more are answered while the work is held.
-const WHILE_HELD: usize = 40;
+/// Number of requests that must succeed during a pause.
+const DURING_PAUSE: usize = 40;
 
-/// The time of a starved run goes beyond the 15 days of the default.
+/// Retention beyond the time of a slow run, which may exceed the default of 15 days.
 const KEEP_ALL: &str = "--storage.tsdb.retention.time=10y";
 
-/// The code with which a fault point ends the process.
+/// Exit code of the action `exit` of a fail point.
 const EXIT_CODE: i32 = 86;
 
-/// The time of the requests; none gets far ahead of one that is under way, which would then be too
+/// Time of the requests. It does not get far ahead of requests in flight, which would become too
 /// old.
 #[derive(Default)]
 struct Clock {
@@ -58,22 +58,22 @@ struct Clock {
 #[derive(Default)]
 struct Times {
     next: i64,
-    under_way: BTreeSet<i64>,
+    in_flight: BTreeSet<i64>,
 }
 
 impl Clock {
-    /// Milliseconds between the oldest request under way and the newest.
+    /// Maximum time between the oldest and the newest request in flight, ms.
     const LEAD: i64 = HOUR / 2;
 
-    /// The time of a request, after [`BEGIN`].
-    fn begin(&self) -> i64 {
+    /// Returns the time of a new request relative to [`BEGIN`], ms.
+    fn start_request(&self) -> i64 {
         std::thread::sleep(self.pause());
         loop {
             let mut times = self.state.lock().expect("no sender panicked");
             let time = times.next;
-            if times.under_way.first().is_none_or(|first| time < first + Clock::LEAD) {
+            if times.in_flight.first().is_none_or(|first| time < first + Clock::LEAD) {
                 times.next += self.step();
-                times.under_way.insert(time);
+                times.in_flight.insert(time);
                 return time;
             }
             drop(times);
@@ -81,7 +81,8 @@ impl Clock {
         }
     }
 
-    /// On a busy machine the senders leave the work on blocks no processor, and an order no turn.
+    /// Pause of a sender before a request. On a busy machine, maintenance and admin operations
+    /// would get no CPU time otherwise.
     fn pause(&self) -> Duration {
         let is_long =
             self.is_slow.load(Ordering::SeqCst) || self.is_far_ahead.load(Ordering::SeqCst);
@@ -89,8 +90,8 @@ impl Clock {
         Duration::from_millis(if is_long { 20 } else { 2 * u64::from(is_short) })
     }
 
-    fn end(&self, time: i64) {
-        self.state.lock().expect("no sender panicked").under_way.remove(&time);
+    fn finish_request(&self, time: i64) {
+        self.state.lock().expect("no sender panicked").in_flight.remove(&time);
     }
 
     fn step(&self) -> i64 {
@@ -98,7 +99,7 @@ impl Clock {
         if is_slow { STEP / 100 } else { STEP }
     }
 
-    /// From now on the work on blocks has pauses, in which an order has its turn.
+    /// Leaves pauses between maintenance runs for admin operations.
     fn slow_down(&self) {
         self.is_slow.store(true, Ordering::SeqCst);
     }
@@ -107,14 +108,14 @@ impl Clock {
         self.is_slow.store(false, Ordering::SeqCst);
     }
 
-    /// Lets time run slower where it is hours ahead of the newest block: else the work on the head
-    /// would never come to its end.
+    /// Slows time down if it is hours ahead of the newest block. Head compaction would never finish
+    /// otherwise.
     fn wait_for_blocks(&self, data: &Path) {
-        // Blocks of late samples reach into the time of the head.
-        let is_of_head = |block: &&blocks::Block| block.meta["compaction"]["hints"].is_null();
+        // Blocks of out-of-order samples overlap the head.
+        let is_in_order = |block: &&blocks::Block| block.meta["compaction"]["hints"].is_null();
         let newest = blocks::blocks(data)
             .iter()
-            .filter(is_of_head)
+            .filter(is_in_order)
             .map(|block| block.end() - BEGIN)
             .max()
             .unwrap_or(0);
@@ -124,44 +125,40 @@ impl Clock {
     }
 }
 
-/// What the senders share over all lives of a directory.
+/// State of the senders across all processes of a directory.
 #[derive(Default)]
 struct Traffic {
     ledger: Ledger,
     clock: Clock,
-    answered: AtomicUsize,
+    acknowledged: AtomicUsize,
 }
 
 impl Traffic {
-    /// Writes until no answer comes; when the request that got none was begun.
+    /// Writes until a request gets no response. Returns the start of that request.
     fn send(&self, sender: usize, remote: &Remote) -> Instant {
         loop {
-            let time = self.clock.begin();
+            let time = self.clock.start_request();
             let request = request(sender, time);
             self.ledger.sending(&request);
-            let begun = Instant::now();
-            let answer = remote.try_write(&request);
-            self.clock.end(time);
-            let Ok(answer) = answer else { return begun };
-            assert_eq!(
-                answer.status,
-                204,
-                "a good write at {time} was answered: {}",
-                answer.text()
-            );
+            let started = Instant::now();
+            let response = remote.try_write(&request);
+            self.clock.finish_request(time);
+            let Ok(response) = response else { return started };
+            assert_eq!(response.status, 204, "valid write at {time}: {}", response.text());
             self.ledger.acknowledged(&request);
-            self.answered.fetch_add(1, Ordering::SeqCst);
+            self.acknowledged.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    /// Waits until so many more requests are answered.
-    fn wait_for_answers(&self, more: usize) {
-        let quota = self.answered.load(Ordering::SeqCst) + more;
-        wait_until("the senders to be answered", || self.answered.load(Ordering::SeqCst) >= quota);
+    /// Waits until `more` further requests succeed.
+    fn wait_for_acks(&self, more: usize) {
+        let end = self.acknowledged.load(Ordering::SeqCst) + more;
+        wait_until("acknowledged requests", || self.acknowledged.load(Ordering::SeqCst) >= end);
     }
 }
 
-/// A sample of each of a sender's series, and one of a series that is there only once.
+/// Returns a request with a sample of each series of the sender, one of a new series, and an
+/// out-of-order one.
 fn request(sender: usize, time: i64) -> WriteRequest {
     let sample = || Sample {
         bits: Some(rand::rng().random::<u64>() & !(1 << 63) | 1),
@@ -184,32 +181,32 @@ fn request(sender: usize, time: i64) -> WriteRequest {
     };
     let mut timeseries: Vec<TimeSeries> = (0..OWN_SERIES).map(own).collect();
     timeseries.push(series(&[("__name__", "once"), ("time", &time.to_string())]));
-    let mut late = series(&[("__name__", "late"), ("sender", &sender.to_string())]);
-    late.samples.iter_mut().for_each(|sample| sample.timestamp -= lateness(time));
-    timeseries.push(late);
+    let mut ooo = series(&[("__name__", "ooo"), ("sender", &sender.to_string())]);
+    ooo.samples.iter_mut().for_each(|sample| sample.timestamp -= ooo_delay(time));
+    timeseries.push(ooo);
     WriteRequest { timeseries, ..WriteRequest::default() }
 }
 
-/// How late a sample of a request is: by turns not at all, half an hour and an hour. The odd
-/// milliseconds keep it from meeting another one, as the times of all requests are multiples of
+/// Delay of the out-of-order sample of a request, ms: in turn none, half an hour and an hour. The
+/// odd milliseconds avoid duplicate timestamps, because request times are multiples of
 /// [`STEP`] / 100.
-fn lateness(time: i64) -> i64 {
+fn ooo_delay(time: i64) -> i64 {
     let turn = time / (STEP / 100) % 3;
     turn * (HOUR / 2 + 1)
 }
 
-/// How a life ends at a fault point.
+/// End of a process at a fail point.
 #[derive(Debug, Clone, Copy)]
 enum End {
-    /// The point holds the work; the process is killed after a while.
+    /// The fail point pauses maintenance, and the process is killed later.
     Killed,
-    /// The point ends the process.
+    /// The fail point ends the process.
     Exited,
 }
 
-/// A data directory through its lives.
+/// Data directory across server processes.
 struct Campaign {
-    place: TempDir,
+    temp_dir: TempDir,
     flags: Vec<String>,
     traffic: Traffic,
 }
@@ -221,11 +218,11 @@ impl Campaign {
                 .iter()
                 .chain(flags);
         let flags = flags.map(|&flag| flag.to_owned()).collect();
-        Campaign { place: dir::temp(), flags, traffic: Traffic::default() }
+        Campaign { temp_dir: dir::temp(), flags, traffic: Traffic::default() }
     }
 
     fn data(&self) -> PathBuf {
-        self.place.path().join("data")
+        self.temp_dir.path().join("data")
     }
 
     fn launch(&self) -> Launch {
@@ -233,37 +230,38 @@ impl Campaign {
     }
 
     fn marker(&self, point: &str) -> PathBuf {
-        self.place.path().join(point)
+        self.temp_dir.path().join(point)
     }
 
-    fn launch_held_at(&self, point: &str, at: u32) -> Launch {
+    fn launch_paused_at(&self, point: &str, at: u32) -> Launch {
         let setting = format!("{point}@{at}=pause:{}", self.marker(point).display());
         self.launch().env("NARTHEX_FAULT_POINTS", setting)
     }
 
-    /// Lets all senders write until `moment` returns, then kills. Whether a request was under way.
-    fn live(&self, server: Server, moment: impl FnOnce(&Server)) -> bool {
+    /// Lets all senders write until `wait` returns, then kills the server. Returns `true` if a
+    /// request was in flight.
+    fn write_until(&self, server: Server, wait: impl FnOnce(&Server)) -> bool {
         let remote = server.remote();
         std::thread::scope(|scope| {
-            // Dropped where `moment` panics, so that the senders end.
+            // Dropped if `wait` panics, so that the senders end.
             let mut server = server;
             let sender = |id| {
                 let remote = remote.clone();
                 scope.spawn(move || self.traffic.send(id, &remote))
             };
             let senders: Vec<_> = (0..SENDERS).map(sender).collect();
-            let guard = self.guard(scope);
-            moment(&server);
+            let guard = self.limit_clock(scope);
+            wait(&server);
             let killed = server.program.kill();
             drop(guard);
             let unanswered =
-                senders.into_iter().map(|sender| sender.join().expect("a sender ends"));
-            unanswered.filter(|begun| *begun < killed).count() > 0
+                senders.into_iter().map(|sender| sender.join().expect("no sender panicked"));
+            unanswered.filter(|started| *started < killed).count() > 0
         })
     }
 
-    /// Lets all senders write until the process ends itself at a fault point.
-    fn live_until_exit(&self, point: &str, at: u32) {
+    /// Lets all senders write until the process exits at a fail point.
+    fn write_until_exit(&self, point: &str, at: u32) {
         let server =
             self.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")).start();
         let remote = server.remote();
@@ -273,14 +271,14 @@ impl Campaign {
                 let remote = remote.clone();
                 scope.spawn(move || self.traffic.send(id, &remote));
             }
-            let _guard = self.guard(scope);
+            let _guard = self.limit_clock(scope);
             server.program.wait_exit()
         });
         assert_eq!(status.code(), Some(EXIT_CODE), "{point}");
     }
 
-    /// Holds the time of the senders to what the blocks can follow, until dropped.
-    fn guard<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Sender<()> {
+    /// Slows the time of the senders down to the pace of head compaction, until dropped.
+    fn limit_clock<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Sender<()> {
         let (guard, ended) = channel();
         scope.spawn(move || {
             while ended.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
@@ -290,88 +288,88 @@ impl Campaign {
         guard
     }
 
-    /// The work reaches the point; while it is held there, writes are answered, reads see them, and
-    /// a reload is carried out.
-    fn hold(&self, server: &Server, point: &str) {
+    /// Waits for the pause at the fail point. Asserts that writes, reads and a reload succeed
+    /// during the pause.
+    fn assert_served_during_pause(&self, server: &Server, point: &str) {
         wait_for_file(&self.marker(point));
         for _ in 0..2 {
             let acknowledged = self.traffic.ledger.acknowledged_so_far();
             let unseen = acknowledged.beyond(&server.remote().read_all_points());
             assert!(
                 unseen.count() == 0,
-                "acknowledged and not seen while held at {point}: {unseen:?}"
+                "acknowledged but not visible during the pause at {point}: {unseen:?}"
             );
-            self.traffic.wait_for_answers(WHILE_HELD);
+            self.traffic.wait_for_acks(DURING_PAUSE);
         }
         let reloaded = server.http.post("/-/reload", &[], b"");
-        assert_eq!(reloaded.status, 200, "a reload while held at {point}: {}", reloaded.text());
-        assert!(self.marker(point).exists(), "the work was not held at {point}");
+        assert_eq!(reloaded.status, 200, "reload during the pause at {point}: {}", reloaded.text());
+        assert!(self.marker(point).exists(), "no pause at {point}");
     }
 
-    /// A start after which everything acknowledged is there, nothing that was not sent, and nothing
-    /// half-done.
-    fn start_and_check(&self, what: &str) -> Server {
+    /// Starts a server. Asserts that all acknowledged samples are stored, only sent ones, and that
+    /// nothing is unfinished.
+    fn start_and_check(&self, context: &str) -> Server {
         let server = self.launch().start();
-        self.traffic.ledger.check(&server.remote().read_all_points(), what);
-        self.wait_for_no_leftovers(what);
+        self.traffic.ledger.check(&server.remote().read_all_points(), context);
+        self.wait_for_no_leftovers(context);
         server
     }
 
-    /// What was left half-done is gone; the work that is under way after the start comes to its
-    /// end.
-    fn wait_for_no_leftovers(&self, what: &str) {
-        wait_until(&format!("nothing half-done to be left, {what}"), || {
+    /// Waits until no unfinished files exist. Maintenance after the start may still create some.
+    fn wait_for_no_leftovers(&self, context: &str) {
+        wait_until(&format!("removal of unfinished files, {context}"), || {
             blocks::leftovers(&self.data()).is_empty()
         });
     }
 
-    /// The head is compacted again after all this, and a clean end.
-    fn finish(&self, what: &str) {
+    /// Waits for further head compactions, checks the data and shuts the server down.
+    fn finish(&self, context: &str) {
         self.traffic.clock.speed_up();
-        let server = self.start_and_check(what);
-        self.live(server, |server| {
+        let server = self.start_and_check(context);
+        self.write_until(server, |server| {
             wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0);
         });
-        let server = self.start_and_check(&format!("{what}, gone on"));
+        let server = self.start_and_check(&format!("{context}, after further compactions"));
         assert_eq!(
             Metrics::of(&server.http).sum("narthex_tsdb_blocks_quarantined_total"),
             Some(0.0),
-            "{what}"
+            "{context}"
         );
         server.stop();
-        blocks::assert_no_leftovers(&self.data(), what);
+        blocks::assert_no_leftovers(&self.data(), context);
     }
 }
 
 fn wait_for_file(marker: &Path) {
-    wait_until(&format!("the fault point {}", marker.display()), || marker.exists());
+    wait_until(&format!("the fail point {}", marker.display()), || marker.exists());
 }
 
-fn wait_for_metric(server: &Server, name: &str, least: f64) {
-    wait_until(&format!("{name} to be {least}"), || {
-        Metrics::of(&server.http).sum(name) >= Some(least)
+fn wait_for_metric(server: &Server, name: &str, min: f64) {
+    wait_until(&format!("{name} of at least {min}"), || {
+        Metrics::of(&server.http).sum(name) >= Some(min)
     });
 }
 
-/// Directories that end at a point of the work that writes set off: at its first time, and at a
-/// later one.
-fn survives_at(point: &str) {
+/// Ends processes at the first and at later hits of a fail point that writes trigger, and checks
+/// the data.
+fn assert_survives_at(point: &str) {
     for (at, end) in [(1, End::Killed), (2, End::Exited), (3, End::Killed)] {
-        // Only a kill amid requests counts.
-        while !survives_once(point, at, end) {}
+        // Only a kill with a request in flight counts.
+        while !assert_survives(point, at, end) {}
     }
 }
 
-/// Whether the end came amid requests.
-fn survives_once(point: &str, at: u32, end: End) -> bool {
+/// Ends one process and checks the data. Returns `true` if a request was in flight.
+fn assert_survives(point: &str, at: u32, end: End) -> bool {
     let campaign = Campaign::new(&[KEEP_ALL]);
     let counts = match end {
         End::Killed => {
-            let server = campaign.launch_held_at(point, at).start();
-            campaign.live(server, |server| campaign.hold(server, point))
+            let server = campaign.launch_paused_at(point, at).start();
+            campaign
+                .write_until(server, |server| campaign.assert_served_during_pause(server, point))
         }
         End::Exited => {
-            campaign.live_until_exit(point, at);
+            campaign.write_until_exit(point, at);
             true
         }
     };
@@ -380,110 +378,113 @@ fn survives_once(point: &str, at: u32, end: End) -> bool {
 }
 
 #[test]
-fn nothing_is_lost_while_a_block_is_written() {
-    survives_at("block.write");
+fn samples_survive_end_in_block_write() {
+    assert_survives_at("block.write");
 }
 
 #[test]
-fn nothing_is_lost_before_a_block_gets_its_name() {
-    survives_at("block.before_rename");
+fn samples_survive_end_before_block_rename() {
+    assert_survives_at("block.before_rename");
 }
 
 #[test]
-fn nothing_is_lost_after_a_block_got_its_name() {
-    survives_at("block.after_rename");
+fn samples_survive_end_after_block_rename() {
+    assert_survives_at("block.after_rename");
 }
 
 #[test]
-fn nothing_is_lost_before_the_head_gives_up_what_is_in_a_block() {
-    survives_at("head.before_truncate");
+fn samples_survive_end_before_head_truncation() {
+    assert_survives_at("head.before_truncate");
 }
 
 #[test]
-fn nothing_is_lost_while_a_checkpoint_is_written() {
-    survives_at("checkpoint.write");
+fn samples_survive_end_in_checkpoint_write() {
+    assert_survives_at("checkpoint.write");
 }
 
 #[test]
-fn nothing_is_lost_before_a_checkpoint_gets_its_name() {
-    survives_at("checkpoint.before_rename");
+fn samples_survive_end_before_checkpoint_rename() {
+    assert_survives_at("checkpoint.before_rename");
 }
 
 #[test]
-fn nothing_is_lost_after_a_checkpoint_got_its_name() {
-    survives_at("checkpoint.after_rename");
+fn samples_survive_end_after_checkpoint_rename() {
+    assert_survives_at("checkpoint.after_rename");
 }
 
 #[test]
-fn nothing_is_lost_while_the_log_is_shortened() {
-    survives_at("wal.truncate");
+fn samples_survive_end_in_wal_truncation() {
+    assert_survives_at("wal.truncate");
 }
 
 #[test]
-fn nothing_is_lost_while_blocks_are_compacted() {
-    survives_at("compact.write");
+fn samples_survive_end_in_block_compaction() {
+    assert_survives_at("compact.write");
 }
 
 #[test]
-fn nothing_is_lost_before_compacted_blocks_are_removed() {
-    survives_at("compact.before_delete");
+fn samples_survive_end_before_deletion_of_parents() {
+    assert_survives_at("compact.before_delete");
 }
 
 #[test]
-fn nothing_is_lost_before_late_samples_are_in_a_block() {
-    survives_at("ooo.before_block");
+fn samples_survive_end_before_ooo_block_write() {
+    assert_survives_at("ooo.before_block");
 }
 
 #[test]
-fn nothing_is_lost_after_late_samples_are_in_blocks() {
-    survives_at("ooo.after_block");
+fn samples_survive_end_after_ooo_block_write() {
+    assert_survives_at("ooo.after_block");
 }
 
 #[test]
-fn nothing_is_lost_before_the_log_of_late_samples_is_shortened() {
-    survives_at("ooo.before_wbl_truncate");
+fn samples_survive_end_before_wbl_truncation() {
+    assert_survives_at("ooo.before_wbl_truncate");
 }
 
-/// The retention of the test of it: five blocks.
+/// Retention of the retention test: five blocks.
 const RETENTION: i64 = 10 * HOUR;
 
 #[test]
-fn what_retention_removes_is_gone_for_good_and_nothing_else() {
+fn retention_deletes_old_blocks_only_and_permanently() {
     for end in [End::Killed, End::Exited] {
-        let what = format!("{end:?} in retention");
+        let context = format!("{end:?} in retention");
         let campaign = Campaign::new(&["--storage.tsdb.retention.time=10h"]);
         let point = "retention.delete";
         match end {
             End::Killed => {
-                campaign.live(campaign.launch_held_at(point, 1).start(), |server| {
+                campaign.write_until(campaign.launch_paused_at(point, 1).start(), |server| {
                     wait_for_file(&campaign.marker(point));
-                    campaign.traffic.wait_for_answers(WHILE_HELD);
-                    see_what_is_kept(&campaign, &server.remote());
+                    campaign.traffic.wait_for_acks(DURING_PAUSE);
+                    assert_retained(&campaign, &server.remote());
                 });
             }
-            End::Exited => campaign.live_until_exit(point, 1),
+            End::Exited => campaign.write_until_exit(point, 1),
         }
-        for time in ["after that", "once more"] {
+        for time in ["after the end", "after a kill"] {
             let server = campaign.launch().start();
-            see_what_is_kept(&campaign, &server.remote());
-            let begin = oldest_kept(&campaign.data());
-            let risen = server.remote().read_all_points().filter(|_, t| t < begin);
-            assert!(risen.count() == 0, "{what}, {time}: older than every block: {risen:?}");
-            campaign.wait_for_no_leftovers(&what);
-            campaign.live(server, |server| {
+            assert_retained(&campaign, &server.remote());
+            let mint = oldest_block_start(&campaign.data());
+            let returned = server.remote().read_all_points().filter(|_, t| t < mint);
+            assert!(
+                returned.count() == 0,
+                "{context}, {time}: older than all blocks: {returned:?}"
+            );
+            campaign.wait_for_no_leftovers(&context);
+            campaign.write_until(server, |server| {
                 wait_for_metric(server, "prometheus_tsdb_time_retentions_total", 1.0)
             });
         }
         let server = campaign.launch().start();
-        see_what_is_kept(&campaign, &server.remote());
+        assert_retained(&campaign, &server.remote());
         // The kill may have cut off a run that had written blocks and not yet deleted old ones.
-        wait_until(&format!("expired blocks to be deleted, {what}"), || {
+        wait_until(&format!("expired blocks to be deleted, {context}"), || {
             span_of_block_ends(&campaign.data()) < RETENTION
         });
-        see_what_is_kept(&campaign, &server.remote());
+        assert_retained(&campaign, &server.remote());
         server.stop();
         let outline = blocks::outline(&campaign.data());
-        assert!(span_of_block_ends(&campaign.data()) < RETENTION, "{what}: {outline}");
+        assert!(span_of_block_ends(&campaign.data()) < RETENTION, "{context}: {outline}");
     }
 }
 
@@ -496,52 +497,52 @@ fn span_of_block_ends(data: &Path) -> i64 {
     newest - oldest
 }
 
-/// Where the oldest block begins.
-fn oldest_kept(data: &Path) -> i64 {
-    blocks::blocks(data).iter().map(blocks::Block::begin).min().expect("there are blocks")
+/// Minimum time of the oldest block.
+fn oldest_block_start(data: &Path) -> i64 {
+    blocks::blocks(data).iter().map(blocks::Block::begin).min().expect("blocks exist")
 }
 
-/// What no retention may have taken is there, and nothing that was not sent.
-fn see_what_is_kept(campaign: &Campaign, remote: &Remote) {
+/// Asserts that all acknowledged samples within the retention are stored, and only sent ones.
+fn assert_retained(campaign: &Campaign, remote: &Remote) {
     let acknowledged = campaign.traffic.ledger.acknowledged_so_far();
-    let newest = acknowledged.max_time().expect("something was acknowledged");
+    let newest = acknowledged.max_time().expect("acknowledged samples");
     let returned = remote.read_all_points();
     let lost = acknowledged.from(newest - RETENTION).beyond(&returned);
-    assert!(lost.count() == 0, "acknowledged, young and lost: {lost:?}");
+    assert!(lost.count() == 0, "acknowledged samples within the retention are lost: {lost:?}");
     let foreign = returned.filter(|labels, t| !campaign.traffic.ledger.was_sent(labels, t));
-    assert!(foreign.count() == 0, "never sent: {foreign:?}");
+    assert!(foreign.count() == 0, "samples that were never sent: {foreign:?}");
 }
 
 #[test]
-fn a_snapshot_holds_up_nothing_and_is_whole_or_not_there() {
+fn snapshot_blocks_no_request_and_is_complete_or_absent() {
     for (at, end) in [(1, End::Killed), (2, End::Killed), (1, End::Exited)] {
-        let what = format!("{end:?} at snapshot.write@{at}");
+        let context = format!("{end:?} at snapshot.write@{at}");
         let point = "snapshot.write";
         let campaign = Campaign::new(&[KEEP_ALL]);
         let launch = match end {
-            End::Killed => campaign.launch_held_at(point, at),
+            End::Killed => campaign.launch_paused_at(point, at),
             End::Exited => {
                 campaign.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit"))
             }
         };
         let mut server = launch.start();
         if let End::Killed = end {
-            campaign.live(server, |server| {
+            campaign.write_until(server, |server| {
                 wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0);
                 campaign.traffic.clock.slow_down();
-                ask_for_snapshot(server);
-                campaign.hold(server, point);
+                spawn_snapshot(server);
+                campaign.assert_served_during_pause(server, point);
             });
         } else {
-            server.remote().write_ok(&acknowledged_one(&campaign));
-            ask_for_snapshot(&server);
-            assert_eq!(server.program.wait_exit().code(), Some(EXIT_CODE), "{what}");
+            server.remote().write_ok(&acknowledged_request(&campaign));
+            spawn_snapshot(&server);
+            assert_eq!(server.program.wait_exit().code(), Some(EXIT_CODE), "{context}");
         }
-        let server = campaign.start_and_check(&what);
+        let server = campaign.start_and_check(&context);
         assert_eq!(
             blocks::names(&campaign.data().join("snapshots")),
             Vec::<String>::new(),
-            "{what}"
+            "{context}"
         );
         let name = Admin::of(&server.http).snapshot();
         let copy = dir::copy_to_temp(&campaign.data().join("snapshots").join(name));
@@ -550,29 +551,30 @@ fn a_snapshot_holds_up_nothing_and_is_whole_or_not_there() {
         campaign
             .traffic
             .ledger
-            .check(&restored.remote().read_all_points(), &format!("{what}, a snapshot after that"));
+            .check(&restored.remote().read_all_points(), &format!("{context}, a later snapshot"));
         drop(restored);
-        campaign.finish(&what);
+        campaign.finish(&context);
     }
 }
 
-/// Takes a snapshot in a thread that ends with the server.
-fn ask_for_snapshot(server: &Server) {
+/// Requests a snapshot in a thread that ends with the server.
+fn spawn_snapshot(server: &Server) {
     let http = server.http.clone();
     std::thread::spawn(move || Admin::of(&http).try_snapshot().map(drop));
 }
 
-/// A request that counts as acknowledged, as its caller sees to it.
-fn acknowledged_one(campaign: &Campaign) -> WriteRequest {
-    let time = campaign.traffic.clock.begin();
+/// Returns a request and records it as acknowledged. The caller must send it.
+fn acknowledged_request(campaign: &Campaign) -> WriteRequest {
+    let time = campaign.traffic.clock.start_request();
     let request = request(0, time);
-    campaign.traffic.clock.end(time);
+    campaign.traffic.clock.finish_request(time);
     campaign.traffic.ledger.sending(&request);
     campaign.traffic.ledger.acknowledged(&request);
     request
 }
 
-/// What the tests of deletions delete: some series of every sender, in the first two blocks.
+/// Selector of the deletion tests: some series of every sender. They delete samples of the first
+/// two blocks.
 const DELETED: &str = "{__name__=\"own\",number=~\"1|2\"}";
 const DELETED_TO: i64 = BEGIN + 3 * HOUR;
 
@@ -581,33 +583,35 @@ fn is_deleted(labels: &LabelSet, t: i64) -> bool {
     has("__name__", "own") && (has("number", "1") || has("number", "2")) && t <= DELETED_TO
 }
 
-/// Everything else is there; of what was to be deleted either all or nothing is in each block.
-fn see_all_or_none(campaign: &Campaign, remote: &Remote, what: &str) -> Points {
+/// Asserts that all other samples are stored, and that the deletion applies to all or none of the
+/// samples of each block.
+fn assert_deletion_atomic(campaign: &Campaign, remote: &Remote, context: &str) -> Points {
     let acknowledged = campaign.traffic.ledger.acknowledged_so_far();
     let returned = remote.read_all_points();
     let lost = acknowledged.filter(|labels, t| !is_deleted(labels, t)).beyond(&returned);
-    assert!(lost.count() == 0, "{what}: acknowledged and lost: {lost:?}");
-    for begin in [BEGIN, BEGIN + 2 * HOUR] {
-        let part = acknowledged.between(begin, begin + 2 * HOUR).filter(is_deleted);
-        let rest = part.beyond(&returned).count();
-        assert!(rest == 0 || rest == part.count(), "{what}: {rest} of {} are gone", part.count());
+    assert!(lost.count() == 0, "{context}: acknowledged samples are lost: {lost:?}");
+    for start in [BEGIN, BEGIN + 2 * HOUR] {
+        let part = acknowledged.between(start, start + 2 * HOUR).filter(is_deleted);
+        let missing = part.beyond(&returned).count();
+        let is_atomic = missing == 0 || missing == part.count();
+        assert!(is_atomic, "{context}: {missing} of {} are deleted", part.count());
     }
     let foreign = returned.filter(|labels, t| !campaign.traffic.ledger.was_sent(labels, t));
-    assert!(foreign.count() == 0, "{what}: never sent: {foreign:?}");
+    assert!(foreign.count() == 0, "{context}: samples that were never sent: {foreign:?}");
     returned
 }
 
-fn see_it_deleted(campaign: &Campaign, remote: &Remote, what: &str) {
-    let returned = see_all_or_none(campaign, remote, what);
-    let back = returned.filter(is_deleted);
-    assert!(back.count() == 0, "{what}: deleted, yet there: {back:?}");
+fn assert_deleted(campaign: &Campaign, remote: &Remote, context: &str) {
+    let returned = assert_deletion_atomic(campaign, remote, context);
+    let remaining = returned.filter(is_deleted);
+    assert!(remaining.count() == 0, "{context}: deleted samples are returned: {remaining:?}");
 }
 
-/// A directory with the blocks in which is to be deleted, and no level-2 block yet.
+/// Creates a directory with the two blocks of the deletion tests, before block compaction.
 fn with_two_blocks() -> Campaign {
     let campaign = Campaign::new(&[KEEP_ALL, "--storage.tsdb.max-block-duration=2h"]);
     let server = campaign.launch().start();
-    campaign.live(server, |server| {
+    campaign.write_until(server, |server| {
         wait_for_metric(server, "prometheus_tsdb_head_truncations_total", 2.0)
     });
     campaign.traffic.clock.slow_down();
@@ -617,37 +621,41 @@ fn with_two_blocks() -> Campaign {
 #[test]
 fn killed_deletion_is_atomic_per_block_and_blocks_no_request() {
     for (at, end) in [(1, End::Killed), (2, End::Killed), (1, End::Exited)] {
-        let what = format!("{end:?} at tombstones.write@{at}");
+        let context = format!("{end:?} at tombstones.write@{at}");
         let point = "tombstones.write";
         let campaign = with_two_blocks();
         if let End::Killed = end {
-            campaign.live(campaign.launch_held_at(point, at).start(), |server| {
-                ask_for_deletion(server);
+            campaign.write_until(campaign.launch_paused_at(point, at).start(), |server| {
+                spawn_deletion(server);
                 wait_for_file(&campaign.marker(point));
-                campaign.traffic.wait_for_answers(WHILE_HELD);
-                see_all_or_none(&campaign, &server.remote(), &format!("held, {what}"));
-                campaign.traffic.wait_for_answers(WHILE_HELD);
+                campaign.traffic.wait_for_acks(DURING_PAUSE);
+                assert_deletion_atomic(
+                    &campaign,
+                    &server.remote(),
+                    &format!("during the pause, {context}"),
+                );
+                campaign.traffic.wait_for_acks(DURING_PAUSE);
             });
         } else {
             let mut server =
                 campaign.launch().env("NARTHEX_FAULT_POINTS", format!("{point}@{at}=exit")).start();
-            ask_for_deletion(&server);
-            assert_eq!(server.program.wait_exit().code(), Some(EXIT_CODE), "{what}");
+            spawn_deletion(&server);
+            assert_eq!(server.program.wait_exit().code(), Some(EXIT_CODE), "{context}");
         }
         let server = campaign.launch().start();
-        see_all_or_none(&campaign, &server.remote(), &what);
-        campaign.wait_for_no_leftovers(&what);
-        // An answered one holds, over a kill too.
+        assert_deletion_atomic(&campaign, &server.remote(), &context);
+        campaign.wait_for_no_leftovers(&context);
+        // An acknowledged deletion survives a kill.
         Admin::of(&server.http).delete(DELETED, BEGIN, DELETED_TO);
-        see_it_deleted(&campaign, &server.remote(), &what);
-        campaign.live(server, |_| campaign.traffic.wait_for_answers(WHILE_HELD));
+        assert_deleted(&campaign, &server.remote(), &context);
+        campaign.write_until(server, |_| campaign.traffic.wait_for_acks(DURING_PAUSE));
         let server = campaign.launch().start();
-        see_it_deleted(&campaign, &server.remote(), &format!("{what}, started again"));
+        assert_deleted(&campaign, &server.remote(), &format!("{context}, restarted"));
         server.stop();
     }
 }
 
-fn ask_for_deletion(server: &Server) {
+fn spawn_deletion(server: &Server) {
     let http = server.http.clone();
     std::thread::spawn(move || Admin::of(&http).try_delete(DELETED, BEGIN, DELETED_TO).map(drop));
 }
@@ -655,33 +663,37 @@ fn ask_for_deletion(server: &Server) {
 #[test]
 fn killed_tombstone_cleanup_restores_nothing_and_blocks_nothing() {
     for point in ["block.write", "block.after_rename", "compact.before_delete"] {
-        let what = format!("clean-up killed at {point}");
+        let context = format!("cleaning of tombstones killed at {point}");
         let campaign = with_two_blocks();
         let server = campaign.launch().start();
         Admin::of(&server.http).delete(DELETED, BEGIN, DELETED_TO);
         server.stop();
-        // No sender yet: the clean-up is what reaches the point first.
-        let server = campaign.launch_held_at(point, 1).start();
+        // Without senders, the cleaning of tombstones reaches the fail point first.
+        let server = campaign.launch_paused_at(point, 1).start();
         let http = server.http.clone();
         std::thread::spawn(move || Admin::of(&http).try_clean_tombstones().map(drop));
         wait_for_file(&campaign.marker(point));
-        campaign.live(server, |server| {
+        campaign.write_until(server, |server| {
             for _ in 0..2 {
-                campaign.traffic.wait_for_answers(WHILE_HELD);
-                see_it_deleted(&campaign, &server.remote(), &format!("held, {what}"));
+                campaign.traffic.wait_for_acks(DURING_PAUSE);
+                assert_deleted(
+                    &campaign,
+                    &server.remote(),
+                    &format!("during the pause, {context}"),
+                );
             }
         });
         let server = campaign.launch().start();
-        see_it_deleted(&campaign, &server.remote(), &what);
-        campaign.wait_for_no_leftovers(&what);
+        assert_deleted(&campaign, &server.remote(), &context);
+        campaign.wait_for_no_leftovers(&context);
         Admin::of(&server.http).clean_tombstones();
-        see_it_deleted(&campaign, &server.remote(), &format!("{what}, cleaned"));
+        assert_deleted(&campaign, &server.remote(), &format!("{context}, cleaned"));
         let has_tombstones = |block: &blocks::Block| block.stat("numTombstones") > 0;
         assert!(
             !blocks::blocks(&campaign.data()).iter().any(has_tombstones),
-            "{what}: blocks still have tombstones"
+            "{context}: blocks still have tombstones"
         );
         server.stop();
-        campaign.wait_for_no_leftovers(&what);
+        campaign.wait_for_no_leftovers(&context);
     }
 }

@@ -1,11 +1,11 @@
 //! Out-of-order samples of one series in random order: append, read, restart, compact.
 //!
 //! ```text
-//! cargo bench --bench late_samples -- [--samples 80000] [--requests 16] [--new-series]
+//! cargo bench --bench ooo_samples -- [--samples 80000] [--requests 16] [--new-series]
 //! ```
 //!
-//! Prints the CPU time of this process for each step: append, append the same again, read, restart,
-//! compact to blocks. With `--new-series`, the first request creates the series and has all
+//! Prints the CPU time of this process for each step: append, append duplicates, read, restart,
+//! compact. With `--new-series`, the first request creates the series and has all
 //! samples. Asserts that every sample is read back, nothing about time.
 
 use narthex::model::float_sample::FloatSample;
@@ -42,13 +42,13 @@ fn main() {
     let db = open(dir.path());
     append(&db, "newest", &[NEWEST]);
     if !is_new {
-        append(&db, "late", &[NEWEST]);
+        append(&db, "ooo", &[NEWEST]);
     }
     let mut clock = Clock::new();
-    pieces.iter().for_each(|piece| append(&db, "late", piece));
+    pieces.iter().for_each(|piece| append(&db, "ooo", piece));
     clock.step("append");
-    pieces.iter().for_each(|piece| append(&db, "late", piece));
-    clock.step("append the same again");
+    pieces.iter().for_each(|piece| append(&db, "ooo", piece));
+    clock.step("append duplicates");
     let expected = samples + usize::from(!is_new);
     assert_eq!(read(&db), expected);
     clock.step("read");
@@ -60,7 +60,7 @@ fn main() {
     clock.step("read");
     append(&db, "newest", &[NEWEST + 4 * HOUR]);
     db.run_maintenance_once(NEWEST).expect("blocks");
-    clock.step("compact to blocks");
+    clock.step("compact");
     assert_eq!(read(&db), expected);
     clock.step("read");
 }
@@ -77,16 +77,16 @@ fn append(db: &Db, series: &str, times: &[i64]) {
     let labels =
         LabelsBuilder::from_iter([("__name__", series)]).build().expect("labels must be valid");
     let mut appender = db.appender().expect("cannot append");
-    let points = times.iter().map(|t| Sample::from(FloatSample::new(*t, *t as f64)));
+    let samples = times.iter().map(|t| Sample::from(FloatSample::new(*t, *t as f64)));
     appender
-        .append_or_create(&labels, points, |point, why| panic!("{point:?}: {why:?}"))
+        .append_or_create(&labels, samples, |sample, why| panic!("{sample:?}: {why:?}"))
         .expect("cannot append series");
     appender.commit().expect("cannot commit");
 }
 
 fn read(db: &Db) -> usize {
     let matchers =
-        [Matcher::new(MatchType::Equal, "__name__", "late").expect("matcher must be valid")];
+        [Matcher::new(MatchType::Equal, "__name__", "ooo").expect("matcher must be valid")];
     let series = db.querier().select(&matchers, TimeRange::ALL).expect("cannot select");
     series
         .map(|series| series.expect("cannot append series").float_samples(TimeRange::ALL).count())

@@ -1,16 +1,16 @@
-//! What it costs to collect series that have ended, next to as many that go on and share their
-//! labels.
+//! Cost of collecting series that ended, in a head with live series that share their labels.
 //!
 //! ```text
-//! cargo bench --bench dead_series -- [--dead 1000000] [--live 1000000]
+//! cargo bench --bench series_gc -- [--ended 1000000] [--live 1000000]
 //! ```
 //!
-//! 1. The head drops the dead series while one client writes to series that go on and another
-//!    creates new ones: CPU time of the thread that drops, slowest write of both kinds.
-//! 2. The same head becomes a block and is dropped, then the process ends without a word: CPU and
-//!    wall time of the next start, which reads all series in the log.
+//! 1. The head collects the ended series while one client writes to live series and another one
+//!    creates new ones: CPU time of the collecting thread, slowest write of both clients.
+//! 2. The same head is compacted, and the database is dropped without a clean shutdown: CPU and
+//!    wall
+//!    time of the next start, which replays all series of the WAL.
 //!
-//! Prints figures; asserts nothing about them.
+//! Prints figures and asserts nothing about them.
 
 use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
@@ -31,32 +31,32 @@ const HOUR: i64 = 60 * MINUTE;
 /// 2025-11-05, 00:00 UTC.
 const BEGIN: i64 = 1_762_300_800_000;
 const SERIES_PER_REQUEST: usize = 2_000;
-/// Time for which writes are measured before anything is dropped.
+/// Duration of the measurement of writes before the collection.
 const CALM: Duration = Duration::from_secs(3);
 const TICKS_PER_SECOND: f64 = 100.0;
 
 fn main() {
-    let (mut dead, mut live) = (1_000_000, 1_000_000);
+    let (mut ended, mut live) = (1_000_000, 1_000_000);
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(flag) = args.next() {
         let value = args.next().and_then(|value| value.parse().ok());
-        let value = value.unwrap_or_else(|| panic!("{flag} wants a number"));
+        let value = value.unwrap_or_else(|| panic!("{flag} needs a number"));
         match flag.as_str() {
-            "--dead" => dead = value,
+            "--ended" => ended = value,
             "--live" => live = value,
             other => panic!("unknown flag {other}"),
         }
     }
-    println!("{dead} dead series next to {live} live ones");
-    collect(dead, live);
-    start_after_kill(dead, live);
+    println!("{ended} ended and {live} live series");
+    collect(ended, live);
+    start_after_kill(ended, live);
 }
 
-fn collect(dead: usize, live: usize) {
+fn collect(ended: usize, live: usize) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let db = filled(dir.path(), dead, live);
-    let calm = beside_writers(&db, live, || thread::sleep(CALM));
-    let during = beside_writers(&db, live, || {
+    let db = filled(dir.path(), ended, live);
+    let calm = with_writers(&db, live, || thread::sleep(CALM));
+    let during = with_writers(&db, live, || {
         let truncation = HeadTruncation::new(db.head().expect("the database is ready"));
         let (wall, cpu) = (Instant::now(), thread_cpu());
         truncation.close_before(BEGIN + 2 * HOUR);
@@ -69,17 +69,17 @@ fn collect(dead: usize, live: usize) {
             wall.elapsed().as_secs_f64()
         );
     });
-    for (which, slowest) in [("before it", calm), ("during it", during)] {
+    for (when, slowest) in [("before", calm), ("during the collection", during)] {
         println!(
-            "  slowest write {which}: {:.1} ms to 100 known series, {:.1} ms for 200 new ones",
+            "  slowest write {when}: {:.1} ms to 100 known series, {:.1} ms for 200 new ones",
             slowest[0], slowest[1]
         );
     }
 }
 
-/// Does `work` beside two writers, one to known series and one that creates series. Returns the
-/// slowest write of each, ms.
-fn beside_writers(db: &Db, live: usize, work: impl FnOnce()) -> [f64; 2] {
+/// Does `work` during the writes of two clients, one to known series and one that creates series.
+/// Returns the slowest write of each, ms.
+fn with_writers(db: &Db, live: usize, work: impl FnOnce()) -> [f64; 2] {
     static ROUND: AtomicUsize = AtomicUsize::new(0);
     let is_done = AtomicBool::new(false);
     let t = |round: usize| BEGIN + 4 * HOUR - HOUR / 4 + round as i64;
@@ -95,20 +95,19 @@ fn beside_writers(db: &Db, live: usize, work: impl FnOnce()) -> [f64; 2] {
                 append(db, "new", round * 200..(round + 1) * 200, t(round));
             })
         });
-        // Both are at work.
+        // Until both clients write.
         thread::sleep(Duration::from_millis(50));
         work();
         is_done.store(true, Ordering::Relaxed);
-        [known, created]
-            .map(|writer| writer.join().expect("the writer goes on").as_secs_f64() * 1e3)
+        [known, created].map(|writer| writer.join().expect("writer panicked").as_secs_f64() * 1e3)
     })
 }
 
-fn start_after_kill(dead: usize, live: usize) {
+fn start_after_kill(ended: usize, live: usize) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let db = filled(dir.path(), dead, live);
+    let db = filled(dir.path(), ended, live);
     let (wall, cpu) = (Instant::now(), process_cpu());
-    db.run_maintenance_once(BEGIN + 4 * HOUR).expect("the head becomes a block");
+    db.run_maintenance_once(BEGIN + 4 * HOUR).expect("head compaction");
     println!(
         "  head compaction: {:.2} s of CPU, {:.2} s",
         process_cpu() - cpu,
@@ -129,17 +128,16 @@ fn start_after_kill(dead: usize, live: usize) {
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_sync = SyncMode::Os;
-    let db = Db::open(options).expect("the directory can be used");
-    db.replay().expect("the log can be read");
+    let db = Db::open(options).expect("cannot open database");
+    db.replay().expect("cannot replay");
     db
 }
 
-/// A database with series that end at the beginning and others that go on for three hours and a
-/// half.
-fn filled(dir: &Path, dead: usize, live: usize) -> Db {
+/// Creates a database with series that end at the start, and others that live for 3.5 hours.
+fn filled(dir: &Path, ended: usize, live: usize) -> Db {
     let db = open(dir);
     for (state, count, hour) in
-        [("dead", dead, 0), ("live", live, 0), ("live", live, 2), ("live", live, 3)]
+        [("ended", ended, 0), ("live", live, 0), ("live", live, 2), ("live", live, 3)]
     {
         for first in (0..count).step_by(SERIES_PER_REQUEST) {
             let series = first..count.min(first + SERIES_PER_REQUEST);
@@ -159,32 +157,32 @@ fn labels(state: &str, series: usize) -> Labels {
         ("id", &id),
         ("job", &job),
     ];
-    LabelsBuilder::from_iter(pairs).build().expect("the labels are good")
+    LabelsBuilder::from_iter(pairs).build().expect("valid labels")
 }
 
 fn append(db: &Db, state: &str, series: Range<usize>, t: i64) {
-    let mut appender = db.appender().expect("writes are taken");
+    let mut appender = db.appender().expect("a writable database");
     for series in series {
         let labels = labels(state, series);
-        let points = || std::iter::once(Sample::from(FloatSample::new(t, series as f64)));
+        let samples = || std::iter::once(Sample::from(FloatSample::new(t, series as f64)));
         let known =
-            appender.append_existing(labels.as_bytes(), points(), |_, why| panic!("{why:?}"));
+            appender.append_existing(labels.as_bytes(), samples(), |_, why| panic!("{why:?}"));
         if known.is_none() {
             appender
-                .append_or_create(&labels, points(), |_, why| panic!("{why:?}"))
-                .expect("there is no limit");
+                .append_or_create(&labels, samples(), |_, why| panic!("{why:?}"))
+                .expect("cannot append series");
         }
     }
-    appender.commit().expect("the log can be written");
+    appender.commit().expect("cannot commit");
 }
 
-/// Time of the slowest of the writes that are made until all is done.
+/// Returns the duration of the slowest write until `is_done` is set.
 fn slowest(is_done: &AtomicBool, write: impl Fn()) -> Duration {
     let mut slowest = Duration::ZERO;
     while !is_done.load(Ordering::Relaxed) {
-        let begun = Instant::now();
+        let started = Instant::now();
         write();
-        slowest = slowest.max(begun.elapsed());
+        slowest = slowest.max(started.elapsed());
         thread::sleep(Duration::from_millis(2));
     }
     slowest
@@ -192,7 +190,7 @@ fn slowest(is_done: &AtomicBool, write: impl Fn()) -> Duration {
 
 /// CPU time of this thread.
 fn thread_cpu() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("the kernel counts");
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("/proc");
     Duration::from_nanos(
         text.split(' ').next().and_then(|field| field.parse().ok()).expect("a number"),
     )
@@ -200,8 +198,8 @@ fn thread_cpu() -> Duration {
 
 /// CPU time of this process, s.
 fn process_cpu() -> f64 {
-    let text = fs::read_to_string("/proc/self/stat").expect("the kernel counts");
+    let text = fs::read_to_string("/proc/self/stat").expect("/proc");
     let fields =
-        text.rsplit(')').next().expect("the name ends").split_whitespace().skip(11).take(2);
+        text.rsplit(')').next().expect("a name in brackets").split_whitespace().skip(11).take(2);
     fields.map(|field| field.parse::<f64>().expect("a number")).sum::<f64>() / TICKS_PER_SECOND
 }
