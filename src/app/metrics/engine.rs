@@ -42,8 +42,11 @@ impl ReplayMetrics {
 /// Registers all metrics of the TSDB.
 pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     register_head(registry, db);
+    register_head_contents(registry, db);
     register_times(registry, db);
     register_wal(registry, db);
+    register_wbl(registry, db);
+    register_log_sizes(registry, db);
     db::register(registry, db);
     retention::register(registry, db);
     exemplars::register(registry, db);
@@ -74,11 +77,14 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
     }
 }
 
+/// Returns a function that reads a value of the head; 0 before the replay has ended.
+fn head_value(db: &Arc<Db>, value: fn(&Head) -> f64) -> impl Fn() -> f64 + use<> {
+    let db = db.clone();
+    move || db.head().map_or(0.0, value)
+}
+
 fn register_head(registry: &mut Registry, db: &Arc<Db>) {
-    let head = |value: fn(&Head) -> f64| {
-        let db = db.clone();
-        move || db.head().map_or(0.0, value)
-    };
+    let head = |value| head_value(db, value);
     registry.gauge_fn(
         "prometheus_tsdb_head_series",
         "Total number of series in the head block.",
@@ -126,6 +132,11 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
         "Total number of failed writes to chunks_head. They are retried.",
         head(|head| count(&head.stats().chunk_write_failures)),
     );
+}
+
+/// Registers samples, metadata and the size of `chunks_head/`.
+fn register_head_contents(registry: &mut Registry, db: &Arc<Db>) {
+    let head = |value| head_value(db, value);
     let floats = head(|head| count(&head.stats().floats_appended));
     let histograms = head(|head| count(&head.stats().histograms_appended));
     registry.counter_family_fn(
@@ -231,6 +242,9 @@ fn register_wal(registry: &mut Registry, db: &Arc<Db>) {
         "Total number of group commits to the WAL. Each writes the records of waiting requests.",
         log(|wal| count(&wal.stats().writes)),
     );
+}
+
+fn register_wbl(registry: &mut Registry, db: &Arc<Db>) {
     let wbl_value = |value: fn(&Wal) -> f64| {
         let db = db.clone();
         move || db.wbl().map_or(0.0, value)
@@ -252,6 +266,9 @@ fn register_wal(registry: &mut Registry, db: &Arc<Db>) {
         help,
         move || syncs(source.wbl()),
     );
+}
+
+fn register_log_sizes(registry: &mut Registry, db: &Arc<Db>) {
     let dir = db.options().dir.join("wbl");
     registry.gauge_fn(
         "prometheus_tsdb_out_of_order_wbl_storage_size_bytes",
