@@ -11,8 +11,9 @@ use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::sample::SampleValue;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
+use narthex::tsdb::head::replay::report::ReplayProgress;
+use narthex::tsdb::head::replay::wal::WalReplay;
 use narthex::tsdb::head::replay::wbl::{WblReplay, WblReplayReport};
-use narthex::tsdb::head::replay::{ReplayProgress, WalReplay};
 use narthex::tsdb::head::{Head, HeadOptions};
 use narthex::tsdb::query::select::select;
 use narthex::tsdb::wal::segment::list_segments;
@@ -35,9 +36,9 @@ fn replayed(data: &Path) -> (Head, WblReplayReport) {
     let progress = ReplayProgress::default();
     let segments = |name| list_segments(&data.join(name)).expect("a valid log");
     let done = WalReplay::new(&head, chunks.clone()).run(&segments("wal"), 2, &progress);
-    assert!(done.damage.is_none(), "{:?}", done.damage);
+    assert!(done.corruption.is_none(), "{:?}", done.corruption);
     let wbl = WblReplay::new(&head, &chunks, done.aliases).run(&segments("wbl"), &progress);
-    assert!(wbl.damage.is_none(), "{:?}", wbl.damage);
+    assert!(wbl.corruption.is_none(), "{:?}", wbl.corruption);
     head.index_series();
     (head, wbl.report)
 }
@@ -126,7 +127,7 @@ fn ooo_samples_of_killed_prometheus_survive_two_starts() {
     let expected = golden::expected("ooo-killed");
     for start in ["first start", "second start"] {
         let (head, report) = replayed(&data);
-        assert_eq!((report.unknown_refs, report.bad_histograms), (0, 0), "{start}");
+        assert_eq!((report.unknown_refs, report.invalid_histograms), (0, 0), "{start}");
         assert!(report.markers == 129 && report.chunks >= 32, "{start}: {report:?}");
         let samples = read_head(&head);
         samples.filter(is_once).assert_equals(&expected.filter(is_once), start);

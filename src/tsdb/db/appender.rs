@@ -9,8 +9,9 @@ use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::state::notifier::Notifier;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::series_handle::SeriesHandle;
-use crate::tsdb::head::append::{CommitStats, HeadAppender, SampleRejection, SeriesLimitReached};
+use crate::tsdb::head::append::{CommitStats, HeadAppender, SampleRejection};
 use crate::tsdb::head::exemplars::ExemplarRejection;
+use crate::tsdb::head::series::store::SeriesLimitReached;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::write_log::LogHealth;
 

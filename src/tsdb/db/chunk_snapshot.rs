@@ -81,7 +81,7 @@ impl Db {
                 return tracing::warn!(%error, "cannot list WAL files with series metadata");
             }
         };
-        if let Some(error) = restored.damage {
+        if let Some(error) = restored.corruption {
             tracing::warn!(%error, "cannot read all series metadata from the WAL");
         }
         let (entries, duration) = (restored.entries, started.elapsed());

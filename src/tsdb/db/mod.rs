@@ -62,7 +62,7 @@ use crate::tsdb::db::state::panic_watch::PanicWatch;
 use crate::tsdb::db::state::retention_hold::RetentionHold;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::replay::ReplayProgress;
+use crate::tsdb::head::replay::report::ReplayProgress;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::write_log::{LogHealth, Wal};
 use parking_lot::{Mutex, RwLock};

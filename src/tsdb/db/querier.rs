@@ -13,7 +13,7 @@ use crate::model::time::TimeRange;
 use crate::tsdb::db::lookup::series_chunks;
 use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::head::exemplars::SeriesExemplars;
-use crate::tsdb::head::read::{BlockFallback, HeadReader};
+use crate::tsdb::head::read::reader::{BlockFallback, HeadReader};
 use crate::tsdb::query::label_source::{
     LabelCollector, LabelQueryError, LabelQueryLimits, LabelSource,
 };
@@ -141,7 +141,7 @@ impl<'a> Querier<'a> {
         mut query: impl FnMut(&dyn LabelSource) -> Result<(), LabelQueryError>,
     ) -> Result<(), LabelQueryError> {
         let Some(engine) = self.engine else { return Ok(()) };
-        if engine.head.overlaps(range) {
+        if engine.head.times().overlaps(range) {
             query(&engine.head)?;
         }
         engine.blocks.overlapping(range).iter().try_for_each(|block| query(&**block))

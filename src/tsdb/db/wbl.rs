@@ -9,7 +9,7 @@ use crate::model::refs::SeriesRef;
 use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::replay::ReplayProgress;
+use crate::tsdb::head::replay::report::ReplayProgress;
 use crate::tsdb::head::replay::wbl::{WblReplay, WblReplayOutcome, WblReplayReport};
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::reader::ReadLogError;
@@ -109,12 +109,12 @@ pub(super) fn replay(
 ) -> Result<WblRecovery, WblError> {
     let dir = dir(options);
     let files = if dir.is_dir() { list_segments(&dir)? } else { Vec::new() };
-    let WblReplayOutcome { report, damage } =
+    let WblReplayOutcome { report, corruption } =
         WblReplay::new(known.head, known.chunks, known.aliases).run(&files, progress);
-    let repaired = match damage {
+    let repaired = match corruption {
         None => None,
-        Some(ReadLogError::Damaged(damage)) => {
-            Some(repair(&*options.disk, &dir, quarantine, &damage)?)
+        Some(ReadLogError::Damaged(corruption)) => {
+            Some(repair(&*options.disk, &dir, quarantine, &corruption)?)
         }
         Some(error) => return Err(WblError::Read(error)),
     };

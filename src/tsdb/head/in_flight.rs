@@ -3,8 +3,8 @@
 //! The WAL must hold the samples of a series in append order, and a series record before any record
 //! that uses its reference. Two concurrent requests for the same series could break this: the batch
 //! accepted second could reach the WAL first. Every series therefore remembers the batch that
-//! touched it last ([`super::series::SeriesState::last_batch`]). A batch that finds a series of
-//! another in-flight batch first enqueues its own samples and then waits for that batch.
+//! touched it last ([`super::series::state::SeriesState::last_batch`]). A batch that finds a series
+//! of another in-flight batch first enqueues its own samples and then waits for that batch.
 //!
 //! # Invariant
 //! A batch never waits while it holds unlogged samples, so no two batches wait for each other.

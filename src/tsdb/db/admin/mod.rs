@@ -19,7 +19,8 @@ use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::state::maintenance_lock::MaintenanceGuard;
 use crate::tsdb::db::wbl;
-use crate::tsdb::head::deletion::{HeadDeletion, Tombstone};
+use crate::tsdb::head::deletion::HeadDeletion;
+use crate::tsdb::head::tombstones::Tombstone;
 use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::write_log::LogHealth;
 use std::sync::Arc;
@@ -104,7 +105,7 @@ impl Db {
         let mut batch = LogBatch::default();
         tombstones
             .iter()
-            .for_each(|tombstone| batch.push_tombstones(tombstone.series, &[tombstone.range]));
+            .for_each(|tombstone| batch.push_tombstones(tombstone.series_ref, &[tombstone.range]));
         let position = engine.wal.enqueue(&mut batch);
         engine.wal.wait(position).map_err(|error| self.report_failure("log a deletion", &error))
     }

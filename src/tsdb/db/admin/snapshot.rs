@@ -99,7 +99,7 @@ impl Db {
             lineage: &lineage,
             floats: self.settings().float_encoding,
         };
-        let in_order = InOrderSource(&engine.head);
+        let in_order = InOrderSource::new(&engine.head);
         let source = head_source(&engine.head, &in_order)?;
         write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
         self.write_ooo_blocks(engine, dir, now_ms)

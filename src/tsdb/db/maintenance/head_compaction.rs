@@ -68,7 +68,7 @@ impl MaintenanceRun<'_> {
         let begin = truncation.min_time().unwrap_or(head_min_time).min(head_min_time);
         self.check()?;
         let lineage = |ulid| Lineage::for_head(ulid, begin, end, CompactionHints::default());
-        let in_order = InOrderSource(head);
+        let in_order = InOrderSource::new(head);
         self.write_head_block(lineage, || head_source(head, &in_order))?;
         fail_point::hit("head.before_truncate");
         // If cancelled here, the next startup truncates the head.

@@ -11,7 +11,8 @@ use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::{MaintenanceRun, head_source};
 use crate::tsdb::head::Head;
-use crate::tsdb::head::truncation::{HeadTruncation, StaleSeries};
+use crate::tsdb::head::read::compaction_source::InOrderSource;
+use crate::tsdb::head::truncation::stale::{StaleSeries, StaleSeriesGc};
 use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
 use crate::tsdb::wal::batch::LogBatch;
 use std::collections::BTreeMap;
@@ -50,7 +51,8 @@ impl SelectedSeries<'_> {
 impl BlockSource for SelectedSeries<'_> {
     /// Returns all series for any matchers, because only complete blocks are made of them.
     fn select(&self, _: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
-        Ok(self.head.series_set(self.series.iter().map(|stale| &stale.series), range))
+        Ok(InOrderSource::new(self.head)
+            .series_set(self.series.iter().map(|stale| &stale.series), range))
     }
 }
 
@@ -89,8 +91,8 @@ impl MaintenanceRun<'_> {
     fn compact_stale_now(&self) -> Result<usize, MaintenanceError> {
         let (head, wal) = (&self.engine.head, &self.engine.wal);
         let range = self.db.options.chunk_range_ms;
-        let truncation = HeadTruncation::new(head);
-        let mut series = truncation.stale_series();
+        let stale_gc = StaleSeriesGc::new(head);
+        let mut series = stale_gc.find();
         series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
         let selected = SelectedSeries { head, series: &series };
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
@@ -103,7 +105,7 @@ impl MaintenanceRun<'_> {
         }
         self.check()?;
         let mut batch = LogBatch::default();
-        let collected = truncation.gc_stale_series(&series, |refs| {
+        let collected = stale_gc.collect(&series, |refs| {
             refs.iter().for_each(|series| batch.push_tombstones(*series, &[TimeRange::ALL]));
             wal.enqueue(&mut batch);
         });

@@ -44,7 +44,8 @@ use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::db::wbl;
 use crate::tsdb::db::wbl::{WblError, WblRecovery, WblReplayInput};
 use crate::tsdb::fs::disk::Disk;
-use crate::tsdb::head::replay::{ReplayOutcome, ReplayProgress, ReplayReport, WalReplay};
+use crate::tsdb::head::replay::report::{ReplayOutcome, ReplayProgress, ReplayReport};
+use crate::tsdb::head::replay::wal::WalReplay;
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::wal::checkpoint::list_unfinished;
@@ -374,25 +375,25 @@ impl Db {
             self.progress.min.store(i64::from(first.number), Ordering::Relaxed);
             self.progress.max.store(i64::from(last.number), Ordering::Relaxed);
         }
-        let ReplayOutcome { report, damage, aliases } = WalReplay::new(head, chunks).run(
+        let ReplayOutcome { report, corruption, aliases } = WalReplay::new(head, chunks).run(
             &files.all,
             self.options.replay_workers,
             &self.progress,
         );
         // Before the repair changes a file. After corruption, a chunk may be orphaned only because
         // the record of its series was not reached, so orphaned chunks do not count then.
-        let orphaned_chunks = if damage.is_none() { report.orphaned_chunks } else { 0 };
+        let orphaned_chunks = if corruption.is_none() { report.orphaned_chunks } else { 0 };
         files.check_blank(report.unknown_refs + orphaned_chunks)?;
-        let damage = match damage {
+        let corruption = match corruption {
             None => return Ok(WalRecovery { report, repaired: None, aliases }),
-            Some(ReadLogError::Damaged(damage)) => damage,
+            Some(ReadLogError::Damaged(corruption)) => corruption,
             Some(error) => return Err(ReplayError::Read(error)),
         };
-        if checkpoint_files.iter().any(|file| file.path == damage.path) {
-            return Err(ReplayError::Checkpoint(damage));
+        if checkpoint_files.iter().any(|file| file.path == corruption.path) {
+            return Err(ReplayError::Checkpoint(corruption));
         }
         let wal_dir = self.options.dir.join("wal");
-        let repaired = repair(&*self.options.disk, &wal_dir, quarantine, &damage)?;
+        let repaired = repair(&*self.options.disk, &wal_dir, quarantine, &corruption)?;
         Ok(WalRecovery { report, repaired: Some(repaired), aliases })
     }
 }
@@ -504,18 +505,18 @@ impl OpenReport {
         if let Some(repaired) = repaired {
             tracing::warn!(%repaired, "repaired corrupted WBL");
         }
-        if report.unknown_refs > 0 || report.bad_histograms > 0 || report.unknown_records > 0 {
+        if report.unknown_refs > 0 || report.invalid_histograms > 0 || report.unknown_records > 0 {
             tracing::warn!(
                 unknown_series = report.unknown_refs,
-                bad_histograms = report.bad_histograms,
+                invalid_histograms = report.invalid_histograms,
                 other_records = report.unknown_records,
                 "skipped unusable entries of the WBL"
             );
         }
-        if report.chunks > 0 || report.points > 0 {
+        if report.chunks > 0 || report.samples > 0 {
             tracing::info!(
                 chunks = report.chunks,
-                samples_in_log = report.points,
+                samples_in_log = report.samples,
                 "replayed out-of-order samples"
             );
         }

@@ -42,7 +42,7 @@ impl Engine {
 
     /// Returns `true` if the oldest range of the head should be compacted.
     pub(crate) fn needs_head_compaction(&self) -> bool {
-        self.head.is_compactable()
+        self.head.times().is_compactable()
     }
 }
 

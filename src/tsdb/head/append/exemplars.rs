@@ -31,9 +31,9 @@ impl HeadAppender<'_> {
             return;
         }
         for exemplar in exemplars {
-            match head.exemplars.add(&series.labels, &exemplar) {
+            match head.side_data.exemplars.add(&series.labels, &exemplar) {
                 Ok(AddOutcome::Added) => {
-                    self.batch.push_exemplar(series.reference, &exemplar);
+                    self.batch.push_exemplar(series.series_ref, &exemplar);
                     state.last_batch = self.batch_id;
                     self.stats.exemplars += 1;
                 }

@@ -16,7 +16,8 @@ use crate::tsdb::head::Head;
 use crate::tsdb::head::append::HeadAppender;
 use crate::tsdb::head::append::series_handle::SeriesHandle;
 use crate::tsdb::head::metadata::families::{FamilyLimitReached, FamilyUpdate};
-use crate::tsdb::head::series::{HeadSeries, SeriesState};
+use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::head::series::state::SeriesState;
 use crate::tsdb::wal::error::WalError;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl HeadAppender<'_> {
             self.log_and_set(
                 series,
                 &mut state,
-                self.head.metadata.pool.intern(&metadata.to_metadata()),
+                self.head.side_data.metadata.pool.intern(&metadata.to_metadata()),
             );
         }
     }
@@ -81,7 +82,7 @@ impl HeadAppender<'_> {
             FamilyUpdate::Changed => {
                 self.propagate_family(family, metadata.metric_type).inspect_err(|_| {
                     // Some series lack it: a retry must count as a change.
-                    self.head.metadata.families.remove(family);
+                    self.head.side_data.metadata.families.remove(family);
                 })
             }
         }
@@ -92,7 +93,7 @@ impl HeadAppender<'_> {
         let Some(metadata) = series
             .labels
             .get(METRIC_NAME)
-            .and_then(|name| self.head.metadata.families.for_series(name))
+            .and_then(|name| self.head.side_data.metadata.families.for_series(name))
         else {
             return;
         };
@@ -106,7 +107,7 @@ impl HeadAppender<'_> {
         state: &mut SeriesState,
         metadata: Arc<Metadata>,
     ) {
-        self.batch.push_metadata(series.reference, &metadata);
+        self.batch.push_metadata(series.series_ref, &metadata);
         self.head.stats.metadata_updates.fetch_add(1, Ordering::Relaxed);
         state.last_batch = self.batch_id;
         state.metadata = Some(metadata);
@@ -122,7 +123,7 @@ impl HeadAppender<'_> {
         let mut pending = PendingLogWrites::default();
         for name in series_names(family, metric_type) {
             let mut busy = Vec::new();
-            for series_ref in head.postings.postings(METRIC_NAME, &name) {
+            for series_ref in head.series.postings().postings(METRIC_NAME, &name) {
                 let Some(series) = head.series.get_by_ref(series_ref) else { continue };
                 let state = series.state.lock();
                 if state.last_batch != self.batch_id && head.in_flight.contains(state.last_batch) {
@@ -162,7 +163,7 @@ impl HeadAppender<'_> {
         pending: &mut PendingLogWrites,
     ) {
         if let Some(metadata) =
-            self.head.metadata.families.for_series_in_family(member.name, member.family)
+            self.head.side_data.metadata.families.for_series_in_family(member.name, member.family)
             && !state.is_collected
             && state.metadata.as_ref() != Some(&metadata)
         {
@@ -194,13 +195,14 @@ fn record_family(
     family: &str,
     metadata: &Metadata,
 ) -> Result<FamilyUpdate, FamilyLimitReached> {
-    let (families, pool) = (&head.metadata.families, &head.metadata.pool);
+    let (families, pool) = (&head.side_data.metadata.families, &head.side_data.metadata.pool);
     families.update(pool, family, metadata).or_else(|limit_reached| {
         if !families.is_sweep_due() {
             return Err(limit_reached);
         }
         families.retain(|name, metric_type| {
-            series_names(name, metric_type).any(|name| head.postings.contains(METRIC_NAME, &name))
+            series_names(name, metric_type)
+                .any(|name| head.series.postings().contains(METRIC_NAME, &name))
         });
         families.update(pool, family, metadata)
     })

@@ -36,9 +36,11 @@ use crate::model::time::TimeRange;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::append::series_handle::SeriesHandle;
 use crate::tsdb::head::append::wbl_batch::{WblBatch, WriteLogs};
+use crate::tsdb::head::chunks::lookup::find_value;
 use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::head::out_of_order::store::value_at;
-use crate::tsdb::head::series::{HeadSeries, PushOutcome, SeriesState};
+use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::head::series::state::{PushOutcome, SeriesState};
+use crate::tsdb::head::series::store::SeriesLimitReached;
 use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::record::builder::RecordVersion;
@@ -61,14 +63,6 @@ pub enum SampleRejection {
     TooOld,
     /// Timestamp outside of [`TimeRange::STORABLE`].
     OutOfRange,
-}
-
-/// Error of creating a series when the head has the maximum number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the limit of {limit} active series is reached")]
-pub struct SeriesLimitReached {
-    /// Maximum number of active series.
-    pub limit: usize,
 }
 
 /// Numbers of items that are stored after a commit.
@@ -160,12 +154,12 @@ impl<'a> HeadAppender<'a> {
         let WriteLogs { wal, wbl } = logs.into();
         let batch_id = head.in_flight.begin();
         let ooo = wbl.map(WblBatch::new);
-        let min_valid = head.times.min_appendable_time(head.policy.chunk_range_ms);
-        let min_ooo_time = ooo.as_ref().and_then(|_| head.min_ooo_time());
+        let min_valid = head.times.min_appendable_time();
+        let min_ooo_time = ooo.as_ref().and_then(|_| head.times.min_ooo_time());
         Self {
             head,
             wal,
-            batch: head.spare_batch(),
+            batch: head.log_batches.take(),
             batch_id,
             bounds: min_valid.map(|min_valid| AppendBounds { min_valid, min_ooo_time }),
             ooo,
@@ -242,7 +236,7 @@ impl<'a> HeadAppender<'a> {
         let positions = self.enqueue();
         self.wal.wait(positions.wal)?;
         let sealed = std::mem::take(&mut self.sealed);
-        self.head.mapping.map_sealed(&sealed, &self.head.stats);
+        self.head.chunks.mapper.map_sealed(&sealed, &self.head.stats);
         if let (Some(ooo), Some(position)) = (&self.ooo, positions.wbl) {
             ooo.wbl().wait(position)?;
         }
@@ -254,18 +248,11 @@ impl<'a> HeadAppender<'a> {
 
     fn create_series(&mut self, labels: &Labels) -> Result<Arc<HeadSeries>, SeriesLimitReached> {
         let head = self.head;
-        let limit = head.max_series;
-        let entry = head.series.get_or_create(labels, |hash, labels| {
-            if head.series.len() >= limit {
-                return Err(SeriesLimitReached { limit });
-            }
-            Ok(HeadSeries::new(head.next_ref(), hash, labels, self.batch_id))
-        })?;
+        let entry = head.series.get_or_create(labels, self.batch_id)?;
         if entry.created {
-            let reference = entry.series.reference;
-            self.first_created.get_or_insert(reference);
-            self.batch.push_series(reference, &entry.series.labels);
-            head.postings.add(reference, &entry.series.labels);
+            let series_ref = entry.series.series_ref;
+            self.first_created.get_or_insert(series_ref);
+            self.batch.push_series(series_ref, &entry.series.labels);
             head.stats.series_created.fetch_add(1, Ordering::Relaxed);
             self.inherit_family_metadata(&entry.series);
         }
@@ -288,10 +275,10 @@ impl<'a> HeadAppender<'a> {
             let sample = self.normalize(&state, sample);
             match self.decide(&state, &sample) {
                 AppendDecision::Append => {
-                    sealed |= self.append_in_order(series.reference, &mut state, &sample)
+                    sealed |= self.append_in_order(series.series_ref, &mut state, &sample)
                 }
                 AppendDecision::AppendOutOfOrder => {
-                    self.append_out_of_order(series.reference, &mut state, sample)
+                    self.append_out_of_order(series.series_ref, &mut state, sample)
                 }
                 AppendDecision::Duplicate => self.count_duplicate(&state),
                 AppendDecision::Reject(reason) => reject(sample, reason),
@@ -333,17 +320,17 @@ impl<'a> HeadAppender<'a> {
     /// cut.
     fn append_in_order(
         &mut self,
-        reference: SeriesRef,
+        series_ref: SeriesRef,
         state: &mut SeriesState,
         sample: &Sample,
     ) -> bool {
-        self.log_sample(reference, state, sample);
+        self.log_sample(series_ref, state, sample);
         self.stats.appended += 1;
         self.stats.histograms += u64::from(!matches!(sample.value, SampleValue::Float(_)));
         self.stats.stale += i64::from(sample.value.is_stale()) - i64::from(state.is_stale());
         self.stats.min_time = self.stats.min_time.min(sample.t);
         self.stats.max_time = self.stats.max_time.max(sample.t);
-        match state.push(sample, &self.head.chunk_policy()) {
+        match state.push(sample, &self.head.chunks.settings.chunk_policy()) {
             PushOutcome::IntoOpenChunk => return false,
             PushOutcome::IntoFirstChunk | PushOutcome::AfterSeal => {}
         }
@@ -355,7 +342,7 @@ impl<'a> HeadAppender<'a> {
     /// stale markers of the series' type.
     #[inline]
     fn normalize(&self, state: &SeriesState, mut sample: Sample) -> Sample {
-        if self.head.record_version == RecordVersion::V1 {
+        if self.head.log_batches.record_version() == RecordVersion::V1 {
             sample.start_timestamp = 0;
         }
         state.normalize_stale_marker(sample)
@@ -364,7 +351,7 @@ impl<'a> HeadAppender<'a> {
     /// Adds a sample to the log batch. Samples of a series keep their order even if they go into
     /// records of different types.
     #[inline]
-    fn log_sample(&mut self, reference: SeriesRef, state: &mut SeriesState, sample: &Sample) {
+    fn log_sample(&mut self, series_ref: SeriesRef, state: &mut SeriesState, sample: &Sample) {
         let record_type = self.batch.record_type_for(sample);
         if state.last_batch == self.batch_id
             && state.last_record_type != record_type
@@ -374,7 +361,7 @@ impl<'a> HeadAppender<'a> {
         }
         state.last_batch = self.batch_id;
         state.last_record_type = record_type;
-        self.batch.push_sample_as(record_type, reference, sample);
+        self.batch.push_sample_as(record_type, series_ref, sample);
     }
 
     /// Returns the reason to reject every sample at `t` ms, whatever the series contains. A sample
@@ -397,7 +384,7 @@ impl<'a> HeadAppender<'a> {
         {
             return AppendDecision::Append;
         }
-        match self.find_stored_value(state, sample.t) {
+        match find_value(&self.head.chunks.mapper, state, sample.t) {
             Some(stored) if is_duplicate(&stored, &sample.value) => AppendDecision::Duplicate,
             Some(_) => AppendDecision::Reject(SampleRejection::DuplicateTimestamp),
             None if is_next => AppendDecision::Append,
@@ -423,31 +410,12 @@ impl<'a> HeadAppender<'a> {
     fn bounds(&mut self, first: i64) -> AppendBounds {
         let (head, ooo) = (self.head, &self.ooo);
         *self.bounds.get_or_insert_with(|| {
-            let min_valid = head.times.init_at(first, head.policy.chunk_range_ms);
-            AppendBounds { min_valid, min_ooo_time: ooo.as_ref().and_then(|_| head.min_ooo_time()) }
+            let min_valid = head.times.init_at(first);
+            AppendBounds {
+                min_valid,
+                min_ooo_time: ooo.as_ref().and_then(|_| head.times.min_ooo_time()),
+            }
         })
-    }
-
-    /// Returns the stored value at `t`, from the chunk that covers it.
-    fn find_stored_value(&self, state: &SeriesState, t: i64) -> Option<SampleValue> {
-        let ooo = state.out_of_order.as_deref().and_then(|ooo| self.head.find_ooo_value(ooo, t));
-        ooo.or_else(|| self.find_in_order_value(state, t))
-    }
-
-    fn find_in_order_value(&self, state: &SeriesState, t: i64) -> Option<SampleValue> {
-        if let Some(open) = state.open.as_ref().filter(|open| open.chunk.last_t() == Some(t)) {
-            return open.chunk.last_sample().map(|last| last.value);
-        }
-        if let Some(open) = state.open.as_ref().filter(|open| open.mint <= t) {
-            return value_at(open.chunk.encoding(), open.chunk.bytes(), t);
-        }
-        let sealed = state.sealed();
-        if let Some(chunk) = sealed[..sealed.partition_point(|chunk| chunk.mint <= t)].last() {
-            return value_at(chunk.encoding, &chunk.bytes, t);
-        }
-        let chunk = state.mapped.covering(t)?;
-        let data = self.head.mapping.read(chunk.chunk_ref()).ok()?;
-        value_at(chunk.encoding(), data.as_ref(), t)
     }
 
     /// Enqueues what is not logged yet and ends the batch.
@@ -461,7 +429,7 @@ impl<'a> HeadAppender<'a> {
         self.flush_ooo_stats();
         self.head.in_flight.end(self.batch_id);
         self.batch_id = BatchId::NONE;
-        self.head.recycle_batch(std::mem::take(&mut self.batch));
+        self.head.log_batches.recycle(std::mem::take(&mut self.batch));
         self.head.times.extend(self.stats.min_time, self.stats.max_time);
         let (stats, histograms) = (&self.head.stats, self.stats.histograms);
         stats.floats_appended.fetch_add(self.stats.appended - histograms, Ordering::Relaxed);

@@ -13,7 +13,8 @@
 use crate::model::refs::SeriesRef;
 use crate::model::sample::Sample;
 use crate::tsdb::head::append::HeadAppender;
-use crate::tsdb::head::series::SeriesState;
+use crate::tsdb::head::chunks::out_of_order::OutOfOrderWriter;
+use crate::tsdb::head::series::state::SeriesState;
 use std::sync::atomic::Ordering;
 
 impl HeadAppender<'_> {
@@ -26,13 +27,13 @@ impl HeadAppender<'_> {
     ) {
         let head = self.head;
         let Some(wbl_batch) = &mut self.ooo else { return };
-        wbl_batch.push(series_ref, &sample, || head.spare_batch());
+        wbl_batch.push(series_ref, &sample, || head.log_batches.take());
         state.last_batch = self.batch_id;
         self.stats.appended += 1;
         let ooo = state.out_of_order.get_or_insert_default();
         ooo.insert(sample);
         if ooo.open.is_full() && self.first_created.is_none_or(|first| series_ref < first) {
-            match head.flush_ooo_chunk(series_ref, ooo) {
+            match OutOfOrderWriter::new(&head.chunks, &head.stats).flush(series_ref, ooo) {
                 Ok(chunks) => wbl_batch.push_markers(series_ref, chunks),
                 // The samples stay in memory and in the WBL.
                 Err(_) => ooo.open.retry_later(),
@@ -46,9 +47,9 @@ impl HeadAppender<'_> {
         let (stats, batch_stats) = (&self.head.stats, wbl_batch.stats());
         stats.ooo_floats_appended.fetch_add(batch_stats.floats, Ordering::Relaxed);
         stats.ooo_histograms_appended.fetch_add(batch_stats.histograms, Ordering::Relaxed);
-        self.head.ooo_window.extend(batch_stats.min_time, batch_stats.max_time);
+        self.head.times.ooo_window().extend(batch_stats.min_time, batch_stats.max_time);
         if let Some(batch) = wbl_batch.take_batch() {
-            self.head.recycle_batch(batch);
+            self.head.log_batches.recycle(batch);
         }
     }
 }

@@ -24,7 +24,7 @@ impl<'a> From<&'a Wal> for WriteLogs<'a> {
 
 /// Out-of-order samples of a request.
 #[derive(Debug)]
-pub(in crate::tsdb::head) struct WblBatch<'a> {
+pub(super) struct WblBatch<'a> {
     wbl: &'a Wal,
     /// Records that are not enqueued yet; `None` before the first.
     batch: Option<LogBatch>,
@@ -35,24 +35,24 @@ pub(in crate::tsdb::head) struct WblBatch<'a> {
 
 /// Numbers and time range of out-of-order samples.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tsdb::head) struct OutOfOrderStats {
-    pub(in crate::tsdb::head) floats: u64,
-    pub(in crate::tsdb::head) histograms: u64,
+pub(super) struct OutOfOrderStats {
+    pub(super) floats: u64,
+    pub(super) histograms: u64,
     /// Timestamp of the oldest, ms; `i64::MAX` if there are none.
-    pub(in crate::tsdb::head) min_time: i64,
+    pub(super) min_time: i64,
     /// Timestamp of the newest, ms; `i64::MIN` if there are none.
-    pub(in crate::tsdb::head) max_time: i64,
+    pub(super) max_time: i64,
 }
 
 impl<'a> WblBatch<'a> {
-    pub(in crate::tsdb::head) fn new(wbl: &'a Wal) -> Self {
+    pub(super) fn new(wbl: &'a Wal) -> Self {
         let stats =
             OutOfOrderStats { floats: 0, histograms: 0, min_time: i64::MAX, max_time: i64::MIN };
         Self { wbl, batch: None, must_wait: false, stats }
     }
 
     /// Adds a sample. `spare` returns a batch for the first one.
-    pub(in crate::tsdb::head) fn push(
+    pub(super) fn push(
         &mut self,
         series: SeriesRef,
         sample: &Sample,
@@ -69,11 +69,7 @@ impl<'a> WblBatch<'a> {
     }
 
     /// Adds markers: the samples of the series so far are in these chunks.
-    pub(in crate::tsdb::head) fn push_markers(
-        &mut self,
-        series: SeriesRef,
-        chunks: Vec<HeadChunkRef>,
-    ) {
+    pub(super) fn push_markers(&mut self, series: SeriesRef, chunks: Vec<HeadChunkRef>) {
         if let Some(batch) = &mut self.batch {
             chunks
                 .into_iter()
@@ -82,33 +78,33 @@ impl<'a> WblBatch<'a> {
     }
 
     /// Returns `true` if there are records that are not enqueued.
-    pub(in crate::tsdb::head) fn has_unlogged(&self) -> bool {
+    pub(super) fn has_unlogged(&self) -> bool {
         self.batch.as_ref().is_some_and(|batch| !batch.is_empty())
     }
 
     /// Makes the response wait for the out-of-order samples of other requests.
-    pub(in crate::tsdb::head) fn require_wait(&mut self) {
+    pub(super) fn require_wait(&mut self) {
         self.must_wait = true;
     }
 
     /// Enqueues the pending records. Returns the position that the response must wait for.
-    pub(in crate::tsdb::head) fn enqueue(&mut self) -> Option<LogPosition> {
+    pub(super) fn enqueue(&mut self) -> Option<LogPosition> {
         let batch = self.batch.as_mut().filter(|batch| !batch.is_empty());
         let position = batch.map(|batch| self.wbl.enqueue(batch));
         position.or_else(|| self.must_wait.then(|| self.wbl.position()))
     }
 
     /// Takes the batch, for another request. It must be enqueued before.
-    pub(in crate::tsdb::head) fn take_batch(&mut self) -> Option<LogBatch> {
+    pub(super) fn take_batch(&mut self) -> Option<LogBatch> {
         self.batch.take()
     }
 
-    pub(in crate::tsdb::head) fn stats(&self) -> OutOfOrderStats {
+    pub(super) fn stats(&self) -> OutOfOrderStats {
         self.stats
     }
 
     /// Write-behind log of this batch.
-    pub(in crate::tsdb::head) fn wbl(&self) -> &'a Wal {
+    pub(super) fn wbl(&self) -> &'a Wal {
         self.wbl
     }
 }

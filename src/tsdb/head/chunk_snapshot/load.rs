@@ -14,14 +14,15 @@ use crate::tsdb::head::chunk_snapshot::exemplars::{decode_exemplars, restore_exe
 use crate::tsdb::head::chunk_snapshot::record::{
     EXEMPLARS, SERIES, SnapshotChunk, SnapshotRecordError, SnapshotSeries, TOMBSTONES, read_series,
 };
-use crate::tsdb::head::in_flight::BatchId;
-use crate::tsdb::head::series::{HeadSeries, OpenChunk};
+use crate::tsdb::head::series::open_chunk::OpenChunk;
+use crate::tsdb::head::series::store::SeriesStore;
+use crate::tsdb::head::stats::HeadStats;
+use crate::tsdb::head::times::HeadTimes;
 use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::record::exemplars::RefExemplar;
 use crate::tsdb::wal::segment::{SegmentError, list_segments};
 use crossbeam_channel::Receiver;
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::thread;
 
@@ -45,10 +46,10 @@ pub enum LoadSnapshotError {
     #[error("tombstones: {0}")]
     Tombstones(ByteError),
     /// An open chunk is corrupted.
-    #[error("open chunk of series {}: {source}", .series.0)]
+    #[error("open chunk of series {}: {source}", .series_ref.0)]
     Chunk {
         /// Reference of the series.
-        series: SeriesRef,
+        series_ref: SeriesRef,
         /// Error of the decoder.
         source: ChunkError,
     },
@@ -91,13 +92,13 @@ pub fn load_snapshot(
     chunks: Vec<HeadChunkMeta>,
     workers: usize,
 ) -> Result<LoadedSnapshot, LoadSnapshotError> {
-    let chunks = group_by_series(head, chunks)?;
+    let loader = SeriesLoader::new(head, chunks)?;
     thread::scope(|scope| {
         let (sender, batches) = crossbeam_channel::bounded::<RecordBatch>(MAX_QUEUED_BATCHES);
         let builders: Vec<_> = (0..workers.max(1))
             .map(|_| {
-                let (batches, chunks) = (batches.clone(), &chunks);
-                scope.spawn(move || build_series(head, chunks, &batches))
+                let (batches, loader) = (batches.clone(), &loader);
+                scope.spawn(move || loader.build_series(&batches))
             })
             .collect();
         drop(batches);
@@ -114,12 +115,10 @@ pub fn load_snapshot(
         read?;
         // All series exist now. A chunk of an unknown reference could belong to a series that had
         // another reference.
-        if let Some(unknown) =
-            chunks.keys().find(|reference| head.series.get_by_ref(**reference).is_none())
-        {
-            return Err(LoadSnapshotError::UnknownSeries(*unknown));
+        if let Some(unknown) = loader.find_unknown_series() {
+            return Err(LoadSnapshotError::UnknownSeries(unknown));
         }
-        loaded.exemplars = restore_exemplars(head, &exemplars);
+        loaded.exemplars = restore_exemplars(&head.series, head.exemplars(), &exemplars);
         Ok(loaded)
     })
 }
@@ -168,100 +167,98 @@ fn read_records(
     Ok(())
 }
 
-/// Returns the m-mapped chunks of each series, oldest first.
-fn group_by_series(
-    head: &Head,
-    chunks: Vec<HeadChunkMeta>,
-) -> Result<HashMap<SeriesRef, Vec<MappedChunk>>, LoadSnapshotError> {
-    let mut found: HashMap<SeriesRef, Vec<MappedChunk>> = HashMap::new();
-    for chunk in chunks {
-        head.reserve_ref(chunk.series);
-        if chunk.out_of_order || chunk.maxt < head.times.min_valid() {
-            continue;
+/// Loader of series into an empty head, shared by several threads.
+struct SeriesLoader<'a> {
+    store: &'a SeriesStore,
+    times: &'a HeadTimes,
+    stats: &'a HeadStats,
+    /// M-mapped chunks of each series, oldest first.
+    chunks: HashMap<SeriesRef, Vec<MappedChunk>>,
+}
+
+impl<'a> SeriesLoader<'a> {
+    fn new(head: &'a Head, chunks: Vec<HeadChunkMeta>) -> Result<Self, LoadSnapshotError> {
+        let (store, times, stats) = (&head.series, &head.times, &head.stats);
+        let mut loader = Self { store, times, stats, chunks: HashMap::new() };
+        chunks.into_iter().try_for_each(|chunk| loader.add_chunk(&chunk))?;
+        Ok(loader)
+    }
+
+    fn add_chunk(&mut self, chunk: &HeadChunkMeta) -> Result<(), LoadSnapshotError> {
+        self.store.reserve_ref(chunk.series);
+        if chunk.out_of_order || chunk.maxt < self.times.min_valid() {
+            return Ok(());
         }
-        let mapped = found.entry(chunk.series).or_default();
+        let mapped = self.chunks.entry(chunk.series).or_default();
         if mapped.last().is_some_and(|last| chunk.mint <= last.maxt()) {
             return Err(LoadSnapshotError::Overlap(chunk.series));
         }
-        mapped.push(MappedChunk::new(
-            chunk.chunk_ref,
-            chunk.mint,
-            chunk.maxt,
-            chunk.samples,
-            chunk.encoding,
-        ));
+        let (mint, maxt) = (chunk.mint, chunk.maxt);
+        mapped.push(MappedChunk::new(chunk.chunk_ref, mint, maxt, chunk.samples, chunk.encoding));
+        Ok(())
     }
-    Ok(found)
-}
 
-/// Builds series from the received records. Stops at the first error.
-fn build_series(
-    head: &Head,
-    chunks: &HashMap<SeriesRef, Vec<MappedChunk>>,
-    batches: &Receiver<RecordBatch>,
-) -> Result<usize, LoadSnapshotError> {
-    let mut count = 0;
-    for batch in batches {
-        let mut begin = 0;
-        for end in batch.ends {
-            let series = read_series(&batch.bytes[begin..end])?;
-            let mapped = chunks.get(&series.reference).map_or(&[][..], Vec::as_slice);
-            add_series(head, series, mapped)?;
-            begin = end;
-            count += 1;
+    /// Builds series from the received records. Stops at the first error.
+    fn build_series(&self, batches: &Receiver<RecordBatch>) -> Result<usize, LoadSnapshotError> {
+        let mut count = 0;
+        for batch in batches {
+            let mut begin = 0;
+            for end in batch.ends {
+                self.add_series(read_series(&batch.bytes[begin..end])?)?;
+                begin = end;
+                count += 1;
+            }
         }
+        Ok(count)
     }
-    Ok(count)
-}
 
-fn add_series(
-    head: &Head,
-    decoded: SnapshotSeries<'_>,
-    mapped: &[MappedChunk],
-) -> Result<(), LoadSnapshotError> {
-    let reference = decoded.reference;
-    head.reserve_ref(reference);
-    let Ok(entry) = head.series.get_or_create(&decoded.labels, |hash, labels| {
-        Ok::<_, Infallible>(HeadSeries::new(reference, hash, labels, BatchId::NONE))
-    });
-    if !entry.created {
-        return Err(LoadSnapshotError::DuplicateSeries(reference));
+    fn add_series(&self, decoded: SnapshotSeries<'_>) -> Result<(), LoadSnapshotError> {
+        let series_ref = decoded.series_ref;
+        let mapped = self.chunks.get(&series_ref).map_or(&[][..], Vec::as_slice);
+        let lookup = self.store.get_or_restore(series_ref, &decoded.labels);
+        if !lookup.created {
+            return Err(LoadSnapshotError::DuplicateSeries(series_ref));
+        }
+        self.stats.series_created.fetch_add(1, Ordering::Relaxed);
+        let open = decoded.open.filter(|chunk| chunk.maxt >= self.times.min_valid());
+        if let (Some(open), Some(last)) = (&open, mapped.last())
+            && open.mint <= last.maxt()
+        {
+            return Err(LoadSnapshotError::Overlap(series_ref));
+        }
+        let begin = mapped.first().map(MappedChunk::mint).or(open.as_ref().map(|chunk| chunk.mint));
+        let end = open.as_ref().map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
+        if let (Some(begin), Some(end)) = (begin, end) {
+            self.times.extend(begin, end);
+        }
+        let chunks = mapped.len() + usize::from(open.is_some());
+        self.stats.chunks_created.fetch_add(chunks as u64, Ordering::Relaxed);
+        let mut state = lookup.series.state.lock();
+        mapped.iter().for_each(|chunk| state.mapped.push(*chunk));
+        state.open = open.map(|chunk| open_chunk(series_ref, chunk)).transpose()?;
+        self.stats.stale_series.fetch_add(i64::from(state.is_stale()), Ordering::Relaxed);
+        Ok(())
     }
-    head.stats.series_created.fetch_add(1, Ordering::Relaxed);
-    let open = decoded.open.filter(|chunk| chunk.maxt >= head.times.min_valid());
-    if let (Some(open), Some(last)) = (&open, mapped.last())
-        && open.mint <= last.maxt()
-    {
-        return Err(LoadSnapshotError::Overlap(reference));
+
+    /// Returns a series that has chunks and is not in the head.
+    fn find_unknown_series(&self) -> Option<SeriesRef> {
+        self.chunks.keys().copied().find(|series_ref| self.store.get_by_ref(*series_ref).is_none())
     }
-    let begin = mapped.first().map(MappedChunk::mint).or(open.as_ref().map(|chunk| chunk.mint));
-    let end = open.as_ref().map(|chunk| chunk.maxt).or(mapped.last().map(MappedChunk::maxt));
-    if let (Some(begin), Some(end)) = (begin, end) {
-        head.times.extend(begin, end);
-    }
-    head.stats
-        .chunks_created
-        .fetch_add((mapped.len() + usize::from(open.is_some())) as u64, Ordering::Relaxed);
-    let mut state = entry.series.state.lock();
-    mapped.iter().for_each(|chunk| state.mapped.push(*chunk));
-    state.open = open.map(|chunk| open_chunk(reference, chunk)).transpose()?;
-    head.stats.stale_series.fetch_add(i64::from(state.is_stale()), Ordering::Relaxed);
-    Ok(())
 }
 
 /// Restores the open chunk. As in Prometheus, the next sample starts a new chunk.
 fn open_chunk(
-    series: SeriesRef,
+    series_ref: SeriesRef,
     snapshot_chunk: SnapshotChunk<'_>,
 ) -> Result<OpenChunk, LoadSnapshotError> {
     let chunk = AnyChunk::resume(snapshot_chunk.encoding, snapshot_chunk.bytes)
-        .map_err(|source| LoadSnapshotError::Chunk { series, source })?;
+        .map_err(|source| LoadSnapshotError::Chunk { series_ref, source })?;
     let first =
         AnyChunkIter::new(snapshot_chunk.encoding, chunk.bytes()).next().and_then(Result::ok);
     if first.map(|first| first.t) != Some(snapshot_chunk.mint)
         || chunk.last_t() != Some(snapshot_chunk.maxt)
     {
-        return Err(LoadSnapshotError::Times(series));
+        return Err(LoadSnapshotError::Times(series_ref));
     }
     Ok(OpenChunk {
         chunk,

@@ -50,7 +50,7 @@ const UNUSED_FLOAT_BYTES: usize = 3 * 16 + 8;
 /// Series in a snapshot.
 #[derive(Debug, Clone)]
 pub(super) struct SnapshotSeries<'a> {
-    pub(super) reference: SeriesRef,
+    pub(super) series_ref: SeriesRef,
     pub(super) labels: Labels,
     pub(super) open: Option<SnapshotChunk<'a>>,
 }
@@ -90,12 +90,12 @@ pub enum SnapshotRecordError {
 /// Appends the record of a series to `out`.
 pub(super) fn put_series(
     out: &mut Vec<u8>,
-    reference: SeriesRef,
+    series_ref: SeriesRef,
     labels: &Labels,
     open: Option<&SnapshotChunk<'_>>,
 ) {
     out.push(SERIES);
-    put_be_u64(out, reference.0);
+    put_be_u64(out, series_ref.0);
     put_labels(out, labels);
     put_be_i64(out, 0);
     let Some(chunk) = open else {
@@ -120,14 +120,14 @@ pub(super) fn put_series(
 /// Decodes the record of a series.
 pub(super) fn read_series(record: &[u8]) -> Result<SnapshotSeries<'_>, SnapshotRecordError> {
     let mut reader = ByteReader::new(record.get(1..).unwrap_or_default());
-    let reference = SeriesRef(reader.be_u64()?);
+    let series_ref = SeriesRef(reader.be_u64()?);
     let labels = read_labels(&mut reader)?
-        .filter(|_| reference.0 != 0)
+        .filter(|_| series_ref.0 != 0)
         .ok_or(SnapshotRecordError::NoSeries)?;
     reader.be_i64()?;
     let open = if reader.uvarint()? == 0 { None } else { Some(read_chunk(&mut reader)?) };
     match reader.remaining() {
-        0 => Ok(SnapshotSeries { reference, labels, open }),
+        0 => Ok(SnapshotSeries { series_ref, labels, open }),
         trailing => Err(SnapshotRecordError::TrailingBytes(trailing)),
     }
 }
@@ -183,7 +183,7 @@ mod tests {
         let record = record(ChunkEncoding::Xor, SampleValue::Float(-0.0));
         let series = read_series(&record).unwrap();
         assert_eq!(
-            (series.reference, series.labels.to_string().as_str()),
+            (series.series_ref, series.labels.to_string().as_str()),
             (SeriesRef(9), "{__name__=\"up\", job=\"x\"}")
         );
         let open = series.open.unwrap();

@@ -18,7 +18,8 @@ use crate::tsdb::head::chunk_snapshot::write::{
 };
 use crate::tsdb::head::chunk_snapshot::{WalOffset, last_snapshot, remove_snapshots};
 use crate::tsdb::head::replay::metadata::restore_metadata;
-use crate::tsdb::head::replay::{ReplayProgress, WalReplay};
+use crate::tsdb::head::replay::report::ReplayProgress;
+use crate::tsdb::head::replay::wal::WalReplay;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;
 use crate::tsdb::wal::batch::LogBatch;
@@ -133,7 +134,7 @@ fn snapshot_restores_head_and_appends_cut_new_chunks() {
             (30, exemplars.clone())
         );
         assert_eq!((again.times().min(), again.times().max()), times);
-        assert_eq!(again.next_ref().0, 31);
+        assert_eq!(again.last_ref().0, 30);
     }
 }
 
@@ -198,9 +199,10 @@ fn aliases_are_recorded_after_snapshot_start() {
     load_snapshot(&last_snapshot(dir.path()).unwrap().unwrap(), &again, chunks, 1).unwrap();
     again.index_series();
     assert_eq!(content(&again), expected);
-    assert!(again.wal_expiries.lock().is_empty());
-    assert!(restore_metadata(&again, &segments).damage.is_none());
-    assert_eq!(again.wal_expiries.lock().get(&SeriesRef(7)), Some(&1_000_000));
+    assert!(!again.was_collected(SeriesRef(7)));
+    assert!(restore_metadata(&again, &segments).corruption.is_none());
+    let needs_until = |mint| again.series.wal_expiries().reaches(SeriesRef(7), mint);
+    assert!(needs_until(1_000_000) && !needs_until(1_000_001));
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn write_dir(
     };
     let mut compressor = Compressor::new(options.compression);
     let (mut group, mut record) = (WriteGroup::default(), Vec::new());
-    let all = head.all_series();
+    let all = head.series.all();
     for series in &all {
         record.clear();
         encode(series, &mut record)?;
@@ -112,7 +112,9 @@ fn write_dir(
     record.push(TOMBSTONES);
     put_uvarint_bytes(&mut record, tombstones);
     group.push(&mut compressor, &record);
-    exemplar_records(head).iter().for_each(|record| group.push(&mut compressor, record));
+    exemplar_records(&head.series, head.exemplars())
+        .iter()
+        .for_each(|record| group.push(&mut compressor, record));
     writer.write(&mut group).and_then(|()| writer.finish()).map_err(failed)?;
     let files = writer.take_finished().into_iter().chain([writer.file()]);
     let synced = files
@@ -133,6 +135,6 @@ fn encode(series: &HeadSeries, record: &mut Vec<u8>) -> Result<(), WriteSnapshot
         let (encoding, bytes) = (open.chunk.encoding(), open.chunk.bytes());
         Some(SnapshotChunk { mint: open.mint, maxt: last.t, encoding, bytes, last: last.value })
     });
-    put_series(record, series.reference, &series.labels, open.as_ref());
+    put_series(record, series.series_ref, &series.labels, open.as_ref());
     Ok(())
 }

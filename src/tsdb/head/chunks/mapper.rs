@@ -15,7 +15,8 @@ use crate::tsdb::chunk::head_chunks::error::HeadChunkCorruption;
 use crate::tsdb::chunk::head_chunks::format::NewChunk;
 use crate::tsdb::chunk::head_chunks::{HeadChunk, HeadChunkStore};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
-use crate::tsdb::head::series::{HeadSeries, SealedChunk};
+use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::head::series::open_chunk::SealedChunk;
 use crate::tsdb::head::stats::HeadStats;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -66,8 +67,8 @@ impl ChunkMapper {
         let has_failed_before = !pending.is_empty();
         let mut series = std::mem::take(&mut *pending);
         series.extend(sealed.iter().cloned());
-        series.sort_unstable_by_key(|series| series.reference);
-        series.dedup_by_key(|series| series.reference);
+        series.sort_unstable_by_key(|series| series.series_ref);
+        series.dedup_by_key(|series| series.series_ref);
         let batches: Vec<SealedBatch> = series.into_iter().filter_map(take_sealed).collect();
         let chunks: Vec<NewChunk<'_>> = batches.iter().flat_map(SealedBatch::new_chunks).collect();
         match self.files.write(&chunks) {
@@ -118,7 +119,7 @@ fn take_sealed(series: Arc<HeadSeries>) -> Option<SealedBatch> {
 
 impl SealedBatch {
     fn new_chunks(&self) -> impl Iterator<Item = NewChunk<'_>> {
-        let series = self.series.reference;
+        let series = self.series.series_ref;
         self.chunks.iter().map(move |chunk| NewChunk {
             series,
             mint: chunk.mint,

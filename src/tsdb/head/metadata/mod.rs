@@ -5,9 +5,10 @@
 //! | [`families`] | metadata of metric families, for existing and future series  |
 //! | [`pool`]     | shares equal values among series                             |
 //!
-//! A series holds a pointer to its metadata ([`crate::tsdb::head::series::SeriesState::metadata`]).
-//! Appends (`append/metadata.rs`) log and set it, replay restores it,
-//! [`crate::tsdb::head::read::family_list`] lists it. Metadata has no timestamp and is in no block.
+//! A series holds a pointer to its metadata
+//! ([`crate::tsdb::head::series::state::SeriesState::metadata`]). Appends (`append/metadata.rs`)
+//! log and set it, replay restores it, [`crate::tsdb::head::read::family_list`] lists it. Metadata
+//! has no timestamp and is in no block.
 //!
 //! WAL and checkpoints have metadata per series, as in Prometheus. Families are kept in memory
 //! only; their senders repeat them every minute.

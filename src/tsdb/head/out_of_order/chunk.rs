@@ -103,7 +103,7 @@ impl OutOfOrderChunk {
     }
 
     /// Drops the sample that is stored elsewhere with the same value, if there is one.
-    pub fn forget_equal(&mut self, stored: &Sample) {
+    pub fn drop_equal(&mut self, stored: &Sample) {
         if self.get(stored.t).is_none_or(|sample| !sample.value.is_equivalent(&stored.value)) {
             return;
         }
@@ -183,10 +183,10 @@ mod tests {
             prop_assert_eq!(chunk.max_time(), times.last().copied());
             prop_assert_eq!(&times, &model.keys().copied().collect::<Vec<_>>());
             prop_assert!(chunk.samples.len() <= MAX_OPEN_SAMPLES);
-            chunk.forget_equal(&sample(7, 9));
+            chunk.drop_equal(&sample(7, 9));
             prop_assert_eq!(chunk.len(), times.len());
             for (t, v) in model {
-                chunk.forget_equal(&sample(t, v));
+                chunk.drop_equal(&sample(t, v));
                 prop_assert!(chunk.get(t).is_none());
             }
             prop_assert!(chunk.is_empty());

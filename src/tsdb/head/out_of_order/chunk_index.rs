@@ -21,7 +21,7 @@ pub(super) const UNINDEXED_CHUNKS: usize = 4;
 const MAX_LAYERS: usize = 2;
 
 /// Maximum number of chunks that a lookup returns.
-pub(super) const MAX_COVERING: usize = UNINDEXED_CHUNKS;
+pub(crate) const MAX_COVERING: usize = UNINDEXED_CHUNKS;
 const _: () =
     assert!(MAX_LAYERS < MAX_COVERING, "one chunk per layer and one of the time index must fit");
 

@@ -12,14 +12,13 @@
 //! | `chunk_index`  | finds the chunks that may have a sample at a timestamp           |
 //! | [`encode`]     | samples → encoded chunks                                         |
 //! | [`mapped`]     | chunks in `chunks_head/`, which may overlap                      |
-//! | [`settings`]   | the window as a setting of the head                              |
 //! | [`state`]      | open and m-mapped chunks of a series                             |
-//! | [`store`]      | writes open chunks, finds stored values                          |
 //! | `time_index`   | index by sample, for chunks that overlap too many others         |
 //! | [`window`]     | window length, and time range of OOO samples                     |
 //!
-//! The appender (`append/out_of_order.rs`) accepts and logs the samples.
-//! [`crate::tsdb::head::read::compaction_source`] has them for compaction,
+//! This folder has the data of one series. [`crate::tsdb::head::append`] accepts and logs the
+//! samples, [`crate::tsdb::head::chunks::out_of_order`] writes full chunks,
+//! [`crate::tsdb::head::read::compaction_source`] reads them for compaction,
 //! [`crate::tsdb::head::truncation`] drops them, and [`crate::tsdb::head::replay::wbl`] restores
 //! them.
 //!
@@ -31,14 +30,9 @@
 //! The mutex of the series guards its samples; chunks are written while it is held.
 
 pub mod chunk;
-mod chunk_index;
+pub(crate) mod chunk_index;
 pub mod encode;
 pub mod mapped;
-pub mod settings;
 pub mod state;
-pub mod store;
 mod time_index;
 pub mod window;
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! Out-of-order window, and the time range of the out-of-order samples in the head.
 
 use crate::model::time::TimeRange;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Window length and time range of the samples that it admitted.
 #[derive(Debug)]
@@ -11,14 +11,12 @@ pub struct OutOfOrderWindow {
     /// Timestamps of the oldest and newest sample, ms; `i64::MAX` and `i64::MIN` before the first.
     min: AtomicI64,
     max: AtomicI64,
-    /// Incremented before chunks of out-of-order samples are dropped because blocks contain them.
-    pub drops: AtomicU64,
 }
 
 impl Default for OutOfOrderWindow {
     fn default() -> Self {
         let (min, max) = (AtomicI64::new(i64::MAX), AtomicI64::new(i64::MIN));
-        Self { length: AtomicI64::new(0), min, max, drops: AtomicU64::new(0) }
+        Self { length: AtomicI64::new(0), min, max }
     }
 }
 
@@ -33,7 +31,8 @@ impl OutOfOrderWindow {
         self.length.store(length_ms.max(0), Ordering::Relaxed);
     }
 
-    /// Returns the range from the oldest to the newest out-of-order sample ever added.
+    /// Returns the range from the oldest to the newest out-of-order sample ever added; `None` if
+    /// there was none.
     pub fn times(&self) -> Option<TimeRange> {
         let (min, max) = (self.min.load(Ordering::Relaxed), self.max.load(Ordering::Relaxed));
         (min <= max).then(|| TimeRange::new(min, max))

@@ -17,16 +17,41 @@ use crate::model::time::TimeRange;
 use crate::tsdb::chunk::head_chunks::error::{HeadChunkCorruption, HeadChunksError};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::out_of_order::store::decode_samples;
-use crate::tsdb::head::read::ChunkSelection;
+use crate::tsdb::head::chunks::lookup::decode_samples;
+use crate::tsdb::head::chunks::out_of_order::OutOfOrderWriter;
+use crate::tsdb::head::read::chunk_selector::ChunkSelector;
+use crate::tsdb::head::read::series_view::ChunkSelection;
 use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::head::series::store::SeriesStore;
 use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Source of the in-order samples.
 #[derive(Clone, Copy, Debug)]
-pub struct InOrderSource<'a>(pub &'a Head);
+pub struct InOrderSource<'a> {
+    series: &'a SeriesStore,
+    selector: ChunkSelector<'a>,
+}
+
+impl<'a> InOrderSource<'a> {
+    /// Creates a source of the samples of `head`.
+    #[must_use]
+    pub fn new(head: &'a Head) -> Self {
+        Self { series: &head.series, selector: ChunkSelector::new(head) }
+    }
+
+    /// Returns these series, in the given order, with their in-order chunks that overlap `range`.
+    pub fn series_set(
+        self,
+        series: impl Iterator<Item = &'a Arc<HeadSeries>> + Send + 'a,
+        range: TimeRange,
+    ) -> ChunkSeriesSet<'a> {
+        Box::new(series.filter_map(move |series| {
+            self.selector.select(series, range, ChunkSelection::InOrder).transpose()
+        }))
+    }
+}
 
 impl BlockSource for InOrderSource<'_> {
     fn select(
@@ -34,10 +59,9 @@ impl BlockSource for InOrderSource<'_> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<ChunkSeriesSet<'_>, QueryError> {
-        let Self(head) = *self;
-        let series = head.sorted_series(matchers);
+        let (series, selector) = (self.series.select(matchers), self.selector);
         Ok(Box::new(series.into_iter().filter_map(move |series| {
-            head.select_chunks(&series, range, ChunkSelection::InOrder).transpose()
+            selector.select(&series, range, ChunkSelection::InOrder).transpose()
         })))
     }
 }
@@ -45,7 +69,7 @@ impl BlockSource for InOrderSource<'_> {
 /// Source of the out-of-order samples at one instant.
 #[derive(Debug)]
 pub struct OutOfOrderSource<'a> {
-    head: &'a Head,
+    selector: ChunkSelector<'a>,
     /// Series sorted by labels.
     series: Vec<PreparedSeries>,
     times: Option<TimeRange>,
@@ -60,6 +84,10 @@ struct PreparedSeries {
 }
 
 impl<'a> OutOfOrderSource<'a> {
+    fn empty(head: &'a Head) -> Self {
+        Self { selector: ChunkSelector::new(head), series: Vec::new(), times: None }
+    }
+
     /// Writes all open chunks of out-of-order samples to `chunks_head/` and records the chunks of
     /// each series.
     ///
@@ -68,7 +96,7 @@ impl<'a> OutOfOrderSource<'a> {
     /// and the WBL must not be truncated.
     pub fn prepare(head: &'a Head) -> Result<Self, HeadChunksError> {
         let source = Self::prepare_while(head, &|| true)?;
-        Ok(source.unwrap_or(Self { head, series: Vec::new(), times: None }))
+        Ok(source.unwrap_or_else(|| Self::empty(head)))
     }
 
     /// Does the same as [`Self::prepare`] while `go_on`, called once per series, returns `true`;
@@ -80,7 +108,8 @@ impl<'a> OutOfOrderSource<'a> {
         head: &'a Head,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Self>, HeadChunksError> {
-        let mut source = Self { head, series: Vec::new(), times: None };
+        let mut source = Self::empty(head);
+        let writer = OutOfOrderWriter::new(&head.chunks, &head.stats);
         for series in head.series.shards().flatten() {
             if !go_on() {
                 return Ok(None);
@@ -88,7 +117,7 @@ impl<'a> OutOfOrderSource<'a> {
             let mut state = series.state.lock();
             let Some(ooo) = &mut state.out_of_order else { continue };
             if !ooo.open.is_empty() {
-                head.flush_ooo_chunk(series.reference, ooo)?;
+                writer.flush(series.series_ref, ooo)?;
             }
             let (Some(last), Some(times)) =
                 (ooo.mapped.last().map(|last| last.chunk_ref()), ooo.times())
@@ -138,7 +167,7 @@ impl<'a> OutOfOrderSource<'a> {
                 // end.
                 add(chunk.maxt());
                 if !add(chunk.mint()).contains(chunk.maxt()) {
-                    let data = self.head.mapping.read(chunk.chunk_ref())?;
+                    let data = self.selector.chunks().mapper.read(chunk.chunk_ref())?;
                     decode_samples(data.encoding(), data.as_ref())
                         .for_each(|sample| _ = add(sample.t));
                 }
@@ -154,7 +183,7 @@ impl<'a> OutOfOrderSource<'a> {
     }
 
     /// Drops the chunks of the source. Returns their number.
-    pub(in crate::tsdb::head) fn drop_chunks(&self) -> u64 {
+    pub(crate) fn drop_chunks(&self) -> u64 {
         let mut chunks = 0;
         for PreparedSeries { series, last } in &self.series {
             let mut state = series.state.lock();
@@ -175,7 +204,7 @@ impl BlockSource for OutOfOrderSource<'_> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<ChunkSeriesSet<'_>, QueryError> {
-        let (matchers, head) = (matchers.to_vec(), self.head);
+        let (matchers, selector) = (matchers.to_vec(), self.selector);
         Ok(Box::new(self.series.iter().filter_map(move |PreparedSeries { series, last }| {
             let matches = |matcher: &Matcher| {
                 matcher.matches(series.labels.get(matcher.name()).unwrap_or_default())
@@ -183,7 +212,8 @@ impl BlockSource for OutOfOrderSource<'_> {
             let is_selected = !matchers.is_empty() && matchers.iter().all(matches);
             is_selected
                 .then(|| {
-                    head.select_chunks(series, range, ChunkSelection::OutOfOrderUpTo(*last))
+                    selector
+                        .select(series, range, ChunkSelection::OutOfOrderUpTo(*last))
                         .transpose()
                 })
                 .flatten()

@@ -10,6 +10,7 @@ use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetricType};
 use crate::model::metric_family::series_names;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::metadata::HeadMetadata;
 use crate::tsdb::head::series::HeadSeries;
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, HashSet};
@@ -24,7 +25,7 @@ const COMPOUND: [MetricType; 5] = [
     MetricType::Info,
 ];
 
-/// Distinct metadata values of each family, by family name; the values are in a fixed sort_key.
+/// Distinct metadata values of each family, by family name; the values are in a fixed order.
 pub type FamilyList = BTreeMap<String, Vec<Arc<Metadata>>>;
 
 /// Returns the metadata of all series.
@@ -34,7 +35,7 @@ pub fn list_all(head: &Head) -> FamilyList {
     for shard in head.series.shards() {
         shard.iter().for_each(|series| collector.add(series));
     }
-    collector.group_by_family(head)
+    collector.group_by_family(head.metadata())
 }
 
 /// Returns the metadata of one family; empty if none of its series has any.
@@ -44,13 +45,13 @@ pub fn list_family(head: &Head, family: &str) -> FamilyList {
         COMPOUND.into_iter().flat_map(|metric_type| series_names(family, metric_type)).collect();
     let mut collector = FamilyCollector::default();
     for name in names {
-        for series in head.postings().postings(METRIC_NAME, &name) {
-            if let Some(series) = head.series.get_by_ref(series) {
+        for series_ref in head.series.postings().postings(METRIC_NAME, &name) {
+            if let Some(series) = head.series.get_by_ref(series_ref) {
                 collector.add(&series);
             }
         }
     }
-    let mut families = collector.group_by_family(head);
+    let mut families = collector.group_by_family(head.metadata());
     families.retain(|name, _| name == family);
     families
 }
@@ -84,11 +85,11 @@ impl FamilyCollector {
         }
     }
 
-    fn group_by_family(self, head: &Head) -> FamilyList {
+    fn group_by_family(self, metadata_store: &HeadMetadata) -> FamilyList {
         let mut families = FamilyList::new();
         for ValueNames { metadata, names } in self.values.into_values() {
             for name in names {
-                let family = head.metadata.families.family_name(&name, metadata.metric_type);
+                let family = metadata_store.families.family_name(&name, metadata.metric_type);
                 let values = families.entry(family.to_owned()).or_default();
                 if !values.contains(&metadata) {
                     values.push(Arc::clone(&metadata));

@@ -5,6 +5,7 @@
 //! empty string and strings of series that the block leaves out.
 
 use crate::tsdb::head::Head;
+use crate::tsdb::index::mem_postings::MemPostings;
 
 /// Number of strings read from the index at once.
 const SLICE: usize = 512;
@@ -12,12 +13,13 @@ const SLICE: usize = 512;
 /// Returns ascending lists that together contain all strings of the head's labels. A string can be
 /// in several lists.
 pub fn symbols(head: &Head) -> impl Iterator<Item = Box<dyn Iterator<Item = String> + '_>> {
-    let names = head.postings().label_names();
+    let postings = head.postings();
+    let names = postings.label_names();
     let first: Box<dyn Iterator<Item = String>> =
         Box::new(std::iter::once(String::new()).chain(names.clone()));
     let values = names.into_iter().map(move |name| {
         let values: Box<dyn Iterator<Item = String>> =
-            Box::new(LabelValuesIter { head, name, slice: Vec::new().into_iter() });
+            Box::new(LabelValuesIter { postings, name, slice: Vec::new().into_iter() });
         values
     });
     std::iter::once(first).chain(values)
@@ -25,14 +27,14 @@ pub fn symbols(head: &Head) -> impl Iterator<Item = Box<dyn Iterator<Item = Stri
 
 /// Values of a label, ascending.
 struct LabelValuesIter<'a> {
-    head: &'a Head,
+    postings: &'a MemPostings,
     name: String,
     slice: std::vec::IntoIter<String>,
 }
 
 impl LabelValuesIter<'_> {
     fn refill_slice(&mut self, after: Option<&str>) {
-        self.slice = self.head.postings().values_after(&self.name, after, SLICE).into_iter();
+        self.slice = self.postings.values_after(&self.name, after, SLICE).into_iter();
     }
 }
 

@@ -5,8 +5,11 @@
 //! decoded; the type of a record is visible before that. A corruption ends the replay with what was
 //! found before. Nothing is repaired, because nothing else is read.
 
+use crate::model::metadata::Metadata;
 use crate::model::refs::SeriesRef;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::metadata::pool::MetadataPool;
+use crate::tsdb::head::series::store::SeriesStore;
 use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::record::error::DecodeRecordError;
 use crate::tsdb::wal::record::metadata::decode_metadata;
@@ -21,7 +24,7 @@ pub struct RestoreReport {
     /// Metadata entries of existing series.
     pub entries: u64,
     /// Corruption at which the replay stopped.
-    pub damage: Option<ReadLogError>,
+    pub corruption: Option<ReadLogError>,
 }
 
 /// Sets the metadata of the head's series from these segments: those of the checkpoint, then those
@@ -31,14 +34,29 @@ pub struct RestoreReport {
 /// them as long as the WAL has samples of them.
 #[must_use]
 pub fn restore_metadata(head: &Head, segments: &[Segment]) -> RestoreReport {
-    let mut restore = MetadataRestore { head, aliases: HashMap::new(), entries: 0 };
-    let damage = segments.iter().find_map(|segment| restore.replay_segment(segment).err());
-    head.record_aliases(restore.aliases.keys());
-    RestoreReport { entries: restore.entries, damage }
+    let (series, pool) = (&head.series, &head.side_data.metadata.pool);
+    let mut restore = MetadataRestore { series, pool, aliases: HashMap::new(), entries: 0 };
+    let corruption = segments.iter().find_map(|segment| restore.replay_segment(segment).err());
+    let end = head.times.max().unwrap_or(i64::MAX);
+    series.wal_expiries().extend(restore.aliases.keys().copied(), end);
+    RestoreReport { entries: restore.entries, corruption }
+}
+
+/// Sets the metadata of a series. Returns `false` if the series does not exist.
+pub(super) fn set_metadata(
+    series: &SeriesStore,
+    pool: &MetadataPool,
+    series_ref: SeriesRef,
+    metadata: &Metadata,
+) -> bool {
+    let Some(series) = series.get_by_ref(series_ref) else { return false };
+    series.state.lock().metadata = Some(pool.intern(metadata));
+    true
 }
 
 struct MetadataRestore<'a> {
-    head: &'a Head,
+    series: &'a SeriesStore,
+    pool: &'a MetadataPool,
     /// Earlier references of series in the WAL.
     aliases: HashMap<SeriesRef, SeriesRef>,
     entries: u64,
@@ -63,18 +81,19 @@ impl MetadataRestore<'_> {
         if RecordType::from_record(record) == RecordType::Series {
             for series in SeriesDecoder::new(record)? {
                 let series = series?;
-                let existing = self.head.series.get(series.labels.as_bytes());
+                let existing = self.series.get(series.labels.as_bytes());
                 if let Some(existing) =
-                    existing.filter(|existing| existing.reference != series.series)
+                    existing.filter(|existing| existing.series_ref != series.series)
                 {
-                    self.aliases.insert(series.series, existing.reference);
+                    self.aliases.insert(series.series, existing.series_ref);
                 }
             }
             return Ok(());
         }
         for entry in decode_metadata(record)? {
-            let series = self.aliases.get(&entry.series).copied().unwrap_or(entry.series);
-            self.entries += u64::from(self.head.restore_metadata(series, &entry.metadata));
+            let series_ref = self.aliases.get(&entry.series).copied().unwrap_or(entry.series);
+            let is_set = set_metadata(self.series, self.pool, series_ref, &entry.metadata);
+            self.entries += u64::from(is_set);
         }
         Ok(())
     }

@@ -28,10 +28,13 @@ use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::chunks::out_of_order::OutOfOrderWriter;
 use crate::tsdb::head::out_of_order::chunk::MAX_OPEN_SAMPLES;
 use crate::tsdb::head::out_of_order::state::OutOfOrderState;
-use crate::tsdb::head::replay::ReplayProgress;
+use crate::tsdb::head::out_of_order::window::OutOfOrderWindow;
+use crate::tsdb::head::replay::report::ReplayProgress;
 use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::head::series::store::SeriesStore;
 use crate::tsdb::wal::corruption::CorruptionReason;
 use crate::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use crate::tsdb::wal::record::histograms::{
@@ -58,13 +61,13 @@ pub struct WblReplayReport {
     /// Chunks that were not attached, because no marker names them or their series is unknown.
     pub superseded_chunks: u64,
     /// Samples in the WBL.
-    pub points: u64,
+    pub samples: u64,
     /// Markers in the WBL.
     pub markers: u64,
     /// Samples and markers that refer to no known series.
     pub unknown_refs: u64,
     /// Skipped native histograms that are invalid or have an unknown schema.
-    pub bad_histograms: u64,
+    pub invalid_histograms: u64,
     /// Records of an unknown newer type, or of a type that does not belong in a WBL.
     pub unknown_records: u64,
 }
@@ -75,13 +78,15 @@ pub struct WblReplayOutcome {
     /// Counts up to the end or the first corruption.
     pub report: WblReplayReport,
     /// Corruption at which the replay stopped.
-    pub damage: Option<ReadLogError>,
+    pub corruption: Option<ReadLogError>,
 }
 
 /// Replay of the WBL into a head.
 #[derive(Debug)]
 pub struct WblReplay<'a> {
-    head: &'a Head,
+    store: &'a SeriesStore,
+    writer: OutOfOrderWriter<'a>,
+    window: &'a OutOfOrderWindow,
     aliases: HashMap<SeriesRef, SeriesRef>,
     /// Series that the WBL refers to, by the reference in the WBL.
     series: HashMap<SeriesRef, Arc<HeadSeries>>,
@@ -100,10 +105,12 @@ impl<'a> WblReplay<'a> {
         aliases: HashMap<SeriesRef, SeriesRef>,
     ) -> Self {
         let ooo = chunks.iter().filter(|chunk| chunk.out_of_order);
-        ooo.clone().for_each(|chunk| head.reserve_ref(chunk.series));
+        ooo.clone().for_each(|chunk| head.series.reserve_ref(chunk.series));
         let unmarked_chunks = ooo.map(|chunk| (chunk.chunk_ref, *chunk)).collect();
         Self {
-            head,
+            store: &head.series,
+            writer: OutOfOrderWriter::new(&head.chunks, &head.stats),
+            window: head.times.ooo_window(),
             aliases,
             series: HashMap::new(),
             unmarked_chunks,
@@ -115,22 +122,22 @@ impl<'a> WblReplay<'a> {
     /// replayed.
     #[must_use]
     pub fn run(mut self, segments: &[Segment], progress: &ReplayProgress) -> WblReplayOutcome {
-        let damage =
+        let corruption =
             segments.iter().find_map(|segment| self.replay_segment(segment, progress).err());
         self.report.superseded_chunks = self.unmarked_chunks.len() as u64;
-        if damage.is_some() {
+        if corruption.is_some() {
             self.attach_all();
         }
         for series in self.series.values() {
             let mut state = series.state.lock();
             if let Some(ooo) = &mut state.out_of_order {
-                self.settle(series.reference, ooo);
+                self.settle(series.series_ref, ooo);
                 if let Some(times) = ooo.times() {
-                    self.head.ooo_window.extend(times.mint, times.maxt);
+                    self.window.extend(times.mint, times.maxt);
                 }
             }
         }
-        WblReplayOutcome { report: self.report, damage }
+        WblReplayOutcome { report: self.report, corruption }
     }
 
     /// Attaches the chunks that no marker has named, if their series is known.
@@ -156,9 +163,8 @@ impl<'a> WblReplay<'a> {
             chunk.samples,
             chunk.encoding,
         );
-        self.head.attach_ooo(ooo, found);
-        self.head.ooo_window.extend(chunk.mint, chunk.maxt);
-        self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
+        self.writer.attach(ooo, found);
+        self.window.extend(chunk.mint, chunk.maxt);
     }
 
     fn replay_segment(
@@ -225,26 +231,26 @@ impl<'a> WblReplay<'a> {
             if sample.value.normalize_for_storage().is_ok() {
                 self.replay_sample(series, sample);
             } else {
-                self.report.bad_histograms += 1;
+                self.report.invalid_histograms += 1;
             }
         }
     }
 
     fn replay_sample(&mut self, series: SeriesRef, sample: Sample) {
-        self.report.points += 1;
+        self.report.samples += 1;
         let Some(series) = self.resolve_series(series) else { return };
         let mut state = series.state.lock();
         let ooo = state.out_of_order.get_or_insert_default();
         ooo.insert(sample);
         if ooo.open.len() > MAX_UNMARKED_SAMPLES && ooo.open.is_full() {
-            self.settle(series.reference, ooo);
+            self.settle(series.series_ref, ooo);
         }
     }
 
     /// Drops the samples in memory that a chunk has, and writes the rest if they fill a chunk.
-    fn settle(&self, series: SeriesRef, ooo: &mut OutOfOrderState) {
-        self.head.drop_all_stored(ooo);
-        if ooo.open.is_full() && self.head.flush_ooo_chunk(series, ooo).is_err() {
+    fn settle(&self, series_ref: SeriesRef, ooo: &mut OutOfOrderState) {
+        self.writer.drop_all_stored(ooo);
+        if ooo.open.is_full() && self.writer.flush(series_ref, ooo).is_err() {
             ooo.open.retry_later();
         }
     }
@@ -254,18 +260,18 @@ impl<'a> WblReplay<'a> {
         let Some(series) = self.resolve_series(series) else { return };
         let mut state = series.state.lock();
         let ooo = state.out_of_order.get_or_insert_default();
-        // After a lost file, the reference may sample to a chunk of another series.
+        // After a lost file, the reference may point to a chunk of another series.
         let has_same_series =
-            |found: &HeadChunkMeta| self.resolve_alias(found.series) == series.reference;
+            |found: &HeadChunkMeta| self.resolve_alias(found.series) == series.series_ref;
         if self.unmarked_chunks.get(&chunk).is_some_and(has_same_series)
             && let Some(found) = self.unmarked_chunks.remove(&chunk)
         {
             self.attach(ooo, &found);
         }
         if chunk == HeadChunkRef::new(0, 0) {
-            self.head.drop_all_stored(ooo);
+            self.writer.drop_all_stored(ooo);
         } else if let Some(stored) = ooo.mapped.get(chunk).copied() {
-            self.head.drop_stored(ooo, &stored);
+            self.writer.drop_stored(ooo, &stored);
         }
     }
 
@@ -274,7 +280,7 @@ impl<'a> WblReplay<'a> {
         if let Some(series) = self.series.get(&series_ref) {
             return Some(Arc::clone(series));
         }
-        self.head.reserve_ref(series_ref);
+        self.store.reserve_ref(series_ref);
         let series = self.find_series(series_ref);
         match &series {
             Some(series) => _ = self.series.insert(series_ref, Arc::clone(series)),
@@ -284,7 +290,7 @@ impl<'a> WblReplay<'a> {
     }
 
     fn find_series(&self, series_ref: SeriesRef) -> Option<Arc<HeadSeries>> {
-        self.head.series.get_by_ref(self.resolve_alias(series_ref))
+        self.store.get_by_ref(self.resolve_alias(series_ref))
     }
 
     fn resolve_alias(&self, series_ref: SeriesRef) -> SeriesRef {

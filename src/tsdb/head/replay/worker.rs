@@ -3,12 +3,23 @@
 use crate::model::refs::SeriesRef;
 use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
-use crate::tsdb::head::Head;
-use crate::tsdb::head::series::{HeadSeries, PushOutcome};
+use crate::tsdb::head::chunks::store::ChunkStore;
+use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::head::series::state::PushOutcome;
+use crate::tsdb::head::series::store::SeriesStore;
+use crate::tsdb::head::stats::HeadStats;
 use crossbeam_channel::Receiver;
 use hashbrown::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// Parts of the head that workers share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WorkerParts<'a> {
+    pub(super) series: &'a SeriesStore,
+    pub(super) chunks: &'a ChunkStore,
+    pub(super) stats: &'a HeadStats,
+}
 
 /// Work for one worker.
 pub(super) enum WorkItem {
@@ -24,7 +35,7 @@ pub(super) enum WorkItem {
 
 /// Worker with the series assigned to it.
 pub(super) struct ReplayWorker<'a> {
-    head: &'a Head,
+    parts: WorkerParts<'a>,
     series: HashMap<SeriesRef, Arc<HeadSeries>>,
     /// Series with sealed chunks, since the last work item.
     sealed: Vec<Arc<HeadSeries>>,
@@ -33,7 +44,7 @@ pub(super) struct ReplayWorker<'a> {
 
 /// Sample as decoded from the WAL.
 pub(super) struct LoggedSample {
-    pub(super) series: SeriesRef,
+    pub(super) series_ref: SeriesRef,
     pub(super) sample: Sample,
 }
 
@@ -54,17 +65,17 @@ pub(super) struct WorkerStats {
 }
 
 impl<'a> ReplayWorker<'a> {
-    pub(super) fn new(head: &'a Head) -> Self {
+    pub(super) fn new(parts: WorkerParts<'a>) -> Self {
         let stats =
             WorkerStats { min_time: i64::MAX, max_time: i64::MIN, ..WorkerStats::default() };
-        Self { head, series: HashMap::new(), sealed: Vec::new(), stats }
+        Self { parts, series: HashMap::new(), sealed: Vec::new(), stats }
     }
 
     pub(super) fn run(mut self, work: &Receiver<WorkItem>) -> WorkerStats {
         for work in work {
             match work {
                 WorkItem::Series(series) => {
-                    self.series.insert(series.reference, series);
+                    self.series.insert(series.series_ref, series);
                 }
                 WorkItem::Chunks(series, chunks) => self.attach_chunks(&series, &chunks),
                 WorkItem::Collected(series) => self.collect(series),
@@ -72,7 +83,7 @@ impl<'a> ReplayWorker<'a> {
                     samples.into_iter().for_each(|sample| self.apply_sample(sample))
                 }
             }
-            self.head.mapping.map_sealed(&self.sealed, &self.head.stats);
+            self.parts.chunks.mapper.map_sealed(&self.sealed, self.parts.stats);
             self.sealed.clear();
         }
         self.stats
@@ -89,7 +100,8 @@ impl<'a> ReplayWorker<'a> {
         {
             state.seal();
             drop(state);
-            self.head.mapping.map_sealed(std::slice::from_ref(series), &self.head.stats);
+            let sealed = std::slice::from_ref(series);
+            self.parts.chunks.mapper.map_sealed(sealed, self.parts.stats);
             state = series.state.lock();
         }
         if !state.sealed().is_empty() {
@@ -103,7 +115,7 @@ impl<'a> ReplayWorker<'a> {
                 state.replace_with_mapped(chunks);
                 self.stats.chunk_overlaps += 1;
             }
-            self.head.stats.chunks_created.fetch_add(chunks.len() as u64, Ordering::Relaxed);
+            self.parts.stats.chunks_created.fetch_add(chunks.len() as u64, Ordering::Relaxed);
         }
     }
 
@@ -113,16 +125,16 @@ impl<'a> ReplayWorker<'a> {
         self.stats.stale -= i64::from(state.is_stale());
         state.truncate_before(i64::MAX);
         drop(state);
-        self.series.remove(&series.reference);
-        self.head.series.remove(&series);
+        self.series.remove(&series.series_ref);
+        self.parts.series.remove(&series);
         self.stats.collected.push(series);
     }
 
-    fn apply_sample(&mut self, LoggedSample { series, mut sample }: LoggedSample) {
-        let Some(series) = self.series.get(&series) else {
+    fn apply_sample(&mut self, LoggedSample { series_ref, mut sample }: LoggedSample) {
+        let Some(series) = self.series.get(&series_ref) else {
             // Reserve the reference: a series that gets it later would receive these samples after
             // the next checkpoint.
-            self.head.reserve_ref(series);
+            self.parts.series.reserve_ref(series_ref);
             self.stats.unknown_refs += 1;
             return;
         };
@@ -139,15 +151,15 @@ impl<'a> ReplayWorker<'a> {
         }
         let sample = state.normalize_stale_marker(sample);
         self.stats.stale += i64::from(sample.value.is_stale()) - i64::from(state.is_stale());
-        let outcome = state.push(&sample, &self.head.chunk_policy());
+        let outcome = state.push(&sample, &self.parts.chunks.settings.chunk_policy());
         drop(state);
         match outcome {
             PushOutcome::IntoOpenChunk => {}
             PushOutcome::IntoFirstChunk => {
-                _ = self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed)
+                _ = self.parts.stats.chunks_created.fetch_add(1, Ordering::Relaxed)
             }
             PushOutcome::AfterSeal => {
-                self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
+                self.parts.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
                 self.sealed.push(Arc::clone(series));
             }
         }

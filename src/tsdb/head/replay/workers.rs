@@ -2,8 +2,9 @@
 
 use crate::model::refs::SeriesRef;
 use crate::model::sample::SampleValue;
-use crate::tsdb::head::Head;
-use crate::tsdb::head::replay::worker::{LoggedSample, ReplayWorker, WorkItem, WorkerStats};
+use crate::tsdb::head::replay::worker::{
+    LoggedSample, ReplayWorker, WorkItem, WorkerParts, WorkerStats,
+};
 use crossbeam_channel::Sender;
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -31,7 +32,7 @@ struct SampleBatch {
 impl<'scope> WorkerPool<'scope> {
     pub(super) fn start<'env>(
         scope: &'scope Scope<'scope, 'env>,
-        head: &'env Head,
+        parts: WorkerParts<'env>,
         count: usize,
     ) -> Self {
         let mut workers = Self { inputs: Vec::new(), batches: Vec::new(), threads: Vec::new() };
@@ -39,13 +40,13 @@ impl<'scope> WorkerPool<'scope> {
             let (input, work) = crossbeam_channel::bounded(MAX_QUEUED_BATCHES);
             workers.inputs.push(input);
             workers.batches.push(SampleBatch::default());
-            workers.threads.push(scope.spawn(move || ReplayWorker::new(head).run(&work)));
+            workers.threads.push(scope.spawn(move || ReplayWorker::new(parts).run(&work)));
         }
         workers
     }
 
     pub(super) fn queue_sample(&mut self, sample: LoggedSample) {
-        let index = self.index(sample.series);
+        let index = self.index(sample.series_ref);
         let batch = &mut self.batches[index];
         batch.weight +=
             if matches!(sample.sample.value, SampleValue::Float(_)) { 1 } else { HISTOGRAM_WEIGHT };
@@ -55,9 +56,9 @@ impl<'scope> WorkerPool<'scope> {
         }
     }
 
-    /// Sends `work` on `series` after the samples that precede it in the WAL.
-    pub(super) fn send(&mut self, series: SeriesRef, work: WorkItem) {
-        let index = self.index(series);
+    /// Sends `work` on a series after the samples that precede it in the WAL.
+    pub(super) fn send(&mut self, series_ref: SeriesRef, work: WorkItem) {
+        let index = self.index(series_ref);
         self.flush_batch(index);
         self.send_to(index, work);
     }
@@ -72,8 +73,8 @@ impl<'scope> WorkerPool<'scope> {
         joined.map(|stats| stats.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     }
 
-    fn index(&self, series: SeriesRef) -> usize {
-        (series.0 % self.inputs.len() as u64) as usize
+    fn index(&self, series_ref: SeriesRef) -> usize {
+        (series_ref.0 % self.inputs.len() as u64) as usize
     }
 
     fn flush_batch(&mut self, index: usize) {

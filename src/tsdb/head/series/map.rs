@@ -67,8 +67,8 @@ impl SeriesMap {
 
     /// Returns the series with this reference.
     #[must_use]
-    pub fn get_by_ref(&self, reference: SeriesRef) -> Option<Arc<HeadSeries>> {
-        self.ref_shard(reference).read().get(&reference).cloned()
+    pub fn get_by_ref(&self, series_ref: SeriesRef) -> Option<Arc<HeadSeries>> {
+        self.ref_shard(series_ref).read().get(&series_ref).cloned()
     }
 
     /// Returns the series with these labels. If it does not exist, `create` makes it from hash and
@@ -87,7 +87,7 @@ impl SeriesMap {
             return Ok(SeriesLookup { series: Arc::clone(series), created: false });
         }
         let series = Arc::new(create(hash, labels.clone())?);
-        self.ref_shard(series.reference).write().insert(series.reference, Arc::clone(&series));
+        self.ref_shard(series.series_ref).write().insert(series.series_ref, Arc::clone(&series));
         shard.insert_unique(hash, Arc::clone(&series), |series| series.hash);
         self.len.fetch_add(1, Ordering::Relaxed);
         Ok(SeriesLookup { series, created: true })
@@ -96,7 +96,7 @@ impl SeriesMap {
     /// Removes a series from both maps. The caller has marked it as collected.
     pub fn remove(&self, series: &HeadSeries) {
         self.unlink_labels(series);
-        if self.ref_shard(series.reference).write().remove(&series.reference).is_some() {
+        if self.ref_shard(series.series_ref).write().remove(&series.series_ref).is_some() {
             self.len.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -106,7 +106,7 @@ impl SeriesMap {
     pub fn unlink_labels(&self, series: &HeadSeries) {
         let mut shard = self.label_shard(series.hash).write();
         if let Ok(entry) =
-            shard.find_entry(series.hash, |entry| entry.reference == series.reference)
+            shard.find_entry(series.hash, |entry| entry.series_ref == series.series_ref)
         {
             entry.remove();
         }
@@ -142,7 +142,7 @@ impl SeriesMap {
         &self.by_labels[(hash >> 40) as usize % SHARDS]
     }
 
-    fn ref_shard(&self, reference: SeriesRef) -> &RefShard {
-        &self.by_ref[reference.0 as usize % SHARDS]
+    fn ref_shard(&self, series_ref: SeriesRef) -> &RefShard {
+        &self.by_ref[series_ref.0 as usize % SHARDS]
     }
 }

@@ -9,10 +9,12 @@ use crate::tsdb::chunk::cut::CutPolicy;
 use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{HeadAppender, SampleRejection};
-use crate::tsdb::head::deletion::{HeadDeletion, Tombstone};
-use crate::tsdb::head::read::HeadReader;
+use crate::tsdb::head::deletion::HeadDeletion;
+use crate::tsdb::head::read::reader::HeadReader;
+use crate::tsdb::head::tombstones::{TOMBSTONES_PER_HOLD, Tombstone};
 use crate::tsdb::head::truncation::HeadTruncation;
-use crate::tsdb::head::{Head, HeadOptions, TOMBSTONES_PER_HOLD};
+use crate::tsdb::head::truncation::stale::StaleSeriesGc;
+use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::{BlockSource, Chunk};
 use crate::tsdb::wal::compression::RecordCompression;
@@ -91,9 +93,9 @@ fn truncation_drops_old_chunks_and_collects_empty_series() {
             append(&head, &wal, "short", FloatSample::new(t, i as f64)).unwrap();
         }
     }
-    assert!(head.is_compactable());
+    assert!(head.times().is_compactable());
     let truncation = HeadTruncation::new(&head);
-    let short = head.series.get(labels("short").as_bytes()).unwrap().reference;
+    let short = head.series.get(labels("short").as_bytes()).unwrap().series_ref;
     truncation.close_before(BEGIN + RANGE);
     assert_eq!(
         append(&head, &wal, "new", FloatSample::new(BEGIN + RANGE - 1, 0.0)),
@@ -102,7 +104,7 @@ fn truncation_drops_old_chunks_and_collects_empty_series() {
     let dropped = truncation.truncate_before(BEGIN + RANGE).unwrap();
     assert_eq!(dropped.series, 1);
     assert!(dropped.chunks > 100 / 16, "{dropped:?}");
-    assert!(!head.is_compactable());
+    assert!(!head.times().is_compactable());
     assert_eq!(
         (head.times().min(), head.times().min_valid()),
         (Some(BEGIN + RANGE), BEGIN + RANGE)
@@ -120,7 +122,7 @@ fn truncation_drops_old_chunks_and_collects_empty_series() {
 
     // A new series can have its labels.
     append(&head, &wal, "short", FloatSample::new(BEGIN + 2_000, 1.0)).unwrap();
-    let again = head.series.get(labels("short").as_bytes()).unwrap().reference;
+    let again = head.series.get(labels("short").as_bytes()).unwrap().series_ref;
     assert!(again > short, "{again:?} {short:?}");
     assert_eq!(content(&head, TimeRange::ALL)["short"].len(), 1);
 }
@@ -229,7 +231,7 @@ fn concurrent_truncation_loses_no_samples() {
             let mut blocks = Content::new();
             let mut collected = 0;
             while !done.load(Ordering::Relaxed) {
-                if !head.is_compactable() {
+                if !head.times().is_compactable() {
                     thread::yield_now();
                     continue;
                 }
@@ -276,7 +278,7 @@ fn deleted_samples_are_hidden_and_later_ones_visible() {
     let end = BEGIN + 390;
     assert_eq!(
         stones,
-        [Tombstone { series: SeriesRef(1), range: TimeRange::new(BEGIN + 300, end) }]
+        [Tombstone { series_ref: SeriesRef(1), range: TimeRange::new(BEGIN + 300, end) }]
     );
     deletion.apply(&stones);
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 30);
@@ -308,7 +310,7 @@ fn tombstone_follows_series_record_in_wal() {
         appender.commit().unwrap();
         assert_eq!(
             is_done.recv().unwrap(),
-            [Tombstone { series: SeriesRef(1), range: TimeRange::new(BEGIN, BEGIN) }]
+            [Tombstone { series_ref: SeriesRef(1), range: TimeRange::new(BEGIN, BEGIN) }]
         );
     });
 }
@@ -324,19 +326,19 @@ fn stale_series_is_collected_unless_it_got_samples() {
         append(&head, &wal, name, FloatSample::new(BEGIN + t, v)).unwrap();
     }
     assert_eq!(head.stats().stale_series.load(Ordering::Relaxed), 2);
-    let truncation = HeadTruncation::new(&head);
-    let noted = truncation.stale_series();
+    let stale_gc = StaleSeriesGc::new(&head);
+    let noted = stale_gc.find();
     assert_eq!(noted.len(), 2);
     append(&head, &wal, "b", FloatSample::new(BEGIN + 2, 1.0)).unwrap();
     append(&head, &wal, "b", FloatSample::new(BEGIN + 3, stale)).unwrap();
     let mut logged = Vec::new();
-    let collected = truncation.gc_stale_series(&noted, |refs| logged.extend_from_slice(refs));
+    let collected = stale_gc.collect(&noted, |refs| logged.extend_from_slice(refs));
     assert_eq!((collected, logged), (1, vec![SeriesRef(1)]));
     assert_eq!(content(&head, TimeRange::ALL).keys().collect::<Vec<_>>(), ["b", "c"]);
     assert_eq!(head.stats().stale_series.load(Ordering::Relaxed), 1);
     append(&head, &wal, "a", FloatSample::new(BEGIN + 5, 1.0)).unwrap();
     assert_eq!(content(&head, TimeRange::ALL)["a"].len(), 1);
-    assert!(truncation.must_checkpoint(SeriesRef(1), BEGIN + 1));
+    assert!(HeadTruncation::new(&head).must_checkpoint(SeriesRef(1), BEGIN + 1));
 }
 
 /// Appends a sample of each of these series in one request.
@@ -373,8 +375,8 @@ fn collecting_many_series_visits_each_list_once() {
 
     let stale = f64::from_bits(STALE_NAN_BITS);
     append_many(&head, &wal, "dead", SERIES, FloatSample::new(BEGIN + 2 * RANGE, stale));
-    let noted = truncation.stale_series();
-    assert_eq!(truncation.gc_stale_series(&noted, |_| {}), SERIES);
+    let stale_gc = StaleSeriesGc::new(&head);
+    assert_eq!(stale_gc.collect(&stale_gc.find(), |_| {}), SERIES);
     let steps = head.postings().removal_stats().steps - steps;
     assert!(steps <= linear_steps(2 * SERIES), "{steps} steps");
     assert_eq!(content(&head, TimeRange::ALL).len(), SERIES);

@@ -11,7 +11,8 @@ use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::{CommitStats, HeadAppender};
 use crate::tsdb::head::exemplars::ExemplarRejection::{Disabled, OutOfOrder, UnknownSeries};
 use crate::tsdb::head::exemplars::{ExemplarOptions, ExemplarRejection, SeriesExemplar};
-use crate::tsdb::head::replay::{ReplayProgress, WalReplay};
+use crate::tsdb::head::replay::report::ReplayProgress;
+use crate::tsdb::head::replay::wal::WalReplay;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::reader::LogSegmentReader;
@@ -76,7 +77,7 @@ fn replayed(dir: &Path, min_valid_time: i64, out_of_order_window_ms: i64) -> Hea
     head.exemplars().configure(ExemplarOptions { max: 100_000, out_of_order_window_ms });
     let files = list_segments(&dir.join("wal")).unwrap();
     let done = WalReplay::new(&head, Vec::new()).run(&files, 2, &ReplayProgress::default());
-    assert!(done.damage.is_none(), "{:?}", done.damage);
+    assert!(done.corruption.is_none(), "{:?}", done.corruption);
     assert_eq!(done.report.unknown_refs, 0);
     head.index_series();
     head

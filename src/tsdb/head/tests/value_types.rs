@@ -19,7 +19,8 @@ use crate::tsdb::head::append::{HeadAppender, SampleRejection};
 use crate::tsdb::head::chunk_snapshot::load::load_snapshot;
 use crate::tsdb::head::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
 use crate::tsdb::head::chunk_snapshot::{WalOffset, last_snapshot};
-use crate::tsdb::head::replay::{ReplayProgress, ReplayReport, WalReplay};
+use crate::tsdb::head::replay::report::{ReplayProgress, ReplayReport};
+use crate::tsdb::head::replay::wal::WalReplay;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::source::BlockSource;
 use crate::tsdb::wal::batch::LogBatch;
@@ -72,7 +73,7 @@ fn open(dir: &Path, options: HeadOptions) -> Store {
         std::fs::create_dir_all(dir.join("wal")).unwrap();
         let segments = list_segments(&dir.join("wal")).unwrap();
         let replayed = WalReplay::new(&head, chunks).run(&segments, 2, &ReplayProgress::default());
-        assert!(replayed.damage.is_none(), "{:?}", replayed.damage);
+        assert!(replayed.corruption.is_none(), "{:?}", replayed.corruption);
         report = replayed.report;
     }
     head.index_series();
@@ -379,7 +380,7 @@ fn stale_marker_gets_type_of_its_series() {
     }
     // Prometheus's scraper logs the marker as a float.
     for (reference, series) in
-        store.head.all_series().iter().map(|one| (one.reference, one.labels.clone()))
+        store.head.all_series().iter().map(|one| (one.series_ref, one.labels.clone()))
     {
         if [labels(2), labels(3)].contains(&series) {
             let mut batch = LogBatch::default();
@@ -604,7 +605,7 @@ fn invalid_histograms_are_skipped_by_replay() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), options());
     store.append(0, &[Sample::new(BEGIN, value(2, BEGIN, 1))]);
-    let reference = store.head.all_series()[0].reference;
+    let reference = store.head.all_series()[0].series_ref;
     let mut batch = LogBatch::default();
     let broken = Histogram { positive_buckets: vec![1, 2, 3], ..integer(4, 1) };
     let unknown = Histogram { schema: 99, ..integer(4, 1) };

@@ -16,10 +16,12 @@ use crate::tsdb::head::append::{HeadAppender, SampleRejection};
 use crate::tsdb::head::out_of_order::chunk::MAX_OPEN_SAMPLES;
 use crate::tsdb::head::out_of_order::chunk_index::MAX_COVERING;
 use crate::tsdb::head::read::compaction_source::{InOrderSource, OutOfOrderSource};
-use crate::tsdb::head::read::{BlockFallback, HeadReader};
+use crate::tsdb::head::read::reader::{BlockFallback, HeadReader};
+use crate::tsdb::head::replay::report::ReplayProgress;
+use crate::tsdb::head::replay::wal::WalReplay;
 use crate::tsdb::head::replay::wbl::{WblReplay, WblReplayReport};
-use crate::tsdb::head::replay::{ReplayProgress, WalReplay};
 use crate::tsdb::head::truncation::HeadTruncation;
+use crate::tsdb::head::truncation::stale::StaleSeriesGc;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;
 use crate::tsdb::query::source::BlockSource;
@@ -72,10 +74,10 @@ impl Store {
         };
         let progress = ReplayProgress::default();
         let replayed = WalReplay::new(&head, chunks.clone()).run(&segments("wal"), 2, &progress);
-        assert!(replayed.damage.is_none(), "{:?}", replayed.damage);
+        assert!(replayed.corruption.is_none(), "{:?}", replayed.corruption);
         let late =
             WblReplay::new(&head, &chunks, replayed.aliases).run(&segments("wbl"), &progress);
-        assert!(late.damage.is_none(), "{:?}", late.damage);
+        assert!(late.corruption.is_none(), "{:?}", late.corruption);
         head.index_series();
         let log = |name| {
             let options = WalOptions {
@@ -179,8 +181,8 @@ fn samples_in_window_are_accepted_and_read_in_order() {
         [(START - 1, SampleRejection::TooOld), (START - HOUR, SampleRejection::TooOld)]
     );
     assert_eq!(store.read(), single_series("x", samples([0, 10, 20, WINDOW])));
-    assert_eq!(read(&InOrderSource(&store.head)), single_series("x", samples([WINDOW])));
-    assert_eq!(store.head.out_of_order_range(), Some(TimeRange::new(START, START + 20)));
+    assert_eq!(read(&InOrderSource::new(&store.head)), single_series("x", samples([WINDOW])));
+    assert_eq!(store.head.times().ooo_window().times(), Some(TimeRange::new(START, START + 20)));
     store.head.set_out_of_order_window(0);
     assert_eq!(store.append("x", &samples([5])), [(START + 5, SampleRejection::OutOfOrder)]);
 }
@@ -275,7 +277,7 @@ fn marker_follows_samples_of_its_chunk() {
 }
 
 fn chunk_times(head: &Head, series: SeriesRef, at: HeadChunkRef) -> Option<(i64, i64)> {
-    let series = head.all_series().into_iter().find(|one| one.reference == series)?;
+    let series = head.all_series().into_iter().find(|found| found.series_ref == series)?;
     let state = series.state.lock();
     state.out_of_order.as_ref()?.mapped.get(at).map(|chunk| (chunk.mint(), chunk.maxt()))
 }
@@ -387,12 +389,12 @@ fn stale_series_with_ooo_samples_is_not_collected() {
     for series in ["late", "not"] {
         store.append(series, &[sample(0, 1), FloatSample::new(START + 1_000, stale)]);
     }
-    let truncation = HeadTruncation::new(&store.head);
-    let found = truncation.stale_series();
+    let stale_gc = StaleSeriesGc::new(&store.head);
+    let found = stale_gc.find();
     assert_eq!(found.len(), 2);
     store.append("late", &samples([500]));
-    assert_eq!(truncation.stale_series().len(), 1);
-    assert_eq!(truncation.gc_stale_series(&found, |_| {}), 1);
+    assert_eq!(stale_gc.find().len(), 1);
+    assert_eq!(stale_gc.collect(&found, |_| {}), 1);
     assert_eq!(store.head.series_count(), 1);
 }
 
@@ -438,7 +440,7 @@ fn ooo_source_conforms_to_source() {
         late.insert(labels(series), sorted(&[&early]));
     }
     conformance::check_overlapping(&store.head, &all);
-    conformance::check(&InOrderSource(&store.head), &in_order);
+    conformance::check(&InOrderSource::new(&store.head), &in_order);
     conformance::check_overlapping(&OutOfOrderSource::prepare(&store.head).unwrap(), &late);
 }
 
@@ -521,7 +523,7 @@ fn ooo_sample_costs_few_chunk_reads() {
     let count = 200 * MAX_OPEN_SAMPLES as i64;
     // In this order almost all chunks overlap.
     let times: Vec<i64> = (0..count).map(|n| n * 3_331 % count).collect();
-    let reads = |store: &Store| store.head.mapping.reads.swap(0, Ordering::Relaxed) as usize;
+    let reads = |store: &Store| store.head.chunks.mapper.reads.swap(0, Ordering::Relaxed) as usize;
     let written = |store: &Store| store.head.stats().ooo_chunks_written.load(Ordering::Relaxed);
     for repeat in 0..2 {
         for some in times.chunks(400) {
