@@ -14,6 +14,7 @@ use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use std::path::Path;
 
@@ -59,7 +60,7 @@ fn main() {
     assert_eq!(read(&db), expected);
     clock.step("read");
     append(&db, "newest", &[NEWEST + 4 * HOUR]);
-    db.run_maintenance_once(NEWEST).expect("blocks");
+    db.maintenance().run_once(NEWEST).expect("blocks");
     clock.step("compact");
     assert_eq!(read(&db), expected);
     clock.step("read");
@@ -68,9 +69,12 @@ fn main() {
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.settings.out_of_order_window_ms = 2 * HOUR;
-    let db = Db::open(options).expect("cannot open database");
-    db.replay().expect("cannot replay");
-    db
+    LockedDir::open(options)
+        .expect("cannot open database")
+        .into_recovery()
+        .run()
+        .expect("cannot replay")
+        .db
 }
 
 fn append(db: &Db, series: &str, times: &[i64]) {

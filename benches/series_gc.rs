@@ -16,6 +16,7 @@ use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::sample::Sample;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::head::truncation::HeadTruncation;
 use narthex::tsdb::wal::write_log::SyncMode;
@@ -57,7 +58,7 @@ fn collect(ended: usize, live: usize) {
     let db = filled(dir.path(), ended, live);
     let calm = with_writers(&db, live, || thread::sleep(CALM));
     let during = with_writers(&db, live, || {
-        let truncation = HeadTruncation::new(db.head().expect("the database is ready"));
+        let truncation = HeadTruncation::new(db.head());
         let (wall, cpu) = (Instant::now(), thread_cpu());
         truncation.close_before(BEGIN + 2 * HOUR);
         let dropped =
@@ -107,7 +108,7 @@ fn start_after_kill(ended: usize, live: usize) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let db = filled(dir.path(), ended, live);
     let (wall, cpu) = (Instant::now(), process_cpu());
-    db.run_maintenance_once(BEGIN + 4 * HOUR).expect("head compaction");
+    db.maintenance().run_once(BEGIN + 4 * HOUR).expect("head compaction");
     println!(
         "  head compaction: {:.2} s of CPU, {:.2} s",
         process_cpu() - cpu,
@@ -121,16 +122,19 @@ fn start_after_kill(ended: usize, live: usize) {
         process_cpu() - cpu,
         wall.elapsed().as_secs_f64()
     );
-    let head = db.head().expect("the database is ready");
+    let head = db.head();
     println!("  {} series in the head, {:?}", head.series_count(), head.postings().cardinality());
 }
 
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_sync = SyncMode::Os;
-    let db = Db::open(options).expect("cannot open database");
-    db.replay().expect("cannot replay");
-    db
+    LockedDir::open(options)
+        .expect("cannot open database")
+        .into_recovery()
+        .run()
+        .expect("cannot replay")
+        .db
 }
 
 /// Creates a database with series that end at the start, and others that live for 3.5 hours.

@@ -18,8 +18,9 @@ use narthex::remote::write::metrics::WriteMetrics;
 use narthex::remote::write::v1::request_index::RequestIndexV1;
 use narthex::remote::write::v2::request_index as v2_reader;
 use narthex::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
-use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::db::recovery::Recovered;
 use prost::Message;
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -161,10 +162,8 @@ fn store(c: &mut Criterion) {
         let message = make(START);
         println!("{name}: {} bytes, {} as a snappy block", message.len(), compress(&message).len());
         let Ok(dir) = tempfile::tempdir() else { return };
-        let Ok(db) = Db::open(DbOptions::new(dir.path().to_owned())) else { return };
-        if db.replay().is_err() {
-            return;
-        }
+        let Ok(locked) = LockedDir::open(DbOptions::new(dir.path().to_owned())) else { return };
+        let Ok(Recovered { db, .. }) = locked.into_recovery().run() else { return };
         let limits = WriteLimits {
             decoded_bytes: 64 << 20,
             counts: LIMITS,

@@ -13,6 +13,7 @@ use narthex::remote::write::limits::WriteLimits;
 use narthex::remote::write::metrics::WriteMetrics;
 use narthex::remote::write::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use prost::Message;
 
@@ -99,8 +100,12 @@ fn assert_few_allocations(
     write: impl Fn(&RemoteWriter, &Db, &[u8]) -> Result<WriteOutcome, RemoteWriteError>,
 ) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("an unlocked directory");
-    db.replay().expect("an empty directory");
+    let db = LockedDir::open(DbOptions::new(dir.path().to_owned()))
+        .expect("an unlocked directory")
+        .into_recovery()
+        .run()
+        .expect("an empty directory")
+        .db;
     let limits = WriteLimits {
         decoded_bytes: 64 << 20,
         counts: CountLimits { series: 200_000, samples: 2_000_000 },

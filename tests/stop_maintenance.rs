@@ -14,7 +14,7 @@ use narthex::testing::fail_points;
 use narthex::tsdb::block::ulid::BlockUlid;
 use narthex::tsdb::compact::block_summary::BlockSummary;
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::admin::SnapshotContents;
+use narthex::tsdb::db::admin::snapshot::SnapshotContents;
 use narthex::tsdb::db::error::MaintenanceError;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
 use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
@@ -81,7 +81,7 @@ fn cancelled_at(
 }
 
 fn maintain(db: &Db) -> MaintenanceResult {
-    db.run_maintenance_once(NOW)
+    db.maintenance().run_once(NOW)
 }
 
 fn count(life: &Life, counter: fn(&DbStats) -> &AtomicU64) -> u64 {
@@ -219,7 +219,7 @@ fn retention() {
 
 fn admin_operations() {
     let life = with_blocks();
-    let snapshot = |db: &Db| db.snapshot(SnapshotContents::BlocksAndHead, NOW).map(drop);
+    let snapshot = |db: &Db| db.admin().snapshot(SnapshotContents::BlocksAndHead, NOW).map(drop);
     assert!(is_cancelled(&cancelled_at(&life, "snapshot.write", snapshot)));
     assert!(names(&life.dir().join("snapshots")).is_empty());
     assert_complete(life, "snapshot");
@@ -227,7 +227,9 @@ fn admin_operations() {
     let mut life = with_blocks();
     life.delete("s1", TimeRange::new(BEGIN, BEGIN + HOUR));
     assert!(!named("s1").matches("s2"));
-    assert!(is_cancelled(&cancelled_at(&life, "compact.write", Db::clean_tombstones)));
+    assert!(is_cancelled(&cancelled_at(&life, "compact.write", |db| db
+        .admin()
+        .clean_tombstones())));
     assert!(life.blocks().iter().any(|block| !block.tombstones().is_empty()));
     assert_complete(life, "cleaning of tombstones");
 }

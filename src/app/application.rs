@@ -21,9 +21,14 @@ use crate::server::router;
 use crate::server::router::host;
 use crate::server::state::SharedState;
 use crate::server::transport::listener::{DrainOutcome, Listener};
-use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
-use crate::tsdb::db::recovery::OpenReport;
+use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::locked_dir::LockedDir;
+use crate::tsdb::db::maintenance::Maintenance;
+use crate::tsdb::db::recovery::Recovered;
+use crate::tsdb::db::recovery::error::RecoveryError;
+use crate::tsdb::db::recovery::report::RecoveryReport;
+use crate::tsdb::db::state::shared::DbShared;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -33,7 +38,7 @@ use tokio::task::JoinHandle;
 /// Application with bound sockets and a locked data directory. [`App::run`] starts its tasks.
 pub(crate) struct App {
     addresses: Vec<SocketAddr>,
-    db: Arc<Db>,
+    locked: LockedDir,
     context: SharedState,
     listener: Listener,
     health: HealthUpdater,
@@ -49,8 +54,9 @@ impl App {
         let sockets = sockets::bind_all(&config.listener.addresses).await?;
         let addresses = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let settings = config.db.settings;
-        let db = Arc::new(Db::open(config.db)?);
-        reload::check(&settings, &db)?;
+        let locked = LockedDir::open(config.db)?;
+        reload::check(&settings, locked.shared().options())?;
+        let db = Arc::new(DbHandle::new(locked.shared().clone()));
         let ServerParts { reloads, quit, reload, context, connections, replay } =
             ServerParts::build(config.server, config.labels, db.clone());
         let (health, health_service) = health::service().await;
@@ -63,11 +69,11 @@ impl App {
         };
         let reloader = Reloader {
             config: config.reload,
-            db: db.clone(),
+            db,
             metrics: reload,
             configuration: context.configuration.clone(),
         };
-        Ok(Self { addresses, db, context, listener, health, reloader, reloads, quit, replay })
+        Ok(Self { addresses, locked, context, listener, health, reloader, reloads, quit, replay })
     }
 
     /// Returns the bound addresses, with their ports.
@@ -86,11 +92,12 @@ impl App {
 
         let mut stops = Stops { outside: events.stop, quit: self.quit };
         tokio::select! {
-            replayed = replay(self.db.clone()) => {
-                self.replay.observe(&replayed?);
+            recovered = recover(self.locked, self.context.db.clone()) => {
+                let (report, maintenance) = recovered?;
+                self.replay.observe(&report);
                 self.context.lifecycle.advance(Phase::Ready);
-                spawn_maintenance(&self.db)?;
-                announce(&self.addresses, &self.db);
+                spawn_maintenance(maintenance)?;
+                announce(&self.addresses, self.context.db.shared());
                 stops.next().await;
             }
             () = stops.next() => tracing::warn!("shutdown requested, abandoning replay"),
@@ -103,19 +110,29 @@ impl App {
     }
 }
 
-async fn replay(db: Arc<Db>) -> Result<OpenReport, ServeError> {
-    Ok(tokio::task::spawn_blocking(move || db.replay()).await??)
+/// Recovers the database on a blocking thread and publishes it to `handle`.
+async fn recover(
+    locked: LockedDir,
+    handle: Arc<DbHandle>,
+) -> Result<(RecoveryReport, Maintenance), ServeError> {
+    let recovering = tokio::task::spawn_blocking(move || {
+        let Recovered { db, report } = locked.into_recovery().run()?;
+        let maintenance = db.maintenance();
+        // Here and not by the caller, which may have gone: a stop then closes the database.
+        handle.publish(db);
+        Ok::<_, RecoveryError>((report, maintenance))
+    });
+    Ok(recovering.await??)
 }
 
 /// Starts the maintenance thread, which ends when the database is closed.
-fn spawn_maintenance(db: &Arc<Db>) -> std::io::Result<()> {
-    let db = db.clone();
+fn spawn_maintenance(maintenance: Maintenance) -> std::io::Result<()> {
     let thread = std::thread::Builder::new().name("maintenance".to_owned());
-    thread.spawn(move || db.run_maintenance_loop(now_ms)).map(drop)
+    thread.spawn(move || maintenance.run_loop(now_ms)).map(drop)
 }
 
 /// Prints the banner to standard output: the server is ready.
-fn announce(addresses: &[SocketAddr], db: &Db) {
+fn announce(addresses: &[SocketAddr], db: &DbShared) {
     if db.retention_is_held() {
         tracing::warn!(
             "default retention is held until a retention is set: data directory has older data"

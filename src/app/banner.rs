@@ -3,8 +3,8 @@
 
 use crate::config::flags::VERSION;
 use crate::config::units;
-use crate::tsdb::db::Db;
 use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
+use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::wal::write_log::SyncMode;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -24,7 +24,7 @@ struct BannerInfo<'a> {
 }
 
 /// Returns the banner of a database that is served at `addresses`.
-pub(crate) fn banner(addresses: &[SocketAddr], db: &Db) -> String {
+pub(crate) fn banner(addresses: &[SocketAddr], db: &DbShared) -> String {
     let options = db.options();
     let directory = std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone());
     let settings = db.settings();

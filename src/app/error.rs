@@ -1,7 +1,8 @@
 //! Error of a run that did not shut down cleanly.
 
 use crate::app::reload::ApplyConfigError;
-use crate::tsdb::db::recovery::{OpenError, ReplayError};
+use crate::tsdb::db::locked_dir::OpenError;
+use crate::tsdb::db::recovery::error::RecoveryError;
 use crate::tsdb::wal::error::WalError;
 use tokio::task::JoinError;
 
@@ -27,7 +28,7 @@ pub(crate) enum ServeError {
     Open(#[from] OpenError),
     /// The data directory cannot be replayed.
     #[error("cannot replay --storage.tsdb.path: {0}")]
-    Replay(#[from] ReplayError),
+    Replay(#[from] RecoveryError),
     /// A task of the server panicked.
     #[error("a task of the server panicked: {0}")]
     TaskPanicked(#[from] JoinError),

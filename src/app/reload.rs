@@ -14,8 +14,9 @@ use crate::remote::external_labels::ExternalLabels;
 use crate::server::management::configuration::{Configuration, LoadedConfig};
 use crate::server::management::process_control::ReloadRequest;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
-use crate::tsdb::db::Db;
 use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::wal::record::builder::RecordVersion;
 use std::io;
@@ -98,7 +99,7 @@ pub(crate) struct ReloadConfig {
 #[derive(Debug)]
 pub(crate) struct Reloader {
     pub(crate) config: ReloadConfig,
-    pub(crate) db: Arc<Db>,
+    pub(crate) db: Arc<DbHandle>,
     pub(crate) metrics: ReloadMetrics,
     pub(crate) configuration: Arc<Configuration>,
 }
@@ -134,7 +135,7 @@ impl Reloader {
         match &result {
             Ok(()) => {
                 self.metrics.succeeded();
-                tracing::info!(settings = ?self.db.settings(), "reloaded configuration");
+                tracing::info!(settings = ?self.db.shared().settings(), "reloaded configuration");
             }
             Err(error) => {
                 self.metrics.successful.set(0);
@@ -149,7 +150,7 @@ impl Reloader {
         let config = &self.config;
         let file = load_file(config.file.as_deref())?;
         let settings = settings::at_reload(&config.flags, &file, config.startup_encoding);
-        check(&settings, &self.db)?;
+        check(&settings, self.db.shared().options())?;
         let loaded = load_labels(&file)?;
         self.db.apply_settings(settings)?;
         self.configuration.replace(loaded);
@@ -175,9 +176,8 @@ pub(crate) fn load_labels(file: &ConfigFile) -> Result<LoadedConfig, ApplyConfig
 }
 
 /// Checks that the settings can apply on this machine. Warns of a retention size without effect.
-pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ApplyConfigError> {
-    if db.options().record_version == RecordVersion::V2
-        && settings.float_encoding == FloatEncoding::Xor
+pub(crate) fn check(settings: &Settings, options: &DbOptions) -> Result<(), ApplyConfigError> {
+    if options.record_version == RecordVersion::V2 && settings.float_encoding == FloatEncoding::Xor
     {
         return Err(ApplyConfigError::StartsInXor);
     }
@@ -190,8 +190,8 @@ pub(crate) fn check(settings: &Settings, db: &Db) -> Result<(), ApplyConfigError
             "storage.tsdb.retention.percentage is set, ignoring storage.tsdb.retention.size"
         );
     }
-    let path = &db.options().dir;
-    let size_check = db.options().disk.space(path).and_then(|space| match space.total {
+    let path = &options.dir;
+    let size_check = options.disk.space(path).and_then(|space| match space.total {
         0 => Err(io::Error::other("file system reports a size of 0")),
         _ => Ok(()),
     });

@@ -75,6 +75,7 @@ mod tests {
     use crate::model::sample::{Sample, SampleValue};
     use crate::model::time::TimeRange;
     use crate::tsdb::db::Db;
+    use crate::tsdb::db::locked_dir::LockedDir;
     use crate::tsdb::db::options::DbOptions;
     use crate::tsdb::head::read::family_list::list_all;
     use tempfile::TempDir;
@@ -88,8 +89,12 @@ mod tests {
 
     fn db() -> (Db, TempDir) {
         let dir = tempfile::tempdir().unwrap();
-        let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
-        db.replay().unwrap();
+        let db = LockedDir::open(DbOptions::new(dir.path().to_owned()))
+            .unwrap()
+            .into_recovery()
+            .run()
+            .unwrap()
+            .db;
         (db, dir)
     }
 
@@ -185,7 +190,7 @@ mod tests {
         };
         let outcome = store(&db, &[described(up(&[NOW])), described(other), up(&[NOW + 1])]);
         assert_eq!((outcome.samples, outcome.without_metadata), (2, 1));
-        let stored = list_all(db.head().unwrap());
+        let stored = list_all(db.head());
         let names: Vec<_> = stored.keys().map(String::as_str).collect();
         assert_eq!(names, ["up"]);
     }

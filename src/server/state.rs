@@ -13,7 +13,8 @@ use crate::server::transport::admission::ConcurrencyLimiter;
 use crate::server::transport::body::{BodyLimits, ResponseLimits};
 use crate::server::transport::client_limit::ClientLimit;
 use crate::server::transport::framing::decompress_body::MessageDecompressor;
-use crate::tsdb::db::Db;
+use crate::tsdb::db::error::NotReady;
+use crate::tsdb::db::handle::DbHandle;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +22,8 @@ use std::time::Duration;
 /// Shared state of the handlers, one per process.
 #[derive(Debug)]
 pub struct ServerState {
-    /// Database of all samples.
-    pub db: Arc<Db>,
+    /// Database of all samples, once it is ready.
+    pub db: Arc<DbHandle>,
     /// Flags and their displayed values.
     pub flags: BTreeMap<String, String>,
     /// Configuration file, without the database settings.
@@ -73,9 +74,12 @@ pub struct ServerState {
 
 impl ServerState {
     /// Returns the source of remote reads.
-    #[must_use]
-    pub fn read_source(&self) -> ReadSource<'_> {
-        ReadSource { db: &self.db, external: self.external_labels(), limits: self.read_limits }
+    ///
+    /// # Errors
+    /// [`NotReady`] until the database is recovered.
+    pub fn read_source(&self) -> Result<ReadSource<'_>, NotReady> {
+        let db = self.db.ready()?;
+        Ok(ReadSource { db, external: self.external_labels(), limits: self.read_limits })
     }
 
     /// Returns the labels that are added to every series read; a reload may change them.

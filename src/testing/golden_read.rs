@@ -17,6 +17,7 @@ use crate::remote::write::limits::WriteLimits;
 use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::tsdb::db::Db;
+use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use flate2::read::GzDecoder;
 use prost::Message;
@@ -32,8 +33,12 @@ pub(crate) fn golden(file: &str) -> Vec<u8> {
 
 pub(crate) fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(DbOptions::new(dir.path().to_owned()))
+        .unwrap()
+        .into_recovery()
+        .run()
+        .unwrap()
+        .db;
     let limits = WriteLimits {
         decoded_bytes: usize::MAX,
         counts: CountLimits { series: u64::MAX, samples: u64::MAX },

@@ -7,8 +7,9 @@ use crate::support::engine;
 use crate::support::life;
 
 use crate::support::life::{BEGIN, HOUR, Life, MINUTE, minutes};
-use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
+use narthex::tsdb::db::recovery::Recovered;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,9 +40,8 @@ fn options(dir: &Path) -> DbOptions {
 #[track_caller]
 fn start_error(dir: &Path) -> String {
     let before = names(&dir.join("wal"));
-    let db = Db::open(options(dir)).unwrap();
-    let error = db.replay().unwrap_err().to_string();
-    drop(db);
+    let error =
+        LockedDir::open(options(dir)).unwrap().into_recovery().run().unwrap_err().to_string();
     assert_eq!(names(&dir.join("wal")), before);
     assert!(!dir.join("quarantine").exists());
     error
@@ -88,7 +88,7 @@ fn missing_checkpoint_stops_start_with_chunk_snapshot() {
     fs::rename(&checkpoint, life.beside("kept")).unwrap();
     let mut options = options(life.dir());
     options.shutdown_mode = ShutdownMode::ChunkSnapshot;
-    let error = Db::open(options).unwrap().replay().unwrap_err().to_string();
+    let error = LockedDir::open(options).unwrap().into_recovery().run().unwrap_err().to_string();
     assert_names_remedy(&error, &checkpoint);
 }
 
@@ -135,8 +135,8 @@ fn checkpoint_marked_lost_starts_with_remaining_data() {
     fs::create_dir(&checkpoint).unwrap();
     fs::write(checkpoint.join("lost"), "").unwrap();
     let start = || {
-        let db = Db::open(options(life.dir())).unwrap();
-        let report = db.replay().unwrap();
+        let Recovered { db, report } =
+            LockedDir::open(options(life.dir())).unwrap().into_recovery().run().unwrap();
         (db, report)
     };
     let (db, report) = start();
@@ -166,7 +166,7 @@ fn checkpoint_marked_lost_starts_with_remaining_data() {
             }
             appender.commit().unwrap();
         }
-        db.run_maintenance_once(BEGIN + 1000 * HOUR).unwrap();
+        db.maintenance().run_once(BEGIN + 1000 * HOUR).unwrap();
     }
     assert!(!checkpoint.exists() && life.checkpoint().is_some());
     let (db, report) = start();
@@ -179,8 +179,7 @@ fn deleted_wal_starts_empty() {
     let (life, _) = life_with_checkpoint();
     fs::remove_dir_all(life.dir().join("wal")).unwrap();
     for minute in 0..2 {
-        let db = Db::open(options(life.dir())).unwrap();
-        db.replay().unwrap();
+        let db = LockedDir::open(options(life.dir())).unwrap().into_recovery().run().unwrap().db;
         let mut appender = db.appender().unwrap();
         let sample = narthex::model::float_sample::FloatSample::new(
             BEGIN + 12 * HOUR + minute * MINUTE,

@@ -9,8 +9,10 @@ use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::LabelsBuilder;
 use narthex::tsdb::chunk::head_chunks::{HeadChunkMeta, HeadChunkStore};
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::recovery::OpenReport;
+use narthex::tsdb::db::recovery::Recovered;
+use narthex::tsdb::db::recovery::report::RecoveryReport;
 use narthex::tsdb::fs::os_disk::OsDisk;
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,12 +26,11 @@ const HOUR: i64 = 60 * MINUTE;
 const BEGIN: i64 = 1_762_300_800_000;
 const SERIES: u64 = 30;
 
-fn open(dir: &Path) -> (Db, OpenReport) {
+fn open(dir: &Path) -> (Db, RecoveryReport) {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_segment_size = 32 * 1024;
     options.settings.out_of_order_window_ms = 2 * HOUR;
-    let db = Db::open(options).unwrap();
-    let report = db.replay().unwrap();
+    let Recovered { db, report } = LockedDir::open(options).unwrap().into_recovery().run().unwrap();
     (db, report)
 }
 
@@ -132,7 +133,7 @@ fn compacted_chunks_in_quarantine_are_not_lost() {
     let (dir, _) = written([0..3, 3..6]);
     let (db, _) = open(dir.path());
     append(&db, 6..7);
-    db.run_maintenance_once(BEGIN + 7 * HOUR).unwrap();
+    db.maintenance().run_once(BEGIN + 7 * HOUR).unwrap();
     assert!(!db.blocks().is_empty());
     append(&db, 7..8);
     let stored = everything(&db);
@@ -171,7 +172,7 @@ fn outline(file: &Path) -> BTreeMap<u64, (i64, i64, u64)> {
 }
 
 /// Returns the same from the report of a start.
-fn reported(report: &OpenReport) -> BTreeMap<u64, (i64, i64, u64)> {
+fn reported(report: &RecoveryReport) -> BTreeMap<u64, (i64, i64, u64)> {
     let range_of = |series: &narthex::tsdb::db::recovery::chunk_loss::LostSeries| {
         (series.range.mint, series.range.maxt, series.samples)
     };

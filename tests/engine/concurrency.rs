@@ -7,6 +7,7 @@ use crate::support::engine::everything;
 use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,9 +22,7 @@ const SHARED_SERIES: usize = 5;
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.wal_segment_size = 4 * 32 * 1024;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
 }
 
 fn labels(name: &str, number: usize) -> Labels {

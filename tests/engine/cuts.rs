@@ -9,7 +9,7 @@ use std::path::Path;
 
 use narthex::tsdb::chunk::ChunkEncoding;
 use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
-use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 
@@ -66,8 +66,7 @@ fn assert_cut_as_prometheus(case: &str, kinds: usize) {
         percentage: 0.0,
         origin: RetentionOrigin::Configured,
     };
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
     db.close().unwrap();
     drop(db);
     let quarantine = temp_dir.path().join("quarantine");

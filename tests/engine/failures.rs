@@ -9,6 +9,7 @@ use narthex::model::time::TimeRange;
 use narthex::testing::crash_disk::{CrashDisk, DiskCall};
 use narthex::tsdb::db::appender::WriteUnavailable;
 use narthex::tsdb::db::disk_guard::DiskReserve;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::{Db, DbHealth};
 use narthex::tsdb::wal::error::WalError;
@@ -27,9 +28,7 @@ fn open(dir: &Path, disk: &CrashDisk, sync: SyncMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.disk = Arc::new(disk.clone());
     options.wal_sync = sync;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
 }
 
 fn labels(name: &str) -> Labels {
@@ -136,9 +135,7 @@ fn send_and_restart(free: u64, sync: SyncMode, end: End) -> (bool, usize) {
         options.wal_sync = sync;
         options.disk_reserve = DiskReserve::Bytes(0);
         options.settings.out_of_order_window_ms = 7_200_000;
-        let db = Db::open(options).unwrap();
-        db.replay().unwrap();
-        db
+        LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
     };
     let disk = CrashDisk::new();
     let db = open(&disk);
@@ -237,8 +234,7 @@ fn append_below_reserve_is_rejected_until_more_space_is_free() {
     let mut options = DbOptions::new(dir.path().to_owned());
     options.disk = Arc::new(disk.clone());
     options.disk_reserve = DiskReserve::Bytes(1 << 20);
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
     append(&db, "before", 1000).unwrap();
     let wait_for_probe = || thread::sleep(Duration::from_millis(1050));
     disk.set_free_bytes(Some((1 << 20) - 1));
@@ -267,7 +263,7 @@ fn full_disk_in_maintenance_stops_writes_for_a_while() {
     let disk = CrashDisk::new();
     let db = open(dir.path(), &disk, SyncMode::Always);
     append(&db, "one", 1000).unwrap();
-    db.disk_guard().report_write_error(
+    db.shared().disk_guard().report_write_error(
         "write a checkpoint",
         &std::io::ErrorKind::StorageFull.into(),
         Instant::now(),

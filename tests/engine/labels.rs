@@ -8,6 +8,7 @@ use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
 use proptest::prelude::*;
@@ -23,9 +24,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 fn open(dir: &std::path::Path) -> Db {
-    let db = Db::open(DbOptions::new(dir.to_owned())).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(DbOptions::new(dir.to_owned())).unwrap().into_recovery().run().unwrap().db
 }
 
 fn append(db: &Db, labels: &Labels, times: impl Iterator<Item = i64>) {
@@ -101,7 +100,7 @@ proptest! {
                 append(&db, &series.labels, std::iter::once(last));
             }
         }
-        db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
+        db.maintenance().run_once(BEGIN + 6 * HOUR).unwrap();
         prop_assert_eq!(db.blocks().len(), 2);
         let querier = db.querier();
         for (matchers, from, to, count) in queries {
@@ -177,7 +176,7 @@ fn values_that_move_to_block_are_always_listed() {
     let mut rounds = 0;
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
+            db.maintenance().run_once(BEGIN + 6 * HOUR).unwrap();
             done.store(true, std::sync::atomic::Ordering::SeqCst);
         });
         loop {

@@ -11,7 +11,8 @@ use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::block::ulid::system_random;
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::admin::SnapshotContents;
+use narthex::tsdb::db::admin::snapshot::SnapshotContents;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
 use std::io;
 use std::path::Path;
@@ -25,9 +26,7 @@ const BEGIN: i64 = 1_762_300_800_000;
 fn open(dir: &Path, shutdown_mode: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.shutdown_mode = shutdown_mode;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
 }
 
 /// Appends a sample per minute of one series.
@@ -52,13 +51,15 @@ fn fully_deleted_newest_block_keeps_samples_deleted() {
         let dir = tempfile::tempdir().unwrap();
         let db = open(dir.path(), ShutdownMode::KeepInWal);
         append(&db, 6);
-        db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
+        db.maintenance().run_once(BEGIN + 6 * HOUR).unwrap();
         assert_eq!(db.blocks().len(), 2);
-        db.delete(&selector(), TimeRange::new(BEGIN + 2 * HOUR, BEGIN + 4 * HOUR - 1)).unwrap();
+        db.admin()
+            .delete(&selector(), TimeRange::new(BEGIN + 2 * HOUR, BEGIN + 4 * HOUR - 1))
+            .unwrap();
         if is_cleaned_on_demand {
-            db.clean_tombstones().unwrap();
+            db.admin().clean_tombstones().unwrap();
         }
-        db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
+        db.maintenance().run_once(BEGIN + 6 * HOUR).unwrap();
         let before = everything(&db);
         assert_eq!(before.values().map(Vec::len).sum::<usize>(), 4 * 60);
         db.close().unwrap();
@@ -106,23 +107,21 @@ fn failing_random_source_is_named_and_blocks_are_merged_later() {
         (options.random, options.max_block_range_ms) = (failing_random, Some(max_range));
         options
     };
-    let db = Db::open(options(2 * HOUR)).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options(2 * HOUR)).unwrap().into_recovery().run().unwrap().db;
     append(&db, 10);
-    db.run_maintenance_once(BEGIN + 10 * HOUR).unwrap();
+    db.maintenance().run_once(BEGIN + 10 * HOUR).unwrap();
     assert_eq!(db.blocks().len(), 4);
     db.close().unwrap();
     drop(db);
-    let db = Db::open(options(6 * HOUR)).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options(6 * HOUR)).unwrap().into_recovery().run().unwrap().db;
     HAS_RANDOM_BYTES.store(false, Ordering::SeqCst);
-    let error = db.run_maintenance_once(BEGIN + 10 * HOUR).unwrap_err().to_string();
+    let error = db.maintenance().run_once(BEGIN + 10 * HOUR).unwrap_err().to_string();
     assert!(error.contains("name a block") && error.contains("no entropy"), "{error}");
     assert_eq!(db.blocks().len(), 4);
     assert_eq!(db.stats().compactions_failed.load(Ordering::Relaxed), 1);
     HAS_RANDOM_BYTES.store(true, Ordering::SeqCst);
     // At the same time: nothing holds the blocks back.
-    db.run_maintenance_once(BEGIN + 10 * HOUR).unwrap();
+    db.maintenance().run_once(BEGIN + 10 * HOUR).unwrap();
     assert_eq!(db.blocks().len(), 2);
 }
 
@@ -131,14 +130,14 @@ fn nothing_is_ordered_of_a_database_that_was_closed() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), ShutdownMode::KeepInWal);
     append(&db, 6);
-    db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
+    db.maintenance().run_once(BEGIN + 6 * HOUR).unwrap();
     db.close().unwrap();
     let next = open(dir.path(), ShutdownMode::KeepInWal);
     let before = everything(&next);
-    assert!(db.delete(&selector(), TimeRange::ALL).is_err());
-    assert!(db.clean_tombstones().is_err());
-    assert!(db.snapshot(SnapshotContents::Blocks, BEGIN).is_err());
-    assert!(db.run_maintenance_once(BEGIN + 6 * HOUR).is_err());
+    assert!(db.admin().delete(&selector(), TimeRange::ALL).is_err());
+    assert!(db.admin().clean_tombstones().is_err());
+    assert!(db.admin().snapshot(SnapshotContents::Blocks, BEGIN).is_err());
+    assert!(db.maintenance().run_once(BEGIN + 6 * HOUR).is_err());
     next.close().unwrap();
     drop(next);
     assert!(everything(&open(dir.path(), ShutdownMode::KeepInWal)) == before);
@@ -162,13 +161,13 @@ fn start_after_kill_indexes_only_live_series() {
     }
     appender.commit().unwrap();
     append(&db, 6);
-    db.run_maintenance_once(BEGIN + 6 * HOUR).unwrap();
+    db.maintenance().run_once(BEGIN + 6 * HOUR).unwrap();
     let before = everything(&db);
     assert_eq!(before.len(), 1_001);
     // As after a kill: no chunk snapshot, and the WAL still names all series.
     drop(db);
     let db = open(dir.path(), ShutdownMode::KeepInWal);
-    let postings = db.head().unwrap().postings();
+    let postings = db.head().postings();
     assert_eq!((postings.cardinality().series, postings.removal_stats().steps), (1, 0));
     assert!(everything(&db) == before, "samples are missing");
 }

@@ -10,6 +10,7 @@ use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::metadata::{Metadata, MetadataRef, MetricType};
 use narthex::model::sample::Sample;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
 use proptest::prelude::{Strategy, any, prop, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
@@ -23,9 +24,7 @@ type Texts = BTreeMap<String, (String, String, String)>;
 fn open(dir: &Path, shutdown_mode: ShutdownMode) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.shutdown_mode = shutdown_mode;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
 }
 
 fn metadata(metric_type: MetricType, help: &str) -> Metadata {
@@ -38,7 +37,7 @@ fn texts(metadata: &Metadata) -> (String, String, String) {
 
 /// Returns the metadata of all series.
 fn of_series(db: &Db) -> Texts {
-    let series = db.head().unwrap().all_series();
+    let series = db.head().all_series();
     let known = series.iter().filter_map(|series| {
         let state = series.state.lock();
         state.metadata.as_ref().map(|metadata| (series.labels.to_string(), texts(metadata)))
@@ -48,7 +47,7 @@ fn of_series(db: &Db) -> Texts {
 
 /// Returns the help texts by series name.
 fn helps(db: &Db) -> BTreeMap<String, String> {
-    let series = db.head().unwrap().all_series();
+    let series = db.head().all_series();
     let known = series.iter().filter_map(|series| {
         let state = series.state.lock();
         let help = state.metadata.as_ref().map(|metadata| metadata.help.clone())?;
@@ -77,7 +76,7 @@ fn set_metadata(db: &Db, name: &str, metadata: &Metadata) -> bool {
 }
 
 fn updates(db: &Db) -> u64 {
-    db.head().unwrap().stats().metadata_updates.load(Ordering::Relaxed)
+    db.head().stats().metadata_updates.load(Ordering::Relaxed)
 }
 
 /// Returns the metadata of a golden case by labels.
@@ -105,13 +104,8 @@ fn assert_matches_prometheus(case: &str, shutdown_mode: ShutdownMode, min_series
         let db = open(&data, shutdown_mode);
         let found = of_series(&db);
         // Series with samples in blocks only are not in the head.
-        let live: BTreeSet<String> = db
-            .head()
-            .unwrap()
-            .all_series()
-            .iter()
-            .map(|series| series.labels.to_string())
-            .collect();
+        let live: BTreeSet<String> =
+            db.head().all_series().iter().map(|series| series.labels.to_string()).collect();
         let expected: Texts =
             expected.clone().into_iter().filter(|(labels, _)| live.contains(labels)).collect();
         assert!(expected.len() >= min_series, "{case}: {} series are live", expected.len());

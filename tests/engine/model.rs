@@ -8,6 +8,7 @@ use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::sample::{Sample, SampleValue};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::head::append::SampleRejection;
 use proptest::prelude::*;
@@ -23,9 +24,7 @@ fn open(dir: &Path, samples_per_chunk: u16) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.samples_per_chunk = samples_per_chunk;
     options.wal_segment_size = 2 * 32 * 1024;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
 }
 
 fn labels(series: u8) -> Labels {
@@ -205,7 +204,7 @@ fn rejected_samples_create_no_series() {
         rejected.iter().map(|(_, why)| *why).collect::<Vec<_>>(),
         [SampleRejection::OutOfBounds; 2]
     );
-    assert_eq!(db.head().unwrap().series_count(), 1);
+    assert_eq!(db.head().series_count(), 1);
 }
 
 #[test]
@@ -213,8 +212,7 @@ fn series_limit_rejects_new_series_only() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = DbOptions::new(dir.path().to_owned());
     options.max_series = 2;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
     for series in [1, 2] {
         assert!(append(&db, series, &[FloatSample::new(HOUR, 1.0)]).is_empty());
     }
@@ -256,7 +254,7 @@ fn retry_after_compaction_is_duplicate_and_new_value_rejected() {
     for sample in &samples {
         assert!(append(&db, 1, &[*sample]).is_empty());
     }
-    db.run_maintenance_once(start).unwrap();
+    db.maintenance().run_once(start).unwrap();
     assert_eq!(db.blocks().len(), 1);
     assert!(append(&db, 1, &samples).is_empty(), "all samples are duplicates");
     let other: Vec<_> =

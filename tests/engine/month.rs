@@ -10,7 +10,8 @@ use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::admin::SnapshotContents;
+use narthex::tsdb::db::admin::snapshot::SnapshotContents;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use rand::RngExt;
@@ -34,9 +35,7 @@ fn open(dir: &Path) -> Db {
         origin: RetentionOrigin::Configured,
     };
     options.settings.retention = forever;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
 }
 
 /// Series of the model.
@@ -165,7 +164,7 @@ impl Month {
         let max_span = 10i64.pow(self.random.random_range(0..10));
         let maxt = mint + self.random.random_range(0..=max_span);
         let range = TimeRange::new(mint, maxt);
-        db.delete(&[vec![matcher.clone()]], range).unwrap();
+        db.admin().delete(&[vec![matcher.clone()]], range).unwrap();
         for series in self.live.iter_mut().chain(&mut self.ended) {
             if matcher.matches(series.labels.get(name).unwrap_or_default()) {
                 series.samples.retain(|(t, _)| !range.contains(*t));
@@ -232,7 +231,7 @@ fn assert_same(found: &Stored, expected: &Stored, when: &str) {
 
 /// Asserts that a snapshot equals the database.
 fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
-    let name = db.snapshot(SnapshotContents::BlocksAndHead, month.now).unwrap();
+    let name = db.admin().snapshot(SnapshotContents::BlocksAndHead, month.now).unwrap();
     let snapshot_dir = dir.join("snapshots").join(name);
     let copy = open(&snapshot_dir);
     month.check_all(&copy, &format!("snapshot, {when}"));
@@ -251,14 +250,14 @@ fn month_of_churn_deletes_and_restarts_matches_model() {
         let when = format!("minute {minute}, {restarts} restarts");
         maintenance_in -= 1;
         if maintenance_in == 0 {
-            db.run_maintenance_once(month.now).unwrap();
+            db.maintenance().run_once(month.now).unwrap();
             maintenance_in = month.random.random_range(1..240);
         }
         if month.random.random_ratio(1, 400) {
             month.delete(&db);
         }
         if month.random.random_ratio(1, 4000) {
-            db.clean_tombstones().unwrap();
+            db.admin().clean_tombstones().unwrap();
         }
         if month.random.random_ratio(1, 9000) {
             check_snapshot(&month, &db, dir.path(), &when);
@@ -279,7 +278,7 @@ fn month_of_churn_deletes_and_restarts_matches_model() {
             }
         }
     }
-    db.run_maintenance_once(month.now).unwrap();
+    db.maintenance().run_once(month.now).unwrap();
     month.check_all(&db, "at the end");
     assert!(restarts >= 50, "{restarts} restarts");
     let blocks = db.blocks().len();

@@ -19,7 +19,8 @@ use narthex::model::metadata::{Metadata, MetricType};
 use narthex::model::sample::{Sample, SampleValue};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
-use narthex::tsdb::db::admin::SnapshotContents;
+use narthex::tsdb::db::admin::snapshot::SnapshotContents;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
 use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use rand::RngExt;
@@ -53,9 +54,7 @@ fn open(dir: &Path, shutdown_mode: ShutdownMode) -> Db {
     };
     options.settings.out_of_order_window_ms = WINDOW;
     options.settings.max_exemplars = MAX_EXEMPLARS;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
 }
 
 /// Sample type of a series.
@@ -408,7 +407,7 @@ impl Month {
         if range.mint > range.maxt {
             return;
         }
-        db.delete(&[vec![matcher.clone()]], range).unwrap();
+        db.admin().delete(&[vec![matcher.clone()]], range).unwrap();
         let is_selected = |labels: &Labels| matcher.matches(labels.get(name).unwrap_or_default());
         for series in
             self.live.iter_mut().chain(&mut self.ended).filter(|series| is_selected(&series.labels))
@@ -482,7 +481,7 @@ impl Month {
     /// Asserts that the exemplars of the last half hour are stored, only sent ones, and that
     /// families have their last metadata.
     fn check_exemplars_and_metadata(&self, db: &Db, when: &str) {
-        let head = db.head().unwrap();
+        let head = db.head();
         let all = Matcher::new(MatchType::NotEqual, "__name__", "").unwrap();
         let found = head.exemplars().select(&[vec![all]], TimeRange::ALL);
         let mut stored = 0;
@@ -528,7 +527,7 @@ impl Month {
 
 /// Asserts that a snapshot equals the database.
 fn check_snapshot(month: &Month, db: &Db, dir: &Path, when: &str) {
-    let name = db.snapshot(SnapshotContents::BlocksAndHead, month.now).unwrap();
+    let name = db.admin().snapshot(SnapshotContents::BlocksAndHead, month.now).unwrap();
     let snapshot_dir = dir.join("snapshots").join(name);
     let copy = open(&snapshot_dir, ShutdownMode::KeepInWal);
     month.check_all(&copy, &format!("snapshot, {when}"));
@@ -547,14 +546,14 @@ fn month_of_all_sample_types_matches_model() {
         let when = format!("minute {minute}, {restarts} restarts");
         maintenance_in -= 1;
         if maintenance_in == 0 {
-            db.run_maintenance_once(month.now).unwrap();
+            db.maintenance().run_once(month.now).unwrap();
             maintenance_in = month.random.random_range(1..240);
         }
         if month.random.random_ratio(1, 400) {
             month.delete(&db);
         }
         if month.random.random_ratio(1, 4000) {
-            db.clean_tombstones().unwrap();
+            db.admin().clean_tombstones().unwrap();
         }
         if month.random.random_ratio(1, 9000) {
             check_snapshot(&month, &db, dir.path(), &when);
@@ -581,7 +580,7 @@ fn month_of_all_sample_types_matches_model() {
             }
         }
     }
-    db.run_maintenance_once(month.now).unwrap();
+    db.maintenance().run_once(month.now).unwrap();
     month.check_all(&db, "at the end");
     assert!(restarts >= 50, "{restarts} restarts");
     let blocks = db.blocks().len();

@@ -15,9 +15,10 @@ use narthex::model::histogram::{Histogram, Span};
 use narthex::model::refs::SeriesRef;
 use narthex::model::sample::{Sample, SampleValue, ValueType};
 use narthex::model::time::TimeRange;
-use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::recovery::ReplayError;
+use narthex::tsdb::db::recovery::Recovered;
+use narthex::tsdb::db::recovery::error::RecoveryError;
 use narthex::tsdb::db::settings::RetentionSettings;
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::query::label_source::LabelQueryLimits;
@@ -59,7 +60,7 @@ fn deleted_series_do_not_affect_others() {
         life.restart();
     }
     assert!(life.blocks().len() >= 2);
-    life.db().clean_tombstones().unwrap();
+    life.db().admin().clean_tombstones().unwrap();
     life.restart();
 }
 
@@ -176,7 +177,7 @@ fn checkpoint_keeps_series_of_later_records() {
         life.restart();
     }
     assert!(life.checkpoint().is_some(), "no checkpoint exists");
-    assert!(life.db().head().unwrap().series_count() < 43);
+    assert!(life.db().head().series_count() < 43);
 }
 
 /// prometheus#18552: corruption that the start did not detect made every later checkpoint fail, and
@@ -212,15 +213,17 @@ fn checkpoint_accepts_corrupted_wal_that_start_accepts() {
         let mut options = DbOptions::new(copy.path().to_owned());
         options.wal_segment_size = 32 * 1024;
         options.settings.retention = FOREVER;
-        let db = Db::open(options.clone()).unwrap();
-        match db.replay() {
-            Ok(report) => repaired += usize::from(report.repaired.is_some()),
-            Err(ReplayError::Checkpoint(_)) => {
+        let db = match LockedDir::open(options.clone()).unwrap().into_recovery().run() {
+            Ok(Recovered { db, report }) => {
+                repaired += usize::from(report.repaired.is_some());
+                db
+            }
+            Err(RecoveryError::Checkpoint(_)) => {
                 rejected += 1;
                 continue;
             }
             Err(error) => panic!("{}, byte {at}: {error}", corrupted.display()),
-        }
+        };
         // Remaining samples are kept from now on, and the WAL is truncated again.
         for t in minutes(BEGIN + 11 * HOUR, BEGIN + 16 * HOUR) {
             let mut appender = db.appender().unwrap();
@@ -237,13 +240,13 @@ fn checkpoint_accepts_corrupted_wal_that_start_accepts() {
             appender.commit().unwrap();
         }
         let before = everything(&db);
-        db.run_maintenance_once(BEGIN + 1000 * HOUR)
+        db.maintenance()
+            .run_once(BEGIN + 1000 * HOUR)
             .unwrap_or_else(|error| panic!("{}, byte {at}: {error}", corrupted.display()));
         assert_eq!(db.stats().checkpoints_failed.load(Relaxed), 0);
         assert!(db.stats().checkpoints.load(Relaxed) > 0);
         drop(db);
-        let db = Db::open(options).unwrap();
-        db.replay().unwrap();
+        let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
         assert!(everything(&db) == before, "{}, byte {at}", corrupted.display());
     }
     assert!(repaired > 0, "{repaired} repaired, {rejected} rejected");
@@ -260,18 +263,18 @@ fn failing_block_compaction_does_not_block_truncation() {
     life.maintain();
     damage_chunk(life.blocks()[0].dir());
     life.put(&crowd, minutes(BEGIN + 7 * HOUR / 2, BEGIN + 12 * HOUR));
-    assert!(life.db().run_maintenance_once(BEGIN).is_err(), "a failed compaction is reported");
+    assert!(life.db().maintenance().run_once(BEGIN).is_err(), "a failed compaction is reported");
     assert_eq!(life.db().stats().compactions_failed.load(Relaxed), 1);
     assert!(life.blocks().len() >= 5, "{} blocks", life.blocks().len());
-    assert!(life.db().head().unwrap().truncated_before() >= BEGIN + 10 * HOUR);
+    assert!(life.db().head().truncated_before() >= BEGIN + 10 * HOUR);
     let first = life.checkpoint().expect("a truncated WAL");
     // The same compaction is not retried every minute.
-    life.db().run_maintenance_once(BEGIN + MINUTE).unwrap();
+    life.db().maintenance().run_once(BEGIN + MINUTE).unwrap();
     for round in 0..3 {
         let start = BEGIN + 12 * HOUR + round * RANGE;
         life.put(&crowd, minutes(start, start + RANGE));
         // Ignored: other blocks may be compacted, and these fail again after an hour.
-        let _ = life.db().run_maintenance_once(BEGIN + round * RANGE);
+        let _ = life.db().maintenance().run_once(BEGIN + round * RANGE);
         life.end();
         life.start();
     }
@@ -332,12 +335,12 @@ fn deleted_series_are_removed_from_label_lists() {
     life.maintain();
     assert!(lists(&life, "in_block") && lists(&life, "in_head") && lists(&life, "kept"));
     life.delete("in_block", TimeRange::ALL);
-    life.db().clean_tombstones().unwrap();
+    life.db().admin().clean_tombstones().unwrap();
     assert!(!lists(&life, "in_block"), "in a block");
     life.delete("in_head", TimeRange::ALL);
     life.put(&["kept"], minutes(BEGIN + 7 * HOUR / 2, BEGIN + 6 * HOUR));
     life.maintain();
-    life.db().clean_tombstones().unwrap();
+    life.db().admin().clean_tombstones().unwrap();
     assert!(!lists(&life, "in_head"), "in the head");
     life.restart();
     assert!(!lists(&life, "in_block") && !lists(&life, "in_head") && lists(&life, "kept"));
@@ -360,20 +363,20 @@ fn clean_tombstones_frees_space() {
     let before = on_disk(&life);
     crowd[4..].iter().for_each(|name| life.delete(name, TimeRange::ALL));
     life.check("deleted");
-    life.db().clean_tombstones().unwrap();
+    life.db().admin().clean_tombstones().unwrap();
     life.check("cleaned");
     let after = on_disk(&life);
     assert!(after * 4 < before, "{after} of {before} bytes remain");
     assert_eq!(after, life.blocks().iter().map(|block| block.size_bytes()).sum::<u64>());
     crowd.iter().for_each(|name| life.delete(name, TimeRange::ALL));
-    life.db().clean_tombstones().unwrap();
+    life.db().admin().clean_tombstones().unwrap();
     // The newest block stays until there is another one: without it, a start would replay its
     // samples from the WAL.
     assert_eq!(life.blocks().len(), 1, "empty blocks are deleted");
     life.restart();
     life.put(&["new"], minutes(BEGIN + 6 * HOUR, BEGIN + 10 * HOUR));
     life.maintain();
-    life.db().clean_tombstones().unwrap();
+    life.db().admin().clean_tombstones().unwrap();
     life.restart();
     let empty = life.blocks().iter().filter(|block| !block.tombstones().is_empty()).count();
     assert_eq!(empty, 0, "the empty block is deleted");
@@ -389,7 +392,7 @@ fn block_of_stale_series_does_not_cover_the_head() {
     ["a", "b"].iter().for_each(|name| life.put_one(name, BEGIN + HOUR / 2, stale));
     life.maintain();
     assert_eq!(life.blocks().len(), 1);
-    assert_eq!(life.db().head().unwrap().series_count(), 3, "two series are compacted");
+    assert_eq!(life.db().head().series_count(), 3, "two series are compacted");
     let hints = life.blocks()[0].meta().compaction.hints.clone();
     assert_eq!(hints, ["from-stale-series"]);
     assert!(meta_text(life.blocks()[0].dir()).contains("from-stale-series"));
@@ -458,8 +461,7 @@ fn stale_marker_of_histogram_is_replayed_as_histogram() {
     for start in ["first", "second", "third"] {
         let mut options = DbOptions::new(dir.path().to_owned());
         options.settings.retention = FOREVER;
-        let db = Db::open(options).unwrap();
-        db.replay().unwrap();
+        let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
         let querier = db.querier();
         let found: Vec<_> = querier
             .select(&[named("h")], TimeRange::ALL)

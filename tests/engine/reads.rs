@@ -7,6 +7,7 @@ use crate::support::engine::{Stored, everything};
 use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::LabelsBuilder;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use std::path::Path;
@@ -26,9 +27,7 @@ fn open(dir: &Path, max_block_range_ms: i64) -> Db {
         percentage: 0.0,
         origin: RetentionOrigin::Configured,
     };
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
-    db
+    LockedDir::open(options).unwrap().into_recovery().run().unwrap().db
 }
 
 /// Writes a sample of each of 40 series every five minutes. Some series end, others start.
@@ -92,13 +91,13 @@ fn reads_during_block_compaction_are_complete() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path(), 2 * HOUR);
     write(&db, 0..60);
-    db.run_maintenance_once(BEGIN).unwrap();
+    db.maintenance().run_once(BEGIN).unwrap();
     assert!(db.blocks().len() > 25);
     let expected = everything(&db);
     db.close().unwrap();
     drop(db);
     let db = open(dir.path(), 54 * HOUR);
-    assert_readable_during(&db, &expected, || db.run_maintenance_once(BEGIN).unwrap());
+    assert_readable_during(&db, &expected, || db.maintenance().run_once(BEGIN).unwrap());
     assert!(db.blocks().len() < 10, "{}", db.blocks().len());
 }
 
@@ -109,7 +108,7 @@ fn reads_during_head_compaction_are_complete() {
         let db = open(dir.path(), 2 * HOUR);
         write(&db, 0..9);
         let expected = everything(&db);
-        assert_readable_during(&db, &expected, || db.run_maintenance_once(BEGIN).unwrap());
+        assert_readable_during(&db, &expected, || db.maintenance().run_once(BEGIN).unwrap());
         assert_eq!(db.blocks().len(), 3);
     }
 }

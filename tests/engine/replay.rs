@@ -11,6 +11,7 @@ use narthex::tsdb::chunk::head_chunks::HeadChunkStore;
 use narthex::tsdb::chunk::head_chunks::format::NewChunk;
 use narthex::tsdb::chunk::xor::XorChunk;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::batch::LogBatch;
@@ -25,9 +26,12 @@ const START: i64 = 1_700_000_000_000;
 fn open(dir: &Path) -> Db {
     let mut options = DbOptions::new(dir.to_owned());
     options.samples_per_chunk = 20;
-    let db = Db::open(options).expect("an unlocked directory");
-    db.replay().expect("a valid directory");
-    db
+    LockedDir::open(options)
+        .expect("an unlocked directory")
+        .into_recovery()
+        .run()
+        .expect("a valid directory")
+        .db
 }
 
 fn labels() -> Labels {
@@ -129,7 +133,7 @@ fn unwritable_chunks_stay_readable_and_are_written_later() {
     fs::remove_dir_all(&chunks_dir).expect("the directory exists");
     append(&db, 0..300);
     assert_has(&db, 0..300, "without chunks_head");
-    let stats = db.head().expect("ready").stats();
+    let stats = db.head().stats();
     let mapped = || stats.chunks_mapped.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(mapped(), 0);
     fs::create_dir(&chunks_dir).expect("the directory is missing");
@@ -163,7 +167,8 @@ fn missing_segment_after_checkpoint_stops_start_and_is_named() {
     fs::create_dir(dir.path().join("wal/checkpoint.00000003")).expect("a new directory");
     fs::rename(dir.path().join("wal/00000000"), dir.path().join("wal/00000005"))
         .expect("the segment exists");
-    let db = Db::open(DbOptions::new(dir.path().to_owned())).expect("an unlocked directory");
-    let error = db.replay().expect_err("segment 4 is missing").to_string();
+    let locked = LockedDir::open(DbOptions::new(dir.path().to_owned()));
+    let recovery = locked.expect("an unlocked directory").into_recovery();
+    let error = recovery.run().expect_err("segment 4 is missing").to_string();
     assert!(error.contains("segment 00000004 is missing before 00000005"), "{error}");
 }

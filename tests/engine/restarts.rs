@@ -10,8 +10,10 @@ use narthex::model::time::TimeRange;
 use narthex::tsdb::chunk::any_chunk::HistogramStMode;
 use narthex::tsdb::chunk::float_chunk::FloatEncoding;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::{DbOptions, ShutdownMode};
-use narthex::tsdb::db::recovery::OpenReport;
+use narthex::tsdb::db::recovery::Recovered;
+use narthex::tsdb::db::recovery::report::RecoveryReport;
 use narthex::tsdb::wal::record::builder::RecordVersion;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -27,7 +29,7 @@ enum StMode {
     Kept,
 }
 
-fn open(data: &Path, st_mode: StMode) -> (Db, OpenReport) {
+fn open(data: &Path, st_mode: StMode) -> (Db, RecoveryReport) {
     let mut options = DbOptions::new(data.to_owned());
     options.shutdown_mode = ShutdownMode::ChunkSnapshot;
     options.replay_workers = 3;
@@ -36,8 +38,11 @@ fn open(data: &Path, st_mode: StMode) -> (Db, OpenReport) {
         options.record_version = RecordVersion::V2;
         options.histogram_st_mode = HistogramStMode::WithSt;
     }
-    let db = Db::open(options).expect("an unlocked directory");
-    let report = db.replay().expect("a valid directory");
+    let Recovered { db, report } = LockedDir::open(options)
+        .expect("an unlocked directory")
+        .into_recovery()
+        .run()
+        .expect("a valid directory");
     (db, report)
 }
 
@@ -137,7 +142,7 @@ fn plain_float_histogram(histogram: &FloatHistogram) -> PlainHistogram {
 
 /// Opens a case, then from the chunk snapshot of narthex, then from the WAL. Returns the report of
 /// the first start.
-fn check_case(case: &str, st_mode: StMode) -> OpenReport {
+fn check_case(case: &str, st_mode: StMode) -> RecoveryReport {
     let temp_dir = dir::temp();
     let data = golden::unpack(case, temp_dir.path());
     let expected = golden::expected(case);

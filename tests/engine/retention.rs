@@ -139,15 +139,15 @@ fn default_retention_is_held_until_one_is_configured() {
     life.maintain();
     life.put(&["new"], minutes(BEGIN + 40 * DAY, BEGIN + 40 * DAY + 4 * HOUR));
     life.maintain();
-    assert!(!life.db().retention_is_held(), "unlimited retention is configured");
+    assert!(!life.db().shared().retention_is_held(), "unlimited retention is configured");
     life.restart_with(|options| options.settings = Settings::default());
-    assert!(life.db().retention_is_held());
+    assert!(life.db().shared().retention_is_held());
     life.maintain();
     life.check("held");
     apply(&life, RetentionSettings { time_ms: 30 * DAY, ..FOREVER });
-    assert!(!life.db().retention_is_held());
+    assert!(!life.db().shared().retention_is_held());
     apply(&life, RetentionSettings::default());
-    assert!(life.db().retention_is_held(), "retention is no longer configured");
+    assert!(life.db().shared().retention_is_held(), "retention is no longer configured");
     life.maintain();
     life.check("held again");
     apply(&life, RetentionSettings { time_ms: 30 * DAY, ..FOREVER });
@@ -157,7 +157,7 @@ fn default_retention_is_held_until_one_is_configured() {
     life.check("configured");
     life.restart();
     assert!(
-        life.db().retention_is_held(),
+        life.db().shared().retention_is_held(),
         "the remaining data are older than the default retention"
     );
 }

@@ -7,8 +7,10 @@ use crate::support::engine::{Stored, everything};
 use narthex::model::float_sample::FloatSample;
 use narthex::model::labels::LabelsBuilder;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::recovery::OpenReport;
+use narthex::tsdb::db::recovery::Recovered;
+use narthex::tsdb::db::recovery::report::RecoveryReport;
 use narthex::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::wal::compression::RecordCompression;
@@ -87,9 +89,12 @@ fn options(dir: &Path, compression: RecordCompression) -> DbOptions {
     options
 }
 
-fn open(dir: &Path) -> (Db, OpenReport) {
-    let db = Db::open(options(dir, RecordCompression::Snappy)).unwrap();
-    let report = db.replay().unwrap();
+fn open(dir: &Path) -> (Db, RecoveryReport) {
+    let Recovered { db, report } = LockedDir::open(options(dir, RecordCompression::Snappy))
+        .unwrap()
+        .into_recovery()
+        .run()
+        .unwrap();
     (db, report)
 }
 
@@ -97,8 +102,12 @@ fn open(dir: &Path) -> (Db, OpenReport) {
 /// shutdown.
 fn written(compression: RecordCompression, requests: i64) -> (tempfile::TempDir, Stored) {
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(options(dir.path(), compression)).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options(dir.path(), compression))
+        .unwrap()
+        .into_recovery()
+        .run()
+        .unwrap()
+        .db;
     for request in 0..requests {
         let mut appender = db.appender().unwrap();
         for series in 0..20 {

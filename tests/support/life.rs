@@ -9,7 +9,9 @@ use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
+use narthex::tsdb::db::recovery::Recovered;
 use narthex::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,8 +69,8 @@ impl Life {
     }
 
     pub(crate) fn start(&mut self) {
-        let db = Db::open(self.options.clone()).unwrap();
-        let report = db.replay().unwrap();
+        let Recovered { db, report } =
+            LockedDir::open(self.options.clone()).unwrap().into_recovery().run().unwrap();
         assert_eq!(
             report.replay.unknown_refs, 0,
             "the log has samples of series that it does not name"
@@ -95,7 +97,7 @@ impl Life {
     }
 
     pub(crate) fn maintain(&self) {
-        self.db().run_maintenance_once(BEGIN + 1000 * HOUR).unwrap();
+        self.db().maintenance().run_once(BEGIN + 1000 * HOUR).unwrap();
     }
 
     /// Appends a sample, which must be accepted.
@@ -131,7 +133,7 @@ impl Life {
 
     /// Deletes the samples of the series in the range.
     pub(crate) fn delete(&mut self, name: &str, range: TimeRange) {
-        self.db().delete(&[vec![named(name)]], range).unwrap();
+        self.db().admin().delete(&[vec![named(name)]], range).unwrap();
         let key = labels(name).to_string();
         if let Some(samples) = self.model.get_mut(&key) {
             samples.retain(|(t, _)| !range.contains(*t));

@@ -11,7 +11,7 @@ use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::record::builder::RecordVersion;
 use crate::tsdb::wal::write_log::SyncMode;
 
-/// Returns the options for [`Db::open`](crate::tsdb::db::Db::open).
+/// Returns the options for [`LockedDir::open`](crate::tsdb::db::locked_dir::LockedDir::open).
 pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions {
     DbOptions {
         wal_compression: match flags.effective_wal_compression() {

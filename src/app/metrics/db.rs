@@ -3,7 +3,7 @@
 
 use crate::metrics::registry::{HistogramSnapshot, Registry, SummarySnapshot};
 use crate::tsdb::compact::stats::CompactStats;
-use crate::tsdb::db::Db;
+use crate::tsdb::db::handle::DbHandle;
 use crate::tsdb::db::stats::{AtomicHistogram, DbStats, DurationStats};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -230,29 +230,31 @@ fn read(counter: &AtomicU64) -> f64 {
 }
 
 /// Registers all metrics of this module.
-pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
+pub(crate) fn register(registry: &mut Registry, db: &Arc<DbHandle>) {
     for &(name, help, value) in WRITTEN {
         let db = db.clone();
-        registry.counter_fn(name, help, move || db.compact_stats().map_or(0.0, value));
+        registry
+            .counter_fn(name, help, move || db.ready().map_or(0.0, |db| value(db.compact_stats())));
     }
     for &(name, help, value) in COUNTERS {
-        let db = db.clone();
-        registry.counter_fn(name, help, move || value(db.stats()).load(Ordering::Relaxed) as f64);
+        let shared = db.shared().clone();
+        registry
+            .counter_fn(name, help, move || value(shared.stats()).load(Ordering::Relaxed) as f64);
     }
     for &(name, help, value) in GAUGES {
-        let db = db.clone();
-        registry.gauge_fn(name, help, move || value(db.stats()).load(Ordering::Relaxed) as f64);
+        let shared = db.shared().clone();
+        registry.gauge_fn(name, help, move || value(shared.stats()).load(Ordering::Relaxed) as f64);
     }
     for &(name, help, times) in SUMMARIES {
-        let db = db.clone();
+        let shared = db.shared().clone();
         registry.summary_fn(name, help, move || {
-            let times = times(db.stats());
+            let times = times(shared.stats());
             SummarySnapshot { sum: times.seconds(), count: times.count(), quantiles: Vec::new() }
         });
     }
     for &(name, help, buckets) in HISTOGRAMS {
-        let db = db.clone();
-        registry.histogram_fn(name, help, move || distribution(buckets(db.stats())));
+        let shared = db.shared().clone();
+        registry.histogram_fn(name, help, move || distribution(buckets(shared.stats())));
     }
 }
 

@@ -5,8 +5,9 @@
 
 use crate::app::metrics::{db, exemplars, out_of_order, retention};
 use crate::metrics::registry::{Counter, LabeledFn, Registry, SummarySnapshot};
-use crate::tsdb::db::recovery::OpenReport;
-use crate::tsdb::db::{Db, DbHealth};
+use crate::tsdb::db::database::{Db, DbHealth};
+use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::recovery::report::RecoveryReport;
 use crate::tsdb::fs::dir_size::dir_size;
 use crate::tsdb::head::Head;
 use crate::tsdb::wal::write_log::Wal;
@@ -28,19 +29,19 @@ pub(crate) struct ReplayMetrics {
 
 impl ReplayMetrics {
     /// Records the results of the replay.
-    pub(crate) fn observe(&self, report: &OpenReport) {
+    pub(crate) fn observe(&self, report: &RecoveryReport) {
         let millis = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX);
         self.duration_ms.store(millis, Ordering::Relaxed);
         self.corruptions.inc_by(
-            u64::from(report.repaired.is_some()) + u64::from(report.late.repaired.is_some()),
+            u64::from(report.repaired.is_some()) + u64::from(report.wbl.repaired.is_some()),
         );
-        out_of_order::observe(&self.wbl_unknown_refs, &report.late);
+        out_of_order::observe(&self.wbl_unknown_refs, &report.wbl);
         self.unknown_refs.inc_by(report.replay.unknown_refs + report.replay.metadata_unknown);
     }
 }
 
 /// Registers all metrics of the TSDB.
-pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
+pub(crate) fn register(registry: &mut Registry, db: &Arc<DbHandle>) -> ReplayMetrics {
     register_head(registry, db);
     register_head_contents(registry, db);
     register_times(registry, db);
@@ -55,7 +56,8 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
         "narthex_tsdb_writable",
         "Whether writes are accepted: 0 if the WAL failed or too little disk space is free.",
         move || {
-            if health.is_ready() && health.health() == DbHealth::Healthy { 1.0 } else { 0.0 }
+            let is_writable = health.ready().is_ok_and(|db| db.health() == DbHealth::Healthy);
+            f64::from(u8::from(is_writable))
         },
     );
     let duration_ms = Arc::new(AtomicU64::new(0));
@@ -78,12 +80,12 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> ReplayMetrics {
 }
 
 /// Returns a function that reads a value of the head; 0 before the replay has ended.
-fn head_value(db: &Arc<Db>, value: fn(&Head) -> f64) -> impl Fn() -> f64 + use<> {
+fn head_value(db: &Arc<DbHandle>, value: fn(&Head) -> f64) -> impl Fn() -> f64 + use<> {
     let db = db.clone();
-    move || db.head().map_or(0.0, value)
+    move || db.ready().map_or(0.0, |db| value(db.head()))
 }
 
-fn register_head(registry: &mut Registry, db: &Arc<Db>) {
+fn register_head(registry: &mut Registry, db: &Arc<DbHandle>) {
     let head = |value| head_value(db, value);
     registry.gauge_fn(
         "prometheus_tsdb_head_series",
@@ -135,7 +137,7 @@ fn register_head(registry: &mut Registry, db: &Arc<Db>) {
 }
 
 /// Registers samples, metadata and the size of `chunks_head/`.
-fn register_head_contents(registry: &mut Registry, db: &Arc<Db>) {
+fn register_head_contents(registry: &mut Registry, db: &Arc<DbHandle>) {
     let head = |value| head_value(db, value);
     let floats = head(|head| count(&head.stats().floats_appended));
     let histograms = head(|head| count(&head.stats().histograms_appended));
@@ -165,10 +167,10 @@ fn register_head_contents(registry: &mut Registry, db: &Arc<Db>) {
 }
 
 /// Registers the time bounds. An empty head has the values that Prometheus exposes for it.
-fn register_times(registry: &mut Registry, db: &Arc<Db>) {
+fn register_times(registry: &mut Registry, db: &Arc<DbHandle>) {
     let time = |value: fn(&Head) -> f64| {
         let db = db.clone();
-        move || db.head().map_or(0.0, value)
+        move || db.ready().map_or(0.0, |db| value(db.head()))
     };
     let min: fn(&Head) -> f64 = |head| head.times().min().unwrap_or(i64::MAX) as f64;
     let max: fn(&Head) -> f64 = |head| head.times().max().unwrap_or(i64::MIN) as f64;
@@ -193,19 +195,24 @@ fn register_times(registry: &mut Registry, db: &Arc<Db>) {
     let lowest = db.clone();
     let help = "Lowest timestamp value stored in the database, milliseconds.";
     registry.gauge_fn("prometheus_tsdb_lowest_timestamp", help, move || {
-        lowest.min_time().unwrap_or_default() as f64
+        lowest_timestamp(&lowest) as f64
     });
     let lowest = db.clone();
     let help = "Lowest timestamp value stored in the database.";
     registry.gauge_fn("prometheus_tsdb_lowest_timestamp_seconds", help, move || {
-        lowest.min_time().unwrap_or_default() as f64 / 1000.0
+        lowest_timestamp(&lowest) as f64 / 1000.0
     });
 }
 
-fn register_wal(registry: &mut Registry, db: &Arc<Db>) {
+/// Minimum time of head and blocks, ms; 0 if there is none.
+fn lowest_timestamp(db: &DbHandle) -> i64 {
+    db.ready().ok().and_then(Db::min_time).unwrap_or_default()
+}
+
+fn register_wal(registry: &mut Registry, db: &Arc<DbHandle>) {
     let log = |value: fn(&Wal) -> f64| {
         let db = db.clone();
-        move || db.wal().map_or(0.0, value)
+        move || db.ready().map_or(0.0, |db| value(db.wal()))
     };
     registry.gauge_fn(
         "prometheus_tsdb_wal_segment_current",
@@ -220,7 +227,7 @@ fn register_wal(registry: &mut Registry, db: &Arc<Db>) {
     let source = db.clone();
     let help = "Duration of write log fsync.";
     registry.summary_fn("prometheus_tsdb_wal_fsync_duration_seconds", help, move || {
-        syncs(source.wal())
+        syncs(source.ready().ok().map(Db::wal))
     });
     registry.counter_fn(
         "narthex_tsdb_wal_failures_total",
@@ -244,10 +251,10 @@ fn register_wal(registry: &mut Registry, db: &Arc<Db>) {
     );
 }
 
-fn register_wbl(registry: &mut Registry, db: &Arc<Db>) {
+fn register_wbl(registry: &mut Registry, db: &Arc<DbHandle>) {
     let wbl_value = |value: fn(&Wal) -> f64| {
         let db = db.clone();
-        move || db.wbl().map_or(0.0, value)
+        move || db.ready().ok().and_then(Db::wbl).map_or(0.0, value)
     };
     registry.gauge_fn(
         "prometheus_tsdb_out_of_order_wbl_segment_current",
@@ -264,18 +271,18 @@ fn register_wbl(registry: &mut Registry, db: &Arc<Db>) {
     registry.summary_fn(
         "prometheus_tsdb_out_of_order_wbl_fsync_duration_seconds",
         help,
-        move || syncs(source.wbl()),
+        move || syncs(source.ready().ok().and_then(Db::wbl)),
     );
 }
 
-fn register_log_sizes(registry: &mut Registry, db: &Arc<Db>) {
-    let dir = db.options().dir.join("wbl");
+fn register_log_sizes(registry: &mut Registry, db: &Arc<DbHandle>) {
+    let dir = db.shared().options().dir.join("wbl");
     registry.gauge_fn(
         "prometheus_tsdb_out_of_order_wbl_storage_size_bytes",
         "Size of the out-of-order write log directory.",
         move || dir_size(&dir) as f64,
     );
-    let dir = db.options().dir.join("wal");
+    let dir = db.shared().options().dir.join("wal");
     registry.gauge_fn(
         "prometheus_tsdb_wal_storage_size_bytes",
         "Size of the write log directory.",

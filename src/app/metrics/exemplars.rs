@@ -1,7 +1,7 @@
 //! Metrics of the exemplar storage, with Prometheus's names.
 
 use crate::metrics::registry::Registry;
-use crate::tsdb::db::Db;
+use crate::tsdb::db::handle::DbHandle;
 use crate::tsdb::head::exemplars::ExemplarStorage;
 use std::sync::Arc;
 
@@ -45,10 +45,10 @@ const GAUGES: &[ExemplarRow] = &[
 ];
 
 /// Registers all metrics of this module.
-pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
+pub(crate) fn register(registry: &mut Registry, db: &Arc<DbHandle>) {
     let reader = |value: fn(&ExemplarStorage) -> f64| {
         let db = db.clone();
-        move || db.head().map_or(0.0, |head| value(head.exemplars()))
+        move || db.ready().map_or(0.0, |db| value(db.head().exemplars()))
     };
     for &(name, help, value) in COUNTERS {
         registry.counter_fn(name, help, reader(value));

@@ -1,8 +1,8 @@
 //! Metrics of out-of-order samples, with Prometheus's names.
 
 use crate::metrics::registry::{Counter, LabeledFn, Registry};
-use crate::tsdb::db::Db;
-use crate::tsdb::db::wbl::WblRecovery;
+use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::recovery::wbl_replay::WblRecovery;
 use crate::tsdb::head::stats::HeadStats;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,11 @@ const FLOAT: &[(&str, &str)] = &[("type", "float")];
 const HISTOGRAM: &[(&str, &str)] = &[("type", "histogram")];
 
 /// Registers the metrics. Returns the counter of unknown references of the WBL replay.
-pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) -> Counter {
+pub(crate) fn register(registry: &mut Registry, db: &Arc<DbHandle>) -> Counter {
     let appended = |labels, counter: fn(&HeadStats) -> &AtomicU64| {
         let db = db.clone();
         let value = move || {
-            db.head().map_or(0.0, |head| counter(head.stats()).load(Ordering::Relaxed) as f64)
+            db.ready().map_or(0.0, |db| counter(db.head().stats()).load(Ordering::Relaxed) as f64)
         };
         LabeledFn { labels, value: Box::new(value) }
     };

@@ -2,30 +2,30 @@
 //! the metric.
 
 use crate::metrics::registry::Registry;
-use crate::tsdb::db::Db;
 use crate::tsdb::db::clock::now_ms;
+use crate::tsdb::db::handle::DbHandle;
 use std::sync::Arc;
 
 /// Registers all metrics of this module.
-pub(crate) fn register(registry: &mut Registry, db: &Arc<Db>) {
+pub(crate) fn register(registry: &mut Registry, db: &Arc<DbHandle>) {
     register_settings(registry, db);
     register_hold(registry, db);
     register_disk(registry, db);
 }
 
-fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
-    let source = db.clone();
+fn register_settings(registry: &mut Registry, db: &Arc<DbHandle>) {
+    let source = db.shared().clone();
     let help = "How long to retain samples in storage.";
     registry.gauge_fn("prometheus_tsdb_retention_limit_seconds", help, move || {
         source.settings().retention.time_ms as f64 / 1000.0
     });
-    let source = db.clone();
+    let source = db.shared().clone();
     let help =
         "Max number of bytes to be retained in the tsdb blocks, configured 0 means disabled.";
     registry.gauge_fn("prometheus_tsdb_retention_limit_bytes", help, move || {
         source.settings().retention.bytes as f64
     });
-    let source = db.clone();
+    let source = db.shared().clone();
     let help = "Max percentage of total storage space to be retained in the tsdb blocks, \
                 configured 0 means disabled.";
     registry.gauge_fn("prometheus_tsdb_retention_limit_percentage", help, move || {
@@ -33,8 +33,8 @@ fn register_settings(registry: &mut Registry, db: &Arc<Db>) {
     });
 }
 
-fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
-    let source = db.clone();
+fn register_hold(registry: &mut Registry, db: &Arc<DbHandle>) {
+    let source = db.shared().clone();
     let help = "Whether retention deletes nothing: no retention is configured and the directory \
                 had older data at the start, or the server clock is behind the newest data.";
     registry.gauge_fn("narthex_tsdb_retention_held", help, move || {
@@ -43,7 +43,7 @@ fn register_hold(registry: &mut Registry, db: &Arc<Db>) {
     });
 }
 
-fn register_disk(registry: &mut Registry, db: &Arc<Db>) {
+fn register_disk(registry: &mut Registry, db: &Arc<DbHandle>) {
     let source = db.clone();
     registry.gauge_fn(
         "narthex_tsdb_disk_free_bytes",
@@ -51,12 +51,12 @@ fn register_disk(registry: &mut Registry, db: &Arc<Db>) {
         move || {
             // Measures the free space if the last measurement is too old.
             source.check_disk();
-            source.disk_guard().free_bytes() as f64
+            source.shared().disk_guard().free_bytes() as f64
         },
     );
     let source = db.clone();
     let help = "Free disk space below which writes are rejected.";
     registry.gauge_fn("narthex_tsdb_disk_reserve_bytes", help, move || {
-        source.disk_guard().reserve_bytes() as f64
+        source.shared().disk_guard().reserve_bytes() as f64
     });
 }

@@ -19,7 +19,7 @@ use crate::server::management::process_control::{ApiAccess, ControlChannel, Relo
 use crate::server::state::{ServerState, SharedState};
 use crate::server::transport::framing::decompress_body::MessageDecompressor;
 use crate::server::transport::listener::ConnectionMetrics;
-use crate::tsdb::db::Db;
+use crate::tsdb::db::handle::DbHandle;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -65,7 +65,7 @@ pub(crate) struct ServerParts {
 
 impl ServerParts {
     /// Builds the parts and registers all metrics.
-    pub(crate) fn build(config: ServerConfig, labels: LoadedConfig, db: Arc<Db>) -> Self {
+    pub(crate) fn build(config: ServerConfig, labels: LoadedConfig, db: Arc<DbHandle>) -> Self {
         let mut registry = Registry::new();
         let lifecycle = Arc::new(Lifecycle::starting());
         let reload = ReloadMetrics::register(&mut registry);

@@ -33,7 +33,7 @@ async fn stored_request_is_204_or_ok() {
 #[tokio::test]
 async fn partially_invalid_request_is_400_or_invalid_argument() {
     let edge = TestServer::ready(&[]).await;
-    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
+    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.shared().settings() };
     edge.context.db.apply_settings(strict).unwrap();
     let body = partially_invalid_request();
     let http = edge.write(snappy_block(&body)).await;

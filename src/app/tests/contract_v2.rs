@@ -126,7 +126,7 @@ async fn content_type_selects_version() {
 #[tokio::test]
 async fn partially_invalid_request_is_400_with_written_headers() {
     let edge = TestServer::ready(&[]).await;
-    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
+    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.shared().settings() };
     edge.context.db.apply_settings(strict).unwrap();
     let now = now_ms();
     let far = now + 3_600_000;

@@ -130,7 +130,7 @@ async fn counters_after_ten_hours(segment_size: &str) -> BTreeMap<String, f64> {
                 StatusCode::NO_CONTENT
             );
         }
-        edge.context.db.run_maintenance_once(BEGIN + hour * HOUR).unwrap();
+        edge.context.db.ready().unwrap().maintenance().run_once(BEGIN + hour * HOUR).unwrap();
         disk.0.compare();
     }
     let decreased = disk.0.decreased.lock();

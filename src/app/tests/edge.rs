@@ -11,7 +11,8 @@ use crate::server::grpc::health;
 use crate::server::management::lifecycle::Phase;
 use crate::server::router;
 use crate::server::state::SharedState;
-use crate::tsdb::db::Db;
+use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::os_disk::OsDisk;
@@ -20,6 +21,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use prost::Message;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,6 +32,8 @@ use tower::ServiceExt;
 pub(crate) struct TestServer {
     pub(crate) router: Router,
     pub(crate) context: SharedState,
+    /// Taken by the recovery.
+    locked: Mutex<Option<LockedDir>>,
     _dir: TempDir,
 }
 
@@ -75,7 +79,8 @@ impl TestServer {
         let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
         let Command::Serve(flags) = flag_values::parse(line.map(Into::into)).unwrap().command;
         let config = AppConfig::new(&flags, &ConfigFile::default()).unwrap();
-        let db = Arc::new(Db::open(DbOptions { disk, ..config.db }).unwrap());
+        let locked = LockedDir::open(DbOptions { disk, ..config.db }).unwrap();
+        let db = Arc::new(DbHandle::new(locked.shared().clone()));
         let ServerParts { context, reloads, reload, .. } =
             ServerParts::build(config.server, config.labels, db.clone());
         let reloader = Reloader {
@@ -88,7 +93,8 @@ impl TestServer {
         tokio::spawn(reloader.run(reloads, no_events));
         let (keeper, service) = health::service().await;
         tokio::spawn(keeper.run(context.clone()));
-        Self { router: router::routes(context.clone(), service), context, _dir: dir }
+        let router = router::routes(context.clone(), service);
+        Self { router, context, locked: Mutex::new(Some(locked)), _dir: dir }
     }
 
     /// Creates a server in phase ready.
@@ -99,9 +105,15 @@ impl TestServer {
     /// Creates a server in phase ready whose database writes through `disk`.
     pub(crate) async fn ready_on(disk: Arc<dyn Disk>, flags: &[&str]) -> Self {
         let server = Self::starting_on(disk, flags).await;
-        server.context.db.replay().unwrap();
+        server.recover();
         server.context.lifecycle.advance(Phase::Ready);
         server
+    }
+
+    /// Recovers the database and publishes it, without a change of the phase.
+    pub(crate) fn recover(&self) {
+        let locked = self.locked.lock().take().unwrap();
+        self.context.db.publish(locked.into_recovery().run().unwrap().db);
     }
 
     /// Sends a request and returns the response before its body.

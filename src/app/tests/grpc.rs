@@ -81,7 +81,7 @@ async fn request_ends_at_client_deadline() {
 #[tokio::test]
 async fn rejection_details_have_reasons_and_counts() {
     let edge = TestServer::ready(&[]).await;
-    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.settings() };
+    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.shared().settings() };
     edge.context.db.apply_settings(strict).unwrap();
     let details = ErrorDetails::of(&edge.write_v1(&partially_invalid_request()).await);
     let counted: Vec<_> = details.violations.iter().filter(|v| !v.reason.is_empty()).collect();
@@ -129,7 +129,7 @@ async fn every_service_has_its_own_health() {
     for service in SERVICES {
         assert_eq!(health(&edge, service).await, ServingStatus::NotServing, "{service}");
     }
-    edge.context.db.replay().unwrap();
+    edge.recover();
     edge.context.lifecycle.advance(Phase::Ready);
     for service in SERVICES {
         wait_for_health(&edge, service, ServingStatus::Serving).await;

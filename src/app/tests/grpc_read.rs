@@ -112,7 +112,7 @@ async fn rejected_read_has_retry_info() {
     let edge = TestServer::starting(&[]).await;
     edge.grpc(READ, b"").await.assert_grpc_retry_later();
     edge.grpc(CHUNKS, b"").await.assert_grpc_retry_later();
-    edge.context.db.replay().unwrap();
+    edge.recover();
     edge.context.lifecycle.advance(Phase::Ready);
     let mut held = edge.context.answer_limits.budget.reserve();
     held.extend(1 << 27).unwrap();

@@ -19,6 +19,7 @@
 //! | `streams` | gRPC write streams |
 //! | `surface` | reads, exports, health, readiness and metrics |
 //! | `thanos_write` | writes of a Thanos Receive router |
+//! | `unready` | requests before the database is recovered |
 //! | `write_cases` | cases of writes over every protocol |
 
 mod admin;
@@ -37,5 +38,6 @@ mod grpc_read;
 mod streams;
 mod surface;
 mod thanos_write;
+mod unready;
 mod ways;
 mod write_cases;

@@ -161,7 +161,7 @@ async fn invalid_message_ends_stream_after_earlier_acks() {
 async fn rejected_stream_has_retry_info() {
     let edge = TestServer::starting(&[]).await;
     stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
-    edge.context.db.replay().unwrap();
+    edge.recover();
     edge.context.lifecycle.advance(Phase::Ready);
     assert_eq!(sequences(&stream(&edge, &[one(1)]).await), [1]);
     edge.context.db.close().unwrap();

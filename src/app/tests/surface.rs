@@ -197,7 +197,7 @@ async fn starting_server_is_healthy_and_not_ready() {
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
     let got = edge.get("/api/v1/status/walreplay").await;
     assert_eq!(got.text(), r#"{"status":"success","data":{"min":0,"max":0,"current":0}}"#);
-    edge.context.db.replay().unwrap();
+    edge.recover();
     edge.context.lifecycle.advance(Phase::Ready);
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
     edge.context.lifecycle.advance(Phase::Draining);
@@ -239,7 +239,7 @@ async fn grpc_health_follows_lifecycle() {
     for service in ["", "narthex.v1.Write"] {
         assert_eq!(asked(service).await, ServingStatus::NotServing);
     }
-    edge.context.db.replay().unwrap();
+    edge.recover();
     edge.context.lifecycle.advance(Phase::Ready);
     let changes = async |status: ServingStatus| {
         for _ in 0..100 {

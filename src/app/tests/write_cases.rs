@@ -214,7 +214,7 @@ async fn temporary_rejection_is_503_over_every_path() {
     for path in WritePath::ALL {
         let edge = TestServer::starting(&[]).await;
         assert_eq!(path.write(&edge, &good).await.status, 503, "starting, {path:?}");
-        edge.context.db.replay().unwrap();
+        edge.recover();
         edge.context.lifecycle.advance(Phase::Ready);
         assert_eq!(path.write(&edge, &good).await.status, 204, "{path:?}");
         let disk = CrashDisk::new();

@@ -13,6 +13,7 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::label_matcher::Type;
 use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read::response_writer::ResponseTooLong;
+use crate::tsdb::db::error::NotReady;
 use crate::tsdb::query::source::QueryError;
 use prost::Message;
 
@@ -91,6 +92,9 @@ pub enum RemoteReadError {
     /// The thread that built the response panicked.
     #[error("internal error while building the response")]
     Panicked,
+    /// The database is not recovered yet.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
     /// The read was aborted early.
     #[error(transparent)]
     Stopped(#[from] ReadAbort),

@@ -14,8 +14,8 @@ use crate::server::contract::api_error::ApiError;
 use crate::server::management::process_control::ApiAccess;
 use crate::server::state::SharedState;
 use crate::server::transport::blocking::{BlockingError, run_blocking};
-use crate::tsdb::db::Db;
-use crate::tsdb::db::admin::SnapshotContents;
+use crate::tsdb::db::admin::Admin;
+use crate::tsdb::db::admin::snapshot::SnapshotContents;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::error::MaintenanceError;
 use axum::extract::{Request, State};
@@ -40,7 +40,8 @@ pub(crate) async fn delete_series(
     };
     tracing::info!(selectors = ?params.selectors, range = ?params.range, "deleting series");
     no_content(
-        run_admin_operation(context, move |db| db.delete(&params.selectors, params.range)).await,
+        run_admin_operation(context, move |admin| admin.delete(&params.selectors, params.range))
+            .await,
     )
 }
 
@@ -52,7 +53,7 @@ pub(crate) async fn clean_tombstones(
         return error.into_response();
     }
     tracing::info!("cleaning tombstones");
-    no_content(run_admin_operation(context, Db::clean_tombstones).await)
+    no_content(run_admin_operation(context, |admin| admin.clean_tombstones()).await)
 }
 
 /// Handles `snapshot?skip_head=…`.
@@ -65,7 +66,7 @@ pub(crate) async fn snapshot(State(context): State<SharedState>, request: Reques
         Err(error) => return error.into_response(),
     };
     tracing::info!(?contents, "taking snapshot");
-    match run_admin_operation(context, move |db| db.snapshot(contents, now_ms())).await {
+    match run_admin_operation(context, move |admin| admin.snapshot(contents, now_ms())).await {
         Ok(name) => response::success(&SnapshotData { name }),
         Err(error) => error.into_response(),
     }
@@ -129,11 +130,12 @@ fn snapshot_contents(parameters: &[Parameter]) -> Result<SnapshotContents, ApiEr
 /// Waits for the permit and runs `work` on a blocking thread.
 async fn run_admin_operation<T: Send + 'static>(
     context: SharedState,
-    work: impl FnOnce(&Db) -> Result<T, MaintenanceError> + Send + 'static,
+    work: impl FnOnce(Admin<'_>) -> Result<T, MaintenanceError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let db = context.db.clone();
     let working = run_blocking(&context.admin_gate, "running the admin operation", move |_| {
-        work(&db).inspect_err(log_failure)
+        let ready = db.ready().map_err(MaintenanceError::from);
+        ready.and_then(|db| work(db.admin())).inspect_err(log_failure)
     });
     match working.await {
         Ok(result) => Ok(result?),
@@ -162,7 +164,7 @@ fn no_content(done: Result<(), ApiError>) -> Response {
 mod tests {
     use super::{ApiError, parse_delete_params, snapshot_contents};
     use crate::model::time::TimeRange;
-    use crate::tsdb::db::admin::SnapshotContents;
+    use crate::tsdb::db::admin::snapshot::SnapshotContents;
 
     fn parameters(query: &str) -> Vec<(String, String)> {
         form_urlencoded::parse(query.as_bytes()).into_owned().collect()

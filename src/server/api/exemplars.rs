@@ -73,7 +73,7 @@ fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
 async fn run_query(context: &SharedState, query: ExemplarQuery) -> Result<BufferedJson, ApiError> {
     let shared = context.clone();
     let encoded = run_blocking(&context.list_gate, "querying exemplars", move |_| {
-        let found = shared.db.querier().exemplars(&query.selectors, query.range);
+        let found = shared.db.ready()?.querier().exemplars(&query.selectors, query.range);
         let mut reservation = shared.answer_limits.budget.reserve();
         let text = encode_response(&found, &mut |bytes| reservation.extend(bytes))?;
         Ok(BufferedJson { text: text.into_bytes(), reservation })

@@ -71,7 +71,7 @@ fn list(
     let mut memory = |bytes| builder.try_reserve(bytes);
     let limit = LabelQueryLimits { count, bytes: context.read_limits.answer_bytes };
     let mut strings = LabelCollector::with_memory(limit, &mut memory);
-    let querier = context.db.querier();
+    let querier = context.db.ready()?.querier();
     for matchers in query.matcher_sets() {
         match values_of {
             Some(name) => querier.offer_label_values(name, matchers, query.range, &mut strings),

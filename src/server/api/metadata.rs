@@ -59,7 +59,7 @@ async fn run_query(
     let query = parse_params(values)?;
     let shared = context.clone();
     let listed = run_blocking(&context.list_gate, "listing metadata", move |_| {
-        let mut families = shared.db.metadata(query.metric.as_deref());
+        let mut families = shared.db.ready()?.metadata(query.metric.as_deref());
         limit(&mut families, &query);
         let mut reservation = shared.answer_limits.budget.reserve();
         reservation.extend(estimate_response_bytes(&families))?;

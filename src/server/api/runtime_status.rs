@@ -52,7 +52,10 @@ struct RuntimeInfo {
 
 /// Returns the active configuration as YAML.
 pub(crate) async fn status_config(State(context): State<SharedState>) -> Response {
-    match effective::to_yaml(&context.configuration.display_labels(), &context.db.settings()) {
+    match effective::to_yaml(
+        &context.configuration.display_labels(),
+        &context.db.shared().settings(),
+    ) {
         Ok(yaml) => response::success(&ConfigData { yaml }),
         Err(error) => ApiError::Internal(error.to_string()).into_response(),
     }
@@ -61,7 +64,7 @@ pub(crate) async fn status_config(State(context): State<SharedState>) -> Respons
 /// Returns the flags and their effective values.
 pub(crate) async fn status_flags(State(context): State<SharedState>) -> Response {
     let mut flags = context.flags.clone();
-    let longest = u64::try_from(context.db.longest_block_ms()).unwrap_or(0);
+    let longest = u64::try_from(context.db.shared().longest_block_ms()).unwrap_or(0);
     flags.insert(
         MAX_BLOCK_DURATION.to_owned(),
         units::format_prometheus_duration(Duration::from_millis(longest)),
@@ -90,7 +93,7 @@ pub(crate) async fn runtime_info(State(context): State<SharedState>) -> Response
         gomemlimit: i64::MAX,
         gogc: "",
         godebug: "",
-        storage_retention: format_retention(&context.db.settings().retention),
+        storage_retention: format_retention(&context.db.shared().settings().retention),
     })
 }
 
@@ -108,7 +111,7 @@ pub(crate) async fn build_info() -> Response {
 
 /// `GET /api/v1/status/walreplay`, in Prometheus's format: segment numbers of the WAL.
 pub(crate) async fn wal_replay(State(context): State<SharedState>) -> Response {
-    let progress = context.db.replay_progress();
+    let progress = context.db.shared().replay_progress();
     response::success(&WalReplayData {
         min: progress.min.load(Ordering::Relaxed),
         max: progress.max.load(Ordering::Relaxed),

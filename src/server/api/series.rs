@@ -43,7 +43,7 @@ fn list(
     query: &ListQuery,
     builder: &mut ListResponseBuilder,
 ) -> Result<ListEnd, ApiError> {
-    let querier = context.db.querier();
+    let querier = context.db.ready()?.querier();
     let sets =
         query.matcher_sets().into_iter().map(|matchers| querier.select(matchers, query.range));
     let sets = sets.collect::<Result<Vec<_>, _>>().map_err(query_error)?;

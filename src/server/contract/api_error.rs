@@ -4,7 +4,7 @@
 use crate::server::contract::query_error::log_query_error;
 use crate::server::transport::admission::BudgetExhausted;
 use crate::server::transport::blocking::BlockingError;
-use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::error::{MaintenanceError, NotReady};
 use crate::tsdb::query::label_source::LabelQueryError;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
@@ -52,6 +52,12 @@ pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Respon
             (status, [(CONTENT_TYPE, content_type)], string).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+impl From<NotReady> for ApiError {
+    fn from(NotReady: NotReady) -> Self {
+        Self::Unavailable("Service Unavailable".to_owned())
     }
 }
 

@@ -20,6 +20,7 @@ use crate::server::transport::framing::decompress_body::DecompressBodyError;
 use crate::server::transport::framing::encoding::{ACCEPT_ENCODING, ACCEPTED, UnsupportedEncoding};
 use crate::server::transport::framing::messages::MessageError;
 use crate::server::transport::piece_writer::StreamedResponseError;
+use crate::tsdb::db::error::NotReady;
 use crate::tsdb::query::label_source::LabelQueryError;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue};
@@ -101,6 +102,12 @@ impl From<DecompressBodyError> for Status {
 impl From<ResponseTimeout> for Status {
     fn from(error: ResponseTimeout) -> Self {
         RequestError::Unavailable(error.to_string()).into()
+    }
+}
+
+impl From<NotReady> for Status {
+    fn from(error: NotReady) -> Self {
+        RequestError::from(error).into()
     }
 }
 

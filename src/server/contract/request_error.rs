@@ -21,6 +21,7 @@ use crate::server::transport::blocking::{BlockingError, WorkPanicked};
 use crate::server::transport::body::BodyError;
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::StreamedResponseError;
+use crate::tsdb::db::error::NotReady;
 use crate::tsdb::wal::error::WalError;
 use std::hash::{BuildHasher, RandomState};
 
@@ -68,6 +69,12 @@ impl RequestError {
 /// Returns 1 to 5 seconds at random, so that senders rejected together do not retry together.
 pub(super) fn retry_seconds() -> u64 {
     1 + RandomState::new().hash_one(0u8) % 5
+}
+
+impl From<NotReady> for RequestError {
+    fn from(NotReady: NotReady) -> Self {
+        Self::Unavailable("narthex is starting: replaying the WAL".to_owned())
+    }
 }
 
 impl From<RemoteWriteError> for RequestError {
@@ -135,6 +142,7 @@ impl From<RemoteReadError> for RequestError {
         match error {
             RemoteReadError::TooLarge { .. } => Self::TooLarge(message),
             RemoteReadError::Stopped(_) => Self::Unavailable(message),
+            RemoteReadError::NotReady(error) => error.into(),
             RemoteReadError::Query(error) => {
                 log_query_error("read", &error);
                 Self::Internal(message)

@@ -62,9 +62,8 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
     let (shared, rewrite) = (context.clone(), LabelRewrite::new(&external, &[]));
     message_writer::respond(&context, move |out| {
         let _held = permit;
-        for series in
-            shared.db.querier().exemplars(&some, TimeRange::new(request.start, request.end))
-        {
+        let db = shared.db.ready()?;
+        for series in db.querier().exemplars(&some, TimeRange::new(request.start, request.end)) {
             let labels = rewrite.apply(&series.labels);
             let data = pb::ExemplarData {
                 series_labels: Some(label_set(labels.as_ref())),
@@ -85,7 +84,8 @@ async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, S
     message_writer::respond(&context, move |out| {
         let _held = permit;
         let metric = Some(request.metric.as_str()).filter(|metric| !metric.is_empty());
-        let all_families = shared.db.metadata(metric);
+        let db = shared.db.ready()?;
+        let all_families = db.metadata(metric);
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         let mut families = all_families.into_iter().take(limit).peekable();
         while families.peek().is_some() {

@@ -13,6 +13,7 @@ use crate::server::state::{ServerState, SharedState};
 use crate::server::transport::framing;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use tonic::Status;
 
 /// Name of the service, for health and reflection.
 pub(crate) const SERVICE: &str = "thanos.info.Info";
@@ -23,17 +24,19 @@ pub(crate) const INFO: &str = "/thanos.info.Info/Info";
 const COMPONENT: &str = "receive";
 
 pub(crate) async fn info(State(context): State<SharedState>, request: Request) -> Response {
-    match thanos_read::request::<pb::InfoRequest>(&context, request.into_body()).await {
-        Ok(_) => framing::message_response(&info_response(&context)),
+    let request = thanos_read::request::<pb::InfoRequest>(&context, request.into_body()).await;
+    match request.and_then(|_| info_response(&context)) {
+        Ok(response) => framing::message_response(&response),
         Err(status) => grpc::error_response(status),
     }
 }
 
-fn info_response(context: &ServerState) -> pb::InfoResponse {
+fn info_response(context: &ServerState) -> Result<pb::InfoResponse, Status> {
     let labels = label_set(&context.external_labels());
-    let (min_time, max_time) = (context.db.min_time().unwrap_or(i64::MAX), i64::MAX);
+    let db = context.db.ready()?;
+    let (min_time, max_time) = (db.min_time().unwrap_or(i64::MAX), i64::MAX);
     let tsdb = pb::TsdbInfo { labels: Some(labels.clone()), min_time, max_time };
-    pb::InfoResponse {
+    Ok(pb::InfoResponse {
         label_sets: if labels.labels.is_empty() { Vec::new() } else { vec![labels] },
         component_type: COMPONENT.to_owned(),
         store: Some(pb::StoreInfo {
@@ -47,7 +50,7 @@ fn info_response(context: &ServerState) -> pb::InfoResponse {
         exemplars: Some(pb::ExemplarsInfo { min_time: i64::MIN, max_time }),
         metric_metadata: Some(pb::MetricMetadataInfo {}),
         ..Default::default()
-    }
+    })
 }
 
 /// Returns the external labels as a label set of Thanos.

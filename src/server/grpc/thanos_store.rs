@@ -53,7 +53,8 @@ async fn stream_series(context: SharedState, body: Body) -> Result<Response, Sta
     let shared = context.clone();
     message_writer::respond(&context, move |out| {
         let _held = permit;
-        read_series(&shared.read_source(), &request, out).map_err(|error| match error {
+        let source = shared.read_source()?;
+        read_series(&source, &request, out).map_err(|error| match error {
             StoreSeriesError::Read(error) => grpc::read_status(error),
             StoreSeriesError::NoMatchers => grpc::invalid_query(error.to_string()),
         })
@@ -109,6 +110,7 @@ fn label_names_response(
     let range = TimeRange::new(request.start, request.end);
     let found = context
         .db
+        .ready()?
         .querier()
         .label_names(&matchers, range, limit(request.limit))
         .map_err(grpc::label_status)?;
@@ -148,7 +150,7 @@ fn label_values_response(
         Some(value) if matchers.is_empty() || has_series(context, &matchers, range)? => vec![value],
         Some(_) => Vec::new(),
         None => {
-            let found = context.db.querier().label_values(
+            let found = context.db.ready()?.querier().label_values(
                 &request.label,
                 &matchers,
                 range,
@@ -166,7 +168,8 @@ fn has_series(
     range: TimeRange,
 ) -> Result<bool, Status> {
     let query = |error| grpc::read_status(RemoteReadError::Query(error));
-    let first = context.db.querier().select(matchers, range).map_err(query)?.next();
+    let db = context.db.ready()?;
+    let first = db.querier().select(matchers, range).map_err(query)?.next();
     first.transpose().map(|first| first.is_some()).map_err(query)
 }
 

@@ -17,7 +17,7 @@ use std::io::Write;
 /// `GET /-/healthy`: 503 only if a restart is needed. Healthy during the replay and while
 /// read-only.
 pub(crate) async fn healthy(State(context): State<SharedState>) -> (StatusCode, String) {
-    let maintenance_fault = context.db.maintenance_fault();
+    let maintenance_fault = context.db.shared().maintenance_fault();
     match context.db.health() {
         DbHealth::Failed(cause) => (
             StatusCode::SERVICE_UNAVAILABLE,

@@ -33,7 +33,7 @@ pub(crate) async fn run_samples_read(
     let deadline = Instant::now() + context.query_timeout;
     let read = run_read(permit, move |client| {
         let mut reservation = shared.answer_limits.budget.reserve();
-        let response = read_fn(shared.read_source(), &request, &mut |bytes| {
+        let response = read_fn(shared.read_source()?, &request, &mut |bytes| {
             if client.is_disconnected() {
                 return Err(ReadAbort::ClientGone);
             }

@@ -58,7 +58,7 @@ fn write_frames(
     request: &pb::ReadRequest,
     out: &mut FrameWriter<'_, '_>,
 ) -> Result<(), RemoteReadError> {
-    let sent = chunked::read_chunks(context.read_source(), request, out)?;
+    let sent = chunked::read_chunks(context.read_source()?, request, out)?;
     context.read_metrics.count(sent);
     Ok(())
 }

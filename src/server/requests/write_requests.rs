@@ -9,7 +9,9 @@ use crate::server::contract::request_error::RequestError;
 use crate::server::state::{ServerState, SharedState};
 use crate::server::transport::admission::Reservation;
 use crate::server::transport::blocking::run_with_permit;
+use crate::tsdb::db::appender::WriteUnavailable;
 use crate::tsdb::db::clock::now_ms;
+use crate::tsdb::db::database::Db;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -57,7 +59,7 @@ pub(crate) async fn store_forwarded(
     context.writer.precheck(&message, BodyCompression::Plain)?;
     let permit = context.write_gate.acquire().await?;
     let work = move |context: &ServerState, _: &mut Reservation| {
-        context.writer.store_thanos(&context.db, &message, now_ms())
+        context.writer.store_thanos(ready(context)?, &message, now_ms())
     };
     store_with_permit(context, permit, reservation, work).await
 }
@@ -71,11 +73,16 @@ fn store_fn(
     move |context, reservation| {
         let mut grant = |bytes| reservation.extend(bytes).map_err(|_| OutOfBudget);
         context.writer.store_with_budget(
-            &context.db,
+            ready(context)?,
             ReceivedRequest { body: &body, form, now_ms: now_ms() },
             &mut grant,
         )
     }
+}
+
+/// Returns the database for a write.
+fn ready(context: &ServerState) -> Result<&Db, WriteUnavailable> {
+    context.db.ready().map_err(WriteUnavailable::from)
 }
 
 /// Stores a request on a blocking thread, which owns the permit and the memory: it finishes even if

@@ -5,8 +5,8 @@ use crate::model::labels::Labels;
 use crate::model::metadata::{Metadata, MetadataRef};
 use crate::model::sample::Sample;
 use crate::tsdb::db::block_duplicates::BlockDuplicates;
+use crate::tsdb::db::error::NotReady;
 use crate::tsdb::db::state::engine::Engine;
-use crate::tsdb::db::state::notifier::Notifier;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::series_handle::SeriesHandle;
 use crate::tsdb::head::append::{CommitStats, HeadAppender, SampleRejection};
@@ -22,7 +22,6 @@ use crate::tsdb::wal::write_log::LogHealth;
 #[derive(Debug)]
 pub struct Appender<'a> {
     engine: &'a Engine,
-    notifier: &'a Notifier,
     inner: HeadAppender<'a>,
     /// Samples of the current series that are older than the head accepts. `too_old_rejection`
     /// applies to all of them.
@@ -48,15 +47,17 @@ pub enum WriteUnavailable {
     Failed(String),
 }
 
+impl From<NotReady> for WriteUnavailable {
+    fn from(NotReady: NotReady) -> Self {
+        Self::Replaying
+    }
+}
+
 impl<'a> Appender<'a> {
-    pub(super) fn new(
-        engine: &'a Engine,
-        notifier: &'a Notifier,
-    ) -> Result<Self, WriteUnavailable> {
+    pub(super) fn new(engine: &'a Engine) -> Result<Self, WriteUnavailable> {
         match engine.check_writable() {
             LogHealth::Healthy => Ok(Self {
                 engine,
-                notifier,
                 inner: HeadAppender::new(&engine.head, engine.logs()),
                 too_old_samples: Vec::new(),
                 too_old_rejection: SampleRejection::OutOfBounds,
@@ -161,8 +162,8 @@ impl<'a> Appender<'a> {
             .inner
             .commit()
             .map(|head| CommitStats { samples: head.samples + duplicates, ..head });
-        if self.engine.needs_head_compaction() {
-            self.notifier.notify();
+        if self.engine.head.times().is_compactable() {
+            self.engine.shared.notifier().notify();
         }
         committed
     }

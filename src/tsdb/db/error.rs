@@ -1,4 +1,9 @@
-//! Error of an admin operation or a change of settings.
+//! Errors of admin operations, changes of settings, and requests before the database is ready.
+
+/// The database is not ready: the WAL is being replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the database is not ready")]
+pub struct NotReady;
 
 /// Reason why an admin operation or a change of settings was not completed.
 #[derive(Debug, thiserror::Error)]
@@ -15,4 +20,10 @@ pub enum MaintenanceError {
     /// Stored data is corrupted or could not be written; the text names it.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<NotReady> for MaintenanceError {
+    fn from(NotReady: NotReady) -> Self {
+        Self::NotReady
+    }
 }

@@ -34,7 +34,7 @@ pub struct DbOptions {
     pub replay_workers: usize,
     /// Maximum time span of a block, ms; `None`: derived from the retention.
     pub max_block_range_ms: Option<i64>,
-    /// JSON list of uploaded blocks; see [`crate::tsdb::db::maintenance::uploads`].
+    /// JSON list of uploaded blocks; see [`crate::tsdb::db::maintenance`].
     pub uploads_file: Option<PathBuf>,
     /// Treatment of the head at a clean shutdown.
     pub shutdown_mode: ShutdownMode,

@@ -20,21 +20,21 @@ use crate::tsdb::query::label_source::{
 use crate::tsdb::query::select::{SeriesSet, merge};
 use crate::tsdb::query::source::{Chunk, QueryError};
 
-/// Read view of the database, created by [`crate::tsdb::db::Db::querier`].
+/// Read view of the database, created by [`crate::tsdb::db::database::Db::querier`].
 ///
 /// Each selection contains everything that was acknowledged before it began.
 #[derive(Debug)]
 pub struct Querier<'a> {
-    engine: Option<&'a Engine>,
+    engine: &'a Engine,
 }
 
 impl<'a> Querier<'a> {
-    pub(super) fn new(engine: Option<&'a Engine>) -> Self {
+    pub(super) fn new(engine: &'a Engine) -> Self {
         Self { engine }
     }
 
     /// Returns the series that satisfy every matcher, sorted by labels, with their samples in
-    /// `range`. Empty until the database is ready.
+    /// `range`.
     ///
     /// # Errors
     /// [`QueryError`] if stored data cannot be read.
@@ -43,7 +43,7 @@ impl<'a> Querier<'a> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<SeriesSet<'a>, QueryError> {
-        let Some(engine) = self.engine else { return merge(Vec::new()) };
+        let engine = self.engine;
         loop {
             let epoch = engine.head.truncation_epoch();
             let head = HeadReader::new(&engine.head, block_fallback(engine));
@@ -66,9 +66,7 @@ impl<'a> Querier<'a> {
     /// `selectors`, sorted by labels.
     #[must_use]
     pub fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
-        self.engine
-            .map(|engine| engine.head.exemplars().select(selectors, range))
-            .unwrap_or_default()
+        self.engine.head.exemplars().select(selectors, range)
     }
 
     /// Returns the sorted label names of the series that satisfy every matcher; without matchers,
@@ -140,7 +138,7 @@ impl<'a> Querier<'a> {
         range: TimeRange,
         mut query: impl FnMut(&dyn LabelSource) -> Result<(), LabelQueryError>,
     ) -> Result<(), LabelQueryError> {
-        let Some(engine) = self.engine else { return Ok(()) };
+        let engine = self.engine;
         if engine.head.times().overlaps(range) {
             query(&engine.head)?;
         }

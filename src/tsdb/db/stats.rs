@@ -1,5 +1,6 @@
 //! Counters of maintenance: atomics without names, read when metrics are collected.
 
+use crate::tsdb::db::error::MaintenanceError;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -170,6 +171,21 @@ impl Default for DbStats {
             snapshot_replay_errors: zero(),
             maintenance_panics: zero(),
         }
+    }
+}
+
+impl DbStats {
+    /// Counts compactions of the head. A cancelled one counts neither as completed nor as failed.
+    pub(crate) fn count_compaction<T>(
+        &self,
+        result: &Result<T, MaintenanceError>,
+        compactions: u64,
+    ) {
+        match result {
+            Ok(_) => self.compactions.fetch_add(compactions, Ordering::Relaxed),
+            Err(MaintenanceError::Cancelled) => 0,
+            Err(_) => self.compactions_failed.fetch_add(1, Ordering::Relaxed),
+        };
     }
 }
 

@@ -20,6 +20,7 @@ use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::v1::request_index::RequestIndexV1;
 use crate::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::tsdb::db::Db;
+use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::head::exemplars::ExemplarOptions;
 use prost::Message;
@@ -43,8 +44,7 @@ fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let mut options = DbOptions::new(dir.path().to_owned());
     options.max_series = 20;
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
     let mut registry = Registry::new();
     let limits = WriteLimits {
         decoded_bytes: 1 << 20,
@@ -147,7 +147,7 @@ impl Bench {
 
     fn exemplars(&self) -> BTreeMap<String, Vec<Exemplar>> {
         let all = vec![Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
-        let found = self.db.head().unwrap().exemplars().select(&[all], TimeRange::ALL);
+        let found = self.db.head().exemplars().select(&[all], TimeRange::ALL);
         found.into_iter().map(|series| (series.labels.to_string(), series.exemplars)).collect()
     }
 
@@ -389,12 +389,7 @@ fn invalid_exemplars_are_counted_and_rest_stored() {
 #[test]
 fn disabled_exemplars_are_not_an_error() {
     let bench = bench();
-    bench
-        .db
-        .head()
-        .unwrap()
-        .exemplars()
-        .configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
+    bench.db.head().exemplars().configure(ExemplarOptions { max: 0, out_of_order_window_ms: 0 });
     let outcome =
         bench.write_all(vec![sample("a", NOW, 1.0), exemplars("a", vec![exemplar(NOW, "1")])]);
     assert_eq!((outcome.samples, outcome.exemplars, outcome.exemplars_ignored), (1, 0, 1));
@@ -464,8 +459,12 @@ fn recorded_requests_are_stored_completely() {
 fn bench_of_recordings() -> Bench {
     let mut bench = bench();
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(DbOptions::new(dir.path().to_owned()))
+        .unwrap()
+        .into_recovery()
+        .run()
+        .unwrap()
+        .db;
     (bench.db, bench._dir) = (db, dir);
     bench
 }

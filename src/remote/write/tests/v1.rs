@@ -18,6 +18,8 @@ use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::appender::WriteUnavailable;
+use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::head::read::family_list::list_all;
 use prost::Message;
@@ -52,8 +54,7 @@ fn bench_with(change: impl FnOnce(&mut DbOptions)) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let mut options = DbOptions::new(dir.path().to_owned());
     change(&mut options);
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
     let mut registry = Registry::new();
     let writer = RemoteWriter::new(limits(), WriteMetrics::register(&mut registry));
     Bench { db, writer, registry, _dir: dir }
@@ -268,7 +269,7 @@ fn metadata_is_stored() {
     let alone = pb::WriteRequest { timeseries: Vec::new(), metadata: request.metadata };
     let outcome = bench.writer.store(&bench.db, &alone.encode_to_vec(), PLAIN, NOW).unwrap();
     assert!(outcome.rejections.is_empty());
-    let kept = list_all(bench.db.head().unwrap());
+    let kept = list_all(bench.db.head());
     assert_eq!(
         kept["a"].iter().map(|metadata| metadata.help.as_str()).collect::<Vec<_>>(),
         ["help"]
@@ -289,7 +290,7 @@ fn invalid_metadata_is_rejected_and_rest_stored() {
         "2 metadata entries; {__name__=\"\"} (metadata without a metric family name); \
          {__name__=\"long\"} (unit and help text of 101 bytes, the limit is 100)"
     );
-    assert_eq!(list_all(bench.db.head().unwrap()).into_keys().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(list_all(bench.db.head()).into_keys().collect::<Vec<_>>(), ["good"]);
 }
 
 #[test]
@@ -366,17 +367,22 @@ fn request_over_a_limit_stores_nothing() {
 #[test]
 fn unready_database_rejects_writes() {
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
+    let locked = LockedDir::open(DbOptions::new(dir.path().to_owned())).unwrap();
+    let handle = DbHandle::new(locked.shared().clone());
     let writer = RemoteWriter::new(limits(), WriteMetrics::register(&mut Registry::new()));
-    let write_error = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
+    let store = || -> Result<_, RemoteWriteError> {
+        let db = handle.ready().map_err(WriteUnavailable::from)?;
+        writer.store(db, &[], PLAIN, NOW)
+    };
+    let write_error = store().unwrap_err();
     assert!(
         matches!(write_error, RemoteWriteError::Unavailable(WriteUnavailable::Replaying)),
         "{write_error:?}"
     );
-    db.replay().unwrap();
-    writer.store(&db, &[], PLAIN, NOW).unwrap();
-    db.close().unwrap();
-    let write_error = writer.store(&db, &[], PLAIN, NOW).unwrap_err();
+    handle.publish(locked.into_recovery().run().unwrap().db);
+    store().unwrap();
+    handle.close().unwrap();
+    let write_error = store().unwrap_err();
     assert!(
         matches!(write_error, RemoteWriteError::Unavailable(WriteUnavailable::Closing)),
         "{write_error:?}"
@@ -394,7 +400,7 @@ fn recorded_metadata_applies_to_later_series() {
     let text = std::fs::read_to_string(format!("{golden}/00.json")).unwrap();
     let recorded: serde_json::Value = serde_json::from_str(&text).unwrap();
     let sent = recorded["decoded"]["metadata"].as_array().unwrap();
-    let kept = list_all(bench.db.head().unwrap());
+    let kept = list_all(bench.db.head());
     for (family, values) in &kept {
         let sent =
             sent.iter().find(|entry| entry["metric_family_name"] == family.as_str()).unwrap();

@@ -21,6 +21,7 @@ use crate::remote::write::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, W
 use crate::tsdb::chunk::any_chunk::HistogramStMode;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::Db;
+use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::head::read::family_list::list_all;
 use crate::tsdb::wal::record::builder::RecordVersion;
@@ -50,8 +51,7 @@ fn bench_with(change: impl FnOnce(&mut DbOptions)) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let mut options = DbOptions::new(dir.path().to_owned());
     change(&mut options);
-    let db = Db::open(options).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
     let mut registry = Registry::new();
     let limits = WriteLimits {
         decoded_bytes: 1 << 20,
@@ -179,12 +179,12 @@ impl Bench {
 
     fn exemplars(&self) -> BTreeMap<String, Vec<Exemplar>> {
         let all = vec![Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
-        let found = self.db.head().unwrap().exemplars().select(&[all], TimeRange::ALL);
+        let found = self.db.head().exemplars().select(&[all], TimeRange::ALL);
         found.into_iter().map(|series| (series.labels.to_string(), series.exemplars)).collect()
     }
 
     fn metadata_updates(&self) -> u64 {
-        self.db.head().unwrap().stats().metadata_updates.load(Ordering::Relaxed)
+        self.db.head().stats().metadata_updates.load(Ordering::Relaxed)
     }
 }
 
@@ -389,7 +389,7 @@ fn series_metadata_is_logged_only_if_changed() {
     }
     assert_eq!(bench.metadata_updates(), 1);
     let known = || {
-        let kept = list_all(bench.db.head().unwrap());
+        let kept = list_all(bench.db.head());
         assert_eq!(kept.len(), 1, "{kept:?}");
         let (family, values) = kept.into_iter().next().unwrap();
         (family, values[0].metric_type, values[0].unit.clone(), values[0].help.clone())
@@ -412,7 +412,7 @@ fn metadata_of_rejected_series_is_dropped() {
             .metadata(2, "of no series", ""),
     );
     assert_eq!((outcome.samples, outcome.rejections.count(RejectReason::BadLabels)), (1, 2));
-    assert_eq!(list_all(bench.db.head().unwrap())["a"][0].help, "help of a");
+    assert_eq!(list_all(bench.db.head())["a"][0].help, "help of a");
     assert_eq!(bench.metadata_updates(), 1);
 }
 
@@ -452,7 +452,7 @@ fn family_and_series_metadata_coexist() {
         bench.write_all(&sender(NOW + t));
     }
     assert_eq!(bench.metadata_updates(), updates);
-    assert_eq!(list_all(bench.db.head().unwrap())["a"][0].help, "series");
+    assert_eq!(list_all(bench.db.head())["a"][0].help, "series");
 }
 
 #[test]

@@ -40,7 +40,8 @@ use crate::server::requests::acceptance;
 use crate::server::state::SharedState;
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::{PieceLimits, PieceWriter, stream_response};
-use crate::tsdb::db::Db;
+use crate::tsdb::db::error::NotReady;
+use crate::tsdb::db::handle::DbHandle;
 use crate::tsdb::query::source::QueryError;
 use axum::body::Body;
 use axum::extract::{Query, State};
@@ -137,6 +138,9 @@ fn parse_params(parameters: &[(String, String)]) -> Result<ExportQuery, RequestE
 /// Error that ends an export early.
 #[derive(Debug, thiserror::Error)]
 enum ExportError {
+    /// The database is not recovered yet.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
     /// The data cannot be read.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -154,8 +158,8 @@ struct LineWriter<'a, 'b> {
 }
 
 impl LineWriter<'_, '_> {
-    fn write_all(&mut self, db: &Db, query: &ExportQuery) -> Result<(), ExportError> {
-        let querier = db.querier();
+    fn write_all(&mut self, db: &DbHandle, query: &ExportQuery) -> Result<(), ExportError> {
+        let querier = db.ready()?.querier();
         for (at, matchers) in query.selectors.iter().enumerate() {
             for series in querier.select(matchers, query.range)? {
                 let series = series?;

@@ -2,25 +2,28 @@
 //! the head as further blocks.
 //!
 //! ```text
-//! snapshots/20251105T000000Z-3f7a92c41b08d65e/            complete, returned by `Db::snapshot`
+//! snapshots/20251105T000000Z-3f7a92c41b08d65e/            complete, returned by `Admin::snapshot`
 //! snapshots/20251105T000000Z-3f7a92c41b08d65e.tmp/        incomplete: removed at the next startup
 //! ```
 //!
 //! A snapshot is a data directory for narthex or Prometheus, in place or copied elsewhere.
 
+use crate::model::time::TimeRange;
 use crate::tsdb::block::ulid::RandomSource;
 use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
-use crate::tsdb::compact::write::{BlockSpec, WriteBlockError, write_block};
-use crate::tsdb::db::Db;
-use crate::tsdb::db::admin::SnapshotContents;
+use crate::tsdb::compact::stats::CompactStats;
+use crate::tsdb::compact::write::{BlockSpec, WriteBlockError, WriteObserver, write_block};
+use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::{head_source, is_cancelled};
-use crate::tsdb::db::state::engine::Engine;
+use crate::tsdb::db::new_block::{head_source, is_cancelled};
+use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fail_point;
+use crate::tsdb::head::Head;
 use crate::tsdb::head::read::compaction_source::{InOrderSource, OutOfOrderSource};
+use crate::tsdb::query::source::BlockSource;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -28,26 +31,35 @@ use std::path::Path;
 const FOLDER: &str = "snapshots";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
-impl Db {
-    /// Creates a snapshot below `snapshots/` and returns the name of its directory, which begins
-    /// with `now_ms`.
-    ///
-    /// # Errors
-    /// [`MaintenanceError`]. Nothing of the snapshot is left then, unless its removal fails as
-    /// well.
-    pub fn snapshot(
-        &self,
-        contents: SnapshotContents,
-        now_ms: i64,
-    ) -> Result<String, MaintenanceError> {
-        let engine = self.engine.get().ok_or(MaintenanceError::NotReady)?;
-        let _guard = self.lock_for_admin(engine)?;
-        let name = snapshot_name(now_ms, self.options.random);
-        let name = name.map_err(|error| self.report_failure("name a snapshot", &error))?;
-        let snapshots = self.options.dir.join(FOLDER);
+/// Contents of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotContents {
+    /// The blocks, and the head as further blocks.
+    BlocksAndHead,
+    /// The blocks without the head.
+    Blocks,
+}
+
+/// Snapshot of head and blocks. Requires the maintenance lock.
+pub(super) struct Snapshot<'a> {
+    pub(super) shared: &'a DbShared,
+    pub(super) head: &'a Head,
+    pub(super) blocks: &'a BlockSet,
+    pub(super) compact_stats: &'a CompactStats,
+    /// Time by which the snapshot and its blocks are named, ms.
+    pub(super) now_ms: i64,
+}
+
+impl Snapshot<'_> {
+    /// Writes the snapshot and returns the name of its directory.
+    pub(super) fn create(&self, contents: SnapshotContents) -> Result<String, MaintenanceError> {
+        let shared = self.shared;
+        let disk = &*shared.options().disk;
+        let name = snapshot_name(self.now_ms, shared.options().random);
+        let name = name.map_err(|error| shared.report_failure("name a snapshot", &error))?;
+        let snapshots = shared.options().dir.join(FOLDER);
         let unfinished = snapshots.join(format!("{name}{TEMPORARY_SUFFIX}"));
-        let written = self.write_snapshot(engine, contents, &unfinished, now_ms).and_then(|()| {
-            let disk = &*self.options.disk;
+        let written = self.write(contents, &unfinished).and_then(|()| {
             disk.rename(&unfinished, &snapshots.join(&name))
                 .map_err(FileError::for_step("rename", &unfinished))?;
             Ok(sync_dir(disk, &snapshots)?)
@@ -55,85 +67,69 @@ impl Db {
         match written {
             Ok(()) => Ok(name),
             Err(error) => {
-                if let Err(error) = self.options.disk.remove_dir_all(&unfinished) {
+                if let Err(error) = disk.remove_dir_all(&unfinished) {
                     let path = unfinished.display();
                     tracing::warn!(%path, %error, "cannot remove unfinished snapshot");
                 }
                 if is_cancelled_run(&*error) {
                     return Err(MaintenanceError::Cancelled);
                 }
-                Err(self.report_failure("write a snapshot", &*error))
+                Err(shared.report_failure("write a snapshot", &*error))
             }
         }
     }
 
-    fn write_snapshot(
-        &self,
-        engine: &Engine,
-        contents: SnapshotContents,
-        dir: &Path,
-        now_ms: i64,
-    ) -> Result<(), Box<dyn Error>> {
-        let disk = &*self.options.disk;
+    fn write(&self, contents: SnapshotContents, dir: &Path) -> Result<(), Box<dyn Error>> {
+        let disk = &*self.shared.options().disk;
         disk.create_dir_all(dir).map_err(FileError::for_step("create", dir))?;
-        for block in engine.blocks.list().iter() {
+        for block in self.blocks.list().iter() {
             fail_point::hit("snapshot.write");
-            self.check_stop()?;
+            self.shared.check_stop()?;
             block.hard_link_to(disk, dir)?;
         }
-        let times = engine.head.times();
+        let times = self.head.times();
         let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) =
             (contents, times.min(), times.max())
         else {
             return Ok(sync_dir(disk, dir)?);
         };
         fail_point::hit("snapshot.write");
-        self.check_stop()?;
-        let ulid = self.new_ulid(now_ms)?;
-        let lineage =
-            Lineage::for_head(ulid, begin, end.saturating_add(1), CompactionHints::default());
-        let plan = BlockSpec {
-            disk,
-            dir,
-            ulid,
-            lineage: &lineage,
-            floats: self.settings().float_encoding,
-        };
-        let in_order = InOrderSource::new(&engine.head);
-        let source = head_source(&engine.head, &in_order)?;
-        write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
-        self.write_ooo_blocks(engine, dir, now_ms)
-    }
-
-    fn check_stop(&self) -> Result<(), MaintenanceError> {
-        if self.is_stopping() { Err(MaintenanceError::Cancelled) } else { Ok(()) }
+        self.shared.check_stop()?;
+        let range = TimeRange::new(begin, end);
+        self.write_block(dir, range, CompactionHints::default(), &InOrderSource::new(self.head))?;
+        self.write_ooo_blocks(dir)
     }
 
     /// Writes out-of-order samples to blocks of their own, as OOO compaction does.
-    fn write_ooo_blocks(
-        &self,
-        engine: &Engine,
-        dir: &Path,
-        now_ms: i64,
-    ) -> Result<(), Box<dyn Error>> {
-        let late = OutOfOrderSource::prepare_while(&engine.head, &|| !self.is_stopping())?;
+    fn write_ooo_blocks(&self, dir: &Path) -> Result<(), Box<dyn Error>> {
+        let shared = self.shared;
+        let late = OutOfOrderSource::prepare_while(self.head, &|| !shared.is_stopping())?;
         let late = late.ok_or(MaintenanceError::Cancelled)?;
         let hints = CompactionHints { out_of_order: true, ..CompactionHints::default() };
-        for range in late.ranges(self.options.chunk_range_ms)? {
-            self.check_stop()?;
-            let ulid = self.new_ulid(now_ms)?;
-            let lineage = Lineage::for_head(ulid, range.mint, range.end(), hints);
-            let disk = &*self.options.disk;
-            let plan = BlockSpec {
-                disk,
-                dir,
-                ulid,
-                lineage: &lineage,
-                floats: self.settings().float_encoding,
-            };
-            let source = head_source(&engine.head, &late)?;
-            write_block(plan, vec![source], &self.write_observer(engine, &self.stopping, &|_| {}))?;
+        for range in late.ranges(shared.options().chunk_range_ms)? {
+            shared.check_stop()?;
+            self.write_block(dir, range, hints, &late)?;
         }
+        Ok(())
+    }
+
+    fn write_block(
+        &self,
+        dir: &Path,
+        range: TimeRange,
+        hints: CompactionHints,
+        series: &dyn BlockSource,
+    ) -> Result<(), Box<dyn Error>> {
+        let shared = self.shared;
+        let ulid = shared.new_ulid(self.now_ms)?;
+        let lineage = Lineage::for_head(ulid, range.mint, range.maxt.saturating_add(1), hints);
+        let floats = shared.settings().float_encoding;
+        let disk = &*shared.options().disk;
+        let spec = BlockSpec { disk, dir, ulid, lineage: &lineage, floats };
+        let source = head_source(self.head, series)?;
+        let cancel = shared.stop_flag();
+        let observer = WriteObserver { stats: self.compact_stats, cancel, on_chunk: &|_| {} };
+        write_block(spec, vec![source], &observer)?;
         Ok(())
     }
 }

@@ -4,7 +4,8 @@
 //! head grows until memory is exhausted. [`crate::tsdb::db::state::panic_watch`] reports several
 //! panics in a row to the health endpoint.
 
-use crate::tsdb::db::Db;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::state::shared::DbShared;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,54 +16,51 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const MIN_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-impl Db {
-    /// Runs maintenance until [`Db::cancel_maintenance`] or [`Db::close`]. Blocks the calling
-    /// thread. `now_ms` returns the current time, ms since the epoch.
-    pub fn run_maintenance_loop(&self, now_ms: impl Fn() -> i64) {
+/// Loop of the maintenance thread.
+pub(super) struct MaintenanceLoop<'a> {
+    pub(super) shared: &'a DbShared,
+}
+
+impl MaintenanceLoop<'_> {
+    /// Calls `run` until a shutdown begins.
+    pub(super) fn run(&self, run: impl Fn() -> Result<(), MaintenanceError>) {
+        let shared = self.shared;
         let mut pause = Duration::ZERO;
-        while !self.is_stopping() {
+        while !shared.is_stopping() {
             // A panic releases all locks (parking_lot does not poison them), and the next run
             // checks everything again.
-            let run = || if self.is_ready() { self.run_maintenance_once(now_ms()) } else { Ok(()) };
-            let is_done = match catch_unwind(AssertUnwindSafe(run)) {
+            let is_done = match catch_unwind(AssertUnwindSafe(&run)) {
                 Ok(done) => {
-                    self.panic_watch.returned();
+                    shared.panic_watch().returned();
                     done.is_ok()
                 }
                 Err(payload) => {
                     let cause = cause_of(&*payload);
                     tracing::error!(cause, "maintenance run panicked, restarting");
-                    self.stats.maintenance_panics.fetch_add(1, Ordering::Relaxed);
-                    self.panic_watch.panicked(cause);
+                    shared.stats().maintenance_panics.fetch_add(1, Ordering::Relaxed);
+                    shared.panic_watch().panicked(cause);
                     false
                 }
             };
             if is_done {
                 pause = Duration::ZERO;
-                self.notifier.wait_timeout(INTERVAL);
+                shared.notifier().wait_timeout(INTERVAL);
             } else {
                 pause = (pause * 2).clamp(MIN_BACKOFF, MAX_BACKOFF);
-                self.sleep_until_closed(pause);
+                self.sleep_until_stopped(pause);
             }
         }
     }
 
-    /// Error of maintenance runs that panic repeatedly; `None` while maintenance works. Reads and
-    /// writes work regardless.
-    #[must_use]
-    pub fn maintenance_fault(&self) -> Option<String> {
-        self.panic_watch.fault()
-    }
-
     /// Sleeps, also through notifications, but not beyond a shutdown.
-    fn sleep_until_closed(&self, time: Duration) {
+    fn sleep_until_stopped(&self, time: Duration) {
         let until = Instant::now() + time;
-        while !self.is_stopping() {
+        while !self.shared.is_stopping() {
             let remaining = until.saturating_duration_since(Instant::now());
             if remaining.is_zero() {
                 return;
             }
-            self.notifier.wait_timeout(remaining.min(Duration::from_millis(200)));
+            self.shared.notifier().wait_timeout(remaining.min(Duration::from_millis(200)));
         }
     }
 }

@@ -20,12 +20,18 @@
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
+use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::{MaintenanceRun, head_source};
+use crate::tsdb::db::maintenance::head_block::HeadBlockWriter;
+use crate::tsdb::db::maintenance::wal_truncation::warn_of_failed_removal;
+use crate::tsdb::db::state::maintenance_lock::MaintenanceState;
+use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::fs::fail_point;
+use crate::tsdb::head::Head;
 use crate::tsdb::head::read::compaction_source::OutOfOrderSource;
 use crate::tsdb::head::truncation::HeadTruncation;
 use crate::tsdb::wal::truncation::remove_segments;
+use crate::tsdb::wal::write_log::Wal;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -33,58 +39,66 @@ use std::time::Instant;
 const OUT_OF_ORDER_HINTS: CompactionHints =
     CompactionHints { out_of_order: true, stale_series: false, selected_series: false };
 
-impl MaintenanceRun<'_> {
-    /// Runs an OOO compaction if it is due.
-    pub(super) fn compact_ooo(&mut self) -> Result<(), MaintenanceError> {
-        let head = &self.engine.head;
-        let stats = head.stats();
-        let appended = stats.ooo_floats_appended.load(Ordering::Relaxed)
-            + stats.ooo_histograms_appended.load(Ordering::Relaxed);
-        let is_new = self.guard.state.ooo_samples_compacted != Some(appended);
-        let is_due = self.guard.state.ooo_compaction_due || head.out_of_order_window() == 0;
-        if !is_due || !is_new || self.is_closing() {
+/// Compaction of the out-of-order samples of the head.
+pub(super) struct OutOfOrderCompaction<'a> {
+    pub(super) shared: &'a DbShared,
+    pub(super) head: &'a Head,
+    pub(super) wbl: Option<&'a Wal>,
+    pub(super) blocks: &'a BlockSet,
+    pub(super) writer: HeadBlockWriter<'a>,
+}
+
+impl OutOfOrderCompaction<'_> {
+    /// Compacts the samples if that is due.
+    pub(super) fn run_if_due(&self, state: &mut MaintenanceState) -> Result<(), MaintenanceError> {
+        let head_stats = self.head.stats();
+        let appended = head_stats.ooo_floats_appended.load(Ordering::Relaxed)
+            + head_stats.ooo_histograms_appended.load(Ordering::Relaxed);
+        let is_new = state.ooo_samples_compacted != Some(appended);
+        let is_due = state.ooo_compaction_due || self.head.out_of_order_window() == 0;
+        if !is_due || !is_new || self.shared.is_stopping() {
             return Ok(());
         }
-        let result = self.compact_ooo_now();
-        self.count_compaction(&result, *result.as_ref().unwrap_or(&0));
+        let result = self.compact();
+        self.shared.stats().count_compaction(&result, *result.as_ref().unwrap_or(&0));
         result?;
-        self.guard.state.ooo_compaction_due = false;
-        self.guard.state.ooo_samples_compacted = Some(appended);
+        state.ooo_compaction_due = false;
+        state.ooo_samples_compacted = Some(appended);
         Ok(())
     }
 
     /// Returns the number of blocks written.
-    fn compact_ooo_now(&self) -> Result<u64, MaintenanceError> {
-        let (started, head) = (Instant::now(), &self.engine.head);
-        let next = match self.engine.wbl.get() {
+    fn compact(&self) -> Result<u64, MaintenanceError> {
+        let (started, shared) = (Instant::now(), self.shared);
+        let next = match self.wbl {
             Some(wbl) => Some(
                 wbl.next_segment()
-                    .map_err(|error| self.report_failure("create a WBL segment", &error))?,
+                    .map_err(|error| shared.report_failure("create a WBL segment", &error))?,
             ),
             None => None,
         };
-        let source = OutOfOrderSource::prepare_while(head, &|| !self.is_closing())
-            .map_err(|error| self.report_failure("write out-of-order chunks", &error))?
+        let source = OutOfOrderSource::prepare_while(self.head, &|| !shared.is_stopping())
+            .map_err(|error| shared.report_failure("write out-of-order chunks", &error))?
             .ok_or(MaintenanceError::Cancelled)?;
         let mut blocks = Vec::new();
-        if let Err(error) = self.write_ooo_blocks(&source, &mut blocks) {
+        if let Err(error) = self.write_blocks(&source, &mut blocks) {
             // The head still has their samples.
-            if let Err(error) = self.engine.blocks.remove(&blocks) {
+            if let Err(error) = self.blocks.remove(&blocks) {
                 tracing::warn!(%error, "cannot remove blocks of failed OOO compaction");
             }
             return Err(error);
         }
         fail_point::hit("ooo.after_block");
-        let dropped = HeadTruncation::new(head)
+        let dropped = HeadTruncation::new(self.head)
             .truncate_ooo(&source)
-            .map_err(|error| self.report_failure("remove old head chunk files", &error))?;
+            .map_err(|error| shared.report_failure("remove old head chunk files", &error))?;
         fail_point::hit("ooo.before_wbl_truncate");
-        if !self.is_closing() {
+        if !shared.is_stopping() {
             self.truncate_wbl(next);
         }
         if !blocks.is_empty() {
             let duration = started.elapsed();
-            self.db.stats.compaction_seconds.observe(duration.as_secs_f64());
+            shared.stats().compaction_seconds.observe(duration.as_secs_f64());
             let (series, chunks) = (source.series_count(), dropped.chunks);
             let blocks = blocks.len();
             tracing::info!(blocks, series, chunks, ?duration, "compacted out-of-order samples");
@@ -92,21 +106,20 @@ impl MaintenanceRun<'_> {
         Ok(blocks.len() as u64)
     }
 
-    fn write_ooo_blocks(
+    fn write_blocks(
         &self,
         source: &OutOfOrderSource<'_>,
         blocks: &mut Vec<BlockUlid>,
     ) -> Result<(), MaintenanceError> {
-        let ranges = source.ranges(self.db.options.chunk_range_ms);
-        for range in
-            ranges.map_err(|error| self.report_failure("read out-of-order chunks", &error))?
+        let ranges = source.ranges(self.shared.options().chunk_range_ms);
+        for range in ranges
+            .map_err(|error| self.shared.report_failure("read out-of-order chunks", &error))?
         {
             fail_point::hit("ooo.before_block");
-            self.check()?;
+            self.shared.check_stop()?;
             let lineage =
                 |ulid| Lineage::for_head(ulid, range.mint, range.end(), OUT_OF_ORDER_HINTS);
-            blocks
-                .extend(self.write_head_block(lineage, || head_source(&self.engine.head, source))?);
+            blocks.extend(self.writer.write(lineage, source)?);
         }
         Ok(())
     }
@@ -115,11 +128,11 @@ impl MaintenanceRun<'_> {
     /// removed are replayed at the next startup and removed by a later truncation.
     fn truncate_wbl(&self, next: Option<u32>) {
         let last = next.and_then(|next| next.checked_sub(1));
-        if let (Some(wbl), Some(last)) = (self.engine.wbl.get(), last) {
+        if let (Some(wbl), Some(last)) = (self.wbl, last) {
             let options = wbl.options();
             let removal =
-                remove_segments(&options.dir, last, &*options.disk, &|| !self.is_closing());
-            self.report_removal("WBL segments", &removal, None);
+                remove_segments(&options.dir, last, &*options.disk, &|| !self.shared.is_stopping());
+            warn_of_failed_removal("WBL segments", &removal);
         }
     }
 }

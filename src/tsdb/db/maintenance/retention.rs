@@ -1,19 +1,27 @@
 //! Retention: deletes blocks that are too old, or the oldest ones if the database is too large.
 
 use crate::tsdb::compact::retention::{DiskUsage, ExpiryReason, RetentionPolicy, expired_blocks};
+use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::MaintenanceRun;
+use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::fs::dir_size::dir_size;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-impl MaintenanceRun<'_> {
-    pub(super) fn apply_retention(&self) -> Result<(), MaintenanceError> {
-        let (db, blocks) = (self.db, &self.engine.blocks);
-        if db.retention_waits_for_clock(self.now_ms) || db.retention_is_held() {
+/// Deletion of expired blocks.
+pub(super) struct Retention<'a> {
+    pub(super) shared: &'a DbShared,
+    pub(super) blocks: &'a BlockSet,
+    pub(super) now_ms: i64,
+}
+
+impl Retention<'_> {
+    pub(super) fn run(&self) -> Result<(), MaintenanceError> {
+        let (shared, blocks) = (self.shared, self.blocks);
+        if shared.retention_waits_for_clock(self.now_ms) || shared.retention_is_held() {
             return Ok(());
         }
-        let retention = db.settings().retention;
+        let retention = shared.settings().retention;
         let policy = RetentionPolicy {
             time: Some(retention.time_ms),
             bytes: Some(retention.bytes),
@@ -22,16 +30,16 @@ impl MaintenanceRun<'_> {
         let has_size_limit = retention.bytes > 0 || retention.percentage > 0.0;
         let space = if has_size_limit { self.disk_usage() } else { DiskUsage::default() };
         for block in expired_blocks(&blocks.retention_candidates(), &policy, space) {
-            if self.is_closing() {
+            if shared.is_stopping() {
                 break;
             }
             let (reason, counter) = match block.cause {
-                ExpiryReason::Time => ("age", &db.stats.time_retentions),
-                ExpiryReason::Size => ("size", &db.stats.size_retentions),
+                ExpiryReason::Time => ("age", &shared.stats().time_retentions),
+                ExpiryReason::Size => ("size", &shared.stats().size_retentions),
             };
             blocks
                 .remove(&[block.ulid])
-                .map_err(|error| self.report_failure("remove an expired block", &error))?;
+                .map_err(|error| shared.report_failure("remove an expired block", &error))?;
             counter.fetch_add(1, Ordering::Relaxed);
             tracing::info!(block = %block.ulid, reason, "deleted expired block");
         }
@@ -39,15 +47,15 @@ impl MaintenanceRun<'_> {
     }
 
     fn disk_usage(&self) -> DiskUsage {
-        let (dir, disk) = (&self.db.options.dir, &self.db.options.disk);
-        let file_system = match disk.space(dir) {
+        let options = self.shared.options();
+        let file_system = match options.disk.space(&options.dir) {
             Ok(space) => Some(space.total),
             Err(error) => {
                 tracing::warn!(%error, "cannot read file system size");
                 None
             }
         };
-        DiskUsage { non_block_bytes: non_block_bytes(dir), file_system }
+        DiskUsage { non_block_bytes: non_block_bytes(&options.dir), file_system }
     }
 }
 

@@ -9,12 +9,15 @@ use crate::model::time::TimeRange;
 use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::db::error::MaintenanceError;
-use crate::tsdb::db::maintenance::{MaintenanceRun, head_source};
+use crate::tsdb::db::maintenance::head_block::HeadBlockWriter;
+use crate::tsdb::db::state::maintenance_lock::MaintenanceState;
+use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::read::compaction_source::InOrderSource;
 use crate::tsdb::head::truncation::stale::{StaleSeries, StaleSeriesGc};
 use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
 use crate::tsdb::wal::batch::LogBatch;
+use crate::tsdb::wal::write_log::Wal;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -56,54 +59,64 @@ impl BlockSource for SelectedSeries<'_> {
     }
 }
 
-impl MaintenanceRun<'_> {
-    pub(super) fn compact_stale(&mut self) -> Result<(), MaintenanceError> {
-        let (db, head) = (self.db, &self.engine.head);
+/// Compaction of the stale series of the head.
+pub(super) struct StaleSeriesCompaction<'a> {
+    pub(super) shared: &'a DbShared,
+    pub(super) head: &'a Head,
+    pub(super) wal: &'a Wal,
+    pub(super) writer: HeadBlockWriter<'a>,
+    pub(super) now_ms: i64,
+}
+
+impl StaleSeriesCompaction<'_> {
+    /// Compacts stale series if there are many, unless the head is compacted soon.
+    pub(super) fn run_if_due(&self, state: &MaintenanceState) -> Result<(), MaintenanceError> {
+        let (shared, head) = (self.shared, self.head);
         let stale = head.stats().stale_series.load(Ordering::Relaxed).max(0);
-        let (threshold, all) = (db.settings().stale_series_threshold, head.series_count());
+        let (threshold, all) = (shared.settings().stale_series_threshold, head.series_count());
         let is_due = threshold > 0.0 && all > 0 && stale as f64 / all as f64 >= threshold;
-        if !is_due || self.is_head_compacted_soon() || self.is_closing() {
+        if !is_due || self.is_head_compacted_soon(state) || shared.is_stopping() {
             return Ok(());
         }
-        db.stats.stale_compactions_triggered.fetch_add(1, Ordering::Relaxed);
+        let stats = shared.stats();
+        stats.stale_compactions_triggered.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
-        let result = self.compact_stale_now();
+        let result = self.compact();
         match &result {
             Ok(collected) => {
                 let duration = started.elapsed();
-                db.stats.stale_compactions.observe(duration.as_secs_f64());
+                stats.stale_compactions.observe(duration.as_secs_f64());
                 tracing::info!(series = collected, ?duration, "compacted stale series");
             }
             Err(MaintenanceError::Cancelled) => {}
-            Err(_) => _ = db.stats.stale_compactions_failed.fetch_add(1, Ordering::Relaxed),
+            Err(_) => _ = stats.stale_compactions_failed.fetch_add(1, Ordering::Relaxed),
         }
         result.map(drop)
     }
 
-    fn is_head_compacted_soon(&self) -> bool {
-        let range = self.db.options.chunk_range_ms;
-        self.guard
-            .state
+    fn is_head_compacted_soon(&self, state: &MaintenanceState) -> bool {
+        let range = self.shared.options().chunk_range_ms;
+        state
             .head_compacted_at
             .is_some_and(|at| self.now_ms.saturating_add(SOON_MS) > at.saturating_add(range))
     }
 
-    fn compact_stale_now(&self) -> Result<usize, MaintenanceError> {
-        let (head, wal) = (&self.engine.head, &self.engine.wal);
-        let range = self.db.options.chunk_range_ms;
+    /// Returns the number of collected series.
+    fn compact(&self) -> Result<usize, MaintenanceError> {
+        let (shared, head, wal) = (self.shared, self.head, self.wal);
         let stale_gc = StaleSeriesGc::new(head);
         let mut series = stale_gc.find();
         series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
         let selected = SelectedSeries { head, series: &series };
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
         for range in selected
-            .ranges(range)
-            .map_err(|error| self.report_failure("read stale series", &error))?
+            .ranges(shared.options().chunk_range_ms)
+            .map_err(|error| shared.report_failure("read stale series", &error))?
         {
             let lineage = |ulid| Lineage::for_head(ulid, range.mint, range.end(), hints);
-            self.write_head_block(lineage, || head_source(head, &selected))?;
+            self.writer.write(lineage, &selected)?;
         }
-        self.check()?;
+        shared.check_stop()?;
         let mut batch = LogBatch::default();
         let collected = stale_gc.collect(&series, |refs| {
             refs.iter().for_each(|series| batch.push_tombstones(*series, &[TimeRange::ALL]));
@@ -111,7 +124,7 @@ impl MaintenanceRun<'_> {
         });
         // If a crash loses this record, replay restores the series, in addition to its block.
         wal.wait(wal.position())
-            .map_err(|error| self.report_failure("log collected stale series", &error))?;
+            .map_err(|error| shared.report_failure("log collected stale series", &error))?;
         Ok(collected)
     }
 }

@@ -14,7 +14,7 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// Blocks that were uploaded, according to the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UploadedBlocks {
+pub(super) struct UploadedBlocks {
     /// `None` if no list is configured or it cannot be read.
     uploaded: Option<HashSet<String>>,
 }
@@ -29,7 +29,7 @@ impl UploadedBlocks {
     /// Reads the list. Returns an empty value, which delays nothing, if `path` is `None` or
     /// unreadable.
     #[must_use]
-    pub fn read(path: Option<&Path>) -> Self {
+    pub(super) fn read(path: Option<&Path>) -> Self {
         let Some(path) = path else { return Self::default() };
         match read_list(path) {
             Ok(list) => {
@@ -45,7 +45,7 @@ impl UploadedBlocks {
 
     /// Returns `true` if the block must not be compacted yet.
     #[must_use]
-    pub fn delays_compaction(&self, ulid: &str, level: u32) -> bool {
+    pub(super) fn delays_compaction(&self, ulid: &str, level: u32) -> bool {
         level <= 1 && self.uploaded.as_ref().is_some_and(|uploaded| !uploaded.contains(ulid))
     }
 }

@@ -1,4 +1,4 @@
-//! Notifier that wakes the maintenance thread ([`crate::tsdb::db::maintenance::background`]) early.
+//! Notifier that wakes the maintenance thread ([`crate::tsdb::db::maintenance`]) early.
 
 use parking_lot::{Condvar, Mutex};
 use std::time::{Duration, Instant};

@@ -17,6 +17,7 @@ use crate::remote::write::limits::WriteLimits;
 use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::thanos::tenant::TenantLabel;
 use crate::tsdb::db::Db;
+use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use prost::Message;
 use tempfile::TempDir;
@@ -31,8 +32,12 @@ struct Bench {
 
 fn bench(tenant_label: &str) -> Bench {
     let dir = tempfile::tempdir().unwrap();
-    let db = Db::open(DbOptions::new(dir.path().to_owned())).unwrap();
-    db.replay().unwrap();
+    let db = LockedDir::open(DbOptions::new(dir.path().to_owned()))
+        .unwrap()
+        .into_recovery()
+        .run()
+        .unwrap()
+        .db;
     let limits = WriteLimits {
         decoded_bytes: 1 << 20,
         counts: CountLimits { series: 1000, samples: 10_000 },

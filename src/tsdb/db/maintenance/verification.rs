@@ -7,16 +7,28 @@
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
-use crate::tsdb::db::maintenance::MaintenanceRun;
+use crate::tsdb::db::blocks::BlockSet;
+use crate::tsdb::db::state::maintenance_lock::MaintenanceGuard;
+use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::fs::corruption::Corruption;
+use crate::tsdb::head::Head;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-impl MaintenanceRun<'_> {
-    /// Verifies the newest block that was not verified yet, if any.
-    pub(super) fn verify_next_block(&mut self) {
-        let blocks = self.engine.blocks.list();
+/// Verification of the newest block that was not verified yet.
+pub(super) struct Verification<'a, 'g> {
+    pub(super) shared: &'a DbShared,
+    /// Its due compaction cancels the verification.
+    pub(super) head: &'a Head,
+    pub(super) blocks: &'a BlockSet,
+    pub(super) guard: &'a mut MaintenanceGuard<'g>,
+}
+
+impl Verification<'_, '_> {
+    /// Verifies one block, if any is left.
+    pub(super) fn run(mut self) {
+        let blocks = self.blocks.list();
         let ulids: Vec<_> = blocks.iter().map(|block| block.meta().ulid).collect();
         let state = &mut *self.guard.state;
         state.verified.retain(|block| ulids.contains(block));
@@ -26,14 +38,16 @@ impl MaintenanceRun<'_> {
             self.verify(block);
         }
         let damaged = self.guard.state.damaged.len() as u64;
-        self.db.stats.blocks_damaged.store(damaged, Ordering::Relaxed);
+        self.shared.stats().blocks_damaged.store(damaged, Ordering::Relaxed);
     }
 
     fn verify(&mut self, block: &Arc<Block>) {
         let ulid = block.meta().ulid;
         let started = Instant::now();
         let go_on = || {
-            !self.guard.is_contended() && !self.is_closing() && !self.engine.needs_head_compaction()
+            !self.guard.is_contended()
+                && !self.shared.is_stopping()
+                && !self.head.times().is_compactable()
         };
         match block.verify_until_cancelled(&go_on) {
             Err(BlockError::Cancelled) => return,
@@ -50,6 +64,6 @@ impl MaintenanceRun<'_> {
             Err(error) => tracing::warn!(block = %ulid, %error, "cannot verify block"),
         }
         self.guard.state.verified.insert(ulid);
-        self.db.stats.blocks_verified.fetch_add(1, Ordering::Relaxed);
+        self.shared.stats().blocks_verified.fetch_add(1, Ordering::Relaxed);
     }
 }

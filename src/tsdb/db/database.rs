@@ -1,0 +1,225 @@
+//! Ready database: appends, queries, maintenance, admin operations and shutdown.
+
+use crate::tsdb::compact::stats::CompactStats;
+use crate::tsdb::db::admin::Admin;
+use crate::tsdb::db::appender::{Appender, WriteUnavailable};
+use crate::tsdb::db::blocks::BlockList;
+use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::maintenance::Maintenance;
+use crate::tsdb::db::querier::Querier;
+use crate::tsdb::db::settings::Settings;
+use crate::tsdb::db::shutdown_snapshot::ShutdownSnapshot;
+use crate::tsdb::db::state::engine::Engine;
+use crate::tsdb::db::state::shared::DbShared;
+use crate::tsdb::db::stats::DbStats;
+use crate::tsdb::db::wbl;
+use crate::tsdb::head::Head;
+use crate::tsdb::head::read::family_list::{FamilyList, list_all, list_family};
+use crate::tsdb::wal::error::WalError;
+use crate::tsdb::wal::write_log::{LogHealth, Wal};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Database of one data directory, after its recovery. Shared by all threads.
+#[derive(Debug)]
+pub struct Db {
+    engine: Arc<Engine>,
+}
+
+/// State of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DbHealth {
+    /// Reads and writes work.
+    Healthy,
+    /// Writes are rejected until the cause is gone; the text names it.
+    ReadOnly(String),
+    /// Writes are rejected until a restart; the text names the cause.
+    Failed(String),
+}
+
+impl Db {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine: Arc::new(engine) }
+    }
+
+    /// State that the earlier stages have as well: options, counters, disk guard.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<DbShared> {
+        &self.engine.shared
+    }
+
+    /// Settings that apply at present.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.engine.shared.settings()
+    }
+
+    /// Counters of compaction, retention and other maintenance.
+    #[must_use]
+    pub fn stats(&self) -> &DbStats {
+        self.engine.shared.stats()
+    }
+
+    /// Returns whether writes are accepted, and the cause if not.
+    #[must_use]
+    pub fn health(&self) -> DbHealth {
+        match self.engine.log_health() {
+            LogHealth::Healthy => self.check_disk().map_or(DbHealth::Healthy, DbHealth::ReadOnly),
+            LogHealth::NoSpace(cause) => DbHealth::ReadOnly(cause),
+            LogHealth::Failed(cause) => DbHealth::Failed(cause),
+        }
+    }
+
+    /// Probes the free space if the last probe is at least a second old. Returns the reason why
+    /// writes are rejected, if they are.
+    pub fn check_disk(&self) -> Option<String> {
+        self.engine.check_disk()
+    }
+
+    /// Returns an appender for one request.
+    ///
+    /// # Errors
+    /// [`WriteUnavailable`] while writes are not accepted.
+    pub fn appender(&self) -> Result<Appender<'_>, WriteUnavailable> {
+        if self.engine.shared.is_closing() {
+            return Err(WriteUnavailable::Closing);
+        }
+        if let Some(cause) = self.check_disk() {
+            // Only `Appender::new` lets a WAL without space try again, and not below the reserve.
+            return Err(match self.engine.log_health() {
+                LogHealth::Healthy => WriteUnavailable::ReadOnly(cause),
+                LogHealth::NoSpace(cause) => WriteUnavailable::ReadOnly(cause),
+                LogHealth::Failed(cause) => WriteUnavailable::Failed(cause),
+            });
+        }
+        Appender::new(&self.engine)
+    }
+
+    /// Returns a read view for one query.
+    #[must_use]
+    pub fn querier(&self) -> Querier<'_> {
+        Querier::new(&self.engine)
+    }
+
+    /// Returns the metadata of the head's series by metric family, of all families or of `family`.
+    ///
+    /// Without `family` this visits every series of the head.
+    #[must_use]
+    pub fn metadata(&self, family: Option<&str>) -> FamilyList {
+        match family {
+            None => list_all(&self.engine.head),
+            Some(family) => list_family(&self.engine.head, family),
+        }
+    }
+
+    /// Head, for status pages and metrics.
+    #[must_use]
+    pub fn head(&self) -> &Head {
+        &self.engine.head
+    }
+
+    /// Open blocks by their minimum time.
+    #[must_use]
+    pub fn blocks(&self) -> BlockList {
+        self.engine.blocks.list()
+    }
+
+    /// Minimum time of head and blocks, ms; `None` if they are empty.
+    #[must_use]
+    pub fn min_time(&self) -> Option<i64> {
+        let head_min_time = self.engine.head.times().min().unwrap_or(i64::MAX);
+        let min_time = head_min_time.min(self.stats().blocks_min_time.load(Ordering::Relaxed));
+        (min_time < i64::MAX).then_some(min_time)
+    }
+
+    /// Counters of compaction output.
+    #[must_use]
+    pub fn compact_stats(&self) -> &CompactStats {
+        &self.engine.compact_stats
+    }
+
+    /// WAL, for status pages and metrics.
+    #[must_use]
+    pub fn wal(&self) -> &Wal {
+        &self.engine.wal
+    }
+
+    /// WBL, for status pages and metrics; `None` until an out-of-order window is first set.
+    #[must_use]
+    pub fn wbl(&self) -> Option<&Wal> {
+        self.engine.wbl.get()
+    }
+
+    /// Returns the background maintenance.
+    #[must_use]
+    pub fn maintenance(&self) -> Maintenance {
+        Maintenance::new(Arc::clone(&self.engine))
+    }
+
+    /// Returns the admin operations.
+    #[must_use]
+    pub fn admin(&self) -> Admin<'_> {
+        Admin::new(&self.engine)
+    }
+
+    /// Changes the settings. Work in progress continues with the old ones. Creates the WBL when an
+    /// out-of-order window is first set.
+    ///
+    /// # Errors
+    /// [`MaintenanceError`] if the WBL cannot be created. The old settings then remain.
+    pub fn apply_settings(&self, settings: Settings) -> Result<(), MaintenanceError> {
+        let Engine { shared, head, wbl, .. } = &*self.engine;
+        {
+            // Locked from the first step, so that two reloads do not create the WBL twice.
+            let mut current = shared.settings_mut();
+            // Created before an out-of-order sample is accepted.
+            if settings.out_of_order_window_ms > 0 && wbl.get().is_none() {
+                let created = wbl::open(shared.options())
+                    .map_err(|error| shared.report_failure("create the WBL", &error))?;
+                let _ = wbl.set(created);
+            }
+            *current = settings;
+        }
+        head.set_float_encoding(settings.float_encoding);
+        head.set_out_of_order_window(settings.out_of_order_window_ms);
+        head.exemplars().configure(settings.exemplars());
+        Ok(())
+    }
+
+    /// Cancels maintenance and admin operations at their next step, and starts no new ones.
+    /// Cancelled work leaves nothing incomplete and starts again after the next startup. Appends
+    /// and reads go on.
+    pub fn cancel_maintenance(&self) {
+        self.engine.stop_maintenance();
+    }
+
+    /// Rejects further writes, syncs the WAL and the m-mapped chunks, and releases the directory.
+    ///
+    /// # Errors
+    /// [`WalError`] if the rest of the WAL could not be written.
+    pub fn close(&self) -> Result<(), WalError> {
+        self.engine.shared.close();
+        self.cancel_maintenance();
+        let closed = self.close_logs();
+        self.engine.dir_lock.lock().take();
+        closed
+    }
+
+    fn close_logs(&self) -> Result<(), WalError> {
+        let Engine { shared, head, wal, wbl, maintenance_lock, .. } = &*self.engine;
+        // Running work stops soon, because it was cancelled, and leaves nothing incomplete.
+        let _guard = maintenance_lock.lock();
+        let synced = head.chunk_files().sync();
+        wal.close()?;
+        wbl.get().map_or(Ok(()), Wal::close)?;
+        match synced {
+            // A chunk snapshot needs the m-mapped chunks: if they are lost, it would hide that only
+            // the WAL has their samples.
+            Ok(()) => ShutdownSnapshot { options: shared.options(), head }.write_if_enabled(),
+            Err(error) => {
+                tracing::warn!(%error, "cannot sync head chunks, the WAL has their samples");
+            }
+        }
+        Ok(())
+    }
+}
