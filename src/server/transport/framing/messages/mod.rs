@@ -190,6 +190,8 @@ where
             other => return Err(MessageError::InvalidFlag(other)),
         };
         let size = u32::from_be_bytes([a, b, c, d]) as usize;
+        // The header is dropped here; only the message stays in memory.
+        reservation.shrink(FRAME_HEADER);
         let limit = self.limits.size;
         if size > limit {
             return Err(MessageError::TooLarge { size, limit });
