@@ -30,7 +30,11 @@ fn put(life: &Life, times: impl IntoIterator<Item = i64>) -> Vec<ExemplarRejecti
         let mut appender = life.db().appender().unwrap();
         for name in NAMES {
             let exemplars = std::iter::once(exemplar(t));
-            let series = appender.find_series(labels(name).as_bytes()).expect("a known series");
+            // As ingest does: exemplars need a series in the head.
+            let Some(series) = appender.find_series(labels(name).as_bytes()) else {
+                rejections.push(ExemplarRejection::UnknownSeries);
+                continue;
+            };
             appender.append_exemplars(&series, exemplars, |_, why| rejections.push(why));
         }
         appender.commit().unwrap();
