@@ -1,9 +1,13 @@
-//! The architecture's rules, checked over the source itself.
+//! Rules of the architecture, checked on the source text.
 //!
-//! Every file says what it is; a line of the house imports only from lines above it; nothing
-//! imports in a circle; the engine knows no network; `unsafe` stands in one file; names of tests
-//! are short. docs/ARCHITECTURE.md says why. Each rule is also shown to catch a text that breaks
-//! it.
+//! - Every file starts with its purpose.
+//! - A line of the house imports only from lines above it, and nothing imports in a circle.
+//! - Only test code imports test support.
+//! - The engine names no network library, and `unsafe` is in one file only.
+//! - Names of tests are short, comments are at most 100 columns wide.
+//! - The module doc of a `mod.rs` lists all children.
+//!
+//! docs/ARCHITECTURE.md has the reasons. For each rule, a test checks that a violation is detected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,8 +15,7 @@ use std::path::{Path, PathBuf};
 #[path = "support/source.rs"]
 mod source;
 
-/// The lines of the house; the parts of one line may see each other as long as that makes no
-/// circle.
+/// Lines of the house. Parts of one line may import each other, but not in a circle.
 const LINES: [&[&str]; 13] = [
     &["model", "metrics", "tsdb::encoding", "tsdb::fs"],
     &["tsdb::chunk", "tsdb::index", "tsdb::tombstones", "tsdb::wal"],
@@ -32,7 +35,7 @@ const LINES: [&[&str]; 13] = [
 /// The part that only test code imports, from every line.
 const TESTING: &str = "testing";
 
-/// What may not be seen although it stands above, or beside.
+/// Imports that are forbidden although the other part is on the same line or above.
 const NEVER: [(&str, &str); 4] = [
     ("tsdb::query", "tsdb::wal"),
     ("tsdb::query", "tsdb::head"),
@@ -40,29 +43,29 @@ const NEVER: [(&str, &str); 4] = [
     ("tsdb::block", "tsdb::head"),
 ];
 
-/// Crates of the network, which the engine does not name.
+/// Network libraries, which the engine must not name.
 const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
 
-/// The one file that may hold `unsafe`.
+/// Only file that may have `unsafe`.
 const UNSAFE: &str = "src/tsdb/fs/mmap.rs";
 
-/// Length of the longest name that a test may have.
+/// Maximum length of the name of a test.
 const MAX_TEST_NAME: usize = 60;
 /// Maximum width of a comment, characters; rustfmt checks the code.
 const MAX_WIDTH: usize = 100;
 
-/// A source file: its path from the package's root, and its text.
+/// Source file: its path relative to the root of the package, and its text.
 struct File {
     path: String,
     text: String,
 }
 
 #[test]
-fn the_source_keeps_the_rules() {
+fn source_follows_the_rules() {
     let files = package_files();
     assert!(
         files.iter().filter(|file| file.path.starts_with("src/")).count() > 10,
-        "the source was not found"
+        "no source files found"
     );
     let broken = violations(&files);
     assert!(broken.is_empty(), "{}", broken.join("\n"));
@@ -71,8 +74,8 @@ fn the_source_keeps_the_rules() {
 fn package_files() -> Vec<File> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = vec![root.join("build.rs")];
-    for folder in ["src", "tests", "benches", "fuzz"] {
-        collect(&root.join(folder), &mut paths);
+    for dir in ["src", "tests", "benches", "fuzz"] {
+        collect(&root.join(dir), &mut paths);
     }
     paths.sort();
     let existing = paths.into_iter().filter(|path| path.is_file());
@@ -87,8 +90,8 @@ fn package_files() -> Vec<File> {
     files.collect()
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+fn collect(dir: &Path, paths: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
     for entry in entries {
         let path = entry.expect("an entry can be read").path();
         if path.is_dir() && !path.ends_with("target") {
@@ -99,7 +102,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every broken rule, one a line.
+/// Returns all violations, one per line.
 fn violations(files: &[File]) -> Vec<String> {
     let modules: Vec<Module> = files.iter().filter_map(Module::of).collect();
     let mut broken: Vec<String> =
@@ -129,7 +132,7 @@ fn wide_comments(file: &File) -> Vec<String> {
     lines.map(|(_, number)| format!("{}:{number}: wide comment", file.path)).collect()
 }
 
-/// Children of a `mod.rs` that its module doc does not name.
+/// Returns the children of a `mod.rs` that its module doc does not name.
 fn unlisted_children(file: &File) -> Vec<String> {
     if !file.path.starts_with("src/") || !file.path.ends_with("/mod.rs") {
         return Vec::new();
@@ -167,7 +170,7 @@ fn long_test_names(file: &File) -> Vec<String> {
         .collect()
 }
 
-/// A file of src as a module.
+/// File of `src/` as a module.
 struct Module {
     file: String,
     path: Vec<String>,
@@ -201,7 +204,7 @@ impl Module {
         found.into_iter().map(|token| format!("{}: names {token}", self.file)).collect()
     }
 
-    /// Imports from a line below, and those that are never allowed.
+    /// Returns imports from a line below, and forbidden ones.
     fn wrong_lines(&self) -> Vec<String> {
         let mut broken = BTreeSet::new();
         let Some((own, own_line)) = part_of(&self.path) else {
@@ -209,7 +212,7 @@ impl Module {
             return if exempt {
                 Vec::new()
             } else {
-                vec![format!("{}: stands on no line of the house", self.file)]
+                vec![format!("{}: not on any line of the house", self.file)]
             };
         };
         for named in &self.named {
@@ -224,7 +227,7 @@ impl Module {
     }
 }
 
-/// The part of the house that a path lies in, and its line.
+/// Returns the part of the house with this path, and its line.
 fn part_of(path: &[String]) -> Option<(&'static str, usize)> {
     let joined = path.join("::");
     let within = |part: &str| joined == part || joined.starts_with(&format!("{part}::"));
@@ -234,7 +237,7 @@ fn part_of(path: &[String]) -> Option<(&'static str, usize)> {
         .find_map(|(line, parts)| Some((*parts.iter().find(|part| within(part))?, line)))
 }
 
-/// Circles of imports among files, and among the parts of the house; test code is left out.
+/// Returns circles of imports among files and among parts of the house, without test code.
 fn circles(modules: &[Module]) -> Vec<String> {
     let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut parts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -258,15 +261,14 @@ fn circles(modules: &[Module]) -> Vec<String> {
     [files, parts].iter().filter_map(circle).collect()
 }
 
-/// The file of the innermost module on a path.
+/// Returns the file of the innermost module on a path.
 fn defining_file<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a str> {
     let on_path =
         modules.iter().filter(|module| !module.path.is_empty() && path.starts_with(&module.path));
     on_path.max_by_key(|module| module.path.len()).map(|module| module.file.as_str())
 }
 
-/// One circle, if there is any: whatever imports nothing that is left is taken away until nothing
-/// changes.
+/// Returns one circle, if any. Removes modules without remaining imports until nothing changes.
 fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
     let mut left = imports.clone();
     loop {
@@ -292,7 +294,7 @@ fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
     }
 }
 
-/// What `violations` says of a sample of files.
+/// Returns the violations in these files.
 fn broken_by(files: &[(&str, &str)]) -> Vec<String> {
     let files: Vec<File> = files
         .iter()
@@ -302,13 +304,13 @@ fn broken_by(files: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn a_file_without_a_purpose_is_caught() {
+fn file_without_purpose_is_detected() {
     assert_eq!(broken_by(&[("tests/a.rs", "// no\n")]), ["tests/a.rs: does not open with //!"]);
     assert!(broken_by(&[("benches/a.rs", "//! yes\n")]).is_empty());
 }
 
 #[test]
-fn a_long_name_of_a_test_is_caught() {
+fn long_test_name_is_detected() {
     let name = "a".repeat(61);
     let text =
         format!("//! x\n#[test]\n#[ignore = \"why\"]\nfn {name}() {{}}\nfn b{name}() {{}}\n");
@@ -317,14 +319,14 @@ fn a_long_name_of_a_test_is_caught() {
 }
 
 #[test]
-fn a_wide_comment_is_caught() {
+fn wide_comment_is_detected() {
     let text = |width: usize| format!("//! x\n    // {}\n", "a".repeat(width - 7));
     assert_eq!(broken_by(&[("src/app/a.rs", &text(101))]), ["src/app/a.rs:2: wide comment"]);
     assert!(broken_by(&[("src/app/a.rs", &text(100))]).is_empty());
 }
 
 #[test]
-fn an_unlisted_child_is_caught() {
+fn unlisted_child_is_detected() {
     let text = "//! x\n//! | [`serve`] | y |\n\nmod serve;\npub(crate) mod setup;\nmod tests;\n";
     assert_eq!(broken_by(&[("src/app/mod.rs", text)]), ["src/app/mod.rs: does not list setup"]);
     let listed = text.replace("y |", "y |\n//! | `setup` | z |");
@@ -332,28 +334,28 @@ fn an_unlisted_child_is_caught() {
 }
 
 #[test]
-fn an_import_from_a_line_below_is_caught_however_it_is_written() {
-    let ways = [
+fn import_from_line_below_is_detected_in_every_form() {
+    let forms = [
         "use crate::{model::labels::Labels, tsdb::{chunk, db::Db}};",
         "fn f() { let _ = crate::tsdb::db::open; }",
         "use super::super::db::Db;",
         "mod inner { use super::super::super::db::Db as D; }",
     ];
-    for way in ways {
-        let text = format!("//! x\n{way}\n");
+    for form in forms {
+        let text = format!("//! x\n{form}\n");
         assert_eq!(
             broken_by(&[("src/tsdb/head/a.rs", &text)]),
             ["src/tsdb/head/a.rs: tsdb::head imports tsdb::db"],
-            "{way}"
+            "{form}"
         );
     }
-    let harmless = "//! crate::tsdb::db\n// use crate::tsdb::db;\nconst A: &str = \"crate::tsdb::db\"; /* crate::server */\n\
+    let valid = "//! crate::tsdb::db\n// use crate::tsdb::db;\nconst A: &str = \"crate::tsdb::db\"; /* crate::server */\n\
                     const B: char = '\"'; fn f<'a>(x: &'a str) { g(r#\"\" crate::app \"#, b'\"') } use crate::tsdb::wal::Wal;";
-    assert!(broken_by(&[("src/tsdb/head/a.rs", harmless)]).is_empty());
+    assert!(broken_by(&[("src/tsdb/head/a.rs", valid)]).is_empty());
 }
 
 #[test]
-fn siblings_and_strangers_are_caught() {
+fn forbidden_siblings_and_unknown_modules_are_detected() {
     let head = broken_by(&[("src/tsdb/head/mod.rs", "//! x\nuse crate::tsdb::block::Block;")]);
     assert_eq!(head, ["src/tsdb/head/mod.rs: tsdb::head imports tsdb::block"]);
     let query = broken_by(&[("src/tsdb/query/merge.rs", "//! x\nuse crate::tsdb::wal::Wal;")]);
@@ -362,12 +364,12 @@ fn siblings_and_strangers_are_caught() {
     assert_eq!(scrape, ["src/scrape/mod.rs: scrape imports server"]);
     assert_eq!(
         broken_by(&[("src/util.rs", "//! x\n")]),
-        ["src/util.rs: stands on no line of the house"]
+        ["src/util.rs: not on any line of the house"]
     );
 }
 
 #[test]
-fn test_support_outside_of_tests_is_caught() {
+fn test_support_outside_of_tests_is_detected() {
     let uses = ["use crate::testing::crash_disk::CrashDisk;", "fn f() { crate::testing::g(); }"];
     for text in uses {
         let text = format!("//! x\n{text}\n");
@@ -389,7 +391,7 @@ fn test_support_outside_of_tests_is_caught() {
 }
 
 #[test]
-fn circles_are_caught_among_parts_and_among_files() {
+fn circles_of_parts_and_of_files_are_detected() {
     let parts = broken_by(&[
         ("src/tsdb/fs/mod.rs", "//! x\nuse crate::tsdb::encoding::bytes::Reader;"),
         ("src/tsdb/encoding/bytes.rs", "//! x\n"),
@@ -406,11 +408,11 @@ fn circles_are_caught_among_parts_and_among_files() {
 }
 
 #[test]
-fn the_network_in_the_engine_and_unsafe_elsewhere_are_caught() {
+fn network_in_engine_and_unsafe_are_detected() {
     let engine = broken_by(&[("src/tsdb/wal/a.rs", "//! x\nuse tokio::sync::Mutex;")]);
     assert_eq!(engine, ["src/tsdb/wal/a.rs: names tokio"]);
     assert!(broken_by(&[("src/server/a.rs", "//! tokio\nuse tokio::sync::Mutex;")]).is_empty());
-    let danger = "//! x\nfn f() { unsafe { g() } }";
-    assert_eq!(broken_by(&[("src/server/a.rs", danger)]), ["src/server/a.rs: names unsafe"]);
-    assert!(broken_by(&[(UNSAFE, danger)]).is_empty());
+    let unsafe_code = "//! x\nfn f() { unsafe { g() } }";
+    assert_eq!(broken_by(&[("src/server/a.rs", unsafe_code)]), ["src/server/a.rs: names unsafe"]);
+    assert!(broken_by(&[(UNSAFE, unsafe_code)]).is_empty());
 }

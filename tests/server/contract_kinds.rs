@@ -319,8 +319,8 @@ fn invalid_histogram_is_rejected_with_cause_and_rest_is_stored() {
         let valid = histograms("valid", vec![integer(t, 9)]);
         server.assert_rejected(
             context,
-            vec![histograms("invalid", vec![histogram]), valid.clone()],
-            &["1 invalid histogram", cause, "invalid"],
+            vec![histograms("faulty", vec![histogram]), valid.clone()],
+            &["1 invalid histogram", cause, "faulty"],
         );
         expected.push(valid);
         server.assert_holds(&expected, context);
