@@ -10,7 +10,7 @@ use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::head::append::SampleRejection;
+use narthex::tsdb::head::append::sample_rejection::SampleRejection;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;

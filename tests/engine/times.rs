@@ -8,7 +8,7 @@ use narthex::model::refs::SeriesRef;
 use narthex::model::sample::Sample;
 use narthex::model::time::TimeRange;
 use narthex::tsdb::fs::os_disk::OsDisk;
-use narthex::tsdb::head::append::SampleRejection;
+use narthex::tsdb::head::append::sample_rejection::SampleRejection;
 use narthex::tsdb::wal::batch::LogBatch;
 use narthex::tsdb::wal::compression::RecordCompression;
 use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};

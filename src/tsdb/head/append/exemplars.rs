@@ -6,43 +6,34 @@
 //! ring; replay rejects none of them.
 
 use crate::model::exemplar::Exemplar;
-use crate::tsdb::head::append::HeadAppender;
-use crate::tsdb::head::append::series_handle::SeriesHandle;
-use crate::tsdb::head::exemplars::{AddOutcome, ExemplarRejection};
+use crate::tsdb::head::append::request_log::RequestLog;
+use crate::tsdb::head::exemplars::{AddOutcome, ExemplarRejection, ExemplarStorage};
+use crate::tsdb::head::series::HeadSeries;
 
-impl HeadAppender<'_> {
-    /// Appends to a series. Its samples must have been appended before, also if they were
-    /// duplicates.
-    ///
-    /// `reject` is called for every exemplar that is not stored; a duplicate counts as stored. A
-    /// series that was collected since is unknown.
-    pub fn append_exemplars(
-        &mut self,
-        series: &SeriesHandle,
-        exemplars: impl Iterator<Item = Exemplar>,
-        mut reject: impl FnMut(Exemplar, ExemplarRejection),
-    ) {
-        let head = self.head;
-        let series = series.series();
-        let mut state = self.lock_series(series);
-        if state.is_collected {
-            drop(state);
-            exemplars.for_each(|exemplar| reject(exemplar, ExemplarRejection::UnknownSeries));
-            return;
-        }
-        for exemplar in exemplars {
-            match head.side_data.exemplars.add(&series.labels, &exemplar) {
-                Ok(AddOutcome::Added) => {
-                    self.batch.push_exemplar(series.series_ref, &exemplar);
-                    state.last_batch = self.batch_id;
-                    self.stats.exemplars += 1;
-                }
-                Ok(AddOutcome::Duplicate) => self.stats.exemplars += 1,
-                Err(reason) => reject(exemplar, reason),
+/// Appends to a series. Returns the number of stored exemplars, including duplicates.
+pub(super) fn append_exemplars(
+    log: &mut RequestLog<'_>,
+    storage: &ExemplarStorage,
+    series: &HeadSeries,
+    exemplars: impl Iterator<Item = Exemplar>,
+    mut reject: impl FnMut(Exemplar, ExemplarRejection),
+) -> u64 {
+    let mut state = log.lock_series(series);
+    if state.is_collected {
+        drop(state);
+        exemplars.for_each(|exemplar| reject(exemplar, ExemplarRejection::UnknownSeries));
+        return 0;
+    }
+    let mut stored = 0;
+    for exemplar in exemplars {
+        match storage.add(&series.labels, &exemplar) {
+            Ok(AddOutcome::Added) => {
+                log.push_exemplar(series.series_ref, &mut state, &exemplar);
+                stored += 1;
             }
+            Ok(AddOutcome::Duplicate) => stored += 1,
+            Err(reason) => reject(exemplar, reason),
         }
     }
+    stored
 }
-
-#[cfg(test)]
-mod tests;

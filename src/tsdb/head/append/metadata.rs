@@ -7,17 +7,18 @@
 //! A new or changed family is a pass over its series, which may be many. Records are flushed to the
 //! WAL in parts, and series that other requests are using come last, so that neither waits long. An
 //! unchanged family is one lookup: its series have its metadata already. New series inherit it
-//! (`HeadAppender::inherit_family_metadata`), and the pass starts after the family is recorded.
+//! ([`MetadataAppender::inherit`]), and the pass starts after the family is recorded.
 
 use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};
 use crate::model::metric_family::series_names;
-use crate::tsdb::head::Head;
-use crate::tsdb::head::append::HeadAppender;
-use crate::tsdb::head::append::series_handle::SeriesHandle;
+use crate::tsdb::head::append::request_log::RequestLog;
+use crate::tsdb::head::metadata::HeadMetadata;
 use crate::tsdb::head::metadata::families::{FamilyLimitReached, FamilyUpdate};
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::state::SeriesState;
+use crate::tsdb::head::series::store::SeriesStore;
+use crate::tsdb::head::stats::HeadStats;
 use crate::tsdb::wal::error::WalError;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub enum FamilyError {
     #[error(transparent)]
     Limit(#[from] FamilyLimitReached),
     /// The WAL could not be written; some series may have the metadata.
-    #[error("the write-unconfirmed log failed: {0}")]
+    #[error("the write-ahead log failed: {0}")]
     Log(#[from] WalError),
 }
 
@@ -52,19 +53,23 @@ struct FamilyMember<'n> {
     name: &'n str,
 }
 
-impl HeadAppender<'_> {
+/// Appender of metadata, for the request of `log`.
+pub(super) struct MetadataAppender<'r, 'a> {
+    pub(super) series: &'a SeriesStore,
+    pub(super) metadata: &'a HeadMetadata,
+    pub(super) stats: &'a HeadStats,
+    pub(super) log: &'r mut RequestLog<'a>,
+}
+
+impl MetadataAppender<'_, '_> {
     /// Sets the metadata of a series. Does nothing if it has this metadata.
-    pub fn set_series_metadata(&mut self, series: &SeriesHandle, metadata: MetadataRef<'_>) {
-        let series = series.series();
-        let mut state = self.lock_series(series);
+    pub(super) fn set_on_series(&mut self, series: &HeadSeries, metadata: MetadataRef<'_>) {
+        let mut state = self.log.lock_series(series);
         if !state.is_collected
             && state.metadata.as_deref().is_none_or(|current| *current != metadata)
         {
-            self.log_and_set(
-                series,
-                &mut state,
-                self.head.side_data.metadata.pool.intern(&metadata.to_metadata()),
-            );
+            let metadata = self.metadata.pool.intern(&metadata.to_metadata());
+            self.log_and_set(series, &mut state, metadata);
         }
     }
 
@@ -72,33 +77,31 @@ impl HeadAppender<'_> {
     ///
     /// # Errors
     /// [`FamilyError`] if there are too many families or the WAL fails.
-    pub fn set_family_metadata(
+    pub(super) fn set_on_family(
         &mut self,
         family: &str,
         metadata: &Metadata,
     ) -> Result<(), FamilyError> {
-        match record_family(self.head, family, metadata)? {
+        match self.record_family(family, metadata)? {
             FamilyUpdate::Unchanged => Ok(()),
             FamilyUpdate::Changed => {
                 self.propagate_family(family, metadata.metric_type).inspect_err(|_| {
                     // Some series lack it: a retry must count as a change.
-                    self.head.side_data.metadata.families.remove(family);
+                    self.metadata.families.remove(family);
                 })
             }
         }
     }
 
     /// Sets the metadata of the family on a series that this request created.
-    pub(super) fn inherit_family_metadata(&mut self, series: &HeadSeries) {
-        let Some(metadata) = series
-            .labels
-            .get(METRIC_NAME)
-            .and_then(|name| self.head.side_data.metadata.families.for_series(name))
+    pub(super) fn inherit(&mut self, series: &HeadSeries) {
+        let families = &self.metadata.families;
+        let Some(metadata) =
+            series.labels.get(METRIC_NAME).and_then(|name| families.for_series(name))
         else {
             return;
         };
-        let mut state = series.state.lock();
-        self.log_and_set(series, &mut state, metadata);
+        self.log_and_set(series, &mut series.state.lock(), metadata);
     }
 
     fn log_and_set(
@@ -107,9 +110,8 @@ impl HeadAppender<'_> {
         state: &mut SeriesState,
         metadata: Arc<Metadata>,
     ) {
-        self.batch.push_metadata(series.series_ref, &metadata);
-        self.head.stats.metadata_updates.fetch_add(1, Ordering::Relaxed);
-        state.last_batch = self.batch_id;
+        self.log.push_metadata(series.series_ref, state, &metadata);
+        self.stats.metadata_updates.fetch_add(1, Ordering::Relaxed);
         state.metadata = Some(metadata);
     }
 
@@ -119,14 +121,13 @@ impl HeadAppender<'_> {
         family: &str,
         metric_type: MetricType,
     ) -> Result<(), FamilyError> {
-        let head = self.head;
         let mut pending = PendingLogWrites::default();
         for name in series_names(family, metric_type) {
             let mut busy = Vec::new();
-            for series_ref in head.series.postings().postings(METRIC_NAME, &name) {
-                let Some(series) = head.series.get_by_ref(series_ref) else { continue };
+            for series_ref in self.series.postings().postings(METRIC_NAME, &name) {
+                let Some(series) = self.series.get_by_ref(series_ref) else { continue };
                 let state = series.state.lock();
-                if state.last_batch != self.batch_id && head.in_flight.contains(state.last_batch) {
+                if self.log.is_busy(&state) {
                     drop(state);
                     busy.push(series);
                 } else {
@@ -140,7 +141,7 @@ impl HeadAppender<'_> {
                 }
             }
             for series in busy {
-                let state = self.lock_series(&series);
+                let state = self.log.lock_series(&series);
                 self.update_from_family(
                     &series,
                     state,
@@ -163,7 +164,7 @@ impl HeadAppender<'_> {
         pending: &mut PendingLogWrites,
     ) {
         if let Some(metadata) =
-            self.head.side_data.metadata.families.for_series_in_family(member.name, member.family)
+            self.metadata.families.for_series_in_family(member.name, member.family)
             && !state.is_collected
             && state.metadata.as_ref() != Some(&metadata)
         {
@@ -180,30 +181,30 @@ impl HeadAppender<'_> {
         }
         pending.bytes = 0;
         pending.unconfirmed += 1;
-        let position = self.flush_batch();
+        let position = self.log.flush();
         if pending.unconfirmed >= MAX_UNCONFIRMED_FLUSHES {
             pending.unconfirmed = 0;
-            self.wal.wait(position)?;
+            self.log.wait_for_wal(position)?;
         }
         Ok(())
     }
-}
 
-/// Records a family. If there are too many, families without series are removed first.
-fn record_family(
-    head: &Head,
-    family: &str,
-    metadata: &Metadata,
-) -> Result<FamilyUpdate, FamilyLimitReached> {
-    let (families, pool) = (&head.side_data.metadata.families, &head.side_data.metadata.pool);
-    families.update(pool, family, metadata).or_else(|limit_reached| {
-        if !families.is_sweep_due() {
-            return Err(limit_reached);
-        }
-        families.retain(|name, metric_type| {
-            series_names(name, metric_type)
-                .any(|name| head.series.postings().contains(METRIC_NAME, &name))
-        });
-        families.update(pool, family, metadata)
-    })
+    /// Records a family. If there are too many, families without series are removed first.
+    fn record_family(
+        &self,
+        family: &str,
+        metadata: &Metadata,
+    ) -> Result<FamilyUpdate, FamilyLimitReached> {
+        let HeadMetadata { families, pool } = self.metadata;
+        let postings = self.series.postings();
+        families.update(pool, family, metadata).or_else(|limit_reached| {
+            if !families.is_sweep_due() {
+                return Err(limit_reached);
+            }
+            families.retain(|name, metric_type| {
+                series_names(name, metric_type).any(|name| postings.contains(METRIC_NAME, &name))
+            });
+            families.update(pool, family, metadata)
+        })
+    }
 }

@@ -7,13 +7,17 @@
 //! moves sealed chunks to `chunks_head/`. Out-of-order samples take another path
 //! ([`crate::tsdb::head::out_of_order`]).
 //!
-//! | module         | content                                        |
-//! |----------------|------------------------------------------------|
-//! | `exemplars`    | appends of exemplars                           |
-//! | [`metadata`]   | appends of metadata, by series and by family   |
-//! | `out_of_order` | appends of out-of-order samples                |
-//! | [`series_handle`] | series of an append, for metadata and exemplars |
-//! | [`wbl_batch`]  | records of a request for the WBL               |
+//! | module               | content                                            |
+//! |----------------------|----------------------------------------------------|
+//! | `bounds`             | bounds of the accepted times                       |
+//! | `exemplars`          | appends of exemplars                               |
+//! | [`metadata`]         | appends of metadata, by series and by family       |
+//! | `request_log`        | records of a request, and its in-flight batch      |
+//! | [`sample_rejection`] | reasons for rejecting samples                      |
+//! | `samples`            | appends of samples                                 |
+//! | [`series_handle`]    | series of an append, for metadata and exemplars    |
+//! | `stats`              | counts of a request                                |
+//! | [`wbl_batch`]        | records of a request for the WBL                   |
 //!
 //! # Acceptance
 //! The rules are Prometheus's, with bounds fixed when the appender is created. One exception: a
@@ -23,47 +27,37 @@
 //! # Invariant
 //! Every sample that the head accepted reaches the WAL queue, also when the appender is dropped.
 
+mod bounds;
 mod exemplars;
 pub mod metadata;
-mod out_of_order;
+mod request_log;
+pub mod sample_rejection;
+mod samples;
 pub mod series_handle;
+mod stats;
 pub mod wbl_batch;
 
+use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
-use crate::model::refs::SeriesRef;
-use crate::model::sample::{Sample, SampleValue};
-use crate::model::time::TimeRange;
+use crate::model::metadata::{Metadata, MetadataRef};
+use crate::model::sample::Sample;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::append::exemplars::append_exemplars;
+use crate::tsdb::head::append::metadata::{FamilyError, MetadataAppender};
+use crate::tsdb::head::append::request_log::{LogPositions, RequestLog};
+use crate::tsdb::head::append::sample_rejection::SampleRejection;
+use crate::tsdb::head::append::samples::{SampleAppender, SeriesCollected};
 use crate::tsdb::head::append::series_handle::SeriesHandle;
-use crate::tsdb::head::append::wbl_batch::{WblBatch, WriteLogs};
-use crate::tsdb::head::chunks::lookup::find_value;
-use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::append::wbl_batch::WriteLogs;
+use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::head::series::HeadSeries;
-use crate::tsdb::head::series::state::{PushOutcome, SeriesState};
-use crate::tsdb::head::series::store::SeriesLimitReached;
-use crate::tsdb::wal::batch::LogBatch;
+use crate::tsdb::head::series::store::{SeriesLimitReached, SeriesStore};
+use crate::tsdb::head::side_data::SideData;
+use crate::tsdb::head::stats::HeadStats;
+use crate::tsdb::head::times::HeadTimes;
 use crate::tsdb::wal::error::WalError;
-use crate::tsdb::wal::record::builder::RecordVersion;
-use crate::tsdb::wal::record::record_type::RecordType;
-use crate::tsdb::wal::write_log::{LogPosition, Wal};
-use parking_lot::MutexGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// Reason for not storing a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SampleRejection {
-    /// The series has another value at that timestamp.
-    DuplicateTimestamp,
-    /// Older than the newest sample of its series, without an out-of-order window.
-    OutOfOrder,
-    /// Older than the head accepts, without an out-of-order window.
-    OutOfBounds,
-    /// Older than the out-of-order window.
-    TooOld,
-    /// Timestamp outside of [`TimeRange::STORABLE`].
-    OutOfRange,
-}
 
 /// Numbers of items that are stored after a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,95 +71,31 @@ pub struct CommitStats {
 /// Appender for the samples of one request.
 #[derive(Debug)]
 pub struct HeadAppender<'a> {
-    head: &'a Head,
-    wal: &'a Wal,
-    batch: LogBatch,
-    batch_id: BatchId,
-    bounds: Option<AppendBounds>,
-    /// Out-of-order samples; `None` if there is no WBL.
-    ooo: Option<WblBatch<'a>>,
-    /// First series that this request created.
-    first_created: Option<SeriesRef>,
-    /// Series of which this request sealed a chunk.
-    sealed: Vec<Arc<HeadSeries>>,
-    stats: AppendStats,
-}
-
-/// Accepted times, fixed at the start of the request, or at its first sample if the head was empty.
-#[derive(Clone, Copy, Debug)]
-struct AppendBounds {
-    /// Minimum time of in-order samples, ms.
-    min_valid: i64,
-    /// Minimum time of out-of-order samples, ms; `None` if none are accepted.
-    min_ooo_time: Option<i64>,
-}
-
-/// Log positions that the response waits for.
-#[derive(Clone, Copy, Debug)]
-struct LogPositions {
-    wal: LogPosition,
-    wbl: Option<LogPosition>,
-}
-
-/// Counts of this request, for the head's shared counters.
-#[derive(Debug)]
-struct AppendStats {
-    appended: u64,
-    /// Native histograms among `appended`.
-    histograms: u64,
-    duplicates: u64,
-    /// Stored exemplars, including duplicates.
+    series: &'a SeriesStore,
+    times: &'a HeadTimes,
+    side_data: &'a SideData,
+    stats: &'a HeadStats,
+    log: RequestLog<'a>,
+    samples: SampleAppender<'a>,
+    /// Number of stored exemplars, including duplicates.
     exemplars: u64,
-    min_time: i64,
-    max_time: i64,
-    /// Number of series that became stale, minus those that became active again.
-    stale: i64,
-}
-
-impl Default for AppendStats {
-    fn default() -> Self {
-        Self {
-            appended: 0,
-            histograms: 0,
-            duplicates: 0,
-            exemplars: 0,
-            min_time: i64::MAX,
-            max_time: i64::MIN,
-            stale: 0,
-        }
-    }
-}
-
-/// The series was collected before any of these samples was examined.
-struct SeriesCollected<I>(I);
-
-/// Decision about one sample.
-enum AppendDecision {
-    Append,
-    AppendOutOfOrder,
-    Duplicate,
-    Reject(SampleRejection),
 }
 
 impl<'a> HeadAppender<'a> {
     /// Creates an appender to `head` that logs to `logs`. Waits while 256 others are in flight.
     #[must_use]
     pub fn new(head: &'a Head, logs: impl Into<WriteLogs<'a>>) -> Self {
-        let WriteLogs { wal, wbl } = logs.into();
-        let batch_id = head.in_flight.begin();
-        let ooo = wbl.map(WblBatch::new);
-        let min_valid = head.times.min_appendable_time();
-        let min_ooo_time = ooo.as_ref().and_then(|_| head.times.min_ooo_time());
+        let log = RequestLog::new(head, logs.into());
+        // After the batch has started: a truncation that raises the bounds waits for it.
+        let samples = SampleAppender::new(head, log.has_wbl());
         Self {
-            head,
-            wal,
-            batch: head.log_batches.take(),
-            batch_id,
-            bounds: min_valid.map(|min_valid| AppendBounds { min_valid, min_ooo_time }),
-            ooo,
-            first_created: None,
-            sealed: Vec::new(),
-            stats: AppendStats::default(),
+            series: &head.series,
+            times: &head.times,
+            side_data: &head.side_data,
+            stats: &head.stats,
+            log,
+            samples,
+            exemplars: 0,
         }
     }
 
@@ -179,8 +109,8 @@ impl<'a> HeadAppender<'a> {
         samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Option<SeriesHandle> {
-        let series = self.head.series.get(label_bytes)?;
-        self.append_to(&series, samples, &mut reject).ok()?;
+        let series = self.series.get(label_bytes)?;
+        self.samples.append_to(&mut self.log, &series, samples, &mut reject).ok()?;
         Some(SeriesHandle::new(series))
     }
 
@@ -196,15 +126,15 @@ impl<'a> HeadAppender<'a> {
         mut samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Result<Option<SeriesHandle>, SeriesLimitReached> {
-        if let Some(series) = self.head.series.get(labels.as_bytes()) {
-            match self.append_to(&series, samples, &mut reject) {
+        if let Some(series) = self.series.get(labels.as_bytes()) {
+            match self.samples.append_to(&mut self.log, &series, samples, &mut reject) {
                 Ok(()) => return Ok(Some(SeriesHandle::new(series))),
                 Err(SeriesCollected(unread)) => samples = unread,
             }
         }
         let first = loop {
             let Some(sample) = samples.next() else { return Ok(None) };
-            match self.rejection_for(sample.t) {
+            match self.samples.bounds.rejection_for(sample.t) {
                 None => break sample,
                 Some(reason) => reject(sample, reason),
             }
@@ -212,7 +142,7 @@ impl<'a> HeadAppender<'a> {
         let mut samples = std::iter::once(first).chain(samples);
         loop {
             let series = self.create_series(labels)?;
-            match self.append_to(&series, samples, &mut reject) {
+            match self.samples.append_to(&mut self.log, &series, samples, &mut reject) {
                 Ok(()) => return Ok(Some(SeriesHandle::new(series))),
                 // The collected series is about to leave the map; a retry creates a new one.
                 Err(SeriesCollected(unread)) => samples = unread,
@@ -224,7 +154,40 @@ impl<'a> HeadAppender<'a> {
     /// Returns the series with exactly these label bytes, for exemplars without samples.
     #[must_use]
     pub fn find_series(&self, label_bytes: &[u8]) -> Option<SeriesHandle> {
-        self.head.series.get(label_bytes).map(SeriesHandle::new)
+        self.series.get(label_bytes).map(SeriesHandle::new)
+    }
+
+    /// Appends to a series. Its samples must have been appended before, also if they were
+    /// duplicates.
+    ///
+    /// `reject` is called for every exemplar that is not stored; a duplicate counts as stored. A
+    /// series that was collected since is unknown.
+    pub fn append_exemplars(
+        &mut self,
+        series: &SeriesHandle,
+        exemplars: impl Iterator<Item = Exemplar>,
+        reject: impl FnMut(Exemplar, ExemplarRejection),
+    ) {
+        let storage = &self.side_data.exemplars;
+        self.exemplars +=
+            append_exemplars(&mut self.log, storage, series.series(), exemplars, reject);
+    }
+
+    /// Sets the metadata of a series. Does nothing if it has this metadata.
+    pub fn set_series_metadata(&mut self, series: &SeriesHandle, metadata: MetadataRef<'_>) {
+        self.metadata().set_on_series(series.series(), metadata);
+    }
+
+    /// Sets the metadata of a metric family, for its existing and future series.
+    ///
+    /// # Errors
+    /// [`FamilyError`] if there are too many families or the WAL fails.
+    pub fn set_family_metadata(
+        &mut self,
+        family: &str,
+        metadata: &Metadata,
+    ) -> Result<(), FamilyError> {
+        self.metadata().set_on_family(family, metadata)
     }
 
     /// Logs the accepted samples and returns when they are as safe as the sync mode promises.
@@ -233,240 +196,53 @@ impl<'a> HeadAppender<'a> {
     /// [`WalError`] if the log could not be written. The samples are in memory; it is unknown
     /// whether they survive a restart.
     pub fn commit(mut self) -> Result<CommitStats, WalError> {
-        let positions = self.enqueue();
-        self.wal.wait(positions.wal)?;
-        let sealed = std::mem::take(&mut self.sealed);
-        self.head.chunks.mapper.map_sealed(&sealed, &self.head.stats);
-        if let (Some(ooo), Some(position)) = (&self.ooo, positions.wbl) {
-            ooo.wbl().wait(position)?;
-        }
-        Ok(CommitStats {
-            samples: self.stats.appended + self.stats.duplicates,
-            exemplars: self.stats.exemplars,
-        })
+        let positions = self.finish();
+        self.log.wait_for_wal(positions.wal)?;
+        self.samples.map_sealed();
+        self.log.wait_for_wbl(positions.wbl)?;
+        let counts = &self.samples.counts;
+        Ok(CommitStats { samples: counts.appended + counts.duplicates, exemplars: self.exemplars })
     }
 
     fn create_series(&mut self, labels: &Labels) -> Result<Arc<HeadSeries>, SeriesLimitReached> {
-        let head = self.head;
-        let entry = head.series.get_or_create(labels, self.batch_id)?;
-        if entry.created {
-            let series_ref = entry.series.series_ref;
-            self.first_created.get_or_insert(series_ref);
-            self.batch.push_series(series_ref, &entry.series.labels);
-            head.stats.series_created.fetch_add(1, Ordering::Relaxed);
-            self.inherit_family_metadata(&entry.series);
+        let lookup = self.series.get_or_create(labels, self.log.batch_id())?;
+        if lookup.created {
+            self.samples.add_created(lookup.series.series_ref);
+            self.log.push_series(&lookup.series);
+            self.stats.series_created.fetch_add(1, Ordering::Relaxed);
+            self.metadata().inherit(&lookup.series);
         }
-        Ok(entry.series)
+        Ok(lookup.series)
     }
 
-    /// Appends to a series unless it was collected.
-    fn append_to<I: Iterator<Item = Sample>>(
-        &mut self,
-        series: &Arc<HeadSeries>,
-        samples: I,
-        reject: &mut impl FnMut(Sample, SampleRejection),
-    ) -> Result<(), SeriesCollected<I>> {
-        let mut state = self.lock_series(series);
-        if state.is_collected {
-            return Err(SeriesCollected(samples));
-        }
-        let mut sealed = false;
-        for sample in samples {
-            let sample = self.normalize(&state, sample);
-            match self.decide(&state, &sample) {
-                AppendDecision::Append => {
-                    sealed |= self.append_in_order(series.series_ref, &mut state, &sample)
-                }
-                AppendDecision::AppendOutOfOrder => {
-                    self.append_out_of_order(series.series_ref, &mut state, sample)
-                }
-                AppendDecision::Duplicate => self.count_duplicate(&state),
-                AppendDecision::Reject(reason) => reject(sample, reason),
-            }
-        }
-        if sealed {
-            self.sealed.push(Arc::clone(series));
-        }
-        Ok(())
+    fn metadata(&mut self) -> MetadataAppender<'_, 'a> {
+        let (series, metadata) = (self.series, &self.side_data.metadata);
+        MetadataAppender { series, metadata, stats: self.stats, log: &mut self.log }
     }
 
-    /// Locks the series when no other in-flight batch has touched it.
-    fn lock_series<'s>(&mut self, series: &'s HeadSeries) -> MutexGuard<'s, SeriesState> {
-        loop {
-            let state = series.state.lock();
-            let other = state.last_batch;
-            if other == self.batch_id || !self.head.in_flight.contains(other) {
-                return state;
-            }
-            drop(state);
-            if !self.batch.is_empty() || self.ooo.as_ref().is_some_and(WblBatch::has_unlogged) {
-                // A batch that waits with unlogged samples could deadlock with the other one.
-                self.flush_batch();
-            }
-            self.head.in_flight.wait_for(other);
+    /// Enqueues what is not logged yet, ends the batch, and publishes times and counts.
+    fn finish(&mut self) -> LogPositions {
+        let positions = self.log.enqueue();
+        if let Some(ooo) = self.log.ooo_stats() {
+            self.stats.ooo_floats_appended.fetch_add(ooo.floats, Ordering::Relaxed);
+            self.stats.ooo_histograms_appended.fetch_add(ooo.histograms, Ordering::Relaxed);
+            self.times.ooo_window().extend(ooo.min_time, ooo.max_time);
         }
-    }
-
-    /// Enqueues what is not logged yet and starts another batch of the same request.
-    fn flush_batch(&mut self) -> LogPosition {
-        let position = self.wal.enqueue(&mut self.batch);
-        self.ooo.as_mut().and_then(WblBatch::enqueue);
-        // Last: after this, other batches may log samples of the same series.
-        self.batch_id = self.head.in_flight.restart(self.batch_id);
-        position
-    }
-
-    /// Appends an accepted sample. Returns `true` if the series has sealed chunks after a chunk was
-    /// cut.
-    fn append_in_order(
-        &mut self,
-        series_ref: SeriesRef,
-        state: &mut SeriesState,
-        sample: &Sample,
-    ) -> bool {
-        self.log_sample(series_ref, state, sample);
-        self.stats.appended += 1;
-        self.stats.histograms += u64::from(!matches!(sample.value, SampleValue::Float(_)));
-        self.stats.stale += i64::from(sample.value.is_stale()) - i64::from(state.is_stale());
-        self.stats.min_time = self.stats.min_time.min(sample.t);
-        self.stats.max_time = self.stats.max_time.max(sample.t);
-        match state.push(sample, &self.head.chunks.settings.chunk_policy()) {
-            PushOutcome::IntoOpenChunk => return false,
-            PushOutcome::IntoFirstChunk | PushOutcome::AfterSeal => {}
-        }
-        self.head.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
-        !state.sealed().is_empty()
-    }
-
-    /// Returns the sample as it is stored: without a start timestamp if records have none, and with
-    /// stale markers of the series' type.
-    #[inline]
-    fn normalize(&self, state: &SeriesState, mut sample: Sample) -> Sample {
-        if self.head.log_batches.record_version() == RecordVersion::V1 {
-            sample.start_timestamp = 0;
-        }
-        state.normalize_stale_marker(sample)
-    }
-
-    /// Adds a sample to the log batch. Samples of a series keep their order even if they go into
-    /// records of different types.
-    #[inline]
-    fn log_sample(&mut self, series_ref: SeriesRef, state: &mut SeriesState, sample: &Sample) {
-        let record_type = self.batch.record_type_for(sample);
-        if state.last_batch == self.batch_id
-            && state.last_record_type != record_type
-            && state.last_record_type != RecordType::Series
-        {
-            self.batch.finish_records();
-        }
-        state.last_batch = self.batch_id;
-        state.last_record_type = record_type;
-        self.batch.push_sample_as(record_type, series_ref, sample);
-    }
-
-    /// Returns the reason to reject every sample at `t` ms, whatever the series contains. A sample
-    /// outside of [`TimeRange::STORABLE`] must not initialize the times of an empty head.
-    fn rejection_for(&mut self, t: i64) -> Option<SampleRejection> {
-        if !TimeRange::STORABLE.contains(t) {
-            return Some(SampleRejection::OutOfRange);
-        }
-        self.bounds(t).rejection_for(t)
-    }
-
-    fn decide(&mut self, state: &SeriesState, sample: &Sample) -> AppendDecision {
-        if !TimeRange::STORABLE.contains(sample.t) {
-            return AppendDecision::Reject(SampleRejection::OutOfRange);
-        }
-        let bounds = self.bounds(sample.t);
-        let is_next = sample.t >= bounds.min_valid
-            && state.max_time().is_none_or(|max_time| sample.t > max_time);
-        if is_next && state.out_of_order.as_ref().is_none_or(|ooo| !ooo.may_contain_from(sample.t))
-        {
-            return AppendDecision::Append;
-        }
-        match find_value(&self.head.chunks.mapper, state, sample.t) {
-            Some(stored) if is_duplicate(&stored, &sample.value) => AppendDecision::Duplicate,
-            Some(_) => AppendDecision::Reject(SampleRejection::DuplicateTimestamp),
-            None if is_next => AppendDecision::Append,
-            None if bounds.accepts_ooo(sample.t) => AppendDecision::AppendOutOfOrder,
-            None if bounds.min_ooo_time.is_some() => {
-                AppendDecision::Reject(SampleRejection::TooOld)
-            }
-            None => AppendDecision::Reject(
-                bounds.rejection_for(sample.t).unwrap_or(SampleRejection::OutOfOrder),
-            ),
-        }
-    }
-
-    /// Counts a duplicate as stored. The response waits until the stored sample is logged.
-    fn count_duplicate(&mut self, state: &SeriesState) {
-        self.stats.duplicates += 1;
-        if let (Some(ooo), Some(_)) = (&mut self.ooo, &state.out_of_order) {
-            ooo.require_wait();
-        }
-    }
-
-    /// Returns the accepted times. On an empty head, a sample at `first` initializes them.
-    fn bounds(&mut self, first: i64) -> AppendBounds {
-        let (head, ooo) = (self.head, &self.ooo);
-        *self.bounds.get_or_insert_with(|| {
-            let min_valid = head.times.init_at(first);
-            AppendBounds {
-                min_valid,
-                min_ooo_time: ooo.as_ref().and_then(|_| head.times.min_ooo_time()),
-            }
-        })
-    }
-
-    /// Enqueues what is not logged yet and ends the batch.
-    fn enqueue(&mut self) -> LogPositions {
-        let wal = if self.batch.is_empty() {
-            self.wal.position()
-        } else {
-            self.wal.enqueue(&mut self.batch)
-        };
-        let wbl = self.ooo.as_mut().and_then(WblBatch::enqueue);
-        self.flush_ooo_stats();
-        self.head.in_flight.end(self.batch_id);
-        self.batch_id = BatchId::NONE;
-        self.head.log_batches.recycle(std::mem::take(&mut self.batch));
-        self.head.times.extend(self.stats.min_time, self.stats.max_time);
-        let (stats, histograms) = (&self.head.stats, self.stats.histograms);
-        stats.floats_appended.fetch_add(self.stats.appended - histograms, Ordering::Relaxed);
-        stats.histograms_appended.fetch_add(histograms, Ordering::Relaxed);
-        if self.stats.stale != 0 {
-            self.head.stats.stale_series.fetch_add(self.stats.stale, Ordering::Relaxed);
-        }
-        LogPositions { wal, wbl }
-    }
-}
-
-impl AppendBounds {
-    /// Returns `true` if an out-of-order sample at `t` ms is accepted.
-    fn accepts_ooo(&self, t: i64) -> bool {
-        self.min_ooo_time.is_some_and(|since| t >= since)
-    }
-
-    /// Returns the reason to reject every sample at `t` ms, whatever the series contains.
-    fn rejection_for(&self, t: i64) -> Option<SampleRejection> {
-        let is_accepted = t >= self.min_valid || self.accepts_ooo(t);
-        (!is_accepted).then_some(if self.min_ooo_time.is_some() {
-            SampleRejection::TooOld
-        } else {
-            SampleRejection::OutOfBounds
-        })
+        self.log.end();
+        let counts = &self.samples.counts;
+        self.times.extend(counts.min_time, counts.max_time);
+        counts.flush_to(self.stats);
+        positions
     }
 }
 
 impl Drop for HeadAppender<'_> {
     fn drop(&mut self) {
-        if self.batch_id != BatchId::NONE {
-            self.enqueue();
+        if !self.log.has_ended() {
+            self.finish();
         }
     }
 }
 
-/// Returns `true` if `value` is stored already. Stale markers are equal whatever their type.
-fn is_duplicate(stored: &SampleValue, value: &SampleValue) -> bool {
-    stored.is_equivalent(value) || stored.is_stale() && value.is_stale()
-}
+#[cfg(test)]
+mod tests;
