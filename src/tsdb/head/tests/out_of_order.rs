@@ -52,7 +52,7 @@ struct Store {
     head: Head,
     wal: Wal,
     wbl: Wal,
-    late: WblReplayReport,
+    wbl_report: WblReplayReport,
 }
 
 impl Store {
@@ -76,9 +76,9 @@ impl Store {
         let progress = ReplayProgress::default();
         let replayed = WalReplay::new(&head, chunks.clone()).run(&segments("wal"), 2, &progress);
         assert!(replayed.corruption.is_none(), "{:?}", replayed.corruption);
-        let late =
+        let replayed_wbl =
             WblReplay::new(&head, &chunks, replayed.aliases).run(&segments("wbl"), &progress);
-        assert!(late.corruption.is_none(), "{:?}", late.corruption);
+        assert!(replayed_wbl.corruption.is_none(), "{:?}", replayed_wbl.corruption);
         head.index_series();
         let log = |name| {
             let options = WalOptions {
@@ -90,7 +90,7 @@ impl Store {
             };
             Wal::open(options).unwrap()
         };
-        Self { wal: log("wal"), wbl: log("wbl"), late: late.report, head }
+        Self { wal: log("wal"), wbl: log("wbl"), wbl_report: replayed_wbl.report, head }
     }
 
     fn appender(&self) -> HeadAppender<'_> {
@@ -102,13 +102,13 @@ impl Store {
         self.append_samples(series, samples.iter().map(|sample| Sample::from(*sample)).collect())
     }
 
-    fn append_samples(&self, series: &str, points: Vec<Sample>) -> Vec<(i64, SampleRejection)> {
-        let count = points.len();
+    fn append_samples(&self, series: &str, samples: Vec<Sample>) -> Vec<(i64, SampleRejection)> {
+        let count = samples.len();
         let mut rejected = Vec::new();
         let mut appender = self.appender();
         appender
-            .append_or_create(&labels(series), points.into_iter(), |point, reason| {
-                rejected.push((point.t, reason))
+            .append_or_create(&labels(series), samples.into_iter(), |sample, reason| {
+                rejected.push((sample.t, reason))
             })
             .unwrap();
         assert_eq!(appender.commit().unwrap().samples as usize, count - rejected.len());
@@ -122,7 +122,7 @@ impl Store {
     /// Returns the number of out-of-order samples in memory, of all series.
     fn num_open_samples(&self) -> usize {
         let open = |series: &Arc<crate::tsdb::head::series::HeadSeries>| {
-            series.state.lock().out_of_order.as_ref().map_or(0, |late| late.open.len())
+            series.state.lock().out_of_order.as_ref().map_or(0, |ooo| ooo.open.len())
         };
         self.head.all_series().iter().map(open).sum()
     }
@@ -215,8 +215,8 @@ fn new_series_can_have_only_ooo_samples() {
     store.append("newest", &samples([3 * HOUR]));
     store.head.set_out_of_order_window(3 * HOUR);
     // Older than half a chunk range: never in order.
-    let late = samples((0..100).rev());
-    assert_eq!(store.append("late", &late), []);
+    let ooo = samples((0..100).rev());
+    assert_eq!(store.append("ooo", &ooo), []);
     assert_eq!(store.append("too old", &samples([-1])), [(START - 1, SampleRejection::TooOld)]);
     assert_eq!(
         store.num_open_samples(),
@@ -225,13 +225,13 @@ fn new_series_can_have_only_ooo_samples() {
     );
     // The first sample of the next request is written together with those that waited.
     let all = 101 + MAX_OPEN_SAMPLES as i64;
-    assert_eq!(store.append("late", &samples(100..all)), []);
+    assert_eq!(store.append("ooo", &samples(100..all)), []);
     assert_eq!(store.num_open_samples(), 0);
-    let expected = single_series("late", samples(0..all));
-    assert_eq!(store.read()[&labels("late")], expected[&labels("late")]);
+    let expected = single_series("ooo", samples(0..all));
+    assert_eq!(store.read()[&labels("ooo")], expected[&labels("ooo")]);
     drop(store);
     let store = Store::open(dir.path());
-    assert_eq!(store.read()[&labels("late")], expected[&labels("late")]);
+    assert_eq!(store.read()[&labels("ooo")], expected[&labels("ooo")]);
     assert_eq!(store.head.series_count(), 2);
     assert_eq!(store.num_open_samples(), 0);
 }
@@ -246,8 +246,8 @@ fn marker_follows_samples_of_its_chunk() {
     let count = MAX_OPEN_SAMPLES as i64;
     let mut appender = store.appender();
     for series in ["x", "y"] {
-        let points = samples((0..2 * count + 5).rev()).into_iter().map(Sample::from);
-        appender.append_or_create(&labels(series), points, |_, _| panic!("rejected")).unwrap();
+        let samples = samples((0..2 * count + 5).rev()).into_iter().map(Sample::from);
+        appender.append_or_create(&labels(series), samples, |_, _| panic!("rejected")).unwrap();
     }
     appender.commit().unwrap();
     store.wbl.close().unwrap();
@@ -258,17 +258,17 @@ fn marker_follows_samples_of_its_chunk() {
         while let Some(record) = reader.next_record().unwrap() {
             if RecordType::from_record(record) == RecordType::MmapMarkers {
                 for marker in decode_mmap_markers(record).unwrap() {
-                    let mut points = since.remove(&marker.series).unwrap();
-                    points.sort_unstable();
-                    let times = points.first().zip(points.last()).map(|(min, max)| (*min, *max));
+                    let mut samples = since.remove(&marker.series).unwrap();
+                    samples.sort_unstable();
+                    let times = samples.first().zip(samples.last()).map(|(min, max)| (*min, *max));
                     assert_eq!(chunk_times(&store.head, marker.series, marker.chunk), times);
-                    assert_eq!(points.len(), MAX_OPEN_SAMPLES);
+                    assert_eq!(samples.len(), MAX_OPEN_SAMPLES);
                     markers += 1;
                 }
             } else {
-                for one in SamplesDecoder::new(record).unwrap() {
-                    let one = one.unwrap();
-                    since.entry(one.series).or_default().push(one.sample.t);
+                for logged in SamplesDecoder::new(record).unwrap() {
+                    let logged = logged.unwrap();
+                    since.entry(logged.series).or_default().push(logged.sample.t);
                 }
             }
         }
@@ -338,7 +338,7 @@ fn ref_of_unknown_series_in_wbl_is_reserved() {
     drop(store);
     fs::remove_dir_all(dir.path().join("wal")).unwrap();
     let store = Store::open(dir.path());
-    assert_eq!(store.late.unknown_refs, 2);
+    assert_eq!(store.wbl_report.unknown_refs, 2);
     store.append("y", &samples([WINDOW]));
     drop(store);
     let store = Store::open(dir.path());
@@ -387,13 +387,13 @@ fn stale_series_with_ooo_samples_is_not_collected() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
     let stale = f64::from_bits(crate::model::float_sample::STALE_NAN_BITS);
-    for series in ["late", "not"] {
+    for series in ["ooo", "not"] {
         store.append(series, &[sample(0, 1), FloatSample::new(START + 1_000, stale)]);
     }
     let stale_gc = StaleSeriesGc::new(&store.head);
     let found = stale_gc.find();
     assert_eq!(found.len(), 2);
-    store.append("late", &samples([500]));
+    store.append("ooo", &samples([500]));
     assert_eq!(stale_gc.find().len(), 1);
     assert_eq!(stale_gc.collect(&found, |_| {}), 1);
     assert_eq!(store.head.series_count(), 1);
@@ -422,7 +422,7 @@ fn older_reader_falls_back_after_truncate_ooo() {
 fn ooo_source_conforms_to_source() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path());
-    let (mut all, mut in_order, mut late) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut all, mut in_order, mut ooo) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (series, count) in [("x", 100), ("y", 33), ("z", 1)] {
         let (early, newer) = (samples((0..count).map(|i| i * 7 % 101)), samples(50..60));
         let newest = samples([WINDOW]);
@@ -438,11 +438,11 @@ fn ooo_source_conforms_to_source() {
         };
         all.insert(labels(series), sorted(&[&newer, &newest, &early]));
         in_order.insert(labels(series), sorted(&[&newer, &newest]));
-        late.insert(labels(series), sorted(&[&early]));
+        ooo.insert(labels(series), sorted(&[&early]));
     }
     conformance::check_overlapping(&store.head, &all);
     conformance::check(&InOrderSource::new(&store.head), &in_order);
-    conformance::check_overlapping(&OutOfOrderSource::prepare(&store.head).unwrap(), &late);
+    conformance::check_overlapping(&OutOfOrderSource::prepare(&store.head).unwrap(), &ooo);
 }
 
 #[test]
@@ -543,7 +543,7 @@ fn ooo_sample_costs_few_chunk_reads() {
     // Once to index the chunk, once to find its samples.
     assert!(reads(&store) <= 2 * 200);
     assert_eq!(
-        (store.late.chunks, written(&store), store.num_open_samples()),
+        (store.wbl_report.chunks, written(&store), store.num_open_samples()),
         (200, 0, 0),
         "no chunk is written again"
     );
@@ -561,13 +561,13 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let points = proptest::collection::vec((0..WINDOW / 1_000, 0u8..6), 1..60);
+    let samples = proptest::collection::vec((0..WINDOW / 1_000, 0u8..6), 1..60);
     // Also runs of one type.
     let floats =
         proptest::collection::vec((0..WINDOW / 1_000, (0u8..2).prop_map(|v| v * 3)), 1..60);
     prop_oneof![
-        10 => (0u8..3, points).prop_map(|(series, points)| Step::Append(series, points)),
-        10 => (0u8..3, floats).prop_map(|(series, points)| Step::Append(series, points)),
+        10 => (0u8..3, samples).prop_map(|(series, samples)| Step::Append(series, samples)),
+        10 => (0u8..3, floats).prop_map(|(series, samples)| Step::Append(series, samples)),
         2 => Just(Step::Restart),
         1 => Just(Step::LoseChunks),
     ]
@@ -604,12 +604,12 @@ fn holds(source: &dyn BlockSource, model: &BTreeMap<u8, BTreeMap<i64, u8>>) -> b
         .collect();
     found.len() == model.len()
         && found.iter().zip(model).all(|(series, (name, held))| {
-            let points: Vec<Sample> =
-                series.samples(TimeRange::ALL).map(|point| point.unwrap()).collect();
+            let samples: Vec<Sample> =
+                series.samples(TimeRange::ALL).map(|sample| sample.unwrap()).collect();
             *series.labels() == labels(&name.to_string())
-                && points.len() == held.len()
-                && points.iter().zip(held).all(|(point, (t, v))| {
-                    point.t == START + t && point.value.is_equivalent(&value(*v))
+                && samples.len() == held.len()
+                && samples.iter().zip(held).all(|(sample, (t, v))| {
+                    sample.t == START + t && sample.value.is_equivalent(&value(*v))
                 })
         })
 }
@@ -634,9 +634,9 @@ proptest! {
                             expected.push((START + t, SampleRejection::DuplicateTimestamp));
                         }
                     }
-                    let points = found.into_iter();
-                    let points = points.map(|(t, v)| Sample::new(START + t, value(v))).collect();
-                    prop_assert_eq!(store.append_samples(&series.to_string(), points), expected);
+                    let samples = found.into_iter();
+                    let samples = samples.map(|(t, v)| Sample::new(START + t, value(v))).collect();
+                    prop_assert_eq!(store.append_samples(&series.to_string(), samples), expected);
                 }
                 Step::Restart => {
                     drop(store);
@@ -649,7 +649,7 @@ proptest! {
                 }
             }
             prop_assert!(holds(&store.head, &model));
-            prop_assert_eq!(store.late.unknown_refs, 0);
+            prop_assert_eq!(store.wbl_report.unknown_refs, 0);
         }
     }
 }

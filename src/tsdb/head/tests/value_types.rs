@@ -381,7 +381,7 @@ fn stale_marker_gets_type_of_its_series() {
     }
     // Prometheus's scraper logs the marker as a float.
     for (reference, series) in
-        store.head.all_series().iter().map(|one| (one.series_ref, one.labels.clone()))
+        store.head.all_series().iter().map(|series| (series.series_ref, series.labels.clone()))
     {
         if [labels(2), labels(3)].contains(&series) {
             let mut batch = LogBatch::default();
@@ -420,8 +420,12 @@ fn duplicate_histograms_are_found_in_all_chunks() {
         assert_eq!(store.append(kind, &samples), []);
         let (stored, encodings) = store.content(kind);
         assert!(stored.len() == 400 && encodings.len() > 3, "{encodings:?}");
-        let series =
-            store.head.all_series().into_iter().find(|one| one.labels == labels(kind)).unwrap();
+        let series = store
+            .head
+            .all_series()
+            .into_iter()
+            .find(|series| series.labels == labels(kind))
+            .unwrap();
         assert!(series.state.lock().mapped.iter().count() >= 3, "full chunks are m-mapped");
         assert_eq!(store.append(kind, &samples), [], "all are duplicates");
         let mut others = samples.clone();
@@ -450,7 +454,7 @@ fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordType)> {
             match kind {
                 RecordType::Samples | RecordType::SamplesV2 => {
                     let samples = SamplesDecoder::new(record).unwrap().map(Result::unwrap);
-                    logged.extend(samples.map(|one| (one.series, one.sample.t, kind)));
+                    logged.extend(samples.map(|entry| (entry.series, entry.sample.t, kind)));
                 }
                 RecordType::Histograms
                 | RecordType::CustomHistograms
@@ -459,7 +463,7 @@ fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordType)> {
                         decode_histograms(record)
                             .unwrap()
                             .iter()
-                            .map(|one| (one.series, one.t, kind)),
+                            .map(|entry| (entry.series, entry.t, kind)),
                     );
                 }
                 RecordType::FloatHistograms
@@ -469,7 +473,7 @@ fn logged(dir: &Path) -> Vec<(SeriesRef, i64, RecordType)> {
                         decode_float_histograms(record)
                             .unwrap()
                             .iter()
-                            .map(|one| (one.series, one.t, kind)),
+                            .map(|entry| (entry.series, entry.t, kind)),
                     );
                 }
                 _ => {}

@@ -178,17 +178,18 @@ fn older_query_reads_dropped_chunks_from_block() {
         let chunks = head
             .select(&all, range)
             .unwrap()
-            .map(|one| one.map(|one| (one.labels, one.chunks)).unwrap());
+            .map(|series| series.map(|series| (series.labels, series.chunks)).unwrap());
         *block.lock() = chunks.collect();
         let truncation = HeadTruncation::new(&head);
         truncation.close_before(BEGIN + RANGE);
         truncation.truncate_before(BEGIN + RANGE).unwrap();
     }
-    let read: Vec<_> = std::iter::once(Ok(first)).chain(series).map(|one| one.unwrap()).collect();
+    let read: Vec<_> =
+        std::iter::once(Ok(first)).chain(series).map(|series| series.unwrap()).collect();
     assert_eq!(read.len(), 3);
-    for one in read {
-        let name = one.labels.get("__name__").unwrap().to_owned();
-        let merged = crate::tsdb::query::merged_series::MergedSeries::new(one);
+    for series in read {
+        let name = series.labels.get("__name__").unwrap().to_owned();
+        let merged = crate::tsdb::query::merged_series::MergedSeries::new(series);
         let samples: BTreeMap<_, _> = merged
             .float_samples(TimeRange::ALL)
             .map(|s| s.map(|s| (s.t, s.v.to_bits())).unwrap())
@@ -346,9 +347,9 @@ fn stale_series_is_collected_unless_it_got_samples() {
 fn append_many(head: &Head, wal: &Wal, prefix: &str, count: usize, sample: FloatSample) {
     let mut appender = HeadAppender::new(head, wal);
     for i in 0..count {
-        let point = std::iter::once(sample.into());
+        let samples = std::iter::once(sample.into());
         appender
-            .append_or_create(&labels(&format!("{prefix}{i}")), point, |_, why| panic!("{why:?}"))
+            .append_or_create(&labels(&format!("{prefix}{i}")), samples, |_, why| panic!("{why:?}"))
             .unwrap();
     }
     appender.commit().unwrap();
