@@ -7,7 +7,7 @@ use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
 use narthex::testing::crash_disk::{CrashDisk, DiskCall};
-use narthex::tsdb::db::appender::WriteUnavailable;
+use narthex::tsdb::db::admission::WriteUnavailable;
 use narthex::tsdb::db::disk_guard::DiskReserve;
 use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;

@@ -43,7 +43,7 @@ use crate::remote::write::thanos::tenant::TenantLabel;
 use crate::remote::write::v1::request_index::RequestIndexV1;
 use crate::remote::write::v2::request_index::RequestLimitsV2;
 use crate::tsdb::db::Db;
-use crate::tsdb::db::appender::WriteUnavailable;
+use crate::tsdb::db::admission::WriteUnavailable;
 use crate::tsdb::wal::error::WalError;
 use parking_lot::Mutex;
 

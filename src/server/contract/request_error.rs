@@ -21,6 +21,7 @@ use crate::server::transport::blocking::{BlockingError, WorkPanicked};
 use crate::server::transport::body::BodyError;
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::StreamedResponseError;
+use crate::tsdb::db::admission::WriteUnavailable;
 use crate::tsdb::db::error::NotReady;
 use crate::tsdb::wal::error::WalError;
 use std::hash::{BuildHasher, RandomState};
@@ -73,7 +74,13 @@ pub(super) fn retry_seconds() -> u64 {
 
 impl From<NotReady> for RequestError {
     fn from(NotReady: NotReady) -> Self {
-        Self::Unavailable("narthex is starting: replaying the WAL".to_owned())
+        WriteUnavailable::from(NotReady).into()
+    }
+}
+
+impl From<WriteUnavailable> for RequestError {
+    fn from(reason: WriteUnavailable) -> Self {
+        Self::Unavailable(reason.to_string())
     }
 }
 

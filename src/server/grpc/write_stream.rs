@@ -49,6 +49,7 @@ use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages::{MessageLimits, MessageReader};
 use crate::server::transport::framing::status_body::StatusBody;
+use crate::tsdb::db::admission::WriteUnavailable;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -156,7 +157,7 @@ impl WriteStream {
                 // Check for draining first, so that a busy stream ends as well.
                 biased;
                 () = self.context.lifecycle.reached(Phase::Draining) => {
-                    let error = RequestError::Unavailable("narthex is shutting down".to_owned());
+                    let error = RequestError::from(WriteUnavailable::Closing);
                     return Err(error.into());
                 }
                 message = messages.next() => message?,

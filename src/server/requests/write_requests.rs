@@ -9,7 +9,7 @@ use crate::server::contract::request_error::RequestError;
 use crate::server::state::{ServerState, SharedState};
 use crate::server::transport::admission::Reservation;
 use crate::server::transport::blocking::run_with_permit;
-use crate::tsdb::db::appender::WriteUnavailable;
+use crate::tsdb::db::admission::WriteUnavailable;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::database::Db;
 use bytes::Bytes;

@@ -1,11 +1,11 @@
-//! Appender of a request: admission checks in front of [`crate::tsdb::head::append`].
+//! Appender of a request: [`crate::tsdb::db::admission`] in front of [`crate::tsdb::head::append`].
 
 use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::metadata::{Metadata, MetadataRef};
 use crate::model::sample::Sample;
+use crate::tsdb::db::admission::{Admission, WriteUnavailable};
 use crate::tsdb::db::block_duplicates::BlockDuplicates;
-use crate::tsdb::db::error::NotReady;
 use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::sample_rejection::SampleRejection;
@@ -14,7 +14,6 @@ use crate::tsdb::head::append::{CommitStats, HeadAppender};
 use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::head::series::store::SeriesLimitReached;
 use crate::tsdb::wal::error::WalError;
-use crate::tsdb::wal::write_log::LogHealth;
 
 /// Appends the samples of one request; see [`crate::tsdb::head::append`] for which are accepted.
 ///
@@ -31,42 +30,17 @@ pub struct Appender<'a> {
     block_duplicates: BlockDuplicates<'a>,
 }
 
-/// Reason why no write is accepted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WriteUnavailable {
-    /// The WAL is being replayed.
-    #[error("the WAL is being replayed")]
-    Replaying,
-    /// The process is shutting down.
-    #[error("shutting down")]
-    Closing,
-    /// The WAL or the disk is full; narthex recovers without a restart.
-    #[error("read-only: {0}")]
-    ReadOnly(String),
-    /// The WAL failed and is read-only until a restart.
-    #[error("read-only until a restart: {0}")]
-    Failed(String),
-}
-
-impl From<NotReady> for WriteUnavailable {
-    fn from(NotReady: NotReady) -> Self {
-        Self::Replaying
-    }
-}
-
 impl<'a> Appender<'a> {
-    pub(super) fn new(engine: &'a Engine) -> Result<Self, WriteUnavailable> {
-        match engine.check_writable() {
-            LogHealth::Healthy => Ok(Self {
-                engine,
-                inner: HeadAppender::new(&engine.head, engine.logs()),
-                too_old_samples: Vec::new(),
-                too_old_rejection: SampleRejection::OutOfBounds,
-                block_duplicates: BlockDuplicates::new(&engine.blocks),
-            }),
-            LogHealth::NoSpace(cause) => Err(WriteUnavailable::ReadOnly(cause)),
-            LogHealth::Failed(cause) => Err(WriteUnavailable::Failed(cause)),
-        }
+    /// Creates an appender if a request may append now.
+    pub(super) fn admit(engine: &'a Engine) -> Result<Self, WriteUnavailable> {
+        Admission::new(engine).admit_append()?;
+        Ok(Self {
+            engine,
+            inner: HeadAppender::new(&engine.head, engine.logs()),
+            too_old_samples: Vec::new(),
+            too_old_rejection: SampleRejection::OutOfBounds,
+            block_duplicates: BlockDuplicates::new(&engine.blocks),
+        })
     }
 
     /// Appends to the series with these label bytes. Returns `None`, without an effect, if it does

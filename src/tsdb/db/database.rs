@@ -2,7 +2,8 @@
 
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::admin::Admin;
-use crate::tsdb::db::appender::{Appender, WriteUnavailable};
+use crate::tsdb::db::admission::{Admission, WriteUnavailable};
+use crate::tsdb::db::appender::Appender;
 use crate::tsdb::db::blocks::BlockList;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::Maintenance;
@@ -16,7 +17,7 @@ use crate::tsdb::db::wbl;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::read::family_list::{FamilyList, list_all, list_family};
 use crate::tsdb::wal::error::WalError;
-use crate::tsdb::wal::write_log::{LogHealth, Wal};
+use crate::tsdb::wal::write_log::Wal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -63,10 +64,11 @@ impl Db {
     /// Returns whether writes are accepted, and the cause if not.
     #[must_use]
     pub fn health(&self) -> DbHealth {
-        match self.engine.log_health() {
-            LogHealth::Healthy => self.check_disk().map_or(DbHealth::Healthy, DbHealth::ReadOnly),
-            LogHealth::NoSpace(cause) => DbHealth::ReadOnly(cause),
-            LogHealth::Failed(cause) => DbHealth::Failed(cause),
+        match Admission::new(&self.engine).state() {
+            Ok(()) => DbHealth::Healthy,
+            Err(WriteUnavailable::Failed(cause)) => DbHealth::Failed(cause),
+            Err(WriteUnavailable::ReadOnly(cause)) => DbHealth::ReadOnly(cause),
+            Err(reason) => DbHealth::ReadOnly(reason.to_string()),
         }
     }
 
@@ -81,18 +83,7 @@ impl Db {
     /// # Errors
     /// [`WriteUnavailable`] while writes are not accepted.
     pub fn appender(&self) -> Result<Appender<'_>, WriteUnavailable> {
-        if self.engine.shared.is_closing() {
-            return Err(WriteUnavailable::Closing);
-        }
-        if let Some(cause) = self.check_disk() {
-            // Only `Appender::new` lets a WAL without space try again, and not below the reserve.
-            return Err(match self.engine.log_health() {
-                LogHealth::Healthy => WriteUnavailable::ReadOnly(cause),
-                LogHealth::NoSpace(cause) => WriteUnavailable::ReadOnly(cause),
-                LogHealth::Failed(cause) => WriteUnavailable::Failed(cause),
-            });
-        }
-        Appender::new(&self.engine)
+        Appender::admit(&self.engine)
     }
 
     /// Returns a read view for one query.

@@ -16,6 +16,7 @@
 //! | [`handle`] | handle on a database in any stage |
 //! | [`dir_lock`] | lock of the data directory |
 //! | [`wbl`] | log of out-of-order samples |
+//! | [`admission`] | admission of writes, and the reasons against it |
 //! | [`appender`] | appends of a request |
 //! | [`querier`] | consistent read view |
 //! | `lookup` | one series of one block |
@@ -34,6 +35,7 @@
 //! All functions block; none needs an async runtime.
 
 pub mod admin;
+pub mod admission;
 pub mod appender;
 mod block_duplicates;
 pub mod blocks;

@@ -17,7 +17,7 @@ use crate::remote::write::limits::WriteLimits;
 use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
 use crate::tsdb::db::Db;
-use crate::tsdb::db::appender::WriteUnavailable;
+use crate::tsdb::db::admission::WriteUnavailable;
 use crate::tsdb::db::handle::DbHandle;
 use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;

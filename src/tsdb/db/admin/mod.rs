@@ -15,6 +15,7 @@ use crate::model::time::TimeRange;
 use crate::tsdb::db::admin::deletion::Deletion;
 use crate::tsdb::db::admin::snapshot::{Snapshot, SnapshotContents};
 use crate::tsdb::db::admin::tombstone_cleanup::TombstoneCleanup;
+use crate::tsdb::db::admission::Admission;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::state::engine::Engine;
 
@@ -42,9 +43,7 @@ impl<'a> Admin<'a> {
         selectors: &[Vec<Matcher>],
         range: TimeRange,
     ) -> Result<(), MaintenanceError> {
-        if let Some(cause) = self.engine.check_disk() {
-            return Err(MaintenanceError::ReadOnly(cause));
-        }
+        Admission::new(self.engine).admit_files()?;
         let _guard = self.engine.lock_for_admin()?;
         let Engine { shared, head, wal, blocks, .. } = self.engine;
         let deletion = Deletion { shared, head, wal, blocks, range };
