@@ -43,6 +43,9 @@ const NEVER: [(&str, &str); 4] = [
     ("tsdb::block", "tsdb::head"),
 ];
 
+/// Only part of the engine (`tsdb`) that the rest of the program imports, except test support.
+const ENGINE_SURFACE: &str = "tsdb::db";
+
 /// Network libraries, which the engine must not name.
 const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
 
@@ -219,12 +222,19 @@ impl Module {
             let Some((other, other_line)) = part_of(&named.path) else { continue };
             let is_test = named.in_tests || self.is_test_file();
             let is_below = other_line > own_line && !(is_test && other == TESTING);
-            if is_below || NEVER.contains(&(own, other)) {
+            let is_inner = is_engine(other) && other != ENGINE_SURFACE;
+            let is_outside = is_inner && !is_engine(own) && own != TESTING;
+            if is_below || is_outside || NEVER.contains(&(own, other)) {
                 broken.insert(format!("{}: {own} imports {other}", self.file));
             }
         }
         broken.into_iter().collect()
     }
+}
+
+/// Returns `true` if the part belongs to the engine.
+fn is_engine(part: &str) -> bool {
+    part.starts_with("tsdb::")
 }
 
 /// Returns the part of the house with this path, and its line.
@@ -352,6 +362,24 @@ fn import_from_line_below_is_detected_in_every_form() {
     let valid = "//! crate::tsdb::db\n// use crate::tsdb::db;\nconst A: &str = \"crate::tsdb::db\"; /* crate::server */\n\
                     const B: char = '\"'; fn f<'a>(x: &'a str) { g(r#\"\" crate::app \"#, b'\"') } use crate::tsdb::wal::Wal;";
     assert!(broken_by(&[("src/tsdb/head/a.rs", valid)]).is_empty());
+}
+
+#[test]
+fn import_past_the_surface_of_the_engine_is_detected() {
+    let inner = "//! x\nuse crate::tsdb::{db::Db, query::source::QueryError};";
+    assert_eq!(
+        broken_by(&[("src/server/a.rs", inner)]),
+        ["src/server/a.rs: server imports tsdb::query"]
+    );
+    let checksum = "//! x\nfn f() { crate::tsdb::encoding::checksum::crc32c(b\"\"); }";
+    assert_eq!(
+        broken_by(&[("src/remote/a.rs", checksum)]),
+        ["src/remote/a.rs: remote imports tsdb::encoding"]
+    );
+    let surface = "//! x\nuse crate::tsdb::db::{Db, QueryError};";
+    assert!(broken_by(&[("src/server/a.rs", surface)]).is_empty());
+    assert!(broken_by(&[("src/testing/a.rs", inner)]).is_empty());
+    assert!(broken_by(&[("src/tsdb/db/a.rs", inner)]).is_empty());
 }
 
 #[test]

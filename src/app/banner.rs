@@ -3,9 +3,9 @@
 
 use crate::config::flags::VERSION;
 use crate::config::units;
+use crate::tsdb::db::SyncMode;
 use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use crate::tsdb::db::state::shared::DbShared;
-use crate::tsdb::wal::write_log::SyncMode;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -160,8 +160,8 @@ fn client_address(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::{BannerInfo, describe_held_retention, describe_retention, render};
+    use crate::tsdb::db::SyncMode;
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
-    use crate::tsdb::wal::write_log::SyncMode;
     use std::path::Path;
     use std::time::Duration;
 

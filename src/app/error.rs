@@ -1,9 +1,9 @@
 //! Error of a run that did not shut down cleanly.
 
 use crate::app::reload::ApplyConfigError;
+use crate::tsdb::db::WalError;
 use crate::tsdb::db::locked_dir::OpenError;
 use crate::tsdb::db::recovery::error::RecoveryError;
-use crate::tsdb::wal::error::WalError;
 use tokio::task::JoinError;
 
 /// Error of a run that did not shut down cleanly.

@@ -5,7 +5,7 @@
 
 use crate::config::units;
 use crate::config::units::ByteSize;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::db::FloatEncoding;
 use crate::tsdb::db::settings::Settings;
 use serde::Serialize;
 use serde_saphyr::{SerializeError, SingleQuoted};

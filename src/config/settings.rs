@@ -13,11 +13,10 @@
 use crate::config::file::contents::ConfigFile;
 use crate::config::flags::features::Feature;
 use crate::config::flags::storage::StorageFlags;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::db::settings::{
     DEFAULT_RETENTION_MS, RetentionOrigin, RetentionSettings, Settings,
 };
-use crate::tsdb::head::exemplars::DEFAULT_MAX_EXEMPLARS;
+use crate::tsdb::db::{DEFAULT_MAX_EXEMPLARS, FloatEncoding};
 use std::time::Duration;
 
 /// Out-of-order window if the file sets none.
@@ -76,7 +75,7 @@ mod tests {
     use crate::config::file;
     use crate::config::flags::storage::StorageFlags;
     use crate::config::flags::{Cli, Command};
-    use crate::tsdb::chunk::float_chunk::FloatEncoding;
+    use crate::tsdb::db::FloatEncoding;
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
     use clap::Parser;
 

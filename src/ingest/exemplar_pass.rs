@@ -10,8 +10,7 @@ use crate::ingest::request_series::RequestSeries;
 use crate::ingest::request_state::RequestState;
 use crate::ingest::write_request::SeriesVisitor;
 use crate::model::exemplar::Exemplar;
-use crate::tsdb::head::append::series_handle::SeriesHandle;
-use crate::tsdb::head::exemplars::ExemplarRejection;
+use crate::tsdb::db::{ExemplarRejection, SeriesHandle};
 use std::fmt;
 
 /// Visitor that appends exemplars.

@@ -13,8 +13,7 @@ use crate::ingest::sample_pass::SamplePass;
 use crate::ingest::write_request::WriteRequest;
 use crate::model::labels::METRIC_NAME;
 use crate::tsdb::db::appender::Appender;
-use crate::tsdb::head::append::metadata::FamilyError;
-use crate::tsdb::wal::error::WalError;
+use crate::tsdb::db::{FamilyError, WalError};
 use std::fmt;
 
 /// Stores a request that arrived at `now_ms` (ms since the Unix epoch), and waits until it is
@@ -74,10 +73,9 @@ mod tests {
     use crate::model::metadata::{MetadataRef, MetricType};
     use crate::model::sample::{Sample, SampleValue};
     use crate::model::time::TimeRange;
-    use crate::tsdb::db::Db;
     use crate::tsdb::db::locked_dir::LockedDir;
     use crate::tsdb::db::options::DbOptions;
-    use crate::tsdb::head::read::family_list::list_all;
+    use crate::tsdb::db::{Db, list_all};
     use tempfile::TempDir;
 
     const NOW: i64 = 1_762_300_800_000;

@@ -1,6 +1,6 @@
 //! Reasons for the rejection of items of a request.
 
-use crate::tsdb::head::append::sample_rejection::SampleRejection;
+use crate::tsdb::db::SampleRejection;
 use std::fmt;
 
 /// Kind of an item in a request.

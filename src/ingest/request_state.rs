@@ -4,8 +4,8 @@ use crate::ingest::limits::IngestLimits;
 use crate::ingest::outcome::WriteOutcome;
 use crate::ingest::rejections::RejectedItems;
 use crate::ingest::request_series::RequestSeries;
+use crate::tsdb::db::SeriesHandle;
 use crate::tsdb::db::appender::Appender;
-use crate::tsdb::head::append::series_handle::SeriesHandle;
 
 /// Appender, limits and outcome of one request.
 pub(crate) struct RequestState<'a> {

@@ -10,7 +10,7 @@ use crate::ingest::request_state::RequestState;
 use crate::ingest::write_request::SeriesVisitor;
 use crate::model::metadata::MetadataRef;
 use crate::model::sample::Sample;
-use crate::tsdb::head::append::series_handle::SeriesHandle;
+use crate::tsdb::db::SeriesHandle;
 
 /// Visitor that appends samples.
 pub(crate) struct SamplePass<'r, 'a> {

@@ -3,13 +3,10 @@
 use crate::app::config::values::{limit, millis};
 use crate::config::flags::features::Feature;
 use crate::config::flags::storage::{StorageFlags, WalCompressionFlag, WalSyncFlag};
-use crate::tsdb::chunk::any_chunk::HistogramStMode;
 use crate::tsdb::db::disk_guard::DiskReserve;
 use crate::tsdb::db::options::{DbOptions, ShutdownMode};
 use crate::tsdb::db::settings::Settings;
-use crate::tsdb::wal::compression::RecordCompression;
-use crate::tsdb::wal::record::builder::RecordVersion;
-use crate::tsdb::wal::write_log::SyncMode;
+use crate::tsdb::db::{HistogramStMode, RecordCompression, RecordVersion, SyncMode};
 
 /// Returns the options for [`LockedDir::open`](crate::tsdb::db::locked_dir::LockedDir::open).
 pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions {

@@ -18,7 +18,7 @@ use crate::remote::read::ReadLimits;
 use crate::remote::write::limits::CountLimits;
 use crate::remote::write::limits::WriteLimits;
 use crate::server::management::process_control::ApiAccess;
-use crate::tsdb::query::chunk_iter::SupportedEncodings;
+use crate::tsdb::db::SupportedEncodings;
 
 /// Blocking threads for short or single tasks: metrics, replay, close.
 const OTHER_BLOCKING_THREADS: usize = 16;

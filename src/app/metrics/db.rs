@@ -2,7 +2,7 @@
 //! where Prometheus has the metric.
 
 use crate::metrics::registry::{HistogramSnapshot, Registry, SummarySnapshot};
-use crate::tsdb::compact::stats::CompactStats;
+use crate::tsdb::db::CompactStats;
 use crate::tsdb::db::handle::DbHandle;
 use crate::tsdb::db::stats::{AtomicHistogram, DbStats, DurationStats};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Admin and management API as a client sees them: reload, quit, deletion, snapshot.
 
 use crate::app::tests::edge::{TestResponse, TestServer};
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::db::FloatEncoding;
 use crate::tsdb::db::settings::RetentionOrigin;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};

@@ -3,8 +3,7 @@
 use crate::app::tests::edge::{TestServer, request, series, snappy_block};
 use crate::metrics::text::ExpositionFormat;
 use crate::server::state::SharedState;
-use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
-use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::db::{Disk, DiskFile, DiskSpace, OsDisk};
 use axum::http::StatusCode;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use crate::config::file::error::ConfigProblem;
 use crate::config::file::yaml::{Section, invalid};
 use crate::config::units;
 use crate::config::units::ByteSize;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::db::FloatEncoding;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::time::Duration;

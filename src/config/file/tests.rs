@@ -6,7 +6,7 @@ use crate::config::file::load;
 use crate::config::file::storage::{RetentionSection, TsdbSection};
 use crate::config::file::yaml::MAX_SIZE;
 use crate::config::units::ByteSize;
-use crate::tsdb::chunk::float_chunk::FloatEncoding;
+use crate::tsdb::db::FloatEncoding;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;

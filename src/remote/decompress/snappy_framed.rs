@@ -19,7 +19,7 @@ use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::{
     DecompressBuffer, DecompressError, SNAPPY_MAX_RATIO, malformed,
 };
-use crate::tsdb::encoding::checksum;
+use crate::tsdb::db::crc32c;
 
 /// First chunk of every stream.
 pub(super) const STREAM_IDENTIFIER: &[u8] = b"\xff\x06\x00\x00sNaPpY";
@@ -127,7 +127,7 @@ fn data_chunk(kind: u8, data: &[u8]) -> Result<FramedChunk<'_>, DecompressError>
 
 /// Returns the masked checksum as it is stored in a chunk.
 fn masked_crc(bytes: &[u8]) -> u32 {
-    checksum::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 fn check(expected: u32, bytes: &[u8]) -> Result<(), DecompressError> {

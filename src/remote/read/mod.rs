@@ -37,9 +37,7 @@ use crate::remote::read::plain_writer::PlainWriter;
 use crate::remote::read::read_request::{ReadAbort, ReadSelection, RemoteReadError};
 use crate::remote::read::response_writer::{Placeholder, ResponseWriter};
 use crate::remote::read::snappy_writer::SnappyWriter;
-use crate::tsdb::db::Db;
-use crate::tsdb::query::chunk_iter::SupportedEncodings;
-use crate::tsdb::query::source::QueryError;
+use crate::tsdb::db::{Db, QueryError, SupportedEncodings};
 use bytes::Bytes;
 use prost::encoding::{encode_varint, encoded_len_varint};
 

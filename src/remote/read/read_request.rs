@@ -13,8 +13,8 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::label_matcher::Type;
 use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read::response_writer::ResponseTooLong;
+use crate::tsdb::db::QueryError;
 use crate::tsdb::db::error::NotReady;
-use crate::tsdb::query::source::QueryError;
 use prost::Message;
 
 /// Maximum size of a request after decompression, bytes. A request with dozens of matchers has a

@@ -7,8 +7,7 @@ use crate::remote::read::read_request::{
     ReadAbort, RemoteReadError, decode_request, parse_request,
 };
 use crate::testing::golden_read::{db_with, golden, golden_db, golden_series, known_lines};
-use crate::tsdb::db::Db;
-use crate::tsdb::query::chunk_iter::SupportedEncodings;
+use crate::tsdb::db::{Db, SupportedEncodings};
 use prost::Message;
 
 const UNLIMITED: ReadLimits = ReadLimits {

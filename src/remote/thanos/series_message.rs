@@ -5,8 +5,7 @@
 
 use crate::model::labels::Labels;
 use crate::remote::pb::thanos as pb;
-use crate::tsdb::chunk::ChunkEncoding;
-use crate::tsdb::query::chunk_iter::EncodedChunk;
+use crate::tsdb::db::{ChunkEncoding, EncodedChunk};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 /// Keys of `SeriesResponse`: `series`, `batch`; of `SeriesBatch`: `series`.

@@ -10,7 +10,7 @@ use crate::remote::wire::label::decode_label;
 use crate::remote::wire::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::wire::schema::FIELD_LEVEL;
 use crate::remote::wire::symbol_ref_error::SymbolRefError;
-use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
+use crate::tsdb::db::MAX_LABEL_CHARACTERS;
 
 /// Error of the labels of an exemplar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -42,9 +42,8 @@ use crate::remote::write::thanos::request_index::{TenantLimits, ThanosRequestInd
 use crate::remote::write::thanos::tenant::TenantLabel;
 use crate::remote::write::v1::request_index::RequestIndexV1;
 use crate::remote::write::v2::request_index::RequestLimitsV2;
-use crate::tsdb::db::Db;
 use crate::tsdb::db::admission::WriteUnavailable;
-use crate::tsdb::wal::error::WalError;
+use crate::tsdb::db::{Db, WalError};
 use parking_lot::Mutex;
 
 /// Maximum number of pooled buffers, and maximum size of each, bytes.

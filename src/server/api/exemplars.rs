@@ -20,7 +20,7 @@ use crate::server::api::response::BufferedJson;
 use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
 use crate::server::transport::blocking::run_blocking;
-use crate::tsdb::head::exemplars::SeriesExemplars;
+use crate::tsdb::db::SeriesExemplars;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
@@ -157,7 +157,7 @@ mod tests {
     use crate::model::time::TimeRange;
     use crate::server::api::parameters::Parameter;
     use crate::server::contract::api_error::ApiError;
-    use crate::tsdb::head::exemplars::SeriesExemplars;
+    use crate::tsdb::db::SeriesExemplars;
     use std::convert::Infallible;
 
     fn labels(pairs: &[(&str, &str)]) -> Labels {

@@ -12,7 +12,7 @@ use crate::server::api::listing;
 use crate::server::api::listing::{ListEnd, ListQuery, ListResponseBuilder};
 use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
-use crate::tsdb::query::label_source::{LabelCollector, LabelQueryLimits};
+use crate::tsdb::db::{LabelCollector, LabelQueryLimits};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};

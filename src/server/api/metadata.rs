@@ -16,7 +16,7 @@ use crate::server::api::response::BufferedJson;
 use crate::server::contract::api_error::ApiError;
 use crate::server::state::SharedState;
 use crate::server::transport::blocking::run_blocking;
-use crate::tsdb::head::read::family_list::FamilyList;
+use crate::tsdb::db::FamilyList;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -121,7 +121,7 @@ mod tests {
     use super::{MetadataQuery, encode, limit, parse_params};
     use crate::model::metadata::{Metadata, MetricType};
     use crate::server::contract::api_error::ApiError;
-    use crate::tsdb::head::read::family_list::FamilyList;
+    use crate::tsdb::db::FamilyList;
     use std::sync::Arc;
 
     fn parse(query: &str) -> Result<MetadataQuery, ApiError> {

@@ -4,8 +4,8 @@
 use crate::server::contract::query_error::log_query_error;
 use crate::server::transport::admission::BudgetExhausted;
 use crate::server::transport::blocking::BlockingError;
+use crate::tsdb::db::LabelQueryError;
 use crate::tsdb::db::error::{MaintenanceError, NotReady};
-use crate::tsdb::query::label_source::LabelQueryError;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};

@@ -1,7 +1,6 @@
 //! Log of failed queries: file, offset and cause of a corruption are fields.
 
-use crate::tsdb::fs::corruption::Corruption;
-use crate::tsdb::query::source::QueryError;
+use crate::tsdb::db::{Corruption, QueryError};
 
 /// Logs the error of a query. `operation` is a verb phrase, such as "list labels".
 pub(crate) fn log_query_error(operation: &'static str, error: &QueryError) {

@@ -21,9 +21,9 @@ use crate::server::transport::blocking::{BlockingError, WorkPanicked};
 use crate::server::transport::body::BodyError;
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::StreamedResponseError;
+use crate::tsdb::db::WalError;
 use crate::tsdb::db::admission::WriteUnavailable;
 use crate::tsdb::db::error::NotReady;
-use crate::tsdb::wal::error::WalError;
 use std::hash::{BuildHasher, RandomState};
 
 /// Error of a request that failed, or succeeded only in part.

@@ -15,7 +15,7 @@ use crate::server::grpc::thanos_read::AdmittedThanosRead;
 use crate::server::state::{ServerState, SharedState};
 use crate::server::transport::blocking::run_blocking;
 use crate::server::transport::framing;
-use crate::tsdb::query::label_source::LabelQueryLimits;
+use crate::tsdb::db::LabelQueryLimits;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;

@@ -32,6 +32,10 @@
 //! | [`stats`] | counters of maintenance |
 //! | [`error`] | errors of admin operations and of requests before the database is ready |
 //!
+//! # Re-exports
+//! The rest of the program imports nothing else of `tsdb`: types of other modules that it needs are
+//! re-exported here, by purpose. `tests/architecture.rs` checks this.
+//!
 //! All functions block; none needs an async runtime.
 
 pub mod admin;
@@ -61,3 +65,42 @@ pub mod wbl;
 pub use crate::tsdb::db::database::{Db, DbHealth};
 pub use crate::tsdb::db::handle::DbHandle;
 pub use crate::tsdb::db::locked_dir::LockedDir;
+
+// Results of queries.
+pub use crate::tsdb::query::chunk_iter::{EncodedChunk, SupportedEncodings};
+pub use crate::tsdb::query::label_source::{LabelCollector, LabelQueryError, LabelQueryLimits};
+pub use crate::tsdb::query::merged_series::MergedSeries;
+pub use crate::tsdb::query::source::{ChunkSeries, QueryError};
+
+// Head: appends, exemplars, metadata, counters.
+pub use crate::tsdb::head::Head;
+pub use crate::tsdb::head::append::metadata::FamilyError;
+pub use crate::tsdb::head::append::sample_rejection::SampleRejection;
+pub use crate::tsdb::head::append::series_handle::SeriesHandle;
+pub use crate::tsdb::head::exemplars::{
+    DEFAULT_MAX_EXEMPLARS, ExemplarOptions, ExemplarRejection, ExemplarStorage,
+    MAX_LABEL_CHARACTERS, SeriesExemplars,
+};
+pub use crate::tsdb::head::read::family_list::{FamilyList, list_all};
+pub use crate::tsdb::head::stats::HeadStats;
+
+// Chunks and their encodings.
+pub use crate::tsdb::chunk::ChunkEncoding;
+pub use crate::tsdb::chunk::any_chunk::{AnyChunkIter, HistogramStMode};
+pub use crate::tsdb::chunk::float_chunk::FloatEncoding;
+
+// Logs.
+pub use crate::tsdb::wal::compression::RecordCompression;
+pub use crate::tsdb::wal::error::WalError;
+pub use crate::tsdb::wal::record::builder::RecordVersion;
+pub use crate::tsdb::wal::write_log::{SyncMode, Wal};
+
+// Blocks.
+pub use crate::tsdb::compact::stats::CompactStats;
+
+// Files.
+pub use crate::tsdb::encoding::checksum::crc32c;
+pub use crate::tsdb::fs::corruption::Corruption;
+pub use crate::tsdb::fs::dir_size::dir_size;
+pub use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
+pub use crate::tsdb::fs::os_disk::OsDisk;

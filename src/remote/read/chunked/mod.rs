@@ -23,9 +23,7 @@ use crate::model::labels::Labels;
 use crate::remote::pb::prometheus as pb;
 use crate::remote::read::ReadSource;
 use crate::remote::read::read_request::{ReadAbort, ReadSelection, RemoteReadError};
-use crate::tsdb::encoding::checksum::crc32c;
-use crate::tsdb::query::chunk_iter::EncodedChunk;
-use crate::tsdb::query::merged_series::MergedSeries;
+use crate::tsdb::db::{EncodedChunk, MergedSeries, crc32c};
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 /// Keys of `ChunkedReadResponse`: `chunked_series`, `query_index`.

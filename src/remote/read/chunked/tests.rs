@@ -11,9 +11,7 @@ use crate::remote::read::read_request::{
 };
 use crate::remote::read::{ReadLimits, ReadSource};
 use crate::testing::golden_read::{db_with, golden, golden_db};
-use crate::tsdb::db::Db;
-use crate::tsdb::encoding::checksum::crc32c;
-use crate::tsdb::query::chunk_iter::SupportedEncodings;
+use crate::tsdb::db::{Db, SupportedEncodings, crc32c};
 use prost::Message;
 
 const LIMITS: ReadLimits = ReadLimits {

@@ -25,7 +25,7 @@
 use crate::model::labels::Labels;
 use crate::remote::read::read_request::RemoteReadError;
 use crate::remote::thanos::selection::LabelRewrite;
-use crate::tsdb::query::merged_series::MergedSeries;
+use crate::tsdb::db::MergedSeries;
 use std::collections::VecDeque;
 
 /// Estimated memory of a buffered series without labels and chunks, of a mapped chunk, and of the

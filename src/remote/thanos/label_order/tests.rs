@@ -8,8 +8,7 @@ use crate::model::labels::{Labels, LabelsBuilder};
 use crate::remote::external_labels::ExternalLabels;
 use crate::remote::read::read_request::RemoteReadError;
 use crate::remote::thanos::selection::LabelRewrite;
-use crate::tsdb::query::merged_series::MergedSeries;
-use crate::tsdb::query::source::ChunkSeries;
+use crate::tsdb::db::{ChunkSeries, MergedSeries};
 use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
 

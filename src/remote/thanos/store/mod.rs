@@ -23,9 +23,7 @@ use crate::remote::thanos::label_order::{
 };
 use crate::remote::thanos::selection::{LabelRewrite, QueryShard, SeriesSelection, check_list_len};
 use crate::remote::thanos::series_message::{SeriesMessage, SeriesPart, aggr_chunk_len};
-use crate::tsdb::query::chunk_iter::SupportedEncodings;
-use crate::tsdb::query::label_source::{LabelQueryError, LabelQueryLimits};
-use crate::tsdb::query::merged_series::MergedSeries;
+use crate::tsdb::db::{LabelQueryError, LabelQueryLimits, MergedSeries, SupportedEncodings};
 
 /// Size of the chunks at which a message ends, bytes.
 const MESSAGE_BYTES: usize = 1 << 20;

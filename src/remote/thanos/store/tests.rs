@@ -10,10 +10,7 @@ use crate::remote::read::read_request::ReadAbort;
 use crate::remote::read::{ReadLimits, ReadSource};
 use crate::remote::thanos::series_message::SeriesMessage;
 use crate::testing::golden_read::golden_db;
-use crate::tsdb::chunk::ChunkEncoding;
-use crate::tsdb::chunk::any_chunk::AnyChunkIter;
-use crate::tsdb::db::Db;
-use crate::tsdb::query::chunk_iter::SupportedEncodings;
+use crate::tsdb::db::{AnyChunkIter, ChunkEncoding, Db, SupportedEncodings};
 use prost::Message;
 use std::collections::BTreeMap;
 

@@ -16,12 +16,11 @@ use crate::remote::write::limits::CountLimits;
 use crate::remote::write::limits::WriteLimits;
 use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
-use crate::tsdb::db::Db;
 use crate::tsdb::db::admission::WriteUnavailable;
 use crate::tsdb::db::handle::DbHandle;
 use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;
-use crate::tsdb::head::read::family_list::list_all;
+use crate::tsdb::db::{Db, list_all};
 use prost::Message;
 use tempfile::TempDir;
 

@@ -12,7 +12,7 @@ use crate::remote::wire::schema::FIELD_LEVEL;
 use crate::remote::wire::symbol_ref_error::SymbolRefError;
 use crate::remote::write::v2::refs::{LABELS_REFS, SymbolRefs, check_refs};
 use crate::remote::write::v2::symbols::SymbolIndex;
-use crate::tsdb::head::exemplars::MAX_LABEL_CHARACTERS;
+use crate::tsdb::db::MAX_LABEL_CHARACTERS;
 
 /// Maximum size of the labels, bytes: a character has at most four bytes.
 const MAX_LABEL_BYTES: usize = 4 * MAX_LABEL_CHARACTERS;
