@@ -7,7 +7,7 @@
 //! A new or changed family is a pass over its series, which may be many. Records are flushed to the
 //! WAL in parts, and series that other requests are using come last, so that neither waits long. An
 //! unchanged family is one lookup: its series have its metadata already. New series inherit it
-//! ([`MetadataAppender::inherit`]), and the pass starts after the family is recorded.
+//! (`MetadataAppender::inherit`), and the pass starts after the family is recorded.
 
 use crate::model::labels::METRIC_NAME;
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};
