@@ -21,8 +21,8 @@ use crate::server::router;
 use crate::server::router::host;
 use crate::server::state::SharedState;
 use crate::server::transport::listener::{DrainOutcome, Listener};
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::clock::now_ms;
-use crate::tsdb::db::handle::DbHandle;
 use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::maintenance::Maintenance;
 use crate::tsdb::db::recovery::Recovered;
@@ -71,7 +71,7 @@ impl App {
             config: config.reload,
             db,
             metrics: reload,
-            configuration: context.configuration.clone(),
+            configuration: context.status.configuration.clone(),
         };
         Ok(Self { addresses, locked, context, listener, health, reloader, reloads, quit, replay })
     }
@@ -85,19 +85,19 @@ impl App {
     /// Replays the WAL and serves until a stop is requested.
     pub(crate) async fn run(self, events: Events) -> Result<(), ServeError> {
         tokio::spawn(self.reloader.run(self.reloads, events.reload));
-        tokio::spawn(self.health.run(self.context.clone()));
+        tokio::spawn(self.health.run(self.context.process.clone()));
         let (drain, draining) = watch::channel(false);
         let listening = tokio::spawn(self.listener.run(draining));
         tracing::info!(addresses = ?self.addresses, "listening, replaying WAL");
 
         let mut stops = Stops { outside: events.stop, quit: self.quit };
         tokio::select! {
-            recovered = recover(self.locked, self.context.db.clone()) => {
+            recovered = recover(self.locked, self.context.process.db.clone()) => {
                 let (report, maintenance) = recovered?;
                 self.replay.observe(&report);
-                self.context.lifecycle.advance(Phase::Ready);
+                self.context.process.lifecycle.advance(Phase::Ready);
                 spawn_maintenance(maintenance)?;
-                announce(&self.addresses, self.context.db.shared());
+                announce(&self.addresses, self.context.process.db.shared());
                 stops.next().await;
             }
             () = stops.next() => tracing::warn!("shutdown requested, abandoning replay"),
@@ -150,14 +150,14 @@ async fn shut_down(
 ) -> Result<(), ServeError> {
     tracing::info!("shutting down, draining requests");
     // Before draining: an in-flight admin request must not delay the shutdown.
-    context.db.cancel_maintenance();
-    context.lifecycle.advance(Phase::Draining);
+    context.process.db.cancel_maintenance();
+    context.process.lifecycle.advance(Phase::Draining);
     // A send error is ignored: the listener has ended already.
     let _ = drain.send(true);
     if listening.await? == DrainOutcome::TimedOut {
         tracing::warn!("shutdown timeout exceeded (--web.shutdown-timeout), aborting requests");
     }
-    tokio::task::spawn_blocking(move || context.db.close()).await??;
+    tokio::task::spawn_blocking(move || context.process.db.close()).await??;
     tracing::info!("narthex stopped");
     Ok(())
 }

@@ -13,7 +13,7 @@
 //! | `requests`     | reads and writes of all protocols: permits, blocking threads, outcomes   |
 //! | `api`          | Prometheus's HTTP API, remote write, remote read and export over HTTP    |
 //! | [`grpc`]       | gRPC services                                                            |
-//! | [`state`]      | state that all handlers share                                            |
+//! | [`state`]      | states of the handlers of each wing, for the router                      |
 //! | [`router`]     | routes of HTTP and gRPC, and what every request passes                   |
 
 pub(crate) mod api;

@@ -33,7 +33,6 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
         streams: streams(&flags.grpc),
         writes: WriteConfig {
             limits: write_limits(&flags.write),
-            max_body: flags.write.max_body_size.as_usize(),
             tenant_label: flags.thanos.tenant_label.clone(),
         },
         reads: reads(&flags.read, bytes_per_direction(&flags.web)),

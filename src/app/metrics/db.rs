@@ -3,7 +3,7 @@
 
 use crate::metrics::registry::{HistogramSnapshot, Registry, SummarySnapshot};
 use crate::tsdb::db::CompactStats;
-use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::stats::{AtomicHistogram, DbStats, DurationStats};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

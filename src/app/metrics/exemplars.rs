@@ -1,8 +1,8 @@
 //! Metrics of the exemplar storage, with Prometheus's names.
 
 use crate::metrics::registry::Registry;
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::ExemplarStorage;
-use crate::tsdb::db::handle::DbHandle;
 use std::sync::Arc;
 
 /// Name, help text and accessor of a metric of [`ExemplarStorage`].

@@ -1,8 +1,8 @@
 //! Metrics of out-of-order samples, with Prometheus's names.
 
 use crate::metrics::registry::{Counter, LabeledFn, Registry};
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::HeadStats;
-use crate::tsdb::db::handle::DbHandle;
 use crate::tsdb::db::recovery::wbl_replay::WblRecovery;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

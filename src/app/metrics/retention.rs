@@ -2,8 +2,8 @@
 //! the metric.
 
 use crate::metrics::registry::Registry;
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::clock::now_ms;
-use crate::tsdb::db::handle::DbHandle;
 use std::sync::Arc;
 
 /// Registers all metrics of this module.

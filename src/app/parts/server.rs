@@ -11,15 +11,24 @@ use crate::app::parts::writes::WriteConfig;
 use crate::app::reload::ReloadMetrics;
 use crate::metrics::registry::Registry;
 use crate::remote::read::metrics::ReadMetrics;
+use crate::server::api::admin::AdminState;
+use crate::server::api::export::ExportState;
+use crate::server::api::runtime_status::StatusState;
+use crate::server::grpc::layers::GrpcState;
+use crate::server::grpc::write_stream::StreamState;
 use crate::server::management::configuration::{Configuration, LoadedConfig};
 use crate::server::management::http_metrics::HttpMetrics;
 use crate::server::management::lifecycle::Lifecycle;
 use crate::server::management::process_control;
 use crate::server::management::process_control::{ApiAccess, ControlChannel, ReloadRequest};
-use crate::server::state::{ServerState, SharedState};
+use crate::server::management::process_state::ProcessState;
+use crate::server::requests::list_state::ListState;
+use crate::server::requests::read_state::ReadState;
+use crate::server::requests::write_requests::WriteState;
+use crate::server::state::{ServerStates, SharedState};
 use crate::server::transport::framing::decompress_body::MessageDecompressor;
 use crate::server::transport::listener::ConnectionMetrics;
-use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::DbHandle;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -77,32 +86,75 @@ impl ServerParts {
         let streams = Streams::build(&config.streams, &mut registry);
         let ControlChannel { control, orders } =
             process_control::control_channel(config.access.admin, config.access.lifecycle);
-        let context = ServerState {
-            control,
-            corruptions: replay.corruptions.clone(),
-            flags: config.flag_values,
-            configuration: Arc::new(Configuration::new(labels)),
-            admin_gate: gates.admin,
-            db,
-            lifecycle,
+        let configuration = Arc::new(Configuration::new(labels));
+        let Budgets { bodies, responses } = budgets;
+        let writes = Arc::new(WriteState {
+            db: db.clone(),
+            lifecycle: lifecycle.clone(),
             writer: config.writes.writer(&mut registry),
-            write_gate: gates.writes,
-            stream_gate: streams.gate,
-            client_streams: streams.clients,
-            inflater: MessageDecompressor::register(&mut registry, config.decompressors),
-            max_write_body: config.writes.max_body,
-            read_limits: config.reads.limits,
-            read_gate: gates.reads,
-            list_gate: gates.lists,
-            export_gate: gates.exports,
-            query_timeout: config.reads.timeout,
-            read_metrics: ReadMetrics::register(&mut registry),
-            body_limits: budgets.bodies,
-            answer_limits: budgets.responses,
-            http_metrics: HttpMetrics::register(&mut registry),
-            registry,
+            gate: gates.writes,
+            bodies: bodies.clone(),
+        });
+        let states = ServerStates {
+            streams: Arc::new(StreamState {
+                writes: writes.clone(),
+                gate: streams.gate,
+                clients: streams.clients,
+            }),
+            reads: Arc::new(ReadState {
+                db: db.clone(),
+                lifecycle: lifecycle.clone(),
+                configuration: configuration.clone(),
+                limits: config.reads.limits,
+                timeout: config.reads.timeout,
+                gate: gates.reads,
+                bodies: bodies.clone(),
+                responses: responses.clone(),
+                metrics: ReadMetrics::register(&mut registry),
+            }),
+            lists: Arc::new(ListState {
+                db: db.clone(),
+                lifecycle: lifecycle.clone(),
+                configuration: configuration.clone(),
+                gate: gates.lists,
+                max_bytes: config.reads.limits.answer_bytes,
+                bodies: bodies.clone(),
+                responses: responses.clone(),
+            }),
+            exports: Arc::new(ExportState {
+                db: db.clone(),
+                lifecycle: lifecycle.clone(),
+                gate: gates.exports,
+                responses: responses.clone(),
+            }),
+            admin: Arc::new(AdminState {
+                db: db.clone(),
+                access: control.admin,
+                gate: gates.admin,
+                bodies: bodies.clone(),
+            }),
+            status: Arc::new(StatusState {
+                db: db.clone(),
+                flags: config.flag_values,
+                configuration,
+                corruptions: replay.corruptions.clone(),
+            }),
+            grpc: Arc::new(GrpcState {
+                decompressor: MessageDecompressor::register(&mut registry, config.decompressors),
+                max_write_bytes: writes.writer.limits().decoded_bytes,
+                bodies,
+                response_budget: responses.budget,
+            }),
+            writes,
+            process: Arc::new(ProcessState {
+                db,
+                lifecycle,
+                control,
+                http_metrics: HttpMetrics::register(&mut registry),
+                registry,
+            }),
         };
         let (reloads, quit) = (orders.reload, orders.stop);
-        Self { reloads, quit, reload, context: Arc::new(context), connections, replay }
+        Self { reloads, quit, reload, context: SharedState::new(states), connections, replay }
     }
 }

@@ -10,8 +10,6 @@ use crate::remote::write::thanos::tenant::TenantLabel;
 #[derive(Debug, Clone)]
 pub(crate) struct WriteConfig {
     pub(crate) limits: WriteLimits,
-    /// Maximum size of the body of an HTTP request before decompression, bytes.
-    pub(crate) max_body: usize,
     /// Label that stores the tenant of a Thanos Receive router; empty = none.
     pub(crate) tenant_label: String,
 }

@@ -102,7 +102,10 @@ async fn reload_of_invalid_file_changes_nothing() {
     let file = dir.path().join("narthex.yml");
     let flags = [format!("--config.file={}", file.display()), "--web.enable-lifecycle".to_owned()];
     let edge = TestServer::ready(&flags.each_ref().map(String::as_str)).await;
-    assert_eq!(edge.context.db.shared().settings().retention.origin, RetentionOrigin::Default);
+    assert_eq!(
+        edge.context.process.db.shared().settings().retention.origin,
+        RetentionOrigin::Default
+    );
     let write = |section: &str| {
         std::fs::write(&file, format!("storage:\n  tsdb:\n    {section}\n")).unwrap()
     };
@@ -110,7 +113,7 @@ async fn reload_of_invalid_file_changes_nothing() {
     write("retention: {time: 2d, percentage: 50}");
     let response = edge.post("/-/reload").await;
     assert_eq!((response.status, response.text()), (StatusCode::OK, ""));
-    let settings = edge.context.db.shared().settings();
+    let settings = edge.context.process.db.shared().settings();
     assert_eq!((settings.retention.time_ms, settings.retention.percentage), (172_800_000, 50.0));
     assert_eq!(settings.retention.origin, RetentionOrigin::Configured);
     assert_eq!(gauge(&edge, "prometheus_tsdb_retention_limit_seconds").await, 172_800.0);
@@ -130,16 +133,16 @@ async fn reload_of_invalid_file_changes_nothing() {
             "{}",
             response.text()
         );
-        assert_eq!(edge.context.db.shared().settings(), settings);
+        assert_eq!(edge.context.process.db.shared().settings(), settings);
         assert_eq!(gauge(&edge, "prometheus_config_last_reload_successful ").await, 0.0);
     }
 
     write("chunk_encoding: {floats: xor2}");
     let put = Request::put("/-/reload").body(Body::empty()).unwrap();
     assert_eq!(edge.send(put).await.status, StatusCode::OK);
-    assert_eq!(edge.context.db.shared().settings().float_encoding, FloatEncoding::Xor2);
+    assert_eq!(edge.context.process.db.shared().settings().float_encoding, FloatEncoding::Xor2);
     assert_eq!(
-        edge.context.db.shared().settings().retention.origin,
+        edge.context.process.db.shared().settings().retention.origin,
         RetentionOrigin::Default,
         "the flags must apply again"
     );

@@ -162,7 +162,7 @@ async fn compress_response(
     drop(sender);
     let body = compress_body(
         Body::new(ChannelBody::from(receiver)),
-        edge.context.answer_limits.budget.clone(),
+        edge.context.reads.responses.budget.clone(),
         encoding,
     );
     parse_frames(encoding, body.collect().await.unwrap().to_bytes())
@@ -254,10 +254,10 @@ proptest! {
                     sender.send(Ok(Bytes::copy_from_slice(part))).await.unwrap();
                 }
                 drop(sender);
-                let limits = limits(&edge.context, WRITE_V1);
+                let limits = limits(&edge.context.grpc, WRITE_V1);
                 let body = decompress_body(
                     Body::new(ChannelBody::from(receiver)),
-                    edge.context.inflater.clone(),
+                    edge.context.grpc.decompressor.clone(),
                     encoding,
                     limits,
                 );

@@ -33,8 +33,9 @@ async fn stored_request_is_204_or_ok() {
 #[tokio::test]
 async fn partially_invalid_request_is_400_or_invalid_argument() {
     let edge = TestServer::ready(&[]).await;
-    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.shared().settings() };
-    edge.context.db.apply_settings(strict).unwrap();
+    let strict =
+        Settings { out_of_order_window_ms: 0, ..edge.context.process.db.shared().settings() };
+    edge.context.process.db.apply_settings(strict).unwrap();
     let body = partially_invalid_request();
     let http = edge.write(snappy_block(&body)).await;
     assert_eq!(http.status, StatusCode::BAD_REQUEST);
@@ -162,7 +163,7 @@ async fn starting_draining_and_overload_are_503_or_unavailable() {
     edge.read(&read_all_request()).await.assert_retry_later();
     edge.get("/api/v1/export?match[]=up").await.assert_retry_later();
     edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     edge.write(snappy_block(&valid_request())).await.assert_retry_later();
     edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
 
@@ -175,10 +176,10 @@ async fn starting_draining_and_overload_are_503_or_unavailable() {
         "--storage.remote.write-queue-limit=1",
     ])
     .await;
-    let _at_work = edge.context.write_gate.acquire().await.unwrap();
+    let _at_work = edge.context.writes.gate.acquire().await.unwrap();
     let waiting = tokio::spawn({
         let context = edge.context.clone();
-        async move { context.write_gate.acquire().await.map(drop) }
+        async move { context.writes.gate.acquire().await.map(drop) }
     });
     tokio::task::yield_now().await;
     edge.write(snappy_block(&valid_request())).await.assert_retry_later();
@@ -189,7 +190,7 @@ async fn starting_draining_and_overload_are_503_or_unavailable() {
 #[tokio::test]
 async fn closed_database_is_503() {
     let edge = TestServer::ready(&[]).await;
-    edge.context.db.close().unwrap();
+    edge.context.process.db.close().unwrap();
     edge.write(snappy_block(&valid_request())).await.assert_retry_later();
     edge.write_v1(&valid_request()).await.assert_grpc_retry_later();
 }
@@ -212,7 +213,7 @@ async fn waiting_grpc_messages_count_against_budget() {
     let edge = std::sync::Arc::new(
         TestServer::ready(&[&budget, "--storage.remote.write-concurrent-limit=1"]).await,
     );
-    let at_work = edge.context.write_gate.acquire().await.unwrap();
+    let at_work = edge.context.writes.gate.acquire().await.unwrap();
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let (edge, message) = (edge.clone(), message.clone());
@@ -248,7 +249,7 @@ async fn pending_responses_do_not_block_writes() {
         edge.write(snappy_block(&request(vec![series("many", &many)]))).await.status,
         StatusCode::NO_CONTENT
     );
-    let mut held = edge.context.answer_limits.budget.reserve();
+    let mut held = edge.context.reads.responses.budget.reserve();
     held.extend(1 << 20).unwrap();
     edge.read(&read_all_request()).await.assert_retry_later();
     assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);

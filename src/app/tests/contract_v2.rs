@@ -126,8 +126,9 @@ async fn content_type_selects_version() {
 #[tokio::test]
 async fn partially_invalid_request_is_400_with_written_headers() {
     let edge = TestServer::ready(&[]).await;
-    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.shared().settings() };
-    edge.context.db.apply_settings(strict).unwrap();
+    let strict =
+        Settings { out_of_order_window_ms: 0, ..edge.context.process.db.shared().settings() };
+    edge.context.process.db.apply_settings(strict).unwrap();
     let now = now_ms();
     let far = now + 3_600_000;
     let got = edge
@@ -258,10 +259,10 @@ async fn starting_draining_and_closed_are_503() {
     let got = edge.write_v2(valid_v2()).await;
     got.assert_retry_later();
     assert_eq!(written(&got), ["0", "0", "0"]);
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     edge.write_v2(valid_v2()).await.assert_retry_later();
     let edge = TestServer::ready(&[]).await;
-    edge.context.db.close().unwrap();
+    edge.context.process.db.close().unwrap();
     let got = edge.write_v2(valid_v2()).await;
     got.assert_retry_later();
     assert_eq!(written(&got), ["0", "0", "0"]);

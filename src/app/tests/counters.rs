@@ -31,7 +31,7 @@ impl CounterWatch {
     fn compare(&self) {
         let Some(context) = self.context.get() else { return };
         let mut last_values = self.last_values.lock();
-        for (name, value) in counters(&context.registry.encode(ExpositionFormat::Classic)) {
+        for (name, value) in counters(&context.process.registry.encode(ExpositionFormat::Classic)) {
             let before = last_values.insert(name.clone(), value).unwrap_or(0.0);
             if value < before {
                 self.decreased.lock().push(format!("{name}: {before} to {value}"));
@@ -129,7 +129,14 @@ async fn counters_after_ten_hours(segment_size: &str) -> BTreeMap<String, f64> {
                 StatusCode::NO_CONTENT
             );
         }
-        edge.context.db.ready().unwrap().maintenance().run_once(BEGIN + hour * HOUR).unwrap();
+        edge.context
+            .process
+            .db
+            .ready()
+            .unwrap()
+            .maintenance()
+            .run_once(BEGIN + hour * HOUR)
+            .unwrap();
         disk.0.compare();
     }
     let decreased = disk.0.decreased.lock();

@@ -11,7 +11,7 @@ use crate::server::grpc::health;
 use crate::server::management::lifecycle::Phase;
 use crate::server::router;
 use crate::server::state::SharedState;
-use crate::tsdb::db::handle::DbHandle;
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::locked_dir::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::{Disk, OsDisk};
@@ -86,12 +86,12 @@ impl TestServer {
             config: config.reload,
             db,
             metrics: reload,
-            configuration: context.configuration.clone(),
+            configuration: context.status.configuration.clone(),
         };
         let (_, no_events) = mpsc::channel(1);
         tokio::spawn(reloader.run(reloads, no_events));
         let (keeper, service) = health::service().await;
-        tokio::spawn(keeper.run(context.clone()));
+        tokio::spawn(keeper.run(context.process.clone()));
         let router = router::routes(context.clone(), service);
         Self { router, context, locked: Mutex::new(Some(locked)), _dir: dir }
     }
@@ -105,14 +105,14 @@ impl TestServer {
     pub(crate) async fn ready_on(disk: Arc<dyn Disk>, flags: &[&str]) -> Self {
         let server = Self::starting_on(disk, flags).await;
         server.recover();
-        server.context.lifecycle.advance(Phase::Ready);
+        server.context.process.lifecycle.advance(Phase::Ready);
         server
     }
 
     /// Recovers the database and publishes it, without a change of the phase.
     pub(crate) fn recover(&self) {
         let locked = self.locked.lock().take().unwrap();
-        self.context.db.publish(locked.into_recovery().run().unwrap().db);
+        self.context.process.db.publish(locked.into_recovery().run().unwrap().db);
     }
 
     /// Sends a request and returns the response before its body.

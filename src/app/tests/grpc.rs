@@ -65,7 +65,7 @@ async fn non_grpc_request_is_415_and_unknown_method_unimplemented() {
 #[tokio::test]
 async fn request_ends_at_client_deadline() {
     let edge = TestServer::ready(&["--storage.remote.write-concurrent-limit=1"]).await;
-    let at_work = edge.context.write_gate.acquire().await.unwrap();
+    let at_work = edge.context.writes.gate.acquire().await.unwrap();
     let with_timeout = |timeout: &str| {
         let mut request = grpc_request("/narthex.v1.Write/WriteV1", &valid_request());
         request.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
@@ -81,8 +81,9 @@ async fn request_ends_at_client_deadline() {
 #[tokio::test]
 async fn rejection_details_have_reasons_and_counts() {
     let edge = TestServer::ready(&[]).await;
-    let strict = Settings { out_of_order_window_ms: 0, ..edge.context.db.shared().settings() };
-    edge.context.db.apply_settings(strict).unwrap();
+    let strict =
+        Settings { out_of_order_window_ms: 0, ..edge.context.process.db.shared().settings() };
+    edge.context.process.db.apply_settings(strict).unwrap();
     let details = ErrorDetails::of(&edge.write_v1(&partially_invalid_request()).await);
     let counted: Vec<_> = details.violations.iter().filter(|v| !v.reason.is_empty()).collect();
     let reasons: Vec<_> = counted.iter().map(|v| v.reason.as_str()).collect();
@@ -130,11 +131,11 @@ async fn every_service_has_its_own_health() {
         assert_eq!(health(&edge, service).await, ServingStatus::NotServing, "{service}");
     }
     edge.recover();
-    edge.context.lifecycle.advance(Phase::Ready);
+    edge.context.process.lifecycle.advance(Phase::Ready);
     for service in SERVICES {
         wait_for_health(&edge, service, ServingStatus::Serving).await;
     }
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     for service in SERVICES {
         wait_for_health(&edge, service, ServingStatus::NotServing).await;
     }
@@ -187,7 +188,7 @@ async fn open_reflection_ends_during_drain() {
     let mut request = grpc_request(METHODS[6], b"");
     *request.body_mut() = Body::new(ChannelBody::from(receiver));
     let response = edge.respond(request).await;
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     let ended = tokio::time::timeout(Duration::from_secs(10), response.into_body().collect()).await;
     assert!(ended.expect("the stream must end").is_ok());
 }

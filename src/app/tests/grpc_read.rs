@@ -113,8 +113,8 @@ async fn rejected_read_has_retry_info() {
     edge.grpc(READ, b"").await.assert_grpc_retry_later();
     edge.grpc(CHUNKS, b"").await.assert_grpc_retry_later();
     edge.recover();
-    edge.context.lifecycle.advance(Phase::Ready);
-    let mut held = edge.context.answer_limits.budget.reserve();
+    edge.context.process.lifecycle.advance(Phase::Ready);
+    let mut held = edge.context.reads.responses.budget.reserve();
     held.extend(1 << 27).unwrap();
     edge.grpc(CHUNKS, &read_all_request().encode_to_vec()).await.assert_grpc_retry_later();
 }
@@ -128,7 +128,7 @@ async fn disconnected_client_releases_permit_and_memory() {
     assert!(body.frame().await.unwrap().is_ok());
     drop(body);
     let freed = async {
-        while edge.context.read_gate.in_flight() > 0 {
+        while edge.context.reads.gate.in_flight() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -148,7 +148,7 @@ async fn slow_reads_do_not_block_lists() {
     // Ten permits, as if held by streamed reads whose clients do not read.
     let mut permits = Vec::new();
     for _ in 0..10 {
-        permits.push(edge.context.read_gate.acquire().await.unwrap());
+        permits.push(edge.context.reads.gate.acquire().await.unwrap());
     }
     for path in [
         "/api/v1/labels",

@@ -162,11 +162,11 @@ async fn rejected_stream_has_retry_info() {
     let edge = TestServer::starting(&[]).await;
     stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
     edge.recover();
-    edge.context.lifecycle.advance(Phase::Ready);
+    edge.context.process.lifecycle.advance(Phase::Ready);
     assert_eq!(sequences(&stream(&edge, &[one(1)]).await), [1]);
-    edge.context.db.close().unwrap();
+    edge.context.process.db.close().unwrap();
     stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     stream(&edge, &[one(1)]).await.assert_grpc_retry_later();
 }
 
@@ -261,13 +261,13 @@ async fn drain_acknowledges_received_requests_and_ends_stream() {
     let (mut idle, busy) = (OpenStream::on(&edge).await, OpenStream::on(&edge).await);
     idle.put(one(1)).await;
     assert_eq!(idle.ack().await, 1);
-    let at_work = edge.context.write_gate.acquire().await.unwrap();
+    let at_work = edge.context.writes.gate.acquire().await.unwrap();
     busy.put(one(1)).await;
     busy.put(one(2)).await;
     // The channel has capacity again only after both frames were received.
     busy.frames.reserve().await.map(drop).unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     let (head, body) = idle.answer.into_parts();
     let collected = body.collect().await.unwrap();
     assert_eq!(collected.trailers().unwrap()["grpc-status"], "14", "{head:?}");
@@ -295,7 +295,7 @@ async fn client_that_reads_no_acks_is_not_read_from() {
 #[tokio::test]
 async fn stream_waits_for_memory() {
     let edge = Arc::new(TestServer::ready(&["--web.max-bytes-in-flight=2000"]).await);
-    let mut others = edge.context.body_limits.budget.reserve();
+    let mut others = edge.context.writes.bodies.budget.reserve();
     others.extend(900).unwrap();
     let streaming = tokio::spawn({
         let edge = edge.clone();
@@ -321,7 +321,7 @@ async fn disconnected_client_releases_permit_and_memory() {
         }
         drop(open);
         let freed = async {
-            while edge.context.stream_gate.in_flight() > 0 {
+            while edge.context.streams.gate.in_flight() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };

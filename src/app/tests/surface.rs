@@ -81,11 +81,11 @@ async fn invalid_reads_are_400_and_overload_is_503() {
         assert_eq!(got.status, StatusCode::BAD_REQUEST);
         assert!(!got.text().is_empty());
     }
-    let _at_work = edge.context.read_gate.acquire().await.unwrap();
+    let _at_work = edge.context.reads.gate.acquire().await.unwrap();
     let waiting: Vec<_> = (0..4)
         .map(|_| {
             let context = edge.context.clone();
-            tokio::spawn(async move { context.read_gate.acquire().await.map(drop) })
+            tokio::spawn(async move { context.reads.gate.acquire().await.map(drop) })
         })
         .collect();
     tokio::task::yield_now().await;
@@ -198,9 +198,9 @@ async fn starting_server_is_healthy_and_not_ready() {
     let got = edge.get("/api/v1/status/walreplay").await;
     assert_eq!(got.text(), r#"{"status":"success","data":{"min":0,"max":0,"current":0}}"#);
     edge.recover();
-    edge.context.lifecycle.advance(Phase::Ready);
+    edge.context.process.lifecycle.advance(Phase::Ready);
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::OK);
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     assert_eq!(edge.get("/-/ready").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(edge.get("/-/healthy").await.status, StatusCode::OK);
 }
@@ -240,7 +240,7 @@ async fn grpc_health_follows_lifecycle() {
         assert_eq!(asked(service).await, ServingStatus::NotServing);
     }
     edge.recover();
-    edge.context.lifecycle.advance(Phase::Ready);
+    edge.context.process.lifecycle.advance(Phase::Ready);
     let changes = async |status: ServingStatus| {
         for _ in 0..100 {
             if asked("narthex.v1.Write").await == status && asked("").await == status {
@@ -251,7 +251,7 @@ async fn grpc_health_follows_lifecycle() {
         false
     };
     assert!(changes(ServingStatus::Serving).await);
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     assert!(changes(ServingStatus::NotServing).await);
 }
 
@@ -262,7 +262,7 @@ async fn health_watch_ends_after_drain() {
         .encode_to_vec();
     let mut body =
         edge.respond(grpc_request("/grpc.health.v1.Health/Watch", &message)).await.into_body();
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     let watching = async {
         let mut last = None;
         while let Some(frame) = body.frame().await {
@@ -281,7 +281,7 @@ async fn health_watch_ends_after_drain() {
 #[tokio::test]
 async fn disconnected_read_is_not_counted() {
     let edge = TestServer::ready(&["--storage.remote.read-concurrent-limit=1"]).await;
-    let _at_work = edge.context.read_gate.acquire().await.unwrap();
+    let _at_work = edge.context.reads.gate.acquire().await.unwrap();
     let text = async || edge.get("/metrics").await.text().to_owned();
     {
         let wanted = read_all_request();
@@ -303,15 +303,15 @@ async fn slow_export_releases_permit_and_is_aborted() {
     edge.write(snappy_block(&request(vec![series("many", &many)]))).await;
     let asked = Request::get("/api/v1/export?match[]=many").body(Body::empty()).unwrap();
     let unread_body = edge.respond(asked).await.into_body();
-    assert_eq!(edge.context.export_gate.in_flight(), 1);
+    assert_eq!(edge.context.exports.gate.in_flight(), 1);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(
-        edge.context.export_gate.in_flight(),
+        edge.context.exports.gate.in_flight(),
         1,
         "the permit must be held while the response is not read"
     );
     let freed = async {
-        while edge.context.export_gate.in_flight() > 0 {
+        while edge.context.exports.gate.in_flight() > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -340,7 +340,7 @@ async fn open_health_watch_does_not_delay_drain() {
         Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap(),
     );
     let watched = client.watch(tonic_health::pb::HealthCheckRequest::default()).await.unwrap();
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     stop.send(true).unwrap();
     let drained = tokio::time::timeout(Duration::from_secs(5), listening).await.unwrap().unwrap();
     assert_eq!(drained, DrainOutcome::Complete);

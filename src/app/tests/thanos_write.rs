@@ -128,7 +128,7 @@ async fn snappy_message_is_handled_like_plain() {
 async fn starting_draining_and_overload_are_unavailable() {
     let edge = TestServer::starting(&[]).await;
     edge.forward(&valid_tenant_request()).await.assert_grpc_retry_later();
-    edge.context.lifecycle.advance(Phase::Draining);
+    edge.context.process.lifecycle.advance(Phase::Draining);
     edge.forward(&valid_tenant_request()).await.assert_grpc_retry_later();
     let edge = TestServer::ready(&["--web.max-bytes-in-flight=10"]).await;
     edge.forward(&valid_tenant_request()).await.assert_grpc_retry_later();

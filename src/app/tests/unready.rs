@@ -50,7 +50,7 @@ async fn unrecovered_database_serves_no_request_in_any_phase() {
     let edge = TestServer::starting(&["--web.enable-admin-api"]).await;
     assert_nothing_is_served(&edge, Phase::Starting).await;
     // The phase alone does not open the database.
-    edge.context.lifecycle.advance(Phase::Ready);
+    edge.context.process.lifecycle.advance(Phase::Ready);
     assert_nothing_is_served(&edge, Phase::Ready).await;
     for operation in ["delete_series?match[]=up", "clean_tombstones", "snapshot"] {
         let got = edge.post(&format!("/api/v1/admin/tsdb/{operation}")).await;

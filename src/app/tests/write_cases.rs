@@ -215,16 +215,16 @@ async fn temporary_rejection_is_503_over_every_path() {
         let edge = TestServer::starting(&[]).await;
         assert_eq!(path.write(&edge, &good).await.status, 503, "starting, {path:?}");
         edge.recover();
-        edge.context.lifecycle.advance(Phase::Ready);
+        edge.context.process.lifecycle.advance(Phase::Ready);
         assert_eq!(path.write(&edge, &good).await.status, 204, "{path:?}");
         let disk = CrashDisk::new();
         let full = TestServer::ready_on(Arc::new(disk.clone()), &[]).await;
         disk.set_free_bytes(Some(0));
         assert_eq!(path.write(&full, &good).await.status, 503, "full, {path:?}");
         assert_eq!(path.write(&full, &good).await.status, 503, "read-only, {path:?}");
-        edge.context.db.close().unwrap();
+        edge.context.process.db.close().unwrap();
         assert_eq!(path.write(&edge, &good).await.status, 503, "closed, {path:?}");
-        edge.context.lifecycle.advance(Phase::Draining);
+        edge.context.process.lifecycle.advance(Phase::Draining);
         assert_eq!(path.write(&edge, &good).await.status, 503, "draining, {path:?}");
     }
 }

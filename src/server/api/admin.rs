@@ -12,8 +12,10 @@ use crate::server::api::parameters::{Parameter, first_value, invalid_parameter};
 use crate::server::api::response;
 use crate::server::contract::api_error::ApiError;
 use crate::server::management::process_control::ApiAccess;
-use crate::server::state::SharedState;
+use crate::server::transport::admission::ConcurrencyLimiter;
 use crate::server::transport::blocking::{BlockingError, run_blocking};
+use crate::server::transport::body::BodyLimits;
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::admin::Admin;
 use crate::tsdb::db::admin::snapshot::SnapshotContents;
 use crate::tsdb::db::clock::now_ms;
@@ -22,16 +24,30 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// Maximum number of selectors per request.
 const MAX_SELECTORS: usize = 1000;
 
+/// State of admin operations.
+#[derive(Debug)]
+pub struct AdminState {
+    /// Database of all samples.
+    pub db: Arc<DbHandle>,
+    /// Availability of the API.
+    pub access: ApiAccess,
+    /// Limit of admin operations: one runs, others wait.
+    pub gate: ConcurrencyLimiter,
+    /// Time and memory limits of request bodies. `size` is a default that handlers replace.
+    pub bodies: BodyLimits,
+}
+
 /// Handles `delete_series?match[]=…&start=…&end=…`.
 pub(crate) async fn delete_series(
-    State(context): State<SharedState>,
+    State(admin): State<Arc<AdminState>>,
     request: Request,
 ) -> Response {
-    let params = match parameters(&context, request)
+    let params = match parameters(&admin, request)
         .await
         .and_then(|parameters| parse_delete_params(&parameters))
     {
@@ -40,25 +56,25 @@ pub(crate) async fn delete_series(
     };
     tracing::info!(selectors = ?params.selectors, range = ?params.range, "deleting series");
     no_content(
-        run_admin_operation(context, move |admin| admin.delete(&params.selectors, params.range))
+        run_admin_operation(&admin, move |admin| admin.delete(&params.selectors, params.range))
             .await,
     )
 }
 
 pub(crate) async fn clean_tombstones(
-    State(context): State<SharedState>,
+    State(admin): State<Arc<AdminState>>,
     request: Request,
 ) -> Response {
-    if let Err(error) = parameters(&context, request).await {
+    if let Err(error) = parameters(&admin, request).await {
         return error.into_response();
     }
     tracing::info!("cleaning tombstones");
-    no_content(run_admin_operation(context, |admin| admin.clean_tombstones()).await)
+    no_content(run_admin_operation(&admin, |admin| admin.clean_tombstones()).await)
 }
 
 /// Handles `snapshot?skip_head=…`.
-pub(crate) async fn snapshot(State(context): State<SharedState>, request: Request) -> Response {
-    let contents = match parameters(&context, request)
+pub(crate) async fn snapshot(State(admin): State<Arc<AdminState>>, request: Request) -> Response {
+    let contents = match parameters(&admin, request)
         .await
         .and_then(|parameters| snapshot_contents(&parameters))
     {
@@ -66,7 +82,7 @@ pub(crate) async fn snapshot(State(context): State<SharedState>, request: Reques
         Err(error) => return error.into_response(),
     };
     tracing::info!(?contents, "taking snapshot");
-    match run_admin_operation(context, move |admin| admin.snapshot(contents, now_ms())).await {
+    match run_admin_operation(&admin, move |admin| admin.snapshot(contents, now_ms())).await {
         Ok(name) => response::success(&SnapshotData { name }),
         Err(error) => error.into_response(),
     }
@@ -85,13 +101,13 @@ struct SnapshotData {
 }
 
 /// Returns the parameters of a request, or an error if the API is disabled.
-async fn parameters(context: &SharedState, request: Request) -> Result<Vec<Parameter>, ApiError> {
-    if context.control.admin == ApiAccess::Off {
+async fn parameters(admin: &AdminState, request: Request) -> Result<Vec<Parameter>, ApiError> {
+    if admin.access == ApiAccess::Off {
         return Err(ApiError::Disabled(
             "admin API is disabled (--web.enable-admin-api)".to_owned(),
         ));
     }
-    parameters::parse_request(context, request).await
+    parameters::parse_request(&admin.bodies, request).await
 }
 
 fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiError> {
@@ -129,11 +145,11 @@ fn snapshot_contents(parameters: &[Parameter]) -> Result<SnapshotContents, ApiEr
 
 /// Waits for the permit and runs `work` on a blocking thread.
 async fn run_admin_operation<T: Send + 'static>(
-    context: SharedState,
+    admin: &AdminState,
     work: impl FnOnce(Admin<'_>) -> Result<T, MaintenanceError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let db = context.db.clone();
-    let working = run_blocking(&context.admin_gate, "running the admin operation", move |_| {
+    let db = admin.db.clone();
+    let working = run_blocking(&admin.gate, "running the admin operation", move |_| {
         let ready = db.ready().map_err(MaintenanceError::from);
         ready.and_then(|db| work(db.admin())).inspect_err(log_failure)
     });

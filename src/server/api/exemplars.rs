@@ -18,7 +18,7 @@ use crate::server::api::parameters;
 use crate::server::api::parameters::Parameter;
 use crate::server::api::response::BufferedJson;
 use crate::server::contract::api_error::ApiError;
-use crate::server::state::SharedState;
+use crate::server::requests::list_state::ListState;
 use crate::server::transport::blocking::run_blocking;
 use crate::tsdb::db::SeriesExemplars;
 use axum::extract::{Request, State};
@@ -26,16 +26,17 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Handles an exemplar query.
 pub(crate) async fn query_exemplars(
-    State(context): State<SharedState>,
+    State(lists): State<Arc<ListState>>,
     request: Request,
 ) -> Response {
-    if let Err(error) = parameters::check_ready(&context) {
+    if let Err(error) = parameters::check_ready(&lists.lifecycle, &lists.db) {
         return error.into_response();
     }
-    let query = parameters::parse_request(&context, request)
+    let query = parameters::parse_request(&lists.bodies, request)
         .await
         .and_then(|parameters| parse_params(&parameters));
     let query = match query {
@@ -43,8 +44,8 @@ pub(crate) async fn query_exemplars(
         Ok(query) => query,
         Err(error) => return error.into_response(),
     };
-    match run_query(&context, query).await {
-        Ok(exemplars) => exemplars.into_response(context.answer_limits.time),
+    match run_query(&lists, query).await {
+        Ok(exemplars) => exemplars.into_response(lists.responses.time),
         Err(error) => error.into_response(),
     }
 }
@@ -70,11 +71,11 @@ fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
 }
 
 /// Waits for a permit and builds the response on a blocking thread.
-async fn run_query(context: &SharedState, query: ExemplarQuery) -> Result<BufferedJson, ApiError> {
-    let shared = context.clone();
-    let encoded = run_blocking(&context.list_gate, "querying exemplars", move |_| {
+async fn run_query(lists: &Arc<ListState>, query: ExemplarQuery) -> Result<BufferedJson, ApiError> {
+    let shared = lists.clone();
+    let encoded = run_blocking(&lists.gate, "querying exemplars", move |_| {
         let found = shared.db.ready()?.querier().exemplars(&query.selectors, query.range);
-        let mut reservation = shared.answer_limits.budget.reserve();
+        let mut reservation = shared.responses.budget.reserve();
         let text = encode_response(&found, &mut |bytes| reservation.extend(bytes))?;
         Ok(BufferedJson { text: text.into_bytes(), reservation })
     });

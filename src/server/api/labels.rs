@@ -11,22 +11,22 @@
 use crate::server::api::listing;
 use crate::server::api::listing::{ListEnd, ListQuery, ListResponseBuilder};
 use crate::server::contract::api_error::ApiError;
-use crate::server::state::SharedState;
+use crate::server::requests::list_state::ListState;
 use crate::tsdb::db::{LabelCollector, LabelQueryLimits};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 
 /// Maximum number of hexadecimal digits of an escaped character.
 const MAX_CODE: usize = 5;
 
 /// Handles a request for label names.
-pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
-    let parameters = listing::parameters(&context, request).await;
+pub(crate) async fn label_names(State(lists): State<Arc<ListState>>, request: Request) -> Response {
+    let parameters = listing::parameters(&lists, request).await;
     match parameters.and_then(|parameters| ListQuery::parse(&parameters, ApiError::BadData)) {
         Ok(query) => {
-            listing::respond(context, move |context, builder| list(context, &query, None, builder))
-                .await
+            listing::respond(lists, move |lists, builder| list(lists, &query, None, builder)).await
         }
         Err(error) => error.into_response(),
     }
@@ -34,7 +34,7 @@ pub(crate) async fn label_names(State(context): State<SharedState>, request: Req
 
 /// Handles a request for the values of a label.
 pub(crate) async fn label_values(
-    State(context): State<SharedState>,
+    State(lists): State<Arc<ListState>>,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
@@ -47,13 +47,11 @@ pub(crate) async fn label_values(
     if name.is_empty() {
         return ApiError::BadData(format!("invalid label name: {name:?}")).into_response();
     }
-    let parameters = listing::parameters(&context, request).await;
+    let parameters = listing::parameters(&lists, request).await;
     match parameters.and_then(|parameters| ListQuery::parse(&parameters, ApiError::BadData)) {
         Ok(query) => {
-            listing::respond(context, move |context, builder| {
-                list(context, &query, Some(&name), builder)
-            })
-            .await
+            listing::respond(lists, move |lists, builder| list(lists, &query, Some(&name), builder))
+                .await
         }
         Err(error) => error.into_response(),
     }
@@ -61,7 +59,7 @@ pub(crate) async fn label_values(
 
 /// Lists the values of the label `values_of`, or all label names if it is `None`.
 fn list(
-    context: &SharedState,
+    lists: &ListState,
     query: &ListQuery,
     values_of: Option<&str>,
     builder: &mut ListResponseBuilder,
@@ -69,9 +67,9 @@ fn list(
     // One entry more than the limit shows that the list is truncated.
     let count = query.limit.map_or(usize::MAX, |limit| limit.saturating_add(1));
     let mut memory = |bytes| builder.try_reserve(bytes);
-    let limit = LabelQueryLimits { count, bytes: context.read_limits.answer_bytes };
+    let limit = LabelQueryLimits { count, bytes: lists.max_bytes };
     let mut strings = LabelCollector::with_memory(limit, &mut memory);
-    let querier = context.db.ready()?.querier();
+    let querier = lists.db.ready()?.querier();
     for matchers in query.matcher_sets() {
         match values_of {
             Some(name) => querier.offer_label_values(name, matchers, query.range, &mut strings),

@@ -10,12 +10,13 @@ use crate::server::api::parameters;
 use crate::server::api::parameters::Parameter;
 use crate::server::api::response::BufferedJson;
 use crate::server::contract::api_error::ApiError;
-use crate::server::state::SharedState;
+use crate::server::requests::list_state::ListState;
 use crate::server::transport::admission::Reservation;
 use crate::server::transport::blocking::{ClientWatch, run_blocking};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Maximum number of selectors per request.
 const MAX_SELECTORS: usize = 1000;
@@ -87,10 +88,10 @@ pub(crate) struct ListResponseBuilder {
 }
 
 impl ListResponseBuilder {
-    fn new(context: &SharedState, client: ClientWatch) -> Self {
+    fn new(lists: &ListState, client: ClientWatch) -> Self {
         let text = String::from("{\"status\":\"success\",\"data\":[");
         Self {
-            reservation: context.answer_limits.budget.reserve(),
+            reservation: lists.responses.budget.reserve(),
             client,
             text,
             reserved: 0,
@@ -153,28 +154,28 @@ pub(crate) enum ListEnd {
 /// [`ApiError::Unavailable`] unless the server is ready; [`ApiError::BadData`] for an unreadable
 /// form.
 pub(crate) async fn parameters(
-    context: &SharedState,
+    lists: &ListState,
     request: Request,
 ) -> Result<Vec<Parameter>, ApiError> {
-    parameters::check_ready(context)?;
-    parameters::parse_request(context, request).await
+    parameters::check_ready(&lists.lifecycle, &lists.db)?;
+    parameters::parse_request(&lists.bodies, request).await
 }
 
 /// Waits for a permit and builds a response with `make` on a blocking thread.
 pub(crate) async fn respond(
-    context: SharedState,
-    make: impl FnOnce(&SharedState, &mut ListResponseBuilder) -> Result<ListEnd, ApiError>
+    lists: Arc<ListState>,
+    make: impl FnOnce(&ListState, &mut ListResponseBuilder) -> Result<ListEnd, ApiError>
     + Send
     + 'static,
 ) -> Response {
-    let shared = context.clone();
-    let built = run_blocking(&context.list_gate, "building the response", move |client| {
+    let shared = lists.clone();
+    let built = run_blocking(&lists.gate, "building the response", move |client| {
         let mut builder = ListResponseBuilder::new(&shared, client);
         let end = make(&shared, &mut builder)?;
         Ok(builder.finish(end))
     });
     match built.await.unwrap_or_else(|error| Err(ApiError::from(error))) {
-        Ok(list) => list.into_response(context.answer_limits.time),
+        Ok(list) => list.into_response(lists.responses.time),
         Err(error) => error.into_response(),
     }
 }

@@ -14,13 +14,14 @@ use crate::server::api::parameters;
 use crate::server::api::response;
 use crate::server::api::response::BufferedJson;
 use crate::server::contract::api_error::ApiError;
-use crate::server::state::SharedState;
+use crate::server::requests::list_state::ListState;
 use crate::server::transport::blocking::run_blocking;
 use crate::tsdb::db::FamilyList;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Estimated JSON overhead of an entry, bytes.
 const ENTRY_BYTES: usize = 64;
@@ -42,26 +43,26 @@ struct MetadataEntry<'a> {
 
 /// Handles a metadata request.
 pub(crate) async fn metadata(
-    State(context): State<SharedState>,
+    State(lists): State<Arc<ListState>>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Response {
-    match run_query(&context, &parameters).await {
-        Ok(families) => families.into_response(context.answer_limits.time),
+    match run_query(&lists, &parameters).await {
+        Ok(families) => families.into_response(lists.responses.time),
         Err(error) => error.into_response(),
     }
 }
 
 async fn run_query(
-    context: &SharedState,
+    lists: &Arc<ListState>,
     values: &[(String, String)],
 ) -> Result<BufferedJson, ApiError> {
-    parameters::check_ready(context)?;
+    parameters::check_ready(&lists.lifecycle, &lists.db)?;
     let query = parse_params(values)?;
-    let shared = context.clone();
-    let listed = run_blocking(&context.list_gate, "listing metadata", move |_| {
+    let shared = lists.clone();
+    let listed = run_blocking(&lists.gate, "listing metadata", move |_| {
         let mut families = shared.db.ready()?.metadata(query.metric.as_deref());
         limit(&mut families, &query);
-        let mut reservation = shared.answer_limits.budget.reserve();
+        let mut reservation = shared.responses.budget.reserve();
         reservation.extend(estimate_response_bytes(&families))?;
         let text = encode(&families).map_err(|error| ApiError::Internal(error.to_string()))?;
         Ok(BufferedJson { text, reservation })

@@ -4,10 +4,11 @@ use crate::model::time::TimeRange;
 use crate::server::api::media_type::MediaType;
 use crate::server::api::timestamp;
 use crate::server::contract::api_error::ApiError;
+use crate::server::management::lifecycle::Lifecycle;
 use crate::server::requests::acceptance;
-use crate::server::state::SharedState;
 use crate::server::transport::body;
 use crate::server::transport::body::BodyLimits;
+use crate::tsdb::db::DbHandle;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 
@@ -21,8 +22,8 @@ pub(crate) type Parameter = (String, String);
 ///
 /// # Errors
 /// [`ApiError::Unavailable`], as in Prometheus.
-pub(crate) fn check_ready(context: &SharedState) -> Result<(), ApiError> {
-    let accepting = acceptance::check_accepting(context);
+pub(crate) fn check_ready(lifecycle: &Lifecycle, db: &DbHandle) -> Result<(), ApiError> {
+    let accepting = acceptance::check_accepting(lifecycle, db);
     accepting.map_err(|_| ApiError::Unavailable("Service Unavailable".to_owned()))
 }
 
@@ -31,7 +32,7 @@ pub(crate) fn check_ready(context: &SharedState) -> Result<(), ApiError> {
 /// # Errors
 /// [`ApiError::BadData`] if the form cannot be read.
 pub(crate) async fn parse_request(
-    context: &SharedState,
+    bodies: &BodyLimits,
     request: Request,
 ) -> Result<Vec<Parameter>, ApiError> {
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -41,7 +42,7 @@ pub(crate) async fn parse_request(
         .is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded");
     let mut parameters = Vec::new();
     if is_form {
-        let limits = BodyLimits { size: MAX_FORM_BYTES, ..context.body_limits.clone() };
+        let limits = BodyLimits { size: MAX_FORM_BYTES, ..bodies.clone() };
         let form = body::collect(request.into_body(), limits).await;
         let form = form.map_err(|error| ApiError::BadData(format!("cannot read form: {error}")))?;
         parameters.extend(form_urlencoded::parse(&form.bytes).into_owned());

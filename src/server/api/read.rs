@@ -9,10 +9,10 @@ use crate::server::contract::request_error::RequestError;
 use crate::server::requests::MAX_READ_BODY;
 use crate::server::requests::acceptance::check_accepting;
 use crate::server::requests::read_permit::{ReadPermit, run_read};
+use crate::server::requests::read_state::ReadState;
 use crate::server::requests::samples_read::{BufferedRead, run_samples_read};
 use crate::server::requests::streamed_read;
 use crate::server::requests::streamed_read::Framing;
-use crate::server::state::SharedState;
 use crate::server::transport::body;
 use crate::server::transport::body::{BodyLimits, ResponseBody};
 use axum::body::Body;
@@ -20,53 +20,53 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Content type of Prometheus for the frames of a response with chunks. There is no
 /// Content-Encoding.
 const STREAMED: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
 
 /// Handles a read request.
-pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
-    if let Err(error) = check_accepting(&context) {
+pub(crate) async fn read(State(reads): State<Arc<ReadState>>, request: Request) -> Response {
+    if let Err(error) = check_accepting(&reads.lifecycle, &reads.db) {
         return http::response_and_close(error);
     }
-    let limits = BodyLimits { size: MAX_READ_BODY, ..context.body_limits.clone() };
+    let limits = BodyLimits { size: MAX_READ_BODY, ..reads.bodies.clone() };
     let collected = match body::collect(request.into_body(), limits).await {
         Ok(collected) => collected,
         Err(error) => return http::response_and_close(error),
     };
-    respond(context, collected.bytes).await.unwrap_or_else(RequestError::into_response)
+    respond(&reads, collected.bytes).await.unwrap_or_else(RequestError::into_response)
 }
 
-async fn respond(context: SharedState, body: Bytes) -> Result<Response, RequestError> {
-    let permit = ReadPermit::acquire(&context).await?;
+async fn respond(reads: &Arc<ReadState>, body: Bytes) -> Result<Response, RequestError> {
+    let permit = ReadPermit::acquire(reads).await?;
     let request = run_read((), move |_| read_request::decode_request(&body)).await?;
     match read_request::response_type(&request)? {
-        ResponseType::Samples => respond_samples(context, request, permit).await,
-        ResponseType::StreamedXorChunks => respond_chunks(context, request, permit).await,
+        ResponseType::Samples => respond_samples(reads, request, permit).await,
+        ResponseType::StreamedXorChunks => respond_chunks(reads, request, permit).await,
     }
 }
 
 async fn respond_samples(
-    context: SharedState,
+    reads: &Arc<ReadState>,
     request: pb::ReadRequest,
     permit: ReadPermit,
 ) -> Result<Response, RequestError> {
     let BufferedRead { response, reservation } =
-        run_samples_read(&context, request, permit, read::read_samples).await?;
+        run_samples_read(reads, request, permit, read::read_samples).await?;
     let headers = [(CONTENT_TYPE, "application/x-protobuf"), (CONTENT_ENCODING, "snappy")];
-    let body =
-        Body::new(ResponseBody::new(response.pieces, reservation, context.answer_limits.time));
+    let body = Body::new(ResponseBody::new(response.pieces, reservation, reads.responses.time));
     Ok((headers, body).into_response())
 }
 
 /// Responds as soon as the first piece is ready.
 async fn respond_chunks(
-    context: SharedState,
+    reads: &Arc<ReadState>,
     request: pb::ReadRequest,
     permit: ReadPermit,
 ) -> Result<Response, RequestError> {
-    let mut frames = streamed_read::frames(&context, request, permit, Framing::Delimited)?;
+    let mut frames = streamed_read::frames(reads, request, permit, Framing::Delimited)?;
     frames.wait_first().await?;
     Ok(([(CONTENT_TYPE, STREAMED)], Body::new(frames)).into_response())
 }

@@ -6,19 +6,36 @@
 use crate::config::effective;
 use crate::config::units;
 use crate::config::units::ByteSize;
+use crate::metrics::registry::Counter;
 use crate::model::time::format_rfc3339;
 use crate::server::api::response;
 use crate::server::contract::api_error::ApiError;
-use crate::server::state::SharedState;
+use crate::server::management::configuration::Configuration;
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::settings::RetentionSettings;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Flag whose default is computed.
 const MAX_BLOCK_DURATION: &str = "storage.tsdb.max-block-duration";
+
+/// State of the status API.
+#[derive(Debug)]
+pub struct StatusState {
+    /// Database, for its settings.
+    pub db: Arc<DbHandle>,
+    /// Flags and their displayed values.
+    pub flags: BTreeMap<String, String>,
+    /// Configuration file, without the database settings.
+    pub configuration: Arc<Configuration>,
+    /// Number of WAL corruptions that the last start found.
+    pub corruptions: Counter,
+}
 
 #[derive(Serialize)]
 struct ConfigData {
@@ -51,20 +68,18 @@ struct RuntimeInfo {
 }
 
 /// Returns the active configuration as YAML.
-pub(crate) async fn status_config(State(context): State<SharedState>) -> Response {
-    match effective::to_yaml(
-        &context.configuration.display_labels(),
-        &context.db.shared().settings(),
-    ) {
+pub(crate) async fn status_config(State(status): State<Arc<StatusState>>) -> Response {
+    match effective::to_yaml(&status.configuration.display_labels(), &status.db.shared().settings())
+    {
         Ok(yaml) => response::success(&ConfigData { yaml }),
         Err(error) => ApiError::Internal(error.to_string()).into_response(),
     }
 }
 
 /// Returns the flags and their effective values.
-pub(crate) async fn status_flags(State(context): State<SharedState>) -> Response {
-    let mut flags = context.flags.clone();
-    let longest = u64::try_from(context.db.shared().longest_block_ms()).unwrap_or(0);
+pub(crate) async fn status_flags(State(status): State<Arc<StatusState>>) -> Response {
+    let mut flags = status.flags.clone();
+    let longest = u64::try_from(status.db.shared().longest_block_ms()).unwrap_or(0);
     flags.insert(
         MAX_BLOCK_DURATION.to_owned(),
         units::format_prometheus_duration(Duration::from_millis(longest)),
@@ -73,11 +88,11 @@ pub(crate) async fn status_flags(State(context): State<SharedState>) -> Response
 }
 
 /// Returns the state of the process.
-pub(crate) async fn runtime_info(State(context): State<SharedState>) -> Response {
-    let last = context.configuration.last_reload();
+pub(crate) async fn runtime_info(State(status): State<Arc<StatusState>>) -> Response {
+    let last = status.configuration.last_reload();
     let text = |found: Option<String>| found.unwrap_or_default();
     response::success(&RuntimeInfo {
-        start_time: format_time(context.configuration.started()),
+        start_time: format_time(status.configuration.started()),
         cwd: text(std::env::current_dir().ok().map(|dir| dir.display().to_string())),
         hostname: text(
             std::fs::read_to_string("/proc/sys/kernel/hostname")
@@ -87,13 +102,13 @@ pub(crate) async fn runtime_info(State(context): State<SharedState>) -> Response
         server_time: format_time(SystemTime::now()),
         reload_config_success: last.succeeded,
         last_config_time: format_time(last.at),
-        corruption_count: context.corruptions.get(),
+        corruption_count: status.corruptions.get(),
         goroutine_count: std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count),
         gomaxprocs: std::thread::available_parallelism().map_or(1, usize::from),
         gomemlimit: i64::MAX,
         gogc: "",
         godebug: "",
-        storage_retention: format_retention(&context.db.shared().settings().retention),
+        storage_retention: format_retention(&status.db.shared().settings().retention),
     })
 }
 
@@ -110,8 +125,8 @@ pub(crate) async fn build_info() -> Response {
 }
 
 /// `GET /api/v1/status/walreplay`, in Prometheus's format: segment numbers of the WAL.
-pub(crate) async fn wal_replay(State(context): State<SharedState>) -> Response {
-    let progress = context.db.shared().replay_progress();
+pub(crate) async fn wal_replay(State(status): State<Arc<StatusState>>) -> Response {
+    let progress = status.db.shared().replay_progress();
     response::success(&WalReplayData {
         min: progress.min.load(Ordering::Relaxed),
         max: progress.max.load(Ordering::Relaxed),

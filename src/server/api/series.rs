@@ -14,15 +14,16 @@ use crate::server::api::listing::{ListEnd, ListQuery, ListResponseBuilder};
 use crate::server::api::parameters;
 use crate::server::contract::api_error::ApiError;
 use crate::server::contract::query_error::log_query_error;
-use crate::server::state::SharedState;
+use crate::server::requests::list_state::ListState;
 use crate::tsdb::db::{MergedSeries, QueryError};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// Handles a request for series.
-pub(crate) async fn series(State(context): State<SharedState>, request: Request) -> Response {
-    let parameters = listing::parameters(&context, request).await;
+pub(crate) async fn series(State(lists): State<Arc<ListState>>, request: Request) -> Response {
+    let parameters = listing::parameters(&lists, request).await;
     let query = parameters.and_then(|parameters| {
         if parameters.iter().all(|(name, _)| name != "match[]") {
             return Err(ApiError::BadData("no match[] parameter provided".to_owned()));
@@ -31,18 +32,18 @@ pub(crate) async fn series(State(context): State<SharedState>, request: Request)
     });
     match query {
         Ok(query) => {
-            listing::respond(context, move |context, builder| list(context, &query, builder)).await
+            listing::respond(lists, move |lists, builder| list(lists, &query, builder)).await
         }
         Err(error) => error.into_response(),
     }
 }
 
 fn list(
-    context: &SharedState,
+    lists: &ListState,
     query: &ListQuery,
     builder: &mut ListResponseBuilder,
 ) -> Result<ListEnd, ApiError> {
-    let querier = context.db.ready()?.querier();
+    let querier = lists.db.ready()?.querier();
     let sets =
         query.matcher_sets().into_iter().map(|matchers| querier.select(matchers, query.range));
     let sets = sets.collect::<Result<Vec<_>, _>>().map_err(query_error)?;

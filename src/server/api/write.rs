@@ -11,13 +11,13 @@ use crate::server::contract::request_error::RequestError;
 use crate::server::contract::write_response;
 use crate::server::requests::acceptance;
 use crate::server::requests::write_requests;
-use crate::server::state::SharedState;
+use crate::server::requests::write_requests::WriteState;
 use crate::server::transport::body;
-use crate::server::transport::body::BodyLimits;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 
 const MEDIA_TYPE: &str = "application/x-protobuf";
 const MESSAGE_V1: &str = "prometheus.WriteRequest";
@@ -35,12 +35,12 @@ const EXEMPLARS_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 /// Handles a write request.
-pub(crate) async fn write(State(context): State<SharedState>, request: Request) -> Response {
+pub(crate) async fn write(State(writes): State<Arc<WriteState>>, request: Request) -> Response {
     let version = match parse_message_version(request.headers()) {
         Ok(version) => version,
         Err(error) => return http::response_and_close(error),
     };
-    let result = store(&context, request, version).await;
+    let result = store(&writes, request, version).await;
     let nothing = WriteOutcome::default();
     let stored = written_headers(version, result.as_ref().unwrap_or(&nothing));
     let mut response = match result {
@@ -62,18 +62,18 @@ pub(crate) async fn write(State(context): State<SharedState>, request: Request) 
 /// # Errors
 /// Response to a request that failed.
 async fn store(
-    context: &SharedState,
+    writes: &Arc<WriteState>,
     request: Request,
     version: RemoteWriteVersion,
 ) -> Result<WriteOutcome, Response> {
-    let checked = content_encoding::body_compression(request.headers())
-        .and_then(|packing| acceptance::check_accepting(context).map(|()| packing));
+    let checked = content_encoding::body_compression(request.headers()).and_then(|packing| {
+        acceptance::check_accepting(&writes.lifecycle, &writes.db).map(|()| packing)
+    });
     let packing = checked.map_err(http::response_and_close)?;
-    let limits = BodyLimits { size: context.max_write_body, ..context.body_limits.clone() };
-    let collected = body::collect(request.into_body(), limits).await;
+    let collected = body::collect(request.into_body(), writes.bodies.clone()).await;
     let collected = collected.map_err(http::response_and_close)?;
     let form = WireFormat { version, packing };
-    write_requests::store(context, collected.bytes, form, collected.reservation)
+    write_requests::store(writes, collected.bytes, form, collected.reservation)
         .await
         .map_err(RequestError::into_response)
 }

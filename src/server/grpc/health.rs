@@ -7,8 +7,9 @@
 
 use crate::server::grpc::services::{SERVICES, ServingCondition};
 use crate::server::management::lifecycle::Phase;
-use crate::server::state::SharedState;
+use crate::server::management::process_state::ProcessState;
 use crate::tsdb::db::DbHealth;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
@@ -46,11 +47,11 @@ pub async fn service() -> (HealthUpdater, HealthServer<impl Health>) {
 
 impl HealthUpdater {
     /// Updates the statuses until the server drains, then ends the watches.
-    pub async fn run(self, context: SharedState) {
+    pub async fn run(self, process: Arc<ProcessState>) {
         let mut reported = ServingState::Down;
         loop {
-            let phase = context.lifecycle.phase();
-            let now = match (phase, context.db.health()) {
+            let phase = process.lifecycle.phase();
+            let now = match (phase, process.db.health()) {
                 (Phase::Starting | Phase::Draining, _) => ServingState::Down,
                 (Phase::Ready, DbHealth::Healthy) => ServingState::Up,
                 (Phase::Ready, _) => ServingState::ReadOnly,
@@ -64,9 +65,9 @@ impl HealthUpdater {
             }
             let next = if phase == Phase::Starting { Phase::Ready } else { Phase::Draining };
             // Disk and WAL are polled; a change of the phase wakes the task at once.
-            let _ = tokio::time::timeout(POLL_INTERVAL, context.lifecycle.reached(next)).await;
+            let _ = tokio::time::timeout(POLL_INTERVAL, process.lifecycle.reached(next)).await;
         }
-        drop(context);
+        drop(process);
         self.end_watches().await;
     }
 

@@ -14,11 +14,12 @@ use crate::remote::write::stream_request::ENVELOPE_BYTES;
 use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
 use crate::server::grpc::write;
-use crate::server::state::SharedState;
+use crate::server::transport::admission::ByteBudget;
+use crate::server::transport::body::BodyLimits;
 use crate::server::transport::framing;
 use crate::server::transport::framing::compress_body::compress_body;
 use crate::server::transport::framing::deadline;
-use crate::server::transport::framing::decompress_body::decompress_body;
+use crate::server::transport::framing::decompress_body::{MessageDecompressor, decompress_body};
 use crate::server::transport::framing::encoding::{ACCEPT_ENCODING, ENCODING, GrpcEncoding};
 use crate::server::transport::framing::messages::MessageLimits;
 use axum::body::Body;
@@ -27,6 +28,7 @@ use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
@@ -36,6 +38,19 @@ const MAX_REQUEST_BYTES: usize = 4 << 20;
 const WRITE_METHOD_PREFIXES: [&str; 2] = ["/narthex.v1.Write/", "/thanos.WriteableStore/"];
 /// Maximum time that a message of a write stream waits for memory. Other messages do not wait.
 const STREAM_MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// State of the compression of messages.
+#[derive(Debug)]
+pub struct GrpcState {
+    /// Decompressor of messages.
+    pub decompressor: MessageDecompressor,
+    /// Maximum size of a write request, bytes.
+    pub max_write_bytes: usize,
+    /// Time and memory limits of request bodies. `size` is a default that is replaced.
+    pub bodies: BodyLimits,
+    /// Budget for the memory of compressed responses.
+    pub response_budget: ByteBudget,
+}
 
 /// Middleware that passes gRPC requests on until their deadline.
 pub(crate) async fn deadline_layer(request: Request, next: Next) -> Response {
@@ -54,7 +69,7 @@ pub(crate) async fn deadline_layer(request: Request, next: Next) -> Response {
 
 /// Middleware that decompresses requests and compresses responses.
 pub(crate) async fn compression_layer(
-    State(context): State<SharedState>,
+    State(grpc_state): State<Arc<GrpcState>>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -66,9 +81,9 @@ pub(crate) async fn compression_layer(
     let response_encoding = GrpcEncoding::for_response(request.headers(), own_encoding);
     request.headers_mut().remove(ACCEPT_ENCODING);
     if let Some(encoding) = own_encoding {
-        let limits = limits(&context, request.uri().path());
+        let limits = limits(&grpc_state, request.uri().path());
         request = request.map(|body| {
-            let plain = decompress_body(body, context.inflater.clone(), encoding, limits);
+            let plain = decompress_body(body, grpc_state.decompressor.clone(), encoding, limits);
             Body::new(plain.map_err(Status::from))
         });
     }
@@ -78,23 +93,23 @@ pub(crate) async fn compression_layer(
         grpc::replace_out_of_range(status);
     } else if let Some(encoding) = response_encoding {
         response.headers_mut().insert(ENCODING, HeaderValue::from_static(encoding.name()));
-        let budget = context.answer_limits.budget.clone();
+        let budget = grpc_state.response_budget.clone();
         response = response.map(|body| compress_body(body, budget, encoding));
     }
     response
 }
 
 /// Returns the limits of the messages of a method.
-pub(crate) fn limits(context: &SharedState, path: &str) -> MessageLimits {
+pub(crate) fn limits(grpc_state: &GrpcState, path: &str) -> MessageLimits {
     let is_write = WRITE_METHOD_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
     MessageLimits {
         size: if is_write {
-            context.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES)
+            grpc_state.max_write_bytes.saturating_add(ENVELOPE_BYTES)
         } else {
             MAX_REQUEST_BYTES
         },
-        time: context.body_limits.time,
+        time: grpc_state.bodies.time,
         max_wait: if path == write::WRITE_STREAM { STREAM_MAX_WAIT } else { Duration::ZERO },
-        budget: context.body_limits.budget.clone(),
+        budget: grpc_state.bodies.budget.clone(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::remote::read::read_request::ReadAbort;
 use crate::server::requests::streamed_read::read_abort;
-use crate::server::state::SharedState;
+use crate::server::transport::body::ResponseLimits;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages;
 use crate::server::transport::framing::status_body::StatusBody;
@@ -73,17 +73,17 @@ impl MessageWriter<'_, '_> {
 /// # Errors
 /// Status of a producer that failed before its first message.
 pub(crate) async fn respond(
-    context: &SharedState,
+    limits: &ResponseLimits,
     make: impl FnOnce(&mut MessageWriter<'_, '_>) -> Result<(), Status> + Send + 'static,
 ) -> Result<Response, Status> {
-    let mut memory = context.answer_limits.budget.reserve();
+    let mut memory = limits.budget.reserve();
     memory.extend(max_pieces(MAX_QUEUED) * LARGE_PIECE_BYTES)?;
-    let limits = PieceLimits {
+    let piece_limits = PieceLimits {
         piece_bytes: PIECE_BYTES,
         max_queued: MAX_QUEUED,
-        total_timeout: context.answer_limits.time,
+        total_timeout: limits.time,
     };
-    let mut pieces = stream_response(limits, memory, |out| make(&mut MessageWriter { out }));
+    let mut pieces = stream_response(piece_limits, memory, |out| make(&mut MessageWriter { out }));
     pieces.wait_first().await?;
     Ok(framing::grpc_response(StatusBody::new(pieces)))
 }

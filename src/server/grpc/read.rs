@@ -11,10 +11,10 @@ use crate::server::contract::grpc;
 use crate::server::requests::MAX_READ_BODY;
 use crate::server::requests::acceptance;
 use crate::server::requests::read_permit::{ReadPermit, run_read};
+use crate::server::requests::read_state::ReadState;
 use crate::server::requests::samples_read::{BufferedRead, run_samples_read};
 use crate::server::requests::streamed_read;
 use crate::server::requests::streamed_read::Framing;
-use crate::server::state::SharedState;
 use crate::server::transport::body::{BodyLimits, ResponseBody};
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages;
@@ -23,6 +23,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use std::sync::Arc;
 use tonic::Status;
 
 /// Name of the service, for health and reflection.
@@ -31,18 +32,17 @@ pub(crate) const SERVICE: &str = "narthex.v1.Read";
 pub(crate) const READ: &str = "/narthex.v1.Read/Read";
 pub(crate) const READ_CHUNKS: &str = "/narthex.v1.Read/ReadChunks";
 
-pub(crate) async fn read(State(context): State<SharedState>, request: Request) -> Response {
-    respond_samples(context, request).await.unwrap_or_else(grpc::error_response)
+pub(crate) async fn read(State(reads): State<Arc<ReadState>>, request: Request) -> Response {
+    respond_samples(&reads, request).await.unwrap_or_else(grpc::error_response)
 }
 
-pub(crate) async fn read_chunks(State(context): State<SharedState>, request: Request) -> Response {
-    respond_chunks(context, request).await.unwrap_or_else(grpc::error_response)
+pub(crate) async fn read_chunks(State(reads): State<Arc<ReadState>>, request: Request) -> Response {
+    respond_chunks(&reads, request).await.unwrap_or_else(grpc::error_response)
 }
 
-async fn respond_samples(context: SharedState, request: Request) -> Result<Response, Status> {
-    let AdmittedRead { request, permit } =
-        AdmittedRead::admit(&context, request.into_body()).await?;
-    let read = run_samples_read(&context, request, permit, read::read_samples_plain).await;
+async fn respond_samples(reads: &Arc<ReadState>, request: Request) -> Result<Response, Status> {
+    let AdmittedRead { request, permit } = AdmittedRead::admit(reads, request.into_body()).await?;
+    let read = run_samples_read(reads, request, permit, read::read_samples_plain).await;
     let BufferedRead { response, reservation } = read.map_err(grpc::read_status)?;
     let len = response.pieces.iter().map(Bytes::len).sum();
     let header = Bytes::copy_from_slice(&messages::frame_header(len));
@@ -50,14 +50,13 @@ async fn respond_samples(context: SharedState, request: Request) -> Result<Respo
     Ok(framing::grpc_response(StatusBody::new(ResponseBody::new(
         pieces,
         reservation,
-        context.answer_limits.time,
+        reads.responses.time,
     ))))
 }
 
-async fn respond_chunks(context: SharedState, request: Request) -> Result<Response, Status> {
-    let AdmittedRead { request, permit } =
-        AdmittedRead::admit(&context, request.into_body()).await?;
-    let mut frames = streamed_read::frames(&context, request, permit, Framing::Grpc)?;
+async fn respond_chunks(reads: &Arc<ReadState>, request: Request) -> Result<Response, Status> {
+    let AdmittedRead { request, permit } = AdmittedRead::admit(reads, request.into_body()).await?;
+    let mut frames = streamed_read::frames(reads, request, permit, Framing::Grpc)?;
     frames.wait_first().await?;
     Ok(framing::grpc_response(StatusBody::new(frames)))
 }
@@ -69,14 +68,14 @@ struct AdmittedRead {
 }
 
 impl AdmittedRead {
-    async fn admit(context: &SharedState, body: Body) -> Result<Self, Status> {
-        acceptance::check_accepting(context)?;
+    async fn admit(reads: &ReadState, body: Body) -> Result<Self, Status> {
+        acceptance::check_accepting(&reads.lifecycle, &reads.db)?;
         let message = messages::read_single_message(
             body,
-            BodyLimits { size: MAX_READ_BODY, ..context.body_limits.clone() },
+            BodyLimits { size: MAX_READ_BODY, ..reads.bodies.clone() },
         )
         .await?;
-        let permit = ReadPermit::acquire(context).await?;
+        let permit = ReadPermit::acquire(reads).await?;
         let request = run_read((), move |_| read_request::parse_request(&message.bytes))
             .await
             .map_err(grpc::read_status)?;

@@ -5,13 +5,13 @@
 
 use crate::remote::pb;
 use crate::server::grpc::services::SERVICES;
-use crate::server::management::lifecycle::Phase;
-use crate::server::state::SharedState;
+use crate::server::management::lifecycle::{Lifecycle, Phase};
 use crate::server::transport::framing::early_end_body::EarlyEndBody;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use std::sync::Arc;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::server::{Builder, Error, v1alpha};
 
@@ -57,12 +57,12 @@ fn reflection_builder() -> Builder<'static> {
 
 /// Middleware that ends the request body when the server drains.
 pub(crate) async fn end_when_draining(
-    State(context): State<SharedState>,
+    State(lifecycle): State<Arc<Lifecycle>>,
     request: Request,
     next: Next,
 ) -> Response {
     let draining = async move {
-        context.lifecycle.reached(Phase::Draining).await;
+        lifecycle.reached(Phase::Draining).await;
         None
     };
     next.run(request.map(|body| Body::new(EarlyEndBody::new(body, draining)))).await

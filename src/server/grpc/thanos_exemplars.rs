@@ -12,7 +12,7 @@ use crate::remote::thanos::selection::{LabelRewrite, SeriesSelection};
 use crate::server::contract::grpc;
 use crate::server::grpc::message_writer;
 use crate::server::grpc::thanos_read::AdmittedThanosRead;
-use crate::server::state::SharedState;
+use crate::server::requests::read_state::ReadState;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -30,23 +30,23 @@ pub(crate) const METRIC_METADATA: &str = "/thanos.Metadata/MetricMetadata";
 /// Maximum number of metric families per message.
 const MAX_FAMILIES_PER_MESSAGE: usize = 1000;
 
-pub(crate) async fn exemplars(State(context): State<SharedState>, request: Request) -> Response {
-    stream_exemplars(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
+pub(crate) async fn exemplars(State(reads): State<Arc<ReadState>>, request: Request) -> Response {
+    stream_exemplars(reads, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
 pub(crate) async fn metric_metadata(
-    State(context): State<SharedState>,
+    State(reads): State<Arc<ReadState>>,
     request: Request,
 ) -> Response {
-    stream_metadata(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
+    stream_metadata(reads, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
-async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, Status> {
+async fn stream_exemplars(reads: Arc<ReadState>, body: Body) -> Result<Response, Status> {
     let AdmittedThanosRead { request, permit } =
-        AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&context, body).await?;
+        AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&reads, body).await?;
     let selectors = selectors::selectors(&request.query)
         .map_err(|error| grpc::invalid_query(error.to_string()))?;
-    let external = context.external_labels();
+    let external = reads.external_labels();
     let selected =
         selectors.into_iter().map(|matchers| SeriesSelection::from_matchers(matchers, &external));
     let selected: Vec<_> = selected
@@ -59,10 +59,10 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
     if some.is_empty() && !selected.is_empty() {
         return Err(grpc::invalid_query("no matchers specified (excluding external labels)"));
     }
-    let (shared, rewrite) = (context.clone(), LabelRewrite::new(&external, &[]));
-    message_writer::respond(&context, move |out| {
+    let (responses, rewrite) = (reads.responses.clone(), LabelRewrite::new(&external, &[]));
+    message_writer::respond(&responses, move |out| {
         let _held = permit;
-        let db = shared.db.ready()?;
+        let db = reads.db.ready()?;
         for series in db.querier().exemplars(&some, TimeRange::new(request.start, request.end)) {
             let labels = rewrite.apply(&series.labels);
             let data = pb::ExemplarData {
@@ -77,14 +77,14 @@ async fn stream_exemplars(context: SharedState, body: Body) -> Result<Response, 
     .await
 }
 
-async fn stream_metadata(context: SharedState, body: Body) -> Result<Response, Status> {
+async fn stream_metadata(reads: Arc<ReadState>, body: Body) -> Result<Response, Status> {
     let AdmittedThanosRead { request, permit } =
-        AdmittedThanosRead::<pb::MetricMetadataRequest>::admit(&context, body).await?;
-    let shared = context.clone();
-    message_writer::respond(&context, move |out| {
+        AdmittedThanosRead::<pb::MetricMetadataRequest>::admit(&reads, body).await?;
+    let responses = reads.responses.clone();
+    message_writer::respond(&responses, move |out| {
         let _held = permit;
         let metric = Some(request.metric.as_str()).filter(|metric| !metric.is_empty());
-        let db = shared.db.ready()?;
+        let db = reads.db.ready()?;
         let all_families = db.metadata(metric);
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         let mut families = all_families.into_iter().take(limit).peekable();

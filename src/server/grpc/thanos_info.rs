@@ -9,10 +9,11 @@ use crate::remote::pb::thanos::info as pb;
 use crate::remote::pb::thanos::{Label, ZLabelSet};
 use crate::server::contract::grpc;
 use crate::server::grpc::thanos_read;
-use crate::server::state::{ServerState, SharedState};
+use crate::server::requests::read_state::ReadState;
 use crate::server::transport::framing;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use std::sync::Arc;
 use tonic::Status;
 
 /// Name of the service, for health and reflection.
@@ -23,17 +24,23 @@ pub(crate) const INFO: &str = "/thanos.info.Info/Info";
 /// Component type, in Thanos's terms.
 const COMPONENT: &str = "receive";
 
-pub(crate) async fn info(State(context): State<SharedState>, request: Request) -> Response {
-    let request = thanos_read::request::<pb::InfoRequest>(&context, request.into_body()).await;
-    match request.and_then(|_| info_response(&context)) {
+pub(crate) async fn info(State(reads): State<Arc<ReadState>>, request: Request) -> Response {
+    let request = thanos_read::request::<pb::InfoRequest>(
+        &reads.lifecycle,
+        &reads.db,
+        &reads.bodies,
+        request.into_body(),
+    )
+    .await;
+    match request.and_then(|_| info_response(&reads)) {
         Ok(response) => framing::message_response(&response),
         Err(status) => grpc::error_response(status),
     }
 }
 
-fn info_response(context: &ServerState) -> Result<pb::InfoResponse, Status> {
-    let labels = label_set(&context.external_labels());
-    let db = context.db.ready()?;
+fn info_response(reads: &ReadState) -> Result<pb::InfoResponse, Status> {
+    let labels = label_set(&reads.external_labels());
+    let db = reads.db.ready()?;
     let (min_time, max_time) = (db.min_time().unwrap_or(i64::MAX), i64::MAX);
     let tsdb = pb::TsdbInfo { labels: Some(labels.clone()), min_time, max_time };
     Ok(pb::InfoResponse {

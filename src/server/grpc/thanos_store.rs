@@ -12,13 +12,15 @@ use crate::server::grpc::message_writer;
 use crate::server::grpc::message_writer::MessageWriter;
 use crate::server::grpc::thanos_read;
 use crate::server::grpc::thanos_read::AdmittedThanosRead;
-use crate::server::state::{ServerState, SharedState};
+use crate::server::requests::list_state::ListState;
+use crate::server::requests::read_state::ReadState;
 use crate::server::transport::blocking::run_blocking;
 use crate::server::transport::framing;
 use crate::tsdb::db::LabelQueryLimits;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use std::sync::Arc;
 use tonic::Status;
 
 /// Name of the service, for health and reflection.
@@ -31,29 +33,32 @@ pub(crate) const LABEL_VALUES: &str = "/thanos.Store/LabelValues";
 /// Memory limit of a response with label names or values, bytes.
 const LABELS_BYTES: usize = 32 << 20;
 
-pub(crate) async fn series(State(context): State<SharedState>, request: Request) -> Response {
-    stream_series(context, request.into_body()).await.unwrap_or_else(grpc::error_response)
+pub(crate) async fn series(State(reads): State<Arc<ReadState>>, request: Request) -> Response {
+    stream_series(reads, request.into_body()).await.unwrap_or_else(grpc::error_response)
 }
 
-pub(crate) async fn label_names(State(context): State<SharedState>, request: Request) -> Response {
-    respond_labels(context, request.into_body(), label_names_response)
+pub(crate) async fn label_names(State(lists): State<Arc<ListState>>, request: Request) -> Response {
+    respond_labels(&lists, request.into_body(), label_names_response)
         .await
         .unwrap_or_else(grpc::error_response)
 }
 
-pub(crate) async fn label_values(State(context): State<SharedState>, request: Request) -> Response {
-    respond_labels(context, request.into_body(), label_values_response)
+pub(crate) async fn label_values(
+    State(lists): State<Arc<ListState>>,
+    request: Request,
+) -> Response {
+    respond_labels(&lists, request.into_body(), label_values_response)
         .await
         .unwrap_or_else(grpc::error_response)
 }
 
-async fn stream_series(context: SharedState, body: Body) -> Result<Response, Status> {
+async fn stream_series(reads: Arc<ReadState>, body: Body) -> Result<Response, Status> {
     let AdmittedThanosRead { request, permit } =
-        AdmittedThanosRead::<pb::SeriesRequest>::admit(&context, body).await?;
-    let shared = context.clone();
-    message_writer::respond(&context, move |out| {
+        AdmittedThanosRead::<pb::SeriesRequest>::admit(&reads, body).await?;
+    let responses = reads.responses.clone();
+    message_writer::respond(&responses, move |out| {
         let _held = permit;
-        let source = shared.read_source()?;
+        let source = reads.source()?;
         read_series(&source, &request, out).map_err(|error| match error {
             StoreSeriesError::Read(error) => grpc::read_status(error),
             StoreSeriesError::NoMatchers => grpc::invalid_query(error.to_string()),
@@ -78,18 +83,18 @@ impl SeriesSink for MessageWriter<'_, '_> {
 
 /// Waits for a permit and builds a response of one message on a blocking thread.
 async fn respond_labels<Q, A>(
-    context: SharedState,
+    lists: &Arc<ListState>,
     body: Body,
-    make: fn(&ServerState, &Q) -> Result<A, Status>,
+    make: fn(&ListState, &Q) -> Result<A, Status>,
 ) -> Result<Response, Status>
 where
     Q: prost::Message + Default + 'static,
     A: prost::Message + 'static,
 {
-    let request: Q = thanos_read::request(&context, body).await?;
-    let shared = context.clone();
-    let response = run_blocking(&context.list_gate, "listing labels", move |_| {
-        let mut memory = shared.answer_limits.budget.reserve();
+    let request: Q = thanos_read::request(&lists.lifecycle, &lists.db, &lists.bodies, body).await?;
+    let shared = lists.clone();
+    let response = run_blocking(&lists.gate, "listing labels", move |_| {
+        let mut memory = shared.responses.budget.reserve();
         memory.extend(LABELS_BYTES)?;
         make(&shared, &request)
     });
@@ -97,18 +102,18 @@ where
 }
 
 fn label_names_response(
-    context: &ServerState,
+    lists: &ListState,
     request: &pb::LabelNamesRequest,
 ) -> Result<pb::LabelNamesResponse, Status> {
     check_list_len(&request.without_replica_labels, "replica labels").map_err(grpc::read_status)?;
-    let external = context.external_labels();
+    let external = lists.configuration.external_labels();
     let SeriesSelection::Matching(matchers) =
         SeriesSelection::from_wire(&request.matchers, &external).map_err(grpc::read_status)?
     else {
         return Ok(pb::LabelNamesResponse::default());
     };
     let range = TimeRange::new(request.start, request.end);
-    let found = context
+    let found = lists
         .db
         .ready()?
         .querier()
@@ -126,7 +131,7 @@ fn label_names_response(
 }
 
 fn label_values_response(
-    context: &ServerState,
+    lists: &ListState,
     request: &pb::LabelValuesRequest,
 ) -> Result<pb::LabelValuesResponse, Status> {
     check_list_len(&request.without_replica_labels, "replica labels").map_err(grpc::read_status)?;
@@ -137,7 +142,7 @@ fn label_values_response(
     if request.without_replica_labels.contains(&request.label) {
         return nothing;
     }
-    let external = context.external_labels();
+    let external = lists.configuration.external_labels();
     let SeriesSelection::Matching(matchers) =
         SeriesSelection::from_wire(&request.matchers, &external).map_err(grpc::read_status)?
     else {
@@ -147,10 +152,10 @@ fn label_values_response(
     let external =
         external.labels().and_then(|labels| labels.get(&request.label)).map(str::to_owned);
     let values = match external {
-        Some(value) if matchers.is_empty() || has_series(context, &matchers, range)? => vec![value],
+        Some(value) if matchers.is_empty() || has_series(lists, &matchers, range)? => vec![value],
         Some(_) => Vec::new(),
         None => {
-            let found = context.db.ready()?.querier().label_values(
+            let found = lists.db.ready()?.querier().label_values(
                 &request.label,
                 &matchers,
                 range,
@@ -162,13 +167,9 @@ fn label_values_response(
     Ok(pb::LabelValuesResponse { values, ..Default::default() })
 }
 
-fn has_series(
-    context: &ServerState,
-    matchers: &[Matcher],
-    range: TimeRange,
-) -> Result<bool, Status> {
+fn has_series(lists: &ListState, matchers: &[Matcher], range: TimeRange) -> Result<bool, Status> {
     let query = |error| grpc::read_status(RemoteReadError::Query(error));
-    let db = context.db.ready()?;
+    let db = lists.db.ready()?;
     let first = db.querier().select(matchers, range).map_err(query)?.next();
     first.transpose().map(|first| first.is_some()).map_err(query)
 }

@@ -5,13 +5,14 @@ use crate::remote::pb::thanos::WriteResponse;
 use crate::server::contract::{grpc, thanos, write_response};
 use crate::server::requests::acceptance;
 use crate::server::requests::write_requests;
-use crate::server::state::SharedState;
+use crate::server::requests::write_requests::WriteState;
 use crate::server::transport::body::BodyLimits;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages;
 use crate::server::transport::framing::messages::GrpcMessage;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use std::sync::Arc;
 use tonic::Status;
 
 /// Name of the service, for health and reflection.
@@ -19,17 +20,20 @@ pub(crate) const SERVICE: &str = "thanos.WriteableStore";
 /// Path of the method.
 pub(crate) const REMOTE_WRITE: &str = "/thanos.WriteableStore/RemoteWrite";
 
-pub(crate) async fn remote_write(State(context): State<SharedState>, request: Request) -> Response {
-    store(&context, request).await.unwrap_or_else(grpc::error_response)
+pub(crate) async fn remote_write(
+    State(writes): State<Arc<WriteState>>,
+    request: Request,
+) -> Response {
+    store(&writes, request).await.unwrap_or_else(grpc::error_response)
 }
 
-async fn store(context: &SharedState, request: Request) -> Result<Response, Status> {
-    acceptance::check_accepting(context).map_err(thanos::status)?;
-    let size = context.writer.limits().decoded_bytes;
-    let limits = BodyLimits { size, ..context.body_limits.clone() };
+async fn store(writes: &Arc<WriteState>, request: Request) -> Result<Response, Status> {
+    acceptance::check_accepting(&writes.lifecycle, &writes.db).map_err(thanos::status)?;
+    let size = writes.writer.limits().decoded_bytes;
+    let limits = BodyLimits { size, ..writes.bodies.clone() };
     let message = messages::read_single_message(request.into_body(), limits).await;
     let GrpcMessage { bytes, reservation, .. } = message.map_err(thanos::message_status)?;
-    let stored = write_requests::store_forwarded(context, bytes, reservation).await;
+    let stored = write_requests::store_forwarded(writes, bytes, reservation).await;
     let outcome = stored.map_err(thanos::status)?;
     if outcome.rejections.is_empty() {
         Ok(framing::message_response(&WriteResponse {}))

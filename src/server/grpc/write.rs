@@ -7,13 +7,14 @@ use crate::server::contract::grpc;
 use crate::server::contract::write_response;
 use crate::server::requests::acceptance;
 use crate::server::requests::write_requests;
-use crate::server::state::SharedState;
+use crate::server::requests::write_requests::WriteState;
 use crate::server::transport::body::BodyLimits;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages;
 use crate::server::transport::framing::messages::GrpcMessage;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use std::sync::Arc;
 use tonic::Status;
 
 /// Name of the service, for health and reflection.
@@ -23,30 +24,34 @@ pub(crate) const WRITE_V1: &str = "/narthex.v1.Write/WriteV1";
 pub(crate) const WRITE_V2: &str = "/narthex.v1.Write/WriteV2";
 pub(crate) const WRITE_STREAM: &str = "/narthex.v1.Write/WriteStream";
 
-pub(crate) async fn write_v1(State(context): State<SharedState>, request: Request) -> Response {
-    write(context, request, RemoteWriteVersion::V1).await
+pub(crate) async fn write_v1(State(writes): State<Arc<WriteState>>, request: Request) -> Response {
+    write(&writes, request, RemoteWriteVersion::V1).await
 }
 
-pub(crate) async fn write_v2(State(context): State<SharedState>, request: Request) -> Response {
-    write(context, request, RemoteWriteVersion::V2).await
+pub(crate) async fn write_v2(State(writes): State<Arc<WriteState>>, request: Request) -> Response {
+    write(&writes, request, RemoteWriteVersion::V2).await
 }
 
-async fn write(context: SharedState, request: Request, version: RemoteWriteVersion) -> Response {
-    store(&context, request, version).await.unwrap_or_else(grpc::error_response)
+async fn write(
+    writes: &Arc<WriteState>,
+    request: Request,
+    version: RemoteWriteVersion,
+) -> Response {
+    store(writes, request, version).await.unwrap_or_else(grpc::error_response)
 }
 
 async fn store(
-    context: &SharedState,
+    writes: &Arc<WriteState>,
     request: Request,
     version: RemoteWriteVersion,
 ) -> Result<Response, Status> {
-    acceptance::check_accepting(context)?;
-    let size = context.writer.limits().decoded_bytes;
-    let limits = BodyLimits { size, ..context.body_limits.clone() };
+    acceptance::check_accepting(&writes.lifecycle, &writes.db)?;
+    let size = writes.writer.limits().decoded_bytes;
+    let limits = BodyLimits { size, ..writes.bodies.clone() };
     let message = messages::read_single_message(request.into_body(), limits).await;
     let GrpcMessage { bytes, reservation, .. } = message.map_err(grpc::unary_message_status)?;
     let form = WireFormat { version, packing: BodyCompression::Plain };
-    let outcome = write_requests::store(context, bytes, form, reservation).await?;
+    let outcome = write_requests::store(writes, bytes, form, reservation).await?;
     if outcome.rejections.is_empty() {
         Ok(framing::message_response(&write_response::response(&outcome)))
     } else {

@@ -43,8 +43,10 @@ use crate::server::contract::write_response;
 use crate::server::management::lifecycle::Phase;
 use crate::server::requests::acceptance;
 use crate::server::requests::write_requests;
-use crate::server::state::SharedState;
+use crate::server::requests::write_requests::WriteState;
+use crate::server::transport::admission::ConcurrencyLimiter;
 use crate::server::transport::admission::Reservation;
+use crate::server::transport::client_limit::ClientLimit;
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages::{MessageLimits, MessageReader};
@@ -56,6 +58,7 @@ use axum::response::Response;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
@@ -69,31 +72,46 @@ const MAX_PENDING_WRITES: usize = 1;
 /// Maximum number of acks that a client has not taken. Each has a few kilobytes at most.
 const MAX_PENDING_ACKS: usize = 16;
 
-pub(crate) async fn write_stream(State(context): State<SharedState>, request: Request) -> Response {
-    if let Err(error) = acceptance::check_accepting(&context) {
+/// State of write streams.
+#[derive(Debug)]
+pub struct StreamState {
+    /// State of writes.
+    pub writes: Arc<WriteState>,
+    /// Limit of open streams, without a queue.
+    pub gate: ConcurrencyLimiter,
+    /// Limit of streams per client.
+    pub clients: ClientLimit,
+}
+
+pub(crate) async fn write_stream(
+    State(streams): State<Arc<StreamState>>,
+    request: Request,
+) -> Response {
+    if let Err(error) = acceptance::check_accepting(&streams.writes.lifecycle, &streams.writes.db) {
         return grpc::error_response(error);
     }
     let Some(client_permit) =
-        context.client_streams.acquire(request.extensions().get::<PeerAddress>().copied())
+        streams.clients.acquire(request.extensions().get::<PeerAddress>().copied())
     else {
-        return grpc::error_response(too_many_of_client(context.client_streams.max()));
+        return grpc::error_response(too_many_of_client(streams.clients.max()));
     };
-    let Ok(permit) = context.stream_gate.acquire().await else {
+    let Ok(permit) = streams.gate.acquire().await else {
         return grpc::error_response(RequestError::Unavailable(
             "too many write streams (--grpc.max-streams)".to_owned(),
         ));
     };
     let limits = MessageLimits {
-        size: context.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES),
-        time: context.body_limits.time,
+        size: streams.writes.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES),
+        time: streams.writes.bodies.time,
         max_wait: MAX_WAIT,
-        budget: context.body_limits.budget.clone(),
+        budget: streams.writes.bodies.budget.clone(),
     };
     let messages = MessageReader::new(request.into_body(), limits);
     let (acks, responses) = mpsc::channel(MAX_PENDING_ACKS);
+    let writes = streams.writes.clone();
     tokio::spawn(async move {
         let _held = (permit, client_permit);
-        let status = WriteStream { context, acks: acks.clone() }.run(messages).await;
+        let status = WriteStream { writes, acks: acks.clone() }.run(messages).await;
         if let Err(status) = status {
             // Ignore the error: the client may have disconnected.
             let _ = acks.send(Err(status)).await;
@@ -116,7 +134,7 @@ fn too_many_of_client(max: usize) -> Status {
 }
 
 struct WriteStream {
-    context: SharedState,
+    writes: Arc<WriteState>,
     acks: mpsc::Sender<Result<WriteStreamResponse, Status>>,
 }
 
@@ -156,7 +174,7 @@ impl WriteStream {
             let message = tokio::select! {
                 // Check for draining first, so that a busy stream ends as well.
                 biased;
-                () = self.context.lifecycle.reached(Phase::Draining) => {
+                () = self.writes.lifecycle.reached(Phase::Draining) => {
                     let error = RequestError::from(WriteUnavailable::Closing);
                     return Err(error.into());
                 }
@@ -177,7 +195,7 @@ impl WriteStream {
         while let Some(PendingWrite { request, reservation, ack }) = read.recv().await {
             let sequence = request.sequence;
             let response =
-                match write_requests::store_streamed(&self.context, request, reservation).await {
+                match write_requests::store_streamed(&self.writes, request, reservation).await {
                     Ok(outcome) => write_response::ack(sequence, &outcome),
                     Err(error) if error.is_permanent() => {
                         write_response::rejection_ack(sequence, error)

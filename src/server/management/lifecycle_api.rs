@@ -1,17 +1,18 @@
 //! `/-/reload` and `/-/quit`, with Prometheus's responses. Requires `--web.enable-lifecycle`.
 
 use crate::server::management::process_control::{ApiAccess, StopOutcome};
-use crate::server::state::SharedState;
+use crate::server::management::process_state::ProcessState;
 use axum::extract::State;
 use axum::http::StatusCode;
+use std::sync::Arc;
 
 /// Response with a message body.
 type TextResponse = (StatusCode, String);
 
 /// `POST` or `PUT /-/reload`: reloads the configuration and waits for the result. If the reload
 /// fails, the previous configuration stays active.
-pub(crate) async fn reload(State(context): State<SharedState>) -> TextResponse {
-    let control = &context.control;
+pub(crate) async fn reload(State(process): State<Arc<ProcessState>>) -> TextResponse {
+    let control = &process.control;
     if control.lifecycle == ApiAccess::Off {
         return disabled();
     }
@@ -24,8 +25,8 @@ pub(crate) async fn reload(State(context): State<SharedState>) -> TextResponse {
 }
 
 /// `POST` or `PUT /-/quit`: shuts the server down, like SIGTERM.
-pub(crate) async fn quit(State(context): State<SharedState>) -> TextResponse {
-    let control = &context.control;
+pub(crate) async fn quit(State(process): State<Arc<ProcessState>>) -> TextResponse {
+    let control = &process.control;
     if control.lifecycle == ApiAccess::Off {
         return disabled();
     }

@@ -4,6 +4,7 @@
 //! |---------------------|----------------------------------------------------|
 //! | [`lifecycle`]       | phases: starting, ready, draining                  |
 //! | [`process_control`] | reload and shutdown requests                       |
+//! | [`process_state`]   | state of the management handlers                   |
 //! | `lifecycle_api`     | reload and quit                                    |
 //! | [`configuration`]   | active configuration and result of the last reload |
 //! | `status_pages`      | health, readiness, metrics, build information      |
@@ -14,4 +15,5 @@ pub mod http_metrics;
 pub mod lifecycle;
 pub(crate) mod lifecycle_api;
 pub mod process_control;
+pub mod process_state;
 pub(crate) mod status_pages;

@@ -3,7 +3,7 @@
 use crate::config::flags::VERSION;
 use crate::metrics::text::ExpositionFormat;
 use crate::server::management::lifecycle::Phase;
-use crate::server::state::SharedState;
+use crate::server::management::process_state::ProcessState;
 use crate::server::transport::blocking::run_with_permit;
 use crate::tsdb::db::DbHealth;
 use axum::extract::State;
@@ -13,12 +13,13 @@ use axum::response::{Html, IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
+use std::sync::Arc;
 
 /// `GET /-/healthy`: 503 only if a restart is needed. Healthy during the replay and while
 /// read-only.
-pub(crate) async fn healthy(State(context): State<SharedState>) -> (StatusCode, String) {
-    let maintenance_fault = context.db.shared().maintenance_fault();
-    match context.db.health() {
+pub(crate) async fn healthy(State(process): State<Arc<ProcessState>>) -> (StatusCode, String) {
+    let maintenance_fault = process.db.shared().maintenance_fault();
+    match process.db.health() {
         DbHealth::Failed(cause) => (
             StatusCode::SERVICE_UNAVAILABLE,
             format!("narthex rejects writes until a restart: {cause}\n"),
@@ -33,8 +34,8 @@ pub(crate) async fn healthy(State(context): State<SharedState>) -> (StatusCode, 
 }
 
 /// `GET /-/ready`: 200 while reads and writes are served.
-pub(crate) async fn ready(State(context): State<SharedState>) -> (StatusCode, &'static str) {
-    match context.lifecycle.phase() {
+pub(crate) async fn ready(State(process): State<Arc<ProcessState>>) -> (StatusCode, &'static str) {
+    match process.lifecycle.phase() {
         Phase::Ready => (StatusCode::OK, "narthex is ready.\n"),
         Phase::Starting => {
             (StatusCode::SERVICE_UNAVAILABLE, "narthex is starting: replaying the WAL\n")
@@ -44,12 +45,15 @@ pub(crate) async fn ready(State(context): State<SharedState>) -> (StatusCode, &'
 }
 
 /// `GET /metrics`: metrics of the process, compressed with gzip if the client accepts it.
-pub(crate) async fn metrics(State(context): State<SharedState>, headers: HeaderMap) -> Response {
+pub(crate) async fn metrics(
+    State(process): State<Arc<ProcessState>>,
+    headers: HeaderMap,
+) -> Response {
     let format = ExpositionFormat::from_accept_header(header(&headers, ACCEPT.as_str()));
     let content_type = (CONTENT_TYPE, format.content_type());
     // Some metrics read files, so encode on a blocking thread.
     let encoded =
-        run_with_permit((), "encoding the metrics", move |_| context.registry.encode(format)).await;
+        run_with_permit((), "encoding the metrics", move |_| process.registry.encode(format)).await;
     let Ok(text) = encoded else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };

@@ -3,7 +3,7 @@
 use crate::remote::read::metrics::ActiveRead;
 use crate::remote::read::read_request::RemoteReadError;
 use crate::server::contract::request_error::RequestError;
-use crate::server::state::ServerState;
+use crate::server::requests::read_state::ReadState;
 use crate::server::transport::blocking::{ClientWatch, run_with_permit};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -16,9 +16,9 @@ pub(crate) struct ReadPermit {
 
 impl ReadPermit {
     /// Waits in the queue for a permit. A waiting read counts as active in the metrics.
-    pub(crate) async fn acquire(context: &ServerState) -> Result<Self, RequestError> {
-        let active = context.read_metrics.start_read();
-        let permit = context.read_gate.acquire().await?;
+    pub(crate) async fn acquire(reads: &ReadState) -> Result<Self, RequestError> {
+        let active = reads.metrics.start_read();
+        let permit = reads.gate.acquire().await?;
         Ok(Self { _permit: permit, _active: active })
     }
 }

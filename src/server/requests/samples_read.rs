@@ -4,8 +4,9 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::read::read_request::{ReadAbort, RemoteReadError};
 use crate::remote::read::{ReadSource, SamplesResponse};
 use crate::server::requests::read_permit::{ReadPermit, run_read};
-use crate::server::state::SharedState;
+use crate::server::requests::read_state::ReadState;
 use crate::server::transport::admission::Reservation;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Complete response and its memory reservation.
@@ -24,16 +25,16 @@ pub(crate) type SamplesReadFn = fn(
 
 /// Builds a response with samples on a blocking thread, which stops soon after a disconnect.
 pub(crate) async fn run_samples_read(
-    context: &SharedState,
+    reads: &Arc<ReadState>,
     request: pb::ReadRequest,
     permit: ReadPermit,
     read_fn: SamplesReadFn,
 ) -> Result<BufferedRead, RemoteReadError> {
-    let shared = context.clone();
-    let deadline = Instant::now() + context.query_timeout;
+    let shared = reads.clone();
+    let deadline = Instant::now() + reads.timeout;
     let read = run_read(permit, move |client| {
-        let mut reservation = shared.answer_limits.budget.reserve();
-        let response = read_fn(shared.read_source()?, &request, &mut |bytes| {
+        let mut reservation = shared.responses.budget.reserve();
+        let response = read_fn(shared.source()?, &request, &mut |bytes| {
             if client.is_disconnected() {
                 return Err(ReadAbort::ClientGone);
             }
@@ -45,6 +46,6 @@ pub(crate) async fn run_samples_read(
         Ok(BufferedRead { response, reservation })
     })
     .await?;
-    context.read_metrics.samples.inc_by(read.response.samples);
+    reads.metrics.samples.inc_by(read.response.samples);
     Ok(read)
 }

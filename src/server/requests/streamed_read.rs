@@ -5,14 +5,16 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::read::chunked;
 use crate::remote::read::chunked::{FrameSink, ReadFrame};
 use crate::remote::read::read_request::{ReadAbort, RemoteReadError};
+use crate::server::contract::query_error::log_query_error;
 use crate::server::requests::read_permit::ReadPermit;
-use crate::server::state::{ServerState, SharedState};
+use crate::server::requests::read_state::ReadState;
 use crate::server::transport::admission::BudgetExhausted;
 use crate::server::transport::framing::messages;
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::{
     PieceLimits, PieceWriter, StreamedResponse, max_pieces, stream_response,
 };
+use std::sync::Arc;
 
 /// Size up to which small frames are collected into one piece, bytes.
 const PIECE_BYTES: usize = 128 << 10;
@@ -33,7 +35,7 @@ pub(crate) enum Framing {
 /// # Errors
 /// [`BudgetExhausted`] if the memory of the pieces cannot be reserved.
 pub(crate) fn frames(
-    context: &SharedState,
+    reads: &Arc<ReadState>,
     request: pb::ReadRequest,
     permit: ReadPermit,
     framing: Framing,
@@ -41,32 +43,31 @@ pub(crate) fn frames(
     let limits = PieceLimits {
         piece_bytes: PIECE_BYTES,
         max_queued: MAX_QUEUED,
-        total_timeout: context.answer_limits.time,
+        total_timeout: reads.responses.time,
     };
-    let mut memory = context.answer_limits.budget.reserve();
-    memory.extend(max_pieces(MAX_QUEUED) * (context.read_limits.frame_bytes + PIECE_BYTES))?;
-    let context = context.clone();
+    let mut memory = reads.responses.budget.reserve();
+    memory.extend(max_pieces(MAX_QUEUED) * (reads.limits.frame_bytes + PIECE_BYTES))?;
+    let reads = reads.clone();
     Ok(stream_response(limits, memory, move |out| {
         let _held = permit;
-        write_frames(&context, &request, &mut FrameWriter { framing, out })
-            .inspect_err(log_query_error)
+        write_frames(&reads, &request, &mut FrameWriter { framing, out }).inspect_err(log_failure)
     }))
 }
 
 fn write_frames(
-    context: &ServerState,
+    reads: &ReadState,
     request: &pb::ReadRequest,
     out: &mut FrameWriter<'_, '_>,
 ) -> Result<(), RemoteReadError> {
-    let sent = chunked::read_chunks(context.read_source()?, request, out)?;
-    context.read_metrics.count(sent);
+    let sent = chunked::read_chunks(reads.source()?, request, out)?;
+    reads.metrics.count(sent);
     Ok(())
 }
 
 /// Logs an error that the client did not cause.
-fn log_query_error(error: &RemoteReadError) {
+fn log_failure(error: &RemoteReadError) {
     if let RemoteReadError::Query(error) = error {
-        tracing::error!(%error, "streamed read failed");
+        log_query_error("read chunks", error);
     }
 }
 

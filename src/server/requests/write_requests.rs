@@ -4,16 +4,34 @@ use crate::ingest::outcome::WriteOutcome;
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::OutOfBudget;
 use crate::remote::write::stream_request::StreamRequest;
-use crate::remote::write::{ReceivedRequest, RemoteWriteError, WireFormat};
+use crate::remote::write::{ReceivedRequest, RemoteWriteError, RemoteWriter, WireFormat};
 use crate::server::contract::request_error::RequestError;
-use crate::server::state::{ServerState, SharedState};
-use crate::server::transport::admission::Reservation;
+use crate::server::management::lifecycle::Lifecycle;
+use crate::server::transport::admission::{ConcurrencyLimiter, Reservation};
 use crate::server::transport::blocking::run_with_permit;
+use crate::server::transport::body::BodyLimits;
+use crate::tsdb::db::Db;
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::admission::WriteUnavailable;
 use crate::tsdb::db::clock::now_ms;
-use crate::tsdb::db::database::Db;
 use bytes::Bytes;
+use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
+
+/// State of writes in all protocols.
+#[derive(Debug)]
+pub struct WriteState {
+    /// Database of all samples.
+    pub db: Arc<DbHandle>,
+    /// Phase of the server.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Writer of remote write requests.
+    pub writer: RemoteWriter,
+    /// Limit of concurrent write requests.
+    pub gate: ConcurrencyLimiter,
+    /// Limits of request bodies. `size` is that of an HTTP body before decompression.
+    pub bodies: BodyLimits,
+}
 
 /// Stores a write request.
 ///
@@ -21,14 +39,14 @@ use tokio::sync::OwnedSemaphorePermit;
 /// [`RequestError`] if the request failed as a whole. Rejected samples of a successful request are
 /// part of the outcome.
 pub(crate) async fn store(
-    context: &SharedState,
+    writes: &Arc<WriteState>,
     body: Bytes,
     form: WireFormat,
     reservation: Reservation,
 ) -> Result<WriteOutcome, RequestError> {
-    context.writer.precheck(&body, form.packing)?;
-    let permit = context.write_gate.acquire().await?;
-    store_with_permit(context, permit, reservation, store_fn(body, form)).await
+    writes.writer.precheck(&body, form.packing)?;
+    let permit = writes.gate.acquire().await?;
+    store_with_permit(writes, permit, reservation, store_fn(body, form)).await
 }
 
 /// Stores a request of a write stream. It waits for a permit outside the queue: the number of
@@ -37,14 +55,14 @@ pub(crate) async fn store(
 /// # Errors
 /// Same as [`store`].
 pub(crate) async fn store_streamed(
-    context: &SharedState,
+    writes: &Arc<WriteState>,
     request: StreamRequest,
     reservation: Reservation,
 ) -> Result<WriteOutcome, RequestError> {
     let form = WireFormat { version: request.version, packing: BodyCompression::Plain };
-    context.writer.precheck(&request.request, form.packing)?;
-    let permit = context.write_gate.acquire_unqueued().await?;
-    store_with_permit(context, permit, reservation, store_fn(request.request, form)).await
+    writes.writer.precheck(&request.request, form.packing)?;
+    let permit = writes.gate.acquire_unqueued().await?;
+    store_with_permit(writes, permit, reservation, store_fn(request.request, form)).await
 }
 
 /// Stores a request that a Thanos Receive router forwards.
@@ -52,16 +70,16 @@ pub(crate) async fn store_streamed(
 /// # Errors
 /// Same as [`store`].
 pub(crate) async fn store_forwarded(
-    context: &SharedState,
+    writes: &Arc<WriteState>,
     message: Bytes,
     reservation: Reservation,
 ) -> Result<WriteOutcome, RequestError> {
-    context.writer.precheck(&message, BodyCompression::Plain)?;
-    let permit = context.write_gate.acquire().await?;
-    let work = move |context: &ServerState, _: &mut Reservation| {
-        context.writer.store_thanos(ready(context)?, &message, now_ms())
+    writes.writer.precheck(&message, BodyCompression::Plain)?;
+    let permit = writes.gate.acquire().await?;
+    let work = move |writes: &WriteState, _: &mut Reservation| {
+        writes.writer.store_thanos(ready(writes)?, &message, now_ms())
     };
-    store_with_permit(context, permit, reservation, work).await
+    store_with_permit(writes, permit, reservation, work).await
 }
 
 /// Returns the function that stores a remote write request. It adds the decompressed size to the
@@ -69,11 +87,11 @@ pub(crate) async fn store_forwarded(
 fn store_fn(
     body: Bytes,
     form: WireFormat,
-) -> impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError> + Send {
-    move |context, reservation| {
+) -> impl FnOnce(&WriteState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError> + Send {
+    move |writes, reservation| {
         let mut grant = |bytes| reservation.extend(bytes).map_err(|_| OutOfBudget);
-        context.writer.store_with_budget(
-            ready(context)?,
+        writes.writer.store_with_budget(
+            ready(writes)?,
             ReceivedRequest { body: &body, form, now_ms: now_ms() },
             &mut grant,
         )
@@ -81,21 +99,21 @@ fn store_fn(
 }
 
 /// Returns the database for a write.
-fn ready(context: &ServerState) -> Result<&Db, WriteUnavailable> {
-    context.db.ready().map_err(WriteUnavailable::from)
+fn ready(writes: &WriteState) -> Result<&Db, WriteUnavailable> {
+    writes.db.ready().map_err(WriteUnavailable::from)
 }
 
 /// Stores a request on a blocking thread, which owns the permit and the memory: it finishes even if
 /// the client disconnects.
 async fn store_with_permit(
-    context: &SharedState,
+    writes: &Arc<WriteState>,
     permit: OwnedSemaphorePermit,
     mut reservation: Reservation,
-    work: impl FnOnce(&ServerState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError>
+    work: impl FnOnce(&WriteState, &mut Reservation) -> Result<WriteOutcome, RemoteWriteError>
     + Send
     + 'static,
 ) -> Result<WriteOutcome, RequestError> {
-    let shared = context.clone();
+    let shared = writes.clone();
     let stored =
         run_with_permit(permit, "storing the request", move |_| work(&shared, &mut reservation));
     Ok(stored.await??)

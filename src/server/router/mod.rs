@@ -32,7 +32,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Layer;
 
 /// Routes of gRPC methods.
-fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Router<SharedState> {
+fn grpc_routes<H: Health>(states: &SharedState, health: HealthServer<H>) -> Router<SharedState> {
     let mut routes = Router::new()
         .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
         .route(grpc::write::WRITE_V2, any(grpc::write::write_v2))
@@ -50,8 +50,12 @@ fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Rou
             any(grpc::thanos_exemplars::metric_metadata),
         )
         .route_service("/grpc.health.v1.Health/{*method}", health);
-    let draining =
-        || middleware::from_fn_with_state(context.clone(), reflection::end_when_draining);
+    let draining = || {
+        middleware::from_fn_with_state(
+            states.process.lifecycle.clone(),
+            reflection::end_when_draining,
+        )
+    };
     match (reflection::v1(), reflection::v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
             routes = routes
@@ -62,7 +66,7 @@ fn grpc_routes<H: Health>(context: &SharedState, health: HealthServer<H>) -> Rou
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot start reflection"),
     }
     routes
-        .layer(middleware::from_fn_with_state(context.clone(), grpc::layers::compression_layer))
+        .layer(middleware::from_fn_with_state(states.grpc.clone(), grpc::layers::compression_layer))
         .layer(middleware::from_fn(grpc::layers::deadline_layer))
 }
 
@@ -147,19 +151,19 @@ fn http_routes() -> HttpRoutes {
 }
 
 /// Returns the router of all requests. `health` is the gRPC health service.
-pub fn routes<H: Health>(context: SharedState, health: HealthServer<H>) -> Router {
+pub fn routes<H: Health>(states: SharedState, health: HealthServer<H>) -> Router {
     let measure =
-        middleware::from_fn_with_state(context.http_metrics.clone(), http_metrics::measure);
+        middleware::from_fn_with_state(states.process.http_metrics.clone(), http_metrics::measure);
     let HttpRoutes { router, known } = http_routes();
     let known: Arc<[KnownPath]> = known.into();
     let redirect = middleware::from_fn_with_state(known, redirect::redirect);
     router
-        .merge(grpc_routes(&context, health))
+        .merge(grpc_routes(&states, health))
         .fallback(not_found)
         .layer(redirect)
         .layer(middleware::from_fn(panics::answer_panics))
         .layer(measure)
-        .with_state(context)
+        .with_state(states)
 }
 
 /// Returns the router for connections beyond the limit, which responds 503 to every request.

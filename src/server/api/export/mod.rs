@@ -36,17 +36,20 @@ use crate::promql::selector;
 use crate::server::api::export::line::{ExportLine, ValueFormat};
 use crate::server::api::timestamp;
 use crate::server::contract::request_error::RequestError;
+use crate::server::management::lifecycle::Lifecycle;
 use crate::server::requests::acceptance;
-use crate::server::state::SharedState;
+use crate::server::transport::admission::ConcurrencyLimiter;
+use crate::server::transport::body::ResponseLimits;
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::{PieceLimits, PieceWriter, stream_response};
+use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::QueryError;
 use crate::tsdb::db::error::NotReady;
-use crate::tsdb::db::handle::DbHandle;
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 
 /// Size up to which lines are collected into one piece, bytes.
 const PIECE_BYTES: usize = 64 << 10;
@@ -54,6 +57,19 @@ const PIECE_BYTES: usize = 64 << 10;
 const MAX_QUEUED: usize = 4;
 /// Maximum number of selectors per request.
 const MAX_SELECTORS: usize = 100;
+
+/// State of exports.
+#[derive(Debug)]
+pub struct ExportState {
+    /// Database of all samples.
+    pub db: Arc<DbHandle>,
+    /// Phase of the server.
+    pub lifecycle: Arc<Lifecycle>,
+    /// Limit of concurrent exports.
+    pub gate: ConcurrencyLimiter,
+    /// Time and memory limits of responses.
+    pub responses: ResponseLimits,
+}
 
 /// Parameters of an export.
 #[derive(Debug)]
@@ -65,27 +81,27 @@ struct ExportQuery {
 }
 
 pub(crate) async fn export(
-    State(context): State<SharedState>,
+    State(exports): State<Arc<ExportState>>,
     Query(parameters): Query<Vec<(String, String)>>,
 ) -> Response {
-    start(&context, &parameters).await.unwrap_or_else(RequestError::into_response)
+    start(&exports, &parameters).await.unwrap_or_else(RequestError::into_response)
 }
 
 async fn start(
-    context: &SharedState,
+    exports: &ExportState,
     parameters: &[(String, String)],
 ) -> Result<Response, RequestError> {
-    acceptance::check_accepting(context)?;
+    acceptance::check_accepting(&exports.lifecycle, &exports.db)?;
     let query = parse_params(parameters)?;
-    let permit = context.export_gate.acquire().await?;
+    let permit = exports.gate.acquire().await?;
     let limits = PieceLimits {
         piece_bytes: PIECE_BYTES,
         max_queued: MAX_QUEUED,
-        total_timeout: context.answer_limits.time,
+        total_timeout: exports.responses.time,
     };
-    let db = context.db.clone();
+    let db = exports.db.clone();
     // The number of exports limits the memory of their pieces.
-    let memory = context.answer_limits.budget.reserve();
+    let memory = exports.responses.budget.reserve();
     let lines = stream_response(limits, memory, move |out| {
         let _held = permit;
         let mut writer = LineWriter { line: String::new(), values: query.values, out };
