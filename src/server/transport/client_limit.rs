@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Address of the client of a request, an extension that its connection adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PeerAddress(pub(crate) IpAddr);
+pub struct PeerAddress(pub IpAddr);
 
 /// Key of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

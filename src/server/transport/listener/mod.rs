@@ -2,21 +2,28 @@
 //!
 //! The caller owns the sockets and the stop signal. Each connection runs in its own task. A
 //! connection beyond the limit is still accepted for a few seconds, so that its client gets a 503.
+//!
+//! | file       | content                                        |
+//! |------------|------------------------------------------------|
+//! | [`source`] | sources of connections: TCP, or another stream |
+
+pub mod source;
 
 use crate::config::flags::web::WebFlags;
 use crate::metrics::registry::{Counter, Gauge, Registry};
-use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::connection::{
     ConnectionTimeouts, IdleTimeoutStream, RequestProgress,
 };
 use crate::server::transport::connection_service::ConnectionService;
+use crate::server::transport::listener::source::{Accepted, ConnectionSource};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -98,9 +105,9 @@ impl ConnectionMetrics {
 
 /// Server that is ready to run.
 #[derive(Debug)]
-pub struct Listener {
+pub struct Listener<L = TcpListener> {
     /// Bound sockets to accept from.
-    pub sockets: Vec<TcpListener>,
+    pub sockets: Vec<L>,
     /// Routes of all requests.
     pub router: Router,
     /// Responses to the requests of connections beyond the limit.
@@ -120,7 +127,7 @@ pub enum DrainOutcome {
     TimedOut,
 }
 
-impl Listener {
+impl<L: ConnectionSource> Listener<L> {
     /// Serves until the value of `stop` becomes `true`, then finishes the requests in flight.
     pub async fn run(self, stop: watch::Receiver<bool>) -> DrainOutcome {
         let graceful = Arc::new(GracefulShutdown::new());
@@ -149,12 +156,6 @@ impl Listener {
     }
 }
 
-#[derive(Debug)]
-struct Accepted {
-    stream: TcpStream,
-    peer: PeerAddress,
-}
-
 /// State that all accept loops share.
 #[derive(Debug)]
 struct Acceptor {
@@ -167,7 +168,7 @@ struct Acceptor {
 }
 
 async fn accept_loop(
-    socket: TcpListener,
+    mut socket: impl ConnectionSource,
     shared: Arc<Acceptor>,
     graceful: Arc<GracefulShutdown>,
     mut stop: watch::Receiver<bool>,
@@ -178,10 +179,7 @@ async fn accept_loop(
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = Accepted { stream, peer: PeerAddress(peer.ip()) };
-                shared.clone().spawn_connection(connection, graceful.watcher());
-            }
+            Ok(connection) => shared.clone().spawn_connection(connection, graceful.watcher()),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -192,11 +190,11 @@ async fn accept_loop(
 
 impl Acceptor {
     /// Spawns the task of a connection.
-    fn spawn_connection(self: Arc<Self>, connection: Accepted, watcher: Watcher) {
+    fn spawn_connection<S>(self: Arc<Self>, connection: Accepted<S>, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         self.metrics.accepted.inc();
-        // Responses are written in full, so Nagle's algorithm only delays them. Without the option
-        // they are slower, which is no reason to fail.
-        let _ = connection.stream.set_nodelay(true);
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             tokio::spawn(async move {
                 self.metrics.open.inc();
@@ -225,7 +223,10 @@ impl Acceptor {
 
     /// Runs a connection to its end. Its errors are usually the client's, so they are logged at
     /// DEBUG.
-    async fn serve(&self, connection: Accepted, router: Router, watcher: Watcher) {
+    async fn serve<S>(&self, connection: Accepted<S>, router: Router, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Accepted { stream, peer } = connection;
         let progress = Arc::new(RequestProgress::default());
         let timeouts =

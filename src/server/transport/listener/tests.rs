@@ -3,16 +3,18 @@
 use crate::metrics::registry::Registry;
 use crate::server::router;
 use crate::server::router::host;
+use crate::server::transport::client_limit::PeerAddress;
+use crate::server::transport::listener::source::{Accepted, ConnectionSource};
 use crate::server::transport::listener::{
     ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener,
 };
-use axum::Router;
 use axum::routing::get;
+use axum::{Extension, Router};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Longer than a busy machine needs to send a request at once.
@@ -225,4 +227,49 @@ async fn missing_or_repeated_host_is_400() {
         assert!(heard.starts_with(status), "{head}: {heard}");
         assert!(status.ends_with("200") || heard.contains("Host header"), "{head}: {heard}");
     }
+}
+
+/// Source of in-memory streams.
+struct MemorySource(mpsc::Receiver<DuplexStream>);
+
+impl ConnectionSource for MemorySource {
+    type Stream = DuplexStream;
+
+    async fn accept(&mut self) -> std::io::Result<Accepted<DuplexStream>> {
+        match self.0.recv().await {
+            Some(stream) => Ok(Accepted { stream, peer: PeerAddress([192, 0, 2, 7].into()) }),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn stream_of_another_source_is_served_with_its_peer() {
+    let peer = |peer: Extension<PeerAddress>| async move { peer.0.0.to_string() };
+    let (connect, connections) = mpsc::channel(1);
+    let (stop, stopped) = watch::channel(false);
+    let listener = Listener {
+        sockets: vec![MemorySource(connections)],
+        router: Router::new().route("/peer", get(peer)),
+        overload_router: router::overload_router(),
+        limits: ConnectionLimits {
+            max_connections: 1,
+            idle_timeout: Duration::from_secs(5),
+            head_timeout: HEAD_TIMEOUT,
+            max_concurrent_streams: 10,
+            drain_timeout: Duration::from_secs(5),
+        },
+        metrics: ConnectionMetrics::register(&mut Registry::new()),
+    };
+    let listening = tokio::spawn(listener.run(stopped));
+    let (mut client, server) = tokio::io::duplex(1 << 10);
+    connect.send(server).await.unwrap();
+    let request = b"GET /peer HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(response.ends_with("192.0.2.7"), "{response}");
+    stop.send(true).unwrap();
+    assert_eq!(listening.await.unwrap(), DrainOutcome::Complete);
 }

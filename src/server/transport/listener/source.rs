@@ -1,0 +1,37 @@
+//! Sources of connections: a TCP socket, or anything else that accepts streams.
+
+use crate::server::transport::client_limit::PeerAddress;
+use std::io;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Accepted connection.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// Bytes of the connection.
+    pub stream: S,
+    /// Address of the client.
+    pub peer: PeerAddress,
+}
+
+/// Source of connections.
+pub trait ConnectionSource: Send + 'static {
+    /// Stream of a connection. A handshake belongs into its first read, which runs in the task of
+    /// the connection and under its timeouts; `accept` would delay all other clients.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next connection. Dropping the future loses no connection.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Accepted<Self::Stream>>> + Send;
+}
+
+impl ConnectionSource for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<Accepted<TcpStream>> {
+        let (stream, peer) = Self::accept(self).await?;
+        // Responses are written in full, so Nagle's algorithm only delays them. Without the option
+        // they are slower, which is no reason to fail.
+        let _ = stream.set_nodelay(true);
+        Ok(Accepted { stream, peer: PeerAddress(peer.ip()) })
+    }
+}
