@@ -21,6 +21,7 @@ mod month_kinds;
 mod ooo;
 mod ooo_golden;
 mod pitfalls;
+mod power;
 mod quarantine;
 mod reads;
 mod replay;

@@ -68,7 +68,9 @@ pub fn sync_dir(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
     disk.sync_dir(path).map_err(FileError::for_step("sync", path))
 }
 
-fn temporary_name(path: &Path) -> PathBuf {
+/// Returns the name of the new content of a file before [`replace_file`] renames it.
+#[must_use]
+pub fn temporary_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     name.into()

@@ -12,10 +12,12 @@
 //! deletes a block in one step; the next startup removes files that a crash left afterwards. No
 //! locks: one thread at a time changes the blocks of a directory.
 
+use crate::tsdb::block::meta;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::fs::disk::Disk;
-use crate::tsdb::fs::durable::{FileError, sync_dir};
+use crate::tsdb::fs::durable::{FileError, sync_dir, temporary_name};
 use crate::tsdb::fs::quarantine::move_dir;
+use crate::tsdb::tombstones::file as tombstones_file;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -84,6 +86,21 @@ pub fn remove_leftovers(disk: &dyn Disk, leftovers: &[PathBuf]) -> Result<(), Fi
     leftovers
         .iter()
         .try_for_each(|path| disk.remove_dir_all(path).map_err(FileError::for_step("remove", path)))
+}
+
+/// Removes files that an interrupted replacement left in blocks. Readers ignore them, so a failure
+/// is only logged.
+pub fn remove_unfinished_files(disk: &dyn Disk, dir: &Path, blocks: &[BlockUlid]) {
+    for path in blocks.iter().map(|ulid| block_dir(dir, *ulid)) {
+        for name in [meta::NAME, tombstones_file::NAME] {
+            let path = temporary_name(&path.join(name));
+            if path.exists()
+                && let Err(error) = disk.remove_file(&path)
+            {
+                tracing::warn!(path = %path.display(), %error, "cannot remove unfinished file");
+            }
+        }
+    }
 }
 
 /// Path of a block.

@@ -62,7 +62,9 @@ impl BlockSet {
     /// [`LoadBlocksError`] if a step on the directory failed or a block cannot be opened.
     pub fn load(&self) -> Result<LoadReport, LoadBlocksError> {
         let _changing = self.changing.lock();
-        dir::remove_leftovers(&*self.disk, &dir::scan(&self.dir)?.leftovers)?;
+        let found = dir::scan(&self.dir)?;
+        dir::remove_leftovers(&*self.disk, &found.leftovers)?;
+        dir::remove_unfinished_files(&*self.disk, &self.dir, &found.blocks);
         self.refresh(CorruptBlockPolicy::Quarantine)
     }
 
