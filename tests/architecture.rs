@@ -4,6 +4,7 @@
 //! - A line of the house imports only from lines above it, and nothing imports in a circle.
 //! - Only test code imports test support.
 //! - The engine names no network library, and `unsafe` is in one file only.
+//! - The engine changes files through its disk only.
 //! - Names of tests are short, comments are at most 100 columns wide.
 //! - The module doc of a `mod.rs` lists all children.
 //!
@@ -51,6 +52,36 @@ const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
 
 /// Only file that may have `unsafe`.
 const UNSAFE: &str = "src/tsdb/fs/mmap.rs";
+
+/// Only folder of the engine that may name functions that change files.
+const FILES: &str = "src/tsdb/fs/";
+/// Lock of a data directory. It is exempt because it is never synced and ends with the process.
+const LOCK: &str = "src/tsdb/db/dir_lock.rs";
+/// Functions of `std::fs` that change files.
+const FILE_CHANGES: [&str; 11] = [
+    "write",
+    "rename",
+    "remove_file",
+    "remove_dir",
+    "remove_dir_all",
+    "create_dir",
+    "create_dir_all",
+    "hard_link",
+    "soft_link",
+    "copy",
+    "set_permissions",
+];
+/// Names that stand for a change of a file, wherever they occur.
+const WRITABLE_FILE: [&str; 8] = [
+    "OpenOptions",
+    "DirBuilder",
+    "set_len",
+    "sync_all",
+    "sync_data",
+    "set_times",
+    "set_modified",
+    "rustix",
+];
 
 /// Maximum length of the name of a test.
 const MAX_TEST_NAME: usize = 60;
@@ -115,6 +146,7 @@ fn violations(files: &[File]) -> Vec<String> {
     broken.extend(files.iter().flat_map(unlisted_children));
     for module in &modules {
         broken.extend(module.foreign_words());
+        broken.extend(module.file_changes());
         broken.extend(module.wrong_lines());
     }
     broken.extend(circles(&modules));
@@ -205,6 +237,34 @@ impl Module {
         };
         let found: BTreeSet<&String> = self.tokens.iter().filter(word).collect();
         found.into_iter().map(|token| format!("{}: names {token}", self.file)).collect()
+    }
+
+    /// Returns changes of files that bypass the disk of the engine, outside of test code.
+    fn file_changes(&self) -> Vec<String> {
+        let is_exempt = self.file.starts_with(FILES) || self.file == LOCK || self.is_test_file();
+        if !self.file.starts_with("src/tsdb/") || is_exempt {
+            return Vec::new();
+        }
+        let tokens = source::tokens_outside_tests(&self.tokens);
+        let mut found = BTreeSet::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let is_function = |name: &&str| match tokens[at] {
+                "fs" => FILE_CHANGES.contains(name),
+                "File" => ["create", "create_new", "options"].contains(name),
+                _ => false,
+            };
+            if WRITABLE_FILE.contains(token) {
+                found.insert(*token);
+            }
+            if tokens.get(at + 1) != Some(&"::") {
+                continue;
+            }
+            // A path, or the group of a `use`.
+            let group = tokens.get(at + 2) == Some(&"{");
+            let names = tokens[at + 2..].iter().take_while(|name| **name != "}" && **name != ";");
+            found.extend(names.take(if group { usize::MAX } else { 1 }).filter(|n| is_function(n)));
+        }
+        found.into_iter().map(|name| format!("{}: bypasses the disk: {name}", self.file)).collect()
     }
 
     /// Returns imports from a line below, and forbidden ones.
@@ -443,4 +503,32 @@ fn network_in_engine_and_unsafe_are_detected() {
     let unsafe_code = "//! x\nfn f() { unsafe { g() } }";
     assert_eq!(broken_by(&[("src/server/a.rs", unsafe_code)]), ["src/server/a.rs: names unsafe"]);
     assert!(broken_by(&[(UNSAFE, unsafe_code)]).is_empty());
+}
+
+#[test]
+fn changes_of_files_that_bypass_the_disk_are_detected() {
+    let path = "src/tsdb/wal/a.rs";
+    for (change, name) in [
+        ("std::fs::write(path, bytes)", "write"),
+        ("fs::remove_dir_all(path)", "remove_dir_all"),
+        ("File::create(path)", "create"),
+        ("File::create_new(path)", "create_new"),
+        ("std::fs::OpenOptions::new()", "OpenOptions"),
+        ("file.set_len(5)", "set_len"),
+        ("file.sync_all()", "sync_all"),
+        ("rustix::fs::unlink(path)", "rustix"),
+    ] {
+        let text = format!("//! x\nfn f() {{ {change} }}");
+        let expected = [format!("{path}: bypasses the disk: {name}")];
+        assert_eq!(broken_by(&[(path, &text)]), expected, "{change}");
+        for harmless in [FILES.to_owned() + "a.rs", LOCK.to_owned(), "src/app/a.rs".to_owned()] {
+            assert!(broken_by(&[(&harmless, &text)]).is_empty(), "{harmless}: {change}");
+        }
+        let test = format!("//! x\n#[cfg(test)]\nmod tests {{ fn f() {{ {change} }} }}");
+        assert!(broken_by(&[(path, &test)]).is_empty(), "{change}");
+    }
+    let group = "//! x\nuse std::fs::{self, File, copy, read};";
+    assert_eq!(broken_by(&[(path, group)]), [format!("{path}: bypasses the disk: copy")]);
+    let harmless = "//! x\nuse crate::tsdb::fs::disk::Disk;\nfn f() { fs::read(p); File::open(p); disk.rename(a, b); }";
+    assert!(broken_by(&[(path, harmless)]).is_empty());
 }

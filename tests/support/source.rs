@@ -150,6 +150,13 @@ pub(crate) fn named_paths(tokens: &[String], module: &[String]) -> Vec<Named> {
     named
 }
 
+/// Returns the tokens outside of items for tests.
+pub(crate) fn tokens_outside_tests(tokens: &[String]) -> Vec<&str> {
+    let test_items = test_items(tokens);
+    let is_outside = |at: &usize| !test_items.iter().any(|item| item.contains(at));
+    (0..tokens.len()).filter(is_outside).map(|at| tokens[at].as_str()).collect()
+}
+
 /// Returns the token ranges of the items and statements that only tests have: those with the
 /// attribute `#[cfg(test)]` or `#[cfg(feature = "testing")]`. The package has no other feature.
 fn test_items(tokens: &[String]) -> Vec<Range<usize>> {
