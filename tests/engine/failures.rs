@@ -7,11 +7,11 @@ use narthex::model::labels::{Labels, LabelsBuilder};
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
 use narthex::testing::crash_disk::{CrashDisk, DiskCall};
-use narthex::tsdb::db::admission::WriteUnavailable;
+use narthex::tsdb::db::Db;
 use narthex::tsdb::db::disk_guard::DiskReserve;
 use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
-use narthex::tsdb::db::{Db, DbHealth};
+use narthex::tsdb::db::write_unavailable::WriteUnavailable;
 use narthex::tsdb::wal::error::WalError;
 use narthex::tsdb::wal::reader::LogSegmentReader;
 use narthex::tsdb::wal::record::record_type::RecordType;
@@ -66,15 +66,15 @@ fn retry_after_full_disk_is_stored_and_survives_restart() {
     disk.set_free_bytes(Some(3));
     assert!(matches!(append(&db, "failed", 1000), Err(WalError::NoSpace(_))));
     assert!(
-        matches!(db.appender(), Err(WriteUnavailable::ReadOnly(cause)) if cause.contains("No space left"))
+        matches!(db.appender(), Err(WriteUnavailable::ReadOnly(cause)) if cause.to_string().contains("No space left"))
     );
-    assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
+    assert!(matches!(db.health(), Err(WriteUnavailable::ReadOnly(_))));
     assert_eq!(read(&db, "before"), [1000], "reads continue");
     disk.set_free_bytes(None);
     thread::sleep(Duration::from_millis(1050));
     // The head has the sample already. It counts as stored only when it is in the WAL.
     assert_eq!(append(&db, "failed", 1000).unwrap(), 1);
-    assert_eq!(db.health(), DbHealth::Healthy);
+    db.health().unwrap();
     append(&db, "failed", 2000).unwrap();
     drop(db);
     disk.crash().unwrap();
@@ -242,10 +242,10 @@ fn append_below_reserve_is_rejected_until_more_space_is_free() {
     let writes = disk.calls(DiskCall::Append);
     let error = db.appender().map(drop).unwrap_err();
     assert!(
-        matches!(&error, WriteUnavailable::ReadOnly(cause) if cause.contains("1048575 bytes are free")),
+        matches!(&error, WriteUnavailable::ReadOnly(cause) if cause.to_string().contains("1048575 bytes are free")),
         "{error}"
     );
-    assert!(matches!(db.health(), DbHealth::ReadOnly(_)));
+    assert!(matches!(db.health(), Err(WriteUnavailable::ReadOnly(_))));
     assert_eq!(disk.calls(DiskCall::Append), writes, "the WAL is not written");
     assert_eq!(read(&db, "before"), [1000], "reads continue");
     disk.set_free_bytes(Some((1 << 20) + (1 << 17)));
@@ -254,7 +254,7 @@ fn append_below_reserve_is_rejected_until_more_space_is_free() {
     disk.set_free_bytes(Some((1 << 20) + (1 << 18)));
     wait_for_probe();
     append(&db, "before", 2000).unwrap();
-    assert_eq!(db.health(), DbHealth::Healthy);
+    db.health().unwrap();
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn full_disk_in_maintenance_stops_writes_for_a_while() {
     );
     let error = db.appender().map(drop).unwrap_err();
     assert!(
-        matches!(&error, WriteUnavailable::ReadOnly(cause) if cause.contains("a checkpoint")),
+        matches!(&error, WriteUnavailable::ReadOnly(cause) if cause.to_string().contains("a checkpoint")),
         "{error}"
     );
     let started = Instant::now();
@@ -291,8 +291,8 @@ fn failed_sync_stops_writes_until_restart_but_not_reads() {
     disk.fail_with_eio(DiskCall::Sync, 1);
     assert!(matches!(append(&db, "failed", 1000), Err(WalError::Failed(_))));
     thread::sleep(Duration::from_millis(1050));
-    assert!(matches!(db.appender(), Err(WriteUnavailable::Failed(_))));
-    assert!(matches!(db.health(), DbHealth::Failed(_)));
+    assert!(matches!(db.appender(), Err(WriteUnavailable::LogFailed { .. })));
+    assert!(matches!(db.health(), Err(WriteUnavailable::LogFailed { .. })));
     assert_eq!(read(&db, "before"), [1000]);
     assert!(db.close().is_err());
     drop(db);

@@ -10,10 +10,11 @@ use narthex::testing::crash_disk::{CrashDisk, DiskCall};
 use narthex::tsdb::wal::batch::LogBatch;
 use narthex::tsdb::wal::compression::RecordCompression;
 use narthex::tsdb::wal::error::WalError;
+use narthex::tsdb::wal::log_state::LogState;
 use narthex::tsdb::wal::reader::{LogSegmentReader, ReadLogError};
 use narthex::tsdb::wal::record::samples::SamplesDecoder;
 use narthex::tsdb::wal::segment::list_segments;
-use narthex::tsdb::wal::write_log::{LogHealth, SyncMode, Wal, WalOptions};
+use narthex::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex};
@@ -150,19 +151,19 @@ fn full_disk_is_reported_and_commits_resume_with_space() {
     assert!(matches!(commit(&wal, 1, BIG), Err(WalError::NoSpace(_))));
     // A request in flight while the disk became full.
     assert!(matches!(commit(&wal, 2, BIG), Err(WalError::NoSpace(_))));
-    assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)));
+    assert!(matches!(wal.check_writable(), LogState::NoSpace { .. }));
     assert_eq!(logged(dir.path()), [0], "truncated to the last complete write");
     wait_for_retry();
     assert!(
-        matches!(wal.check_writable(), LogHealth::NoSpace(cause) if cause.contains("No space left"))
+        matches!(wal.check_writable(), LogState::NoSpace { cause, .. } if cause.to_string().contains("No space left"))
     );
     disk.set_free_bytes(None);
     assert!(
-        matches!(wal.check_writable(), LogHealth::NoSpace(_)),
+        matches!(wal.check_writable(), LogState::NoSpace { .. }),
         "retried at most once per second"
     );
     wait_for_retry();
-    assert_eq!(wal.check_writable(), LogHealth::Healthy);
+    assert!(wal.check_writable().is_writable());
     commit(&wal, 3, BIG).unwrap();
     assert_eq!(logged(dir.path()), [0, 1, 2, 3], "in order and once");
 }
@@ -179,10 +180,10 @@ fn torn_record_is_truncated_before_next_write() {
     wait_for_retry();
     disk.fail_with_no_space(DiskCall::Truncate, 1);
     let appends = disk.calls(DiskCall::Append);
-    assert!(matches!(wal.check_writable(), LogHealth::NoSpace(_)));
+    assert!(matches!(wal.check_writable(), LogState::NoSpace { .. }));
     assert_eq!(disk.calls(DiskCall::Append), appends, "the truncation precedes the next write");
     wait_for_retry();
-    assert_eq!(wal.check_writable(), LogHealth::Healthy);
+    assert!(wal.check_writable().is_writable());
     commit(&wal, 2, BIG).unwrap();
     assert_eq!(logged(dir.path()), [0, 1, 2]);
 }
@@ -196,7 +197,7 @@ fn failed_segment_creation_loses_nothing() {
     let failed: Vec<_> = (0..40).filter(|number| commit(&wal, *number, BIG).is_err()).collect();
     assert!(!failed.is_empty(), "no segment cut");
     wait_for_retry();
-    assert_eq!(wal.check_writable(), LogHealth::Healthy);
+    assert!(wal.check_writable().is_writable());
     commit(&wal, 40, BIG).unwrap();
     assert_eq!(logged(dir.path()), (0..=40).collect::<Vec<_>>());
     assert!(list_segments(&dir.path().join("wal")).unwrap().len() > 3);
@@ -213,7 +214,7 @@ fn other_errors_than_full_disk_stop_writes_until_restart() {
         let first_failed =
             (1..40).find(|number| commit(&wal, *number, BIG).is_err()).expect("no failure");
         wait_for_retry();
-        assert!(matches!(wal.check_writable(), LogHealth::Failed(_)), "{call:?}");
+        assert!(matches!(wal.check_writable(), LogState::Failed { .. }), "{call:?}");
         assert!(
             matches!(wal.wait(wal.position()), Err(WalError::Failed(_))),
             "{call:?}: a commit is acknowledged after the failure"
@@ -249,7 +250,7 @@ fn failed_sync_stops_commits_and_keeps_earlier_records_readable() {
     let appends = disk.calls(DiskCall::Append);
     assert!(matches!(commit(&wal, 2, BIG), Err(WalError::Failed(_))));
     wait_for_retry();
-    assert!(matches!(wal.check_writable(), LogHealth::Failed(_)));
+    assert!(matches!(wal.check_writable(), LogState::Failed { .. }));
     assert!(matches!(wal.close(), Err(WalError::Failed(_))));
     assert_eq!(disk.calls(DiskCall::Append), appends, "no write after the failed sync");
     assert_eq!(logged(dir.path()).first(), Some(&0));
@@ -263,12 +264,14 @@ fn failed_background_sync_stops_writes() {
     disk.fail_with_eio(DiskCall::Sync, 1);
     commit(&wal, 0, 1).unwrap();
     for _ in 0..1000 {
-        if matches!(wal.health(), LogHealth::Failed(_)) {
+        if matches!(wal.state(), LogState::Failed { .. }) {
             break;
         }
         thread::sleep(Duration::from_millis(5));
     }
-    assert!(matches!(wal.health(), LogHealth::Failed(cause) if cause.contains("os error 5")));
+    assert!(
+        matches!(wal.state(), LogState::Failed { cause } if cause.to_string().contains("os error 5"))
+    );
     assert!(matches!(commit(&wal, 1, 1), Err(WalError::Failed(_))));
     assert_eq!(logged(dir.path()), [0]);
 }

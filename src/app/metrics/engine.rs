@@ -6,7 +6,7 @@
 use crate::app::metrics::{db, exemplars, out_of_order, retention};
 use crate::metrics::registry::{Counter, LabeledFn, Registry, SummarySnapshot};
 use crate::tsdb::db::DbHandle;
-use crate::tsdb::db::database::{Db, DbHealth};
+use crate::tsdb::db::database::Db;
 use crate::tsdb::db::recovery::report::RecoveryReport;
 use crate::tsdb::db::{Head, Wal, dir_size};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub(crate) fn register(registry: &mut Registry, db: &Arc<DbHandle>) -> ReplayMet
         "narthex_tsdb_writable",
         "Whether writes are accepted: 0 if the WAL failed or too little disk space is free.",
         move || {
-            let is_writable = health.ready().is_ok_and(|db| db.health() == DbHealth::Healthy);
+            let is_writable = health.ready().is_ok_and(|db| db.health().is_ok());
             f64::from(u8::from(is_writable))
         },
     );

@@ -42,7 +42,7 @@ use crate::remote::write::thanos::request_index::{TenantLimits, ThanosRequestInd
 use crate::remote::write::thanos::tenant::TenantLabel;
 use crate::remote::write::v1::request_index::RequestIndexV1;
 use crate::remote::write::v2::request_index::RequestLimitsV2;
-use crate::tsdb::db::admission::WriteUnavailable;
+use crate::tsdb::db::write_unavailable::WriteUnavailable;
 use crate::tsdb::db::{Db, WalError};
 use parking_lot::Mutex;
 

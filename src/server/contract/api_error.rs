@@ -82,8 +82,8 @@ impl From<MaintenanceError> for ApiError {
         match error {
             MaintenanceError::NotReady
             | MaintenanceError::Cancelled
-            | MaintenanceError::ReadOnly(_) => Self::Unavailable(message),
-            MaintenanceError::Failed(_) => Self::Internal(message),
+            | MaintenanceError::WriteUnavailable(_) => Self::Unavailable(message),
+            MaintenanceError::Failed { .. } => Self::Internal(message),
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::server::transport::body::BodyError;
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::StreamedResponseError;
 use crate::tsdb::db::WalError;
-use crate::tsdb::db::admission::WriteUnavailable;
 use crate::tsdb::db::error::NotReady;
+use crate::tsdb::db::write_unavailable::WriteUnavailable;
 use std::hash::{BuildHasher, RandomState};
 
 /// Error of a request that failed, or succeeded only in part.

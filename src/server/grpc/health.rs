@@ -8,7 +8,6 @@
 use crate::server::grpc::services::{SERVICES, ServingCondition};
 use crate::server::management::lifecycle::Phase;
 use crate::server::management::process_state::ProcessState;
-use crate::tsdb::db::DbHealth;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic_health::ServingStatus;
@@ -53,8 +52,8 @@ impl HealthUpdater {
             let phase = process.lifecycle.phase();
             let now = match (phase, process.db.health()) {
                 (Phase::Starting | Phase::Draining, _) => ServingState::Down,
-                (Phase::Ready, DbHealth::Healthy) => ServingState::Up,
-                (Phase::Ready, _) => ServingState::ReadOnly,
+                (Phase::Ready, Ok(())) => ServingState::Up,
+                (Phase::Ready, Err(_)) => ServingState::ReadOnly,
             };
             if now != reported {
                 self.set_status(now).await;

@@ -51,7 +51,7 @@ use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages::{MessageLimits, MessageReader};
 use crate::server::transport::framing::status_body::StatusBody;
-use crate::tsdb::db::admission::WriteUnavailable;
+use crate::tsdb::db::write_unavailable::WriteUnavailable;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;

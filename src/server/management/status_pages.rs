@@ -5,7 +5,7 @@ use crate::metrics::text::ExpositionFormat;
 use crate::server::management::lifecycle::Phase;
 use crate::server::management::process_state::ProcessState;
 use crate::server::transport::blocking::run_with_permit;
-use crate::tsdb::db::DbHealth;
+use crate::tsdb::db::write_unavailable::WriteUnavailable;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
@@ -20,16 +20,20 @@ use std::sync::Arc;
 pub(crate) async fn healthy(State(process): State<Arc<ProcessState>>) -> (StatusCode, String) {
     let maintenance_fault = process.db.shared().maintenance_fault();
     match process.db.health() {
-        DbHealth::Failed(cause) => (
+        Err(WriteUnavailable::LogFailed { cause }) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("narthex rejects writes until a restart: {cause}\n"),
+            format!("narthex rejects writes until a restart: WAL failed: {cause}\n"),
         ),
-        DbHealth::Healthy | DbHealth::ReadOnly(_) if maintenance_fault.is_some() => {
+        _ if maintenance_fault.is_some() => {
             let cause = maintenance_fault.unwrap_or_default();
             (StatusCode::SERVICE_UNAVAILABLE, format!("narthex cannot compact: {cause}\n"))
         }
-        DbHealth::Healthy => (StatusCode::OK, "narthex is healthy.\n".to_owned()),
-        DbHealth::ReadOnly(cause) => (StatusCode::OK, format!("narthex is read-only: {cause}\n")),
+        Err(WriteUnavailable::ReadOnly(reason)) => {
+            (StatusCode::OK, format!("narthex is read-only: {reason}\n"))
+        }
+        Ok(()) | Err(WriteUnavailable::Replaying | WriteUnavailable::Closing) => {
+            (StatusCode::OK, "narthex is healthy.\n".to_owned())
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::server::contract::request_error::RequestError;
 use crate::server::management::lifecycle::{Lifecycle, Phase};
 use crate::tsdb::db::DbHandle;
-use crate::tsdb::db::admission::WriteUnavailable;
+use crate::tsdb::db::write_unavailable::WriteUnavailable;
 
 /// Checks that the server accepts requests. Callers check this before they read a body.
 ///

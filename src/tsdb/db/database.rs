@@ -2,7 +2,7 @@
 
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::admin::Admin;
-use crate::tsdb::db::admission::{Admission, WriteUnavailable};
+use crate::tsdb::db::admission::Admission;
 use crate::tsdb::db::appender::Appender;
 use crate::tsdb::db::blocks::BlockList;
 use crate::tsdb::db::error::MaintenanceError;
@@ -14,6 +14,7 @@ use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::db::wbl;
+use crate::tsdb::db::write_unavailable::{ReadOnlyReason, WriteUnavailable};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::read::family_list::{FamilyList, list_all, list_family};
 use crate::tsdb::wal::error::WalError;
@@ -25,17 +26,6 @@ use std::sync::atomic::Ordering;
 #[derive(Debug)]
 pub struct Db {
     engine: Arc<Engine>,
-}
-
-/// State of the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DbHealth {
-    /// Reads and writes work.
-    Healthy,
-    /// Writes are rejected until the cause is gone; the text names it.
-    ReadOnly(String),
-    /// Writes are rejected until a restart; the text names the cause.
-    Failed(String),
 }
 
 impl Db {
@@ -61,20 +51,17 @@ impl Db {
         self.engine.shared.stats()
     }
 
-    /// Returns whether writes are accepted, and the cause if not.
-    #[must_use]
-    pub fn health(&self) -> DbHealth {
-        match Admission::new(&self.engine).state() {
-            Ok(()) => DbHealth::Healthy,
-            Err(WriteUnavailable::Failed(cause)) => DbHealth::Failed(cause),
-            Err(WriteUnavailable::ReadOnly(cause)) => DbHealth::ReadOnly(cause),
-            Err(reason) => DbHealth::ReadOnly(reason.to_string()),
-        }
+    /// Checks whether the logs and the disk accept writes. A shutdown is not a reason here.
+    ///
+    /// # Errors
+    /// [`WriteUnavailable::ReadOnly`] or [`WriteUnavailable::LogFailed`].
+    pub fn health(&self) -> Result<(), WriteUnavailable> {
+        Admission::new(&self.engine).state()
     }
 
     /// Probes the free space if the last probe is at least a second old. Returns the reason why
     /// writes are rejected, if they are.
-    pub fn check_disk(&self) -> Option<String> {
+    pub fn check_disk(&self) -> Option<ReadOnlyReason> {
         self.engine.check_disk()
     }
 
@@ -166,7 +153,7 @@ impl Db {
             // Created before an out-of-order sample is accepted.
             if settings.out_of_order_window_ms > 0 && wbl.get().is_none() {
                 let created = wbl::open(shared.options())
-                    .map_err(|error| shared.report_failure("create the WBL", &error))?;
+                    .map_err(|error| shared.report_failure("create the WBL", error))?;
                 let _ = wbl.set(created);
             }
             *current = settings;

@@ -18,11 +18,13 @@
 //! The probe mutex is held for at most one system call. A caller that finds it locked uses the last
 //! result.
 
+use crate::tsdb::db::write_unavailable::ReadOnlyReason;
 use crate::tsdb::fs::disk::{Disk, DiskSpace};
 use crate::tsdb::fs::full::is_full;
 use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -55,7 +57,7 @@ impl DiskReserve {
 }
 
 /// State of the free space.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum SpaceState {
     /// Enough space is free: writes are accepted.
     Enough,
@@ -65,8 +67,10 @@ pub enum SpaceState {
     Full {
         /// Time of the failure.
         at: Instant,
-        /// Operation and error of the failure.
-        cause: String,
+        /// Verb phrase of the write, such as "write a block".
+        operation: &'static str,
+        /// Error of the write.
+        cause: Arc<io::Error>,
     },
 }
 
@@ -78,28 +82,32 @@ impl SpaceState {
         match self {
             Self::Enough | Self::Low if free < reserve => Self::Low,
             Self::Low if !refilled => Self::Low,
-            Self::Full { at, cause }
+            Self::Full { at, .. }
                 if !refilled || now.saturating_duration_since(at) < MIN_READ_ONLY_TIME =>
             {
-                Self::Full { at, cause }
+                self
             }
             Self::Enough | Self::Low | Self::Full { .. } => Self::Enough,
         }
     }
 
     /// Returns the reason why writes are rejected, if they are.
-    fn cause(&self, free: u64, reserve: u64) -> Option<String> {
-        let resume = reserve.saturating_add(reserve / 4);
+    fn read_only_reason(&self, free: u64, reserve: u64) -> Option<ReadOnlyReason> {
         match self {
             Self::Enough => None,
-            Self::Low => Some(format!(
-                "low disk space: {free} bytes are free, the reserve is {reserve} bytes, \
-            writes resume at {resume} bytes"
-            )),
-            Self::Full { cause, .. } => Some(format!(
-                "disk is full: {cause}; {free} bytes are free, the reserve is {reserve} bytes"
-            )),
+            Self::Low => {
+                let resume = reserve.saturating_add(reserve / 4);
+                Some(ReadOnlyReason::LowSpace { free, reserve, resume })
+            }
+            Self::Full { operation, cause, .. } => {
+                let cause = Arc::clone(cause);
+                Some(ReadOnlyReason::DiskFull { operation, cause, free, reserve })
+            }
         }
+    }
+
+    fn is_enough(&self) -> bool {
+        matches!(self, Self::Enough)
     }
 }
 
@@ -109,7 +117,7 @@ pub struct DiskGuard {
     reserve: DiskReserve,
     probe: Mutex<ProbeState>,
     /// Reason why writes are rejected. Read by every request, so it is not behind the probe mutex.
-    cause: RwLock<Option<String>>,
+    reason: RwLock<Option<ReadOnlyReason>>,
     chunk_failures: AtomicU64,
     free: AtomicU64,
     reserve_bytes: AtomicU64,
@@ -128,7 +136,7 @@ impl DiskGuard {
         Self {
             reserve,
             probe: Mutex::new(ProbeState { state: SpaceState::Enough, last: None }),
-            cause: RwLock::new(None),
+            reason: RwLock::new(None),
             chunk_failures: AtomicU64::new(0),
             free: AtomicU64::new(0),
             reserve_bytes: AtomicU64::new(0),
@@ -137,7 +145,7 @@ impl DiskGuard {
 
     /// Probes the file system of `dir` if the last probe is at least a second old. Returns the
     /// reason why writes are rejected, if they are.
-    pub fn check(&self, disk: &dyn Disk, dir: &Path, now: Instant) -> Option<String> {
+    pub fn check(&self, disk: &dyn Disk, dir: &Path, now: Instant) -> Option<ReadOnlyReason> {
         if let Some(mut probe) = self.probe.try_lock()
             && probe.last.is_none_or(|last| now.saturating_duration_since(last) >= PROBE_INTERVAL)
         {
@@ -150,21 +158,20 @@ impl DiskGuard {
                 }
             }
         }
-        self.cause.read().clone()
+        self.reason.read().clone()
     }
 
     /// Reports a failed write outside the WAL (block, checkpoint, chunk file). Makes the database
     /// read-only if the cause is lack of space, and ignores other errors.
     ///
     /// `operation` is a verb phrase, such as "write a block".
-    pub fn report_write_error(&self, operation: &str, error: &io::Error, now: Instant) {
+    pub fn report_write_error(&self, operation: &'static str, error: &io::Error, now: Instant) {
         if !is_full(error) {
             return;
         }
         tracing::error!(operation, %error, "disk is full, rejecting writes until space is free");
         let mut probe = self.probe.lock();
-        let cause = format!("cannot {operation}: {error}");
-        probe.state = SpaceState::Full { at: now, cause };
+        probe.state = SpaceState::Full { at: now, operation, cause: Arc::new(same_error(error)) };
         // The next check probes at once, for current numbers.
         probe.last = None;
         self.publish(&probe.state);
@@ -194,10 +201,10 @@ impl DiskGuard {
         let reserve = self.reserve.bytes(space.total);
         self.free.store(space.free, Ordering::Relaxed);
         self.reserve_bytes.store(reserve, Ordering::Relaxed);
-        let was_enough = probe.state == SpaceState::Enough;
+        let was_enough = probe.state.is_enough();
         probe.state = std::mem::replace(&mut probe.state, SpaceState::Enough)
             .after_probe(space.free, reserve, now);
-        match (was_enough, probe.state == SpaceState::Enough) {
+        match (was_enough, probe.state.is_enough()) {
             (true, false) => tracing::error!(
                 free_bytes = space.free,
                 reserve_bytes = reserve,
@@ -216,18 +223,25 @@ impl DiskGuard {
 
     fn publish(&self, state: &SpaceState) {
         let (free, reserve) = (self.free_bytes(), self.reserve_bytes());
-        let cause = state.cause(free, reserve);
-        *self.cause.write() = cause;
+        *self.reason.write() = state.read_only_reason(free, reserve);
     }
+}
+
+/// Returns an error with the code or kind of `error`, which cannot be cloned.
+fn same_error(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{DiskGuard, DiskReserve, MIN_READ_ONLY_TIME, PROBE_INTERVAL, SpaceState};
     use crate::testing::crash_disk::CrashDisk;
+    use crate::tsdb::db::write_unavailable::ReadOnlyReason;
     use proptest::prelude::proptest;
     use std::io;
+    use std::mem::discriminant;
     use std::path::Path;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     #[test]
@@ -251,11 +265,10 @@ mod tests {
             (0, SpaceState::Low),
         ] {
             state = state.after_probe(free, 100, now);
-            assert_eq!(state, expected, "{free}");
+            assert_eq!(discriminant(&state), discriminant(&expected), "{free}");
         }
-        assert_eq!(
-            SpaceState::Enough.after_probe(0, 0, now),
-            SpaceState::Enough,
+        assert!(
+            SpaceState::Enough.after_probe(0, 0, now).is_enough(),
             "without a reserve only failed writes count"
         );
     }
@@ -263,16 +276,14 @@ mod tests {
     #[test]
     fn full_disk_lasts_until_space_is_free_and_pause_is_over() {
         let at = Instant::now();
-        let full = SpaceState::Full { at, cause: String::new() };
-        assert_eq!(full.clone().after_probe(1000, 100, at), full);
-        assert_eq!(full.clone().after_probe(99, 100, at + MIN_READ_ONLY_TIME), full);
-        assert_eq!(
-            full.clone().after_probe(1000, 100, at + MIN_READ_ONLY_TIME),
-            SpaceState::Enough
-        );
-        assert_eq!(
-            full.after_probe(0, 0, at + MIN_READ_ONLY_TIME),
-            SpaceState::Enough,
+        let cause = Arc::new(io::ErrorKind::StorageFull.into());
+        let full = SpaceState::Full { at, operation: "write a block", cause };
+        let is_full = |state| matches!(state, SpaceState::Full { at: since, .. } if since == at);
+        assert!(is_full(full.clone().after_probe(1000, 100, at)));
+        assert!(is_full(full.clone().after_probe(99, 100, at + MIN_READ_ONLY_TIME)));
+        assert!(full.clone().after_probe(1000, 100, at + MIN_READ_ONLY_TIME).is_enough());
+        assert!(
+            full.after_probe(0, 0, at + MIN_READ_ONLY_TIME).is_enough(),
             "writes are tried again without a reserve"
         );
     }
@@ -282,17 +293,18 @@ mod tests {
         let disk = CrashDisk::new();
         let guard = DiskGuard::new(DiskReserve::Bytes(1000));
         let (begin, dir) = (Instant::now(), Path::new("/"));
-        assert_eq!(guard.check(&disk, dir, begin), None);
+        assert!(guard.check(&disk, dir, begin).is_none());
         disk.set_free_bytes(Some(999));
-        assert_eq!(guard.check(&disk, dir, begin + PROBE_INTERVAL / 2), None, "not probed yet");
-        let cause = guard.check(&disk, dir, begin + PROBE_INTERVAL).unwrap();
-        assert!(
-            cause.contains("999 bytes are free") && cause.contains("reserve is 1000"),
-            "{cause}"
+        assert!(guard.check(&disk, dir, begin + PROBE_INTERVAL / 2).is_none(), "not probed yet");
+        let reason = guard.check(&disk, dir, begin + PROBE_INTERVAL).unwrap();
+        assert_eq!(
+            reason.to_string(),
+            "low disk space: 999 bytes are free, the reserve is 1000 bytes, \
+             writes resume at 1250 bytes"
         );
         assert_eq!((guard.free_bytes(), guard.reserve_bytes()), (999, 1000));
         disk.set_free_bytes(None);
-        assert_eq!(guard.check(&disk, dir, begin + 2 * PROBE_INTERVAL), None);
+        assert!(guard.check(&disk, dir, begin + 2 * PROBE_INTERVAL).is_none());
     }
 
     #[test]
@@ -301,23 +313,22 @@ mod tests {
         let guard = DiskGuard::new(DiskReserve::Bytes(1000));
         let (begin, dir) = (Instant::now(), Path::new("/"));
         guard.report_write_error("write a block", &io::Error::from_raw_os_error(5), begin);
-        assert_eq!(guard.check(&disk, dir, begin), None);
+        assert!(guard.check(&disk, dir, begin).is_none());
         guard.report_write_error("write a block", &io::ErrorKind::StorageFull.into(), begin);
-        assert!(
-            guard.check(&disk, dir, begin + Duration::from_millis(1)).unwrap().contains("a block")
-        );
+        let operation = |now| match guard.check(&disk, dir, now) {
+            Some(ReadOnlyReason::DiskFull { operation, .. }) => Some(operation),
+            None => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(operation(begin + Duration::from_millis(1)), Some("write a block"));
         let later = begin + MIN_READ_ONLY_TIME + PROBE_INTERVAL;
-        assert_eq!(guard.check(&disk, dir, later), None);
+        assert_eq!(operation(later), None);
         guard.report_chunk_write_failures(0, later);
-        assert_eq!(guard.check(&disk, dir, later), None);
+        assert_eq!(operation(later), None);
         guard.report_chunk_write_failures(2, later);
-        assert!(guard.check(&disk, dir, later).unwrap().contains("chunks"));
+        assert_eq!(operation(later), Some("write head chunks"));
         guard.report_chunk_write_failures(2, later + MIN_READ_ONLY_TIME);
-        assert_eq!(
-            guard.check(&disk, dir, later + MIN_READ_ONLY_TIME),
-            None,
-            "the same failure counts once"
-        );
+        assert_eq!(operation(later + MIN_READ_ONLY_TIME), None, "the same failure counts once");
     }
 
     proptest! {
@@ -325,7 +336,7 @@ mod tests {
         fn writes_are_rejected_below_the_reserve(free: u64, reserve: u64, was_low: bool) {
             let now = Instant::now();
             let state = if was_low { SpaceState::Low } else { SpaceState::Enough };
-            assert!(free >= reserve || state.after_probe(free, reserve, now) == SpaceState::Low);
+            assert!(free >= reserve || matches!(state.after_probe(free, reserve, now), SpaceState::Low));
         }
     }
 }

@@ -3,10 +3,11 @@
 //! Options, settings and counters are available at once. The database itself is available once its
 //! recovery has finished, so a request cannot read an empty database by mistake.
 
-use crate::tsdb::db::database::{Db, DbHealth};
+use crate::tsdb::db::database::Db;
 use crate::tsdb::db::error::{MaintenanceError, NotReady};
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::state::shared::DbShared;
+use crate::tsdb::db::write_unavailable::{ReadOnlyReason, WriteUnavailable};
 use crate::tsdb::wal::error::WalError;
 use parking_lot::Mutex;
 use std::sync::{Arc, OnceLock};
@@ -50,15 +51,18 @@ impl DbHandle {
         let _ = self.db.set(db);
     }
 
-    /// Returns whether writes are accepted, and the cause if not. Healthy during the recovery.
-    #[must_use]
-    pub fn health(&self) -> DbHealth {
-        self.ready().map_or(DbHealth::Healthy, Db::health)
+    /// Checks whether the logs and the disk accept writes; see [`Db::health`]. Healthy during the
+    /// recovery.
+    ///
+    /// # Errors
+    /// [`WriteUnavailable`] as for [`Db::health`].
+    pub fn health(&self) -> Result<(), WriteUnavailable> {
+        self.ready().map_or(Ok(()), Db::health)
     }
 
     /// Probes the free space if the last probe is at least a second old. Returns the reason why
     /// writes are rejected, if they are.
-    pub fn check_disk(&self) -> Option<String> {
+    pub fn check_disk(&self) -> Option<ReadOnlyReason> {
         match self.ready() {
             Ok(db) => db.check_disk(),
             Err(NotReady) => self.shared.check_disk(),

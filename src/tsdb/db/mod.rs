@@ -28,6 +28,7 @@
 //! | [`admin`] | admin operations: delete series, clean tombstones, snapshot |
 //! | `new_block` | helpers of everything that writes blocks |
 //! | `shutdown_snapshot` | chunk snapshot of the head at a shutdown, for a fast startup |
+//! | [`write_unavailable`] | reasons why writes are rejected |
 //! | [`disk_guard`] | read-only mode before the disk is full |
 //! | [`stats`] | counters of maintenance |
 //! | [`error`] | errors of admin operations and of requests before the database is ready |
@@ -61,8 +62,9 @@ mod shutdown_snapshot;
 pub mod state;
 pub mod stats;
 pub mod wbl;
+pub mod write_unavailable;
 
-pub use crate::tsdb::db::database::{Db, DbHealth};
+pub use crate::tsdb::db::database::Db;
 pub use crate::tsdb::db::handle::DbHandle;
 pub use crate::tsdb::db::locked_dir::LockedDir;
 

@@ -5,16 +5,31 @@ use crate::model::time::TimeRange;
 use crate::tsdb::db::options::{DbOptions, ShutdownMode};
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::WalOffset;
-use crate::tsdb::head::chunk_snapshot::write::{SnapshotOptions, write_snapshot};
+use crate::tsdb::head::chunk_snapshot::write::{
+    SnapshotOptions, WriteSnapshotError, write_snapshot,
+};
 use crate::tsdb::tombstones::format;
-use crate::tsdb::wal::segment::list_segments;
-use std::error::Error;
+use crate::tsdb::wal::segment::{SegmentError, list_segments};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Tombstone range that deletes nothing. It only records that its series reference is in use.
 const EMPTY_TOMBSTONE: TimeRange = TimeRange { mint: i64::MIN, maxt: i64::MIN };
+
+/// Error of writing the chunk snapshot.
+#[derive(Debug, thiserror::Error)]
+enum ShutdownSnapshotError {
+    /// The segments of the WAL cannot be read.
+    #[error(transparent)]
+    Segments(#[from] SegmentError),
+    /// The snapshot cannot state the position that it covers.
+    #[error("the WAL has no segment")]
+    NoSegment,
+    /// The snapshot cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteSnapshotError),
+}
 
 /// Chunk snapshot at a shutdown.
 pub(super) struct ShutdownSnapshot<'a> {
@@ -39,9 +54,9 @@ impl ShutdownSnapshot<'_> {
         }
     }
 
-    fn write(&self) -> Result<usize, Box<dyn Error>> {
+    fn write(&self) -> Result<usize, ShutdownSnapshotError> {
         let options = self.options;
-        let upto = wal_end(&options.dir.join("wal"))?.ok_or("the WAL has no segment")?;
+        let upto = wal_end(&options.dir.join("wal"))?.ok_or(ShutdownSnapshotError::NoSegment)?;
         let mut tombstones = self.head.tombstones();
         tombstones.add(self.head.last_ref().0, EMPTY_TOMBSTONE);
         let snapshot = SnapshotOptions {
@@ -56,7 +71,7 @@ impl ShutdownSnapshot<'_> {
 }
 
 /// Returns the last segment of the WAL and its length.
-pub(super) fn wal_end(dir: &Path) -> Result<Option<WalOffset>, Box<dyn Error>> {
+pub(super) fn wal_end(dir: &Path) -> Result<Option<WalOffset>, SegmentError> {
     let Some(last) = list_segments(dir)?.pop() else { return Ok(None) };
-    Ok(Some(WalOffset { segment: last.number, offset: std::fs::metadata(&last.path)?.len() }))
+    Ok(Some(WalOffset { segment: last.number, offset: last.byte_len()? }))
 }

@@ -288,9 +288,7 @@ impl<'a> CheckpointSegments<'a> {
     }
 
     fn write_error(&self, error: WriteLogError) -> WriteCheckpointError {
-        match error {
-            WriteLogError::NoSpace(error) | WriteLogError::Broken(error) => self.io_error(error),
-        }
+        self.io_error(error.into_cause())
     }
 
     fn io_error(&self, error: io::Error) -> WriteCheckpointError {

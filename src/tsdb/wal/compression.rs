@@ -9,6 +9,7 @@
 //! is rejected before it is read. The output of zstd grows while data arrives.
 
 use std::io;
+use std::sync::Arc;
 
 use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
 
@@ -85,14 +86,14 @@ impl RecordCompression {
 }
 
 /// Error of decompressing a record.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CompressionError {
     /// The data is not a snappy block, or its declared length is wrong.
     #[error("bad snappy block: {0}")]
     Snappy(#[from] snap::Error),
     /// The data is not zstd, or is truncated.
     #[error("bad zstd frame: {0}")]
-    Zstd(io::Error),
+    Zstd(Arc<io::Error>),
     /// The declared or actual length exceeds the limit.
     #[error("record exceeds {limit} bytes")]
     TooLong {
@@ -220,9 +221,9 @@ impl Decompressor {
     fn zstd(&mut self, data: &[u8]) -> Result<usize, CompressionError> {
         let decoder = match &mut self.zstd {
             Some(decoder) => decoder,
-            none => none.insert(zstd::stream::raw::Decoder::new().map_err(CompressionError::Zstd)?),
+            none => none.insert(zstd::stream::raw::Decoder::new().map_err(bad_zstd)?),
         };
-        decoder.reinit().map_err(CompressionError::Zstd)?;
+        decoder.reinit().map_err(bad_zstd)?;
         let mut input = InBuffer::around(data);
         let mut len = 0;
         loop {
@@ -234,7 +235,7 @@ impl Decompressor {
                 self.out.resize((len + more).min(MAX_RECORD_BYTES), 0);
             }
             let mut output = OutBuffer::around_pos(&mut self.out[..], len);
-            let hint = decoder.run(&mut input, &mut output).map_err(CompressionError::Zstd)?;
+            let hint = decoder.run(&mut input, &mut output).map_err(bad_zstd)?;
             let (before, full) = (len, output.pos() == output.capacity());
             len = output.pos();
             let all_read = input.pos() == data.len();
@@ -242,10 +243,14 @@ impl Decompressor {
                 return Ok(len);
             }
             if all_read && !full && len == before {
-                return Err(CompressionError::Zstd(io::ErrorKind::UnexpectedEof.into()));
+                return Err(bad_zstd(io::ErrorKind::UnexpectedEof.into()));
             }
         }
     }
+}
+
+fn bad_zstd(error: io::Error) -> CompressionError {
+    CompressionError::Zstd(Arc::new(error))
 }
 
 impl std::fmt::Debug for Decompressor {

@@ -8,7 +8,7 @@ use crate::tsdb::wal::page::FragmentError;
 use crate::tsdb::wal::record::error::DecodeRecordError;
 
 /// A position in a segment after which no data can be trusted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct WalCorruption {
     /// Number of the segment.
     pub segment: u32,
@@ -35,7 +35,7 @@ pub enum CorruptionExtent {
 }
 
 /// Reason of a corruption.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum CorruptionReason {
     /// The bytes are neither a fragment nor padding.
     #[error(transparent)]

@@ -51,14 +51,14 @@ pub enum WriteLogError {
     /// The disk is full. A retry is safe.
     NoSpace(io::Error),
     /// The state on disk is unknown. Nothing may be written until a restart.
-    Broken(io::Error),
+    Failed(io::Error),
 }
 
 impl WriteLogError {
     /// Classifies the error of a write or a truncation.
     #[must_use]
     pub fn from_write(error: io::Error) -> Self {
-        if is_full(&error) { Self::NoSpace(error) } else { Self::Broken(error) }
+        if is_full(&error) { Self::NoSpace(error) } else { Self::Failed(error) }
     }
 
     /// Classifies the error of creating a segment or of syncing its directory. Nothing was written
@@ -71,6 +71,23 @@ impl WriteLogError {
         match error.raw_os_error() {
             Some(ENOMEM | ENFILE | EMFILE) => Self::NoSpace(error),
             _ => Self::from_write(error),
+        }
+    }
+
+    /// Returns the error of the operating system.
+    #[must_use]
+    pub fn into_cause(self) -> io::Error {
+        match self {
+            Self::NoSpace(cause) | Self::Failed(cause) => cause,
+        }
+    }
+}
+
+impl From<WriteLogError> for WalError {
+    fn from(error: WriteLogError) -> Self {
+        match error {
+            WriteLogError::NoSpace(cause) => Self::NoSpace(Arc::new(cause)),
+            WriteLogError::Failed(cause) => Self::Failed(Arc::new(cause)),
         }
     }
 }

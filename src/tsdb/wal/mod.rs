@@ -17,6 +17,7 @@
 //! | `batch.rs`             | records of one request                                             |
 //! | `group.rs`             | records of one write                                               |
 //! | `writer.rs`            | writer of segments                                                 |
+//! | `log_state.rs`         | state of a log: writable, without space, failed                    |
 //! | `write_log.rs`         | group commit: the interface to the head                            |
 //! | `stats.rs`             | counters                                                           |
 //! | `error.rs`             | errors of opening and writing a log                                |
@@ -37,6 +38,7 @@ pub mod compression;
 pub mod corruption;
 pub mod error;
 pub mod group;
+pub mod log_state;
 pub mod lost_checkpoint;
 pub mod page;
 pub mod reader;

@@ -34,7 +34,7 @@ use crate::tsdb::wal::corruption::{CorruptionExtent, WalCorruption};
 use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 
 /// Result of a repair.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RepairReport {
     /// Number of the corrupted segment.
     pub segment: u32,
@@ -44,8 +44,8 @@ pub struct RepairReport {
     pub retained_bytes: u64,
     /// Length of the removed part, bytes.
     pub removed_bytes: u64,
-    /// Description of the corruption.
-    pub damage: String,
+    /// Corruption that was repaired.
+    pub corruption: Box<WalCorruption>,
     /// Quarantined data; `None` if a torn tail was truncated.
     pub set_aside: Option<QuarantinedSegments>,
 }
@@ -125,7 +125,7 @@ pub fn repair(
         path,
         retained_bytes: retained,
         removed_bytes: removed,
-        damage: corruption.to_string(),
+        corruption: Box::new(corruption.clone()),
         set_aside,
     })
 }
@@ -203,7 +203,7 @@ impl fmt::Display for RepairReport {
         write!(
             f,
             "{}; retained the first {} bytes of the file, ",
-            self.damage, self.retained_bytes
+            self.corruption, self.retained_bytes
         )?;
         match &self.set_aside {
             None => write!(f, "truncated {} bytes", self.removed_bytes),

@@ -22,13 +22,25 @@ pub struct Segment {
     pub path: PathBuf,
 }
 
+impl Segment {
+    /// Returns the length of the file, bytes.
+    ///
+    /// # Errors
+    /// [`SegmentError::Io`] if the file cannot be inspected.
+    pub fn byte_len(&self) -> Result<u64, SegmentError> {
+        let metadata = std::fs::metadata(&self.path);
+        let failed = |source| SegmentError::Io { path: self.path.clone(), source };
+        Ok(metadata.map_err(failed)?.len())
+    }
+}
+
 /// Error of listing segments or of an invalid segment size.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
-    /// The directory cannot be read.
+    /// The directory or a segment cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {
-        /// Path of the directory.
+        /// Path of the directory or segment.
         path: PathBuf,
         /// Error of the operating system.
         source: io::Error,

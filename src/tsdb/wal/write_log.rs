@@ -26,6 +26,7 @@ use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::error::{OpenLogError, WalError, WriteLogError};
 use crate::tsdb::wal::group::WriteGroup;
+use crate::tsdb::wal::log_state::LogState;
 use crate::tsdb::wal::stats::WalStats;
 use crate::tsdb::wal::writer::LogWriter;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -71,17 +72,6 @@ pub struct WalOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPosition(u64);
 
-/// Health of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogHealth {
-    /// No failed write or sync since the last success.
-    Healthy,
-    /// The last write found a full disk. A retry is made about every second.
-    NoSpace(String),
-    /// A sync failed, or a write for a reason other than space. No writes until a restart.
-    Failed(String),
-}
-
 /// A log open for writing, shared by all requests.
 #[derive(Debug)]
 pub struct Wal {
@@ -115,13 +105,6 @@ struct CommitQueue {
     closing: bool,
 }
 
-#[derive(Debug)]
-enum LogState {
-    Good,
-    NoSpace { cause: Arc<io::Error>, next_try: Instant },
-    Broken { cause: Arc<io::Error> },
-}
-
 impl Wal {
     /// Opens the log and creates a new segment after the existing ones.
     ///
@@ -138,7 +121,7 @@ impl Wal {
             written: start,
             synced: start,
             has_leader: false,
-            state: LogState::Good,
+            state: LogState::Writable,
             closing: false,
         };
         let shared = Arc::new(WalShared {
@@ -189,15 +172,13 @@ impl Wal {
         loop {
             // After a failure nothing is acknowledged, not even earlier writes: a restart may lose
             // them.
-            if let LogState::Broken { cause } = &queue.state {
+            if let LogState::Failed { cause } = &queue.state {
                 return Err(WalError::Failed(Arc::clone(cause)));
             }
             if shared.is_durable(&queue, position) {
                 return Ok(());
             }
-            if let LogState::NoSpace { cause, .. } = &queue.state {
-                return Err(WalError::NoSpace(Arc::clone(cause)));
-            }
+            queue.state.check()?;
             if queue.closing {
                 return Err(WalError::Closed);
             }
@@ -209,22 +190,22 @@ impl Wal {
         }
     }
 
-    /// Returns [`LogHealth::Healthy`] if a new request may append, else the cause. Retries a write
-    /// that found a full disk.
-    pub fn check_writable(&self) -> LogHealth {
+    /// Returns the state after a retry of a write that found a full disk, if the retry is due. A
+    /// new request may append if the log is writable.
+    pub fn check_writable(&self) -> LogState {
         let queue = self.shared.queue.lock();
         let may_try = match &queue.state {
             LogState::NoSpace { next_try, .. } => !queue.has_leader && Instant::now() >= *next_try,
-            LogState::Good | LogState::Broken { .. } => false,
+            LogState::Writable | LogState::Failed { .. } => false,
         };
         let queue = if may_try { self.shared.commit_as_leader(queue) } else { queue };
-        queue.state.health()
+        queue.state.clone()
     }
 
-    /// Returns the current health.
+    /// Returns the current state.
     #[must_use]
-    pub fn health(&self) -> LogHealth {
-        self.shared.queue.lock().state.health()
+    pub fn state(&self) -> LogState {
+        self.shared.queue.lock().state.clone()
     }
 
     /// Writes the queue, cuts the current segment and syncs it. Returns the number of the new
@@ -246,17 +227,16 @@ impl Wal {
         queue.state.check()?;
         drop(queue);
         let new_segment = shared.cut_segment().and_then(|segment| {
-            shared.sync_finished_segments().map_err(WriteLogError::Broken)?;
+            shared.sync_finished_segments().map_err(WriteLogError::Failed)?;
             Ok(segment)
         });
-        new_segment.map_err(|error| match error {
-            WriteLogError::NoSpace(error) => WalError::NoSpace(Arc::new(error)),
-            WriteLogError::Broken(error) => {
-                let cause = Arc::new(error);
-                shared.mark_failed(&mut shared.queue.lock().state, Arc::clone(&cause));
+        new_segment.map_err(|error| {
+            let error = WalError::from(error);
+            if let WalError::Failed(cause) = &error {
+                shared.mark_failed(&mut shared.queue.lock().state, Arc::clone(cause));
                 shared.changed.notify_all();
-                WalError::Failed(cause)
             }
+            error
         })
     }
 
@@ -284,18 +264,15 @@ impl Wal {
         while queue.has_leader {
             shared.changed.wait(&mut queue);
         }
-        if let LogState::Broken { cause } = &queue.state {
+        if let LogState::Failed { cause } = &queue.state {
             return Err(WalError::Failed(Arc::clone(cause)));
         }
         queue = shared.commit_as_leader(queue);
         queue.state.check()?;
         drop(queue);
         let finished = shared.writer.lock().finish();
-        let finished = finished.and_then(|()| shared.sync_files().map_err(WriteLogError::Broken));
-        finished.map_err(|error| match error {
-            WriteLogError::NoSpace(error) => WalError::NoSpace(Arc::new(error)),
-            WriteLogError::Broken(error) => WalError::Failed(Arc::new(error)),
-        })
+        let finished = finished.and_then(|()| shared.sync_files().map_err(WriteLogError::Failed));
+        finished.map_err(WalError::from)
     }
 
     fn stop_syncer(&self) {
@@ -329,26 +306,6 @@ impl Drop for OnPanic<'_> {
     }
 }
 
-impl LogState {
-    fn check(&self) -> Result<(), WalError> {
-        match self {
-            Self::Good => Ok(()),
-            Self::NoSpace { cause, .. } => Err(WalError::NoSpace(Arc::clone(cause))),
-            Self::Broken { cause } => Err(WalError::Failed(Arc::clone(cause))),
-        }
-    }
-
-    fn health(&self) -> LogHealth {
-        match self {
-            Self::Good => LogHealth::Healthy,
-            Self::NoSpace { cause, .. } => {
-                LogHealth::NoSpace(format!("cannot write to the WAL: {cause}"))
-            }
-            Self::Broken { cause } => LogHealth::Failed(format!("WAL failed: {cause}")),
-        }
-    }
-}
-
 impl WalShared {
     fn is_durable(&self, queue: &CommitQueue, position: LogPosition) -> bool {
         position <= if self.options.sync == SyncMode::Always { queue.synced } else { queue.written }
@@ -367,7 +324,7 @@ impl WalShared {
         let panic_guard = OnPanic(self);
         let mut outcome = self.write(&mut group);
         if outcome.is_ok() && self.options.sync == SyncMode::Always {
-            outcome = self.sync_files().map_err(WriteLogError::Broken);
+            outcome = self.sync_files().map_err(WriteLogError::Failed);
         }
         std::mem::forget(panic_guard);
         let mut queue = self.queue.lock();
@@ -380,7 +337,7 @@ impl WalShared {
                 }
                 if matches!(queue.state, LogState::NoSpace { .. }) {
                     tracing::info!("WAL is writable again");
-                    queue.state = LogState::Good;
+                    queue.state = LogState::Writable;
                 }
                 group.clear(MAX_RETAINED_BYTES);
                 queue.spare = group;
@@ -392,7 +349,7 @@ impl WalShared {
                 queue.group.append(&mut later);
                 self.mark_no_space(&mut queue.state, error);
             }
-            Err(WriteLogError::Broken(error)) => {
+            Err(WriteLogError::Failed(error)) => {
                 self.mark_failed(&mut queue.state, Arc::new(error))
             }
         }
@@ -407,7 +364,7 @@ impl WalShared {
             // Truncate at once, so that a killed process leaves no torn record. If the disk is too
             // full even for that, the next write truncates first.
             return match (error, writer.truncate_torn_write()) {
-                (_, Err(WriteLogError::Broken(error))) => Err(WriteLogError::Broken(error)),
+                (_, Err(WriteLogError::Failed(error))) => Err(WriteLogError::Failed(error)),
                 (error, _) => Err(error),
             };
         }
@@ -423,7 +380,7 @@ impl WalShared {
         if let Err(error) = writer.cut_segment() {
             // As after a failed write: partial padding is removed at once.
             return match (error, writer.truncate_torn_write()) {
-                (_, Err(WriteLogError::Broken(error))) => Err(WriteLogError::Broken(error)),
+                (_, Err(WriteLogError::Failed(error))) => Err(WriteLogError::Failed(error)),
                 (error, _) => Err(error),
             };
         }
@@ -448,7 +405,7 @@ impl WalShared {
     }
 
     fn mark_no_space(&self, state: &mut LogState, error: io::Error) {
-        if let LogState::Broken { .. } = state {
+        if let LogState::Failed { .. } = state {
             return;
         }
         tracing::error!(%error, "no space for the WAL, read-only until a write succeeds");
@@ -459,7 +416,7 @@ impl WalShared {
     fn mark_failed(&self, state: &mut LogState, cause: Arc<io::Error>) {
         self.stats.failures.fetch_add(1, Ordering::Relaxed);
         tracing::error!(error = %cause, "WAL failed, rejecting writes until restart");
-        *state = LogState::Broken { cause };
+        *state = LogState::Failed { cause };
     }
 
     /// Body of the sync thread, until the log closes.
@@ -474,7 +431,7 @@ impl WalShared {
             while !queue.closing && !self.closing.wait_until(&mut queue, tick).timed_out() {}
             if queue.closing
                 || self.options.sync == SyncMode::Always
-                || matches!(queue.state, LogState::Broken { .. })
+                || matches!(queue.state, LogState::Failed { .. })
             {
                 continue;
             }

@@ -59,9 +59,7 @@ impl LogWriter {
             .map(|segment| segment.number);
         let checkpoint = last_checkpoint(&dir)?.map(|checkpoint| checkpoint.number);
         let number = last_segment.max(checkpoint).map_or(0, |last| last + 1);
-        let file = create(&*disk, &dir, number).map_err(|error| match error {
-            WriteLogError::NoSpace(error) | WriteLogError::Broken(error) => error,
-        })?;
+        let file = create(&*disk, &dir, number).map_err(WriteLogError::into_cause)?;
         Ok(Self {
             dir,
             disk,

@@ -5,11 +5,12 @@ use crate::model::time::TimeRange;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::state::shared::DbShared;
+use crate::tsdb::db::write_unavailable::WriteUnavailable;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::deletion::HeadDeletion;
 use crate::tsdb::head::tombstones::Tombstone;
 use crate::tsdb::wal::batch::LogBatch;
-use crate::tsdb::wal::write_log::{LogHealth, Wal};
+use crate::tsdb::wal::write_log::Wal;
 
 /// Deletion of the samples in a range.
 pub(super) struct Deletion<'a> {
@@ -30,7 +31,7 @@ impl Deletion<'_> {
             }
             block
                 .delete(&*self.shared.options().disk, matchers, self.range)
-                .map_err(|error| self.shared.report_failure("delete from a block", &error))?;
+                .map_err(|error| self.shared.report_failure("delete from a block", error))?;
         }
         let deletion = HeadDeletion::new(self.head);
         let tombstones = deletion.plan(matchers, self.range);
@@ -44,19 +45,12 @@ impl Deletion<'_> {
         if tombstones.is_empty() {
             return Ok(());
         }
-        match self.wal.check_writable() {
-            LogHealth::Healthy => {}
-            LogHealth::NoSpace(cause) | LogHealth::Failed(cause) => {
-                return Err(MaintenanceError::ReadOnly(cause));
-            }
-        }
+        WriteUnavailable::check_log(self.wal.check_writable())?;
         let mut batch = LogBatch::default();
         tombstones
             .iter()
             .for_each(|tombstone| batch.push_tombstones(tombstone.series_ref, &[tombstone.range]));
         let position = self.wal.enqueue(&mut batch);
-        self.wal
-            .wait(position)
-            .map_err(|error| self.shared.report_failure("log a deletion", &error))
+        self.wal.wait(position).map_err(|error| self.shared.report_failure("log a deletion", error))
     }
 }

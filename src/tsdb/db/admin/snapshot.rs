@@ -13,9 +13,9 @@ use crate::tsdb::block::ulid::RandomSource;
 use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
 use crate::tsdb::compact::stats::CompactStats;
-use crate::tsdb::compact::write::{BlockSpec, WriteBlockError, WriteObserver, write_block};
+use crate::tsdb::compact::write::{BlockSpec, WriteObserver, write_block};
 use crate::tsdb::db::blocks::BlockSet;
-use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::error::{MaintenanceError, MaintenanceFailure};
 use crate::tsdb::db::new_block::{head_source, is_cancelled};
 use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::fs::disk::Disk;
@@ -24,7 +24,6 @@ use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::read::compaction_source::{InOrderSource, OutOfOrderSource};
 use crate::tsdb::query::source::BlockSource;
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -56,42 +55,43 @@ impl Snapshot<'_> {
         let shared = self.shared;
         let disk = &*shared.options().disk;
         let name = snapshot_name(self.now_ms, shared.options().random);
-        let name = name.map_err(|error| shared.report_failure("name a snapshot", &error))?;
+        let name = name.map_err(|error| shared.report_failure("name a snapshot", error))?;
         let snapshots = shared.options().dir.join(FOLDER);
         let unfinished = snapshots.join(format!("{name}{TEMPORARY_SUFFIX}"));
         let written = self.write(contents, &unfinished).and_then(|()| {
             disk.rename(&unfinished, &snapshots.join(&name))
-                .map_err(FileError::for_step("rename", &unfinished))?;
-            Ok(sync_dir(disk, &snapshots)?)
+                .map_err(FileError::for_step("rename", &unfinished))
+                .and_then(|()| sync_dir(disk, &snapshots))
+                .map_err(|error| self.failure(error))
         });
-        match written {
-            Ok(()) => Ok(name),
-            Err(error) => {
-                if let Err(error) = disk.remove_dir_all(&unfinished) {
-                    let path = unfinished.display();
-                    tracing::warn!(%path, %error, "cannot remove unfinished snapshot");
-                }
-                if is_cancelled_run(&*error) {
-                    return Err(MaintenanceError::Cancelled);
-                }
-                Err(shared.report_failure("write a snapshot", &*error))
-            }
+        if written.is_err()
+            && let Err(error) = disk.remove_dir_all(&unfinished)
+        {
+            let path = unfinished.display();
+            tracing::warn!(%path, %error, "cannot remove unfinished snapshot");
         }
+        written.map(|()| name)
     }
 
-    fn write(&self, contents: SnapshotContents, dir: &Path) -> Result<(), Box<dyn Error>> {
+    fn failure(&self, error: impl Into<MaintenanceFailure>) -> MaintenanceError {
+        self.shared.report_failure("write a snapshot", error)
+    }
+
+    fn write(&self, contents: SnapshotContents, dir: &Path) -> Result<(), MaintenanceError> {
         let disk = &*self.shared.options().disk;
-        disk.create_dir_all(dir).map_err(FileError::for_step("create", dir))?;
+        disk.create_dir_all(dir)
+            .map_err(FileError::for_step("create", dir))
+            .map_err(|error| self.failure(error))?;
         for block in self.blocks.list().iter() {
             fail_point::hit("snapshot.write");
             self.shared.check_stop()?;
-            block.hard_link_to(disk, dir)?;
+            block.hard_link_to(disk, dir).map_err(|error| self.failure(error))?;
         }
         let times = self.head.times();
         let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) =
             (contents, times.min(), times.max())
         else {
-            return Ok(sync_dir(disk, dir)?);
+            return sync_dir(disk, dir).map_err(|error| self.failure(error));
         };
         fail_point::hit("snapshot.write");
         self.shared.check_stop()?;
@@ -101,12 +101,14 @@ impl Snapshot<'_> {
     }
 
     /// Writes out-of-order samples to blocks of their own, as OOO compaction does.
-    fn write_ooo_blocks(&self, dir: &Path) -> Result<(), Box<dyn Error>> {
+    fn write_ooo_blocks(&self, dir: &Path) -> Result<(), MaintenanceError> {
         let shared = self.shared;
-        let late = OutOfOrderSource::prepare_while(self.head, &|| !shared.is_stopping())?;
-        let late = late.ok_or(MaintenanceError::Cancelled)?;
+        let late = OutOfOrderSource::prepare_while(self.head, &|| !shared.is_stopping())
+            .map_err(|error| self.failure(error))?
+            .ok_or(MaintenanceError::Cancelled)?;
         let hints = CompactionHints { out_of_order: true, ..CompactionHints::default() };
-        for range in late.ranges(shared.options().chunk_range_ms)? {
+        let ranges = late.ranges(shared.options().chunk_range_ms);
+        for range in ranges.map_err(|error| self.failure(error))? {
             shared.check_stop()?;
             self.write_block(dir, range, hints, &late)?;
         }
@@ -119,25 +121,22 @@ impl Snapshot<'_> {
         range: TimeRange,
         hints: CompactionHints,
         series: &dyn BlockSource,
-    ) -> Result<(), Box<dyn Error>> {
+    ) -> Result<(), MaintenanceError> {
         let shared = self.shared;
         let ulid = shared.new_ulid(self.now_ms)?;
         let lineage = Lineage::for_head(ulid, range.mint, range.maxt.saturating_add(1), hints);
         let floats = shared.settings().float_encoding;
         let disk = &*shared.options().disk;
         let spec = BlockSpec { disk, dir, ulid, lineage: &lineage, floats };
-        let source = head_source(self.head, series)?;
+        let source = head_source(self.head, series).map_err(|error| self.failure(error))?;
         let cancel = shared.stop_flag();
         let observer = WriteObserver { stats: self.compact_stats, cancel, on_chunk: &|_| {} };
-        write_block(spec, vec![source], &observer)?;
-        Ok(())
+        match write_block(spec, vec![source], &observer) {
+            Ok(_) => Ok(()),
+            Err(error) if is_cancelled(&error) => Err(MaintenanceError::Cancelled),
+            Err(error) => Err(self.failure(error)),
+        }
     }
-}
-
-/// Returns `true` if the error is only the cancellation at shutdown.
-fn is_cancelled_run(error: &(dyn Error + 'static)) -> bool {
-    error.downcast_ref::<WriteBlockError>().is_some_and(is_cancelled)
-        || matches!(error.downcast_ref(), Some(MaintenanceError::Cancelled))
 }
 
 /// Removes unfinished snapshots of the data directory `dir`.

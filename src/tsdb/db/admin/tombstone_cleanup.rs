@@ -58,12 +58,12 @@ impl TombstoneCleanup<'_> {
             Err(CompactError::Write(error)) if is_cancelled(&error) => {
                 return Err(MaintenanceError::Cancelled);
             }
-            written => written.map_err(|error| shared.report_failure("clean a block", &error))?,
+            written => written.map_err(|error| shared.report_failure("clean a block", error))?,
         };
         let child = if written {
             Some(
                 open_written_block(options, ulid)
-                    .map_err(|error| shared.report_failure("open a cleaned block", &error))?,
+                    .map_err(|error| shared.report_failure("open a cleaned block", error))?,
             )
         } else if blocks.determine_head_min_time(&[block.meta().ulid]) {
             // The block is empty, but determines the minimum time of the head.
@@ -71,10 +71,10 @@ impl TombstoneCleanup<'_> {
         } else {
             block
                 .mark_deletable(&*options.disk)
-                .map_err(|error| shared.report_failure("mark an empty block", &error))?;
+                .map_err(|error| shared.report_failure("mark an empty block", error))?;
             None
         };
         let replaced = blocks.replace(&[block.meta().ulid], child);
-        replaced.map_err(|error| shared.report_failure("remove a cleaned block", &error))
+        replaced.map_err(|error| shared.report_failure("remove a cleaned block", error))
     }
 }

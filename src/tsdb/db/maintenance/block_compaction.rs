@@ -60,9 +60,10 @@ impl BlockCompaction<'_, '_> {
                 Err(CompactError::Write(error)) if is_cancelled(&error) => break,
                 Err(error) => {
                     stats.compactions_failed.fetch_add(1, Ordering::Relaxed);
-                    let failed = shared.report_failure("merge blocks", &error);
+                    let is_disk_full = io_error(&error).is_some_and(is_full);
+                    let failed = shared.report_failure("merge blocks", error);
                     first_error = first_error.and(Err(failed));
-                    if io_error(&error).is_some_and(is_full) {
+                    if is_disk_full {
                         // These blocks are not the cause, so they are not backed off.
                         break;
                     }
@@ -157,7 +158,7 @@ impl BlockCompaction<'_, '_> {
         };
         // The blocks are out of the list already, and the next startup removes them.
         if let Err(error) = self.blocks.replace(&plan.blocks, child) {
-            shared.report_failure("remove merged blocks", &error);
+            shared.report_failure("remove merged blocks", error);
         }
         stats.compactions.fetch_add(1, Ordering::Relaxed);
         if plan.reason == CompactionReason::Overlap {

@@ -38,7 +38,7 @@ impl HeadBlockWriter<'_> {
         let ulid = shared.new_ulid(self.now_ms)?;
         let lineage = lineage(ulid);
         let source = head_source(self.head, series)
-            .map_err(|error| shared.report_failure("read the head", &error))?;
+            .map_err(|error| shared.report_failure("read the head", error))?;
         let spec = BlockSpec {
             disk: &*options.disk,
             dir: &options.dir,
@@ -58,10 +58,10 @@ impl HeadBlockWriter<'_> {
             Ok(None) => return Ok(None),
             Ok(Some(_)) => {}
             Err(error) if is_cancelled(&error) => return Err(MaintenanceError::Cancelled),
-            Err(error) => return Err(shared.report_failure("write a head block", &error)),
+            Err(error) => return Err(shared.report_failure("write a head block", error)),
         }
         let block = open_written_block(options, ulid)
-            .map_err(|error| shared.report_failure("open a head block", &error))?;
+            .map_err(|error| shared.report_failure("open a head block", error))?;
         self.blocks.add(block);
         Ok(Some(ulid))
     }

@@ -51,7 +51,7 @@ impl HeadCompaction<'_> {
         let gc_started = Instant::now();
         let dropped = truncation.truncate_before(end).map_err(|error| {
             shared.stats().head_truncations_failed.fetch_add(1, Ordering::Relaxed);
-            shared.report_failure("remove old head chunk files", &error)
+            shared.report_failure("remove old head chunk files", error)
         })?;
         shared.stats().head_gcs.observe(gc_started.elapsed());
         shared.stats().head_truncations.fetch_add(1, Ordering::Relaxed);

@@ -73,12 +73,12 @@ impl OutOfOrderCompaction<'_> {
         let next = match self.wbl {
             Some(wbl) => Some(
                 wbl.next_segment()
-                    .map_err(|error| shared.report_failure("create a WBL segment", &error))?,
+                    .map_err(|error| shared.report_failure("create a WBL segment", error))?,
             ),
             None => None,
         };
         let source = OutOfOrderSource::prepare_while(self.head, &|| !shared.is_stopping())
-            .map_err(|error| shared.report_failure("write out-of-order chunks", &error))?
+            .map_err(|error| shared.report_failure("write out-of-order chunks", error))?
             .ok_or(MaintenanceError::Cancelled)?;
         let mut blocks = Vec::new();
         if let Err(error) = self.write_blocks(&source, &mut blocks) {
@@ -91,7 +91,7 @@ impl OutOfOrderCompaction<'_> {
         fail_point::hit("ooo.after_block");
         let dropped = HeadTruncation::new(self.head)
             .truncate_ooo(&source)
-            .map_err(|error| shared.report_failure("remove old head chunk files", &error))?;
+            .map_err(|error| shared.report_failure("remove old head chunk files", error))?;
         fail_point::hit("ooo.before_wbl_truncate");
         if !shared.is_stopping() {
             self.truncate_wbl(next);
@@ -112,8 +112,8 @@ impl OutOfOrderCompaction<'_> {
         blocks: &mut Vec<BlockUlid>,
     ) -> Result<(), MaintenanceError> {
         let ranges = source.ranges(self.shared.options().chunk_range_ms);
-        for range in ranges
-            .map_err(|error| self.shared.report_failure("read out-of-order chunks", &error))?
+        for range in
+            ranges.map_err(|error| self.shared.report_failure("read out-of-order chunks", error))?
         {
             fail_point::hit("ooo.before_block");
             self.shared.check_stop()?;

@@ -39,7 +39,7 @@ impl Retention<'_> {
             };
             blocks
                 .remove(&[block.ulid])
-                .map_err(|error| shared.report_failure("remove an expired block", &error))?;
+                .map_err(|error| shared.report_failure("remove an expired block", error))?;
             counter.fetch_add(1, Ordering::Relaxed);
             tracing::info!(block = %block.ulid, reason, "deleted expired block");
         }

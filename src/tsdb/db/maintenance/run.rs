@@ -42,7 +42,7 @@ impl<'a> MaintenanceRun<'a> {
         shared.stats().reloads.fetch_add(1, Ordering::Relaxed);
         self.engine.blocks.reload().map(drop).map_err(|error| {
             shared.stats().reload_failures.fetch_add(1, Ordering::Relaxed);
-            shared.report_failure("reload blocks", &error)
+            shared.report_failure("reload blocks", error)
         })
     }
 

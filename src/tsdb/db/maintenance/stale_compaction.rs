@@ -111,7 +111,7 @@ impl StaleSeriesCompaction<'_> {
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
         for range in selected
             .ranges(shared.options().chunk_range_ms)
-            .map_err(|error| shared.report_failure("read stale series", &error))?
+            .map_err(|error| shared.report_failure("read stale series", error))?
         {
             let lineage = |ulid| Lineage::for_head(ulid, range.mint, range.end(), hints);
             self.writer.write(lineage, &selected)?;
@@ -124,7 +124,7 @@ impl StaleSeriesCompaction<'_> {
         });
         // If a crash loses this record, replay restores the series, in addition to its block.
         wal.wait(wal.position())
-            .map_err(|error| shared.report_failure("log collected stale series", &error))?;
+            .map_err(|error| shared.report_failure("log collected stale series", error))?;
         Ok(collected)
     }
 }

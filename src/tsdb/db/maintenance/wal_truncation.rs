@@ -70,7 +70,7 @@ impl WalTruncation<'_> {
             if matches!(error, TruncateError::Checkpoint(_)) {
                 stats.checkpoints_failed.fetch_add(1, Ordering::Relaxed);
             }
-            shared.report_failure("truncate the WAL", &error)
+            shared.report_failure("truncate the WAL", error)
         })
     }
 }

@@ -4,13 +4,12 @@ use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::db::options::{DbOptions, ShutdownMode};
 use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::head::Head;
-use crate::tsdb::head::chunk_snapshot::load::load_snapshot;
+use crate::tsdb::head::chunk_snapshot::load::{LoadSnapshotError, load_snapshot};
 use crate::tsdb::head::chunk_snapshot::{ChunkSnapshot, WalOffset, last_snapshot};
 use crate::tsdb::head::replay::metadata::restore_metadata;
-use crate::tsdb::tombstones::format;
-use crate::tsdb::wal::checkpoint::last_checkpoint;
-use crate::tsdb::wal::segment::{Segment, list_segments};
-use std::error::Error;
+use crate::tsdb::tombstones::format::{self, TombstonesFormatError};
+use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
+use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -29,6 +28,17 @@ pub(super) fn find_usable_snapshot(options: &DbOptions) -> Option<ChunkSnapshot>
         return None;
     }
     Some(snapshot)
+}
+
+/// Error of loading a chunk snapshot.
+#[derive(Debug, thiserror::Error)]
+enum LoadChunkSnapshotError {
+    /// The snapshot cannot be read or is invalid.
+    #[error(transparent)]
+    Load(#[from] LoadSnapshotError),
+    /// The tombstones are corrupted.
+    #[error(transparent)]
+    Tombstones(#[from] TombstonesFormatError),
 }
 
 /// Loads a snapshot into an empty head.
@@ -61,11 +71,11 @@ impl ChunkSnapshotLoader<'_> {
         &self,
         snapshot: &ChunkSnapshot,
         chunks: Vec<HeadChunkMeta>,
-    ) -> Result<usize, Box<dyn Error>> {
+    ) -> Result<usize, LoadChunkSnapshotError> {
         let workers = self.shared.options().replay_workers;
         let loaded = load_snapshot(snapshot, self.head, chunks, workers)?;
         if let Some(encoded) = &loaded.tombstones {
-            let tombstones = format::decode_body(encoded).map_err(|error| error.to_string())?;
+            let tombstones = format::decode_body(encoded)?;
             self.head.restore_tombstones(&tombstones);
         }
         Ok(loaded.series)
@@ -90,7 +100,7 @@ impl ChunkSnapshotLoader<'_> {
 }
 
 /// Returns the files of the WAL: those of the newest checkpoint, then the segments after it.
-fn wal_files(dir: &Path) -> Result<Vec<Segment>, Box<dyn Error>> {
+fn wal_files(dir: &Path) -> Result<Vec<Segment>, CheckpointError> {
     let checkpoint = last_checkpoint(dir)?;
     let mut files =
         checkpoint.as_ref().map_or(Ok(Vec::new()), |checkpoint| checkpoint.segments())?;
@@ -105,10 +115,10 @@ fn wal_files(dir: &Path) -> Result<Vec<Segment>, Box<dyn Error>> {
 
 /// Returns `true` if the WAL ends at `upto`: its segment has exactly this length, and later
 /// segments are empty.
-fn ends_at(dir: &Path, upto: WalOffset) -> Result<bool, Box<dyn Error>> {
+fn ends_at(dir: &Path, upto: WalOffset) -> Result<bool, SegmentError> {
     let mut has_segment = false;
     for segment in list_segments(dir)? {
-        let length = std::fs::metadata(&segment.path)?.len();
+        let length = segment.byte_len()?;
         has_segment |= segment.number == upto.segment && length == upto.offset;
         if segment.number > upto.segment && length > 0 {
             return Ok(false);

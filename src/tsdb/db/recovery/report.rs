@@ -27,7 +27,7 @@ impl RecoveryReport {
     fn log_wbl_report(&self) {
         let WblRecovery { report, repaired } = &self.wbl;
         if let Some(repaired) = repaired {
-            tracing::warn!(%repaired, "repaired corrupted WBL");
+            log_repair("WBL", repaired);
         }
         if report.unknown_refs > 0 || report.invalid_histograms > 0 || report.unknown_records > 0 {
             tracing::warn!(
@@ -50,7 +50,7 @@ impl RecoveryReport {
     pub(super) fn log(&self, head: &Head) {
         let replay = &self.replay;
         if let Some(repaired) = &self.repaired {
-            tracing::warn!(%repaired, "repaired corrupted WAL");
+            log_repair("WAL", repaired);
         }
         self.log_wbl_report();
         if replay.unknown_records > 0 {
@@ -86,4 +86,20 @@ impl RecoveryReport {
             "replay completed"
         );
     }
+}
+
+fn log_repair(log: &'static str, repaired: &RepairReport) {
+    let RepairReport { corruption, retained_bytes, removed_bytes, set_aside, .. } = repaired;
+    let moved_to = set_aside.as_ref().map(|moved| moved.folder.display().to_string());
+    tracing::warn!(
+        log,
+        file = %corruption.path.display(),
+        offset = corruption.offset,
+        extent = ?corruption.extent,
+        cause = %corruption.reason,
+        retained_bytes,
+        removed_bytes,
+        moved_to,
+        "repaired corrupted log"
+    );
 }

@@ -6,9 +6,11 @@ use crate::tsdb::db::dir_lock::DirLock;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::state::maintenance_lock::{MaintenanceGuard, MaintenanceLock};
 use crate::tsdb::db::state::shared::DbShared;
+use crate::tsdb::db::write_unavailable::ReadOnlyReason;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::append::wbl_batch::WriteLogs;
-use crate::tsdb::wal::write_log::{LogHealth, Wal};
+use crate::tsdb::wal::log_state::LogState;
+use crate::tsdb::wal::write_log::Wal;
 use parking_lot::Mutex;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -32,21 +34,19 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Worse one of the states of WAL and WBL.
-    pub(crate) fn log_health(&self) -> LogHealth {
-        worst_of(self.wal.health(), self.wbl.get().map_or(LogHealth::Healthy, Wal::health))
+    pub(crate) fn log_state(&self) -> LogState {
+        self.wal.state().worse(self.wbl.get().map_or(LogState::Writable, Wal::state))
     }
 
     /// Checks whether a new request may append, with [`Wal::check_writable`] of both logs.
-    pub(crate) fn check_writable(&self) -> LogHealth {
-        worst_of(
-            self.wal.check_writable(),
-            self.wbl.get().map_or(LogHealth::Healthy, Wal::check_writable),
-        )
+    pub(crate) fn check_writable(&self) -> LogState {
+        let wbl = || self.wbl.get().map_or(LogState::Writable, Wal::check_writable);
+        self.wal.check_writable().worse(wbl())
     }
 
     /// Returns the reason why writes are rejected, if they are. Failed writes of head chunks count
     /// as well.
-    pub(crate) fn check_disk(&self) -> Option<String> {
+    pub(crate) fn check_disk(&self) -> Option<ReadOnlyReason> {
         let failures = self.head.stats().chunk_writes_without_space.load(Ordering::Relaxed);
         self.shared.disk_guard().report_chunk_write_failures(failures, Instant::now());
         self.shared.check_disk()
@@ -79,13 +79,5 @@ impl Engine {
         stats.blocks_quarantined.store(self.blocks.quarantined_total(), Ordering::Relaxed);
         let min_time = list.iter().map(|block| block.meta().min_time).min().unwrap_or(i64::MAX);
         stats.blocks_min_time.store(min_time, Ordering::Relaxed);
-    }
-}
-
-fn worst_of(first: LogHealth, second: LogHealth) -> LogHealth {
-    match (&first, &second) {
-        (LogHealth::Failed(_), _)
-        | (LogHealth::NoSpace(_), LogHealth::Healthy | LogHealth::NoSpace(_)) => first,
-        _ => second,
     }
 }

@@ -4,13 +4,14 @@
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::ranges::default_max_block_range;
 use crate::tsdb::db::disk_guard::DiskGuard;
-use crate::tsdb::db::error::MaintenanceError;
+use crate::tsdb::db::error::{MaintenanceError, MaintenanceFailure};
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::state::notifier::Notifier;
 use crate::tsdb::db::state::panic_watch::PanicWatch;
 use crate::tsdb::db::state::retention_hold::RetentionHold;
 use crate::tsdb::db::stats::DbStats;
+use crate::tsdb::db::write_unavailable::ReadOnlyReason;
 use crate::tsdb::head::replay::report::ReplayProgress;
 use parking_lot::{RwLock, RwLockWriteGuard};
 use std::error::Error;
@@ -91,7 +92,7 @@ impl DbShared {
 
     /// Probes the free space if the last probe is at least a second old. Returns the reason why
     /// writes are rejected, if they are.
-    pub fn check_disk(&self) -> Option<String> {
+    pub fn check_disk(&self) -> Option<ReadOnlyReason> {
         self.disk_guard.check(&*self.options.disk, &self.options.dir, Instant::now())
     }
 
@@ -168,20 +169,27 @@ impl DbShared {
     pub(crate) fn new_ulid(&self, now_ms: i64) -> Result<BlockUlid, MaintenanceError> {
         let now = u64::try_from(now_ms).unwrap_or_default();
         BlockUlid::from_random(now, self.options.random)
-            .map_err(|error| self.report_failure("name a block", &error))
+            .map_err(|error| self.report_failure("name a block", error))
     }
 
     /// Logs a failure of work on blocks. Lack of space makes the database read-only.
     pub(crate) fn report_failure(
         &self,
         operation: &'static str,
-        error: &(dyn Error + 'static),
+        error: impl Into<MaintenanceFailure>,
     ) -> MaintenanceError {
-        if let Some(io) = io_error(error) {
+        let error = Box::new(error.into());
+        if let Some(io) = io_error(&*error) {
             self.disk_guard.report_write_error(operation, io, Instant::now());
         }
-        tracing::error!(operation, %error, "maintenance failed");
-        MaintenanceError::Failed(format!("cannot {operation}: {error}"))
+        match error.corrupted_file() {
+            Some((path, offset)) => {
+                let file = path.display();
+                tracing::error!(operation, %file, offset, %error, "maintenance failed");
+            }
+            None => tracing::error!(operation, %error, "maintenance failed"),
+        }
+        MaintenanceError::Failed { operation, cause: error }
     }
 }
 

@@ -90,11 +90,9 @@ fn write_dir(
 ) -> Result<usize, WriteSnapshotError> {
     let mut writer =
         LogWriter::open(dir.to_owned(), options.segment_size, Arc::clone(&options.disk))?;
-    let failed = |error| WriteSnapshotError::Io {
+    let failed = |error: WriteLogError| WriteSnapshotError::Io {
         path: dir.to_owned(),
-        source: match error {
-            WriteLogError::NoSpace(source) | WriteLogError::Broken(source) => source,
-        },
+        source: error.into_cause(),
     };
     let mut compressor = Compressor::new(options.compression);
     let (mut group, mut record) = (WriteGroup::default(), Vec::new());
