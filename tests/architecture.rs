@@ -5,6 +5,7 @@
 //! - Only test code imports test support.
 //! - The engine names no network library, and `unsafe` is in one file only.
 //! - The engine changes files through its disk only.
+//! - Errors below the server are data: neither boxed nor text.
 //! - Names of tests are short, comments are at most 100 columns wide.
 //! - The module doc of a `mod.rs` lists all children.
 //!
@@ -46,6 +47,9 @@ const NEVER: [(&str, &str); 4] = [
 
 /// Only part of the engine (`tsdb`) that the rest of the program imports, except test support.
 const ENGINE_SURFACE: &str = "tsdb::db";
+
+/// Parts below the server, whose errors are data.
+const TYPED_ERRORS: [&str; 6] = ["tsdb", "model", "ingest", "remote", "promql", "config"];
 
 /// Network libraries, which the engine must not name.
 const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
@@ -148,6 +152,7 @@ fn violations(files: &[File]) -> Vec<String> {
         broken.extend(module.foreign_words());
         broken.extend(module.file_changes());
         broken.extend(module.wrong_lines());
+        broken.extend(module.untyped_errors());
     }
     broken.extend(circles(&modules));
     broken
@@ -267,6 +272,31 @@ impl Module {
         found.into_iter().map(|name| format!("{}: bypasses the disk: {name}", self.file)).collect()
     }
 
+    /// Returns boxed errors, and variants of error enums that are only text, below the server.
+    fn untyped_errors(&self) -> Vec<String> {
+        if !TYPED_ERRORS.contains(&self.path.first().map_or("", String::as_str))
+            || self.is_test_file()
+        {
+            return Vec::new();
+        }
+        let test_items = source::test_items(&self.tokens);
+        let in_code =
+            (0..self.tokens.len()).filter(|at| !test_items.iter().any(|item| item.contains(at)));
+        let mut broken = Vec::new();
+        for at in in_code {
+            if is_boxed_error(&self.tokens[at..]) {
+                broken.push(format!("{}: boxes an error", self.file));
+            }
+            if let Some(name) = error_enum(&self.tokens, at) {
+                let variants = text_variants(&self.tokens, at).into_iter();
+                broken.extend(
+                    variants.map(|variant| format!("{}: {name}::{variant} is text", self.file)),
+                );
+            }
+        }
+        broken
+    }
+
     /// Returns imports from a line below, and forbidden ones.
     fn wrong_lines(&self) -> Vec<String> {
         let mut broken = BTreeSet::new();
@@ -295,6 +325,54 @@ impl Module {
 /// Returns `true` if the part belongs to the engine.
 fn is_engine(part: &str) -> bool {
     part.starts_with("tsdb::")
+}
+
+/// Returns `true` if a boxed or shared trait object of `Error` starts at the first token.
+fn is_boxed_error(tokens: &[String]) -> bool {
+    let is_pointer = tokens.first().is_some_and(|token| ["Box", "Arc", "Rc"].contains(&&**token));
+    let is_object = tokens.get(1..3).is_some_and(|next| next == ["<", "dyn"]);
+    let is_path =
+        |token: &&String| *token == "::" || token.chars().all(|c| c == '_' || c.is_alphanumeric());
+    let path = tokens.iter().skip(3).take_while(is_path);
+    is_pointer && is_object && path.last().is_some_and(|name| name == "Error")
+}
+
+/// Returns the name of the error enum whose keyword is at `at`.
+fn error_enum(tokens: &[String], at: usize) -> Option<&str> {
+    let name = tokens.get(at + 1).filter(|_| tokens[at] == "enum")?;
+    let before =
+        tokens[..at].rsplit(|token| token == "}" || token == ";").next().unwrap_or_default();
+    let derives = before.windows(3).any(|words| words == ["thiserror", "::", "Error"]);
+    (derives || name.ends_with("Error")).then_some(name)
+}
+
+/// Returns the variants that contain only a string without a name, of the enum whose keyword is at
+/// `at`.
+fn text_variants(tokens: &[String], at: usize) -> Vec<&str> {
+    let mut depth = 0i32;
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate().skip(at) {
+        match token.as_str() {
+            "{" | "(" | "[" => depth += 1,
+            "}" | ")" | "]" => depth -= 1,
+            _ => {}
+        }
+        if token == "}" && depth == 0 {
+            break;
+        }
+        let is_variant = depth == 2 && token == "(" && tokens[at - 1] != "error";
+        // An attribute of the field may stand before its type.
+        let field = tokens[at + 1..].iter().take_while(|token| *token != ")");
+        let field: Vec<&String> = field.skip_while(|token| is_attribute(token)).collect();
+        if is_variant && field == ["String"] {
+            found.push(tokens[at - 1].as_str());
+        }
+    }
+    found
+}
+
+fn is_attribute(token: &str) -> bool {
+    ["#", "[", "from", "source", "]"].contains(&token)
 }
 
 /// Returns the part of the house with this path, and its line.
@@ -531,4 +609,34 @@ fn changes_of_files_that_bypass_the_disk_are_detected() {
     assert_eq!(broken_by(&[(path, group)]), [format!("{path}: bypasses the disk: copy")]);
     let harmless = "//! x\nuse crate::tsdb::fs::disk::Disk;\nfn f() { fs::read(p); File::open(p); disk.rename(a, b); }";
     assert!(broken_by(&[(path, harmless)]).is_empty());
+}
+
+#[test]
+fn boxed_errors_and_text_variants_are_detected() {
+    let ways = [
+        ("fn f() -> Result<(), Box<dyn Error>> {}", "boxes an error"),
+        ("fn f(e: Arc<dyn std::error::Error + Send>) {}", "boxes an error"),
+        (
+            "pub enum ReadError { A, #[error(\"b\")] Torn(String), C { d: String } }",
+            "ReadError::Torn is text",
+        ),
+        (
+            "#[derive(Debug, thiserror::Error)]\nenum Defect { Torn(#[from] String) }",
+            "Defect::Torn is text",
+        ),
+    ];
+    for (text, expected) in ways {
+        let text = format!("//! x\n{text}\n");
+        assert_eq!(
+            broken_by(&[("src/tsdb/wal/a.rs", &text)]),
+            [format!("src/tsdb/wal/a.rs: {expected}")]
+        );
+        assert!(broken_by(&[("src/server/a.rs", &text)]).is_empty());
+        let in_tests = format!("//! x\n#[cfg(test)]\nmod tests {{ {text} }}");
+        assert!(broken_by(&[("src/tsdb/wal/a.rs", &in_tests)]).is_empty());
+    }
+    let harmless = "//! x\nenum Shape { Text(String) }\n\
+                    enum ReadError { Io(io::Error), At(u64, String), Name { name: String } }\n\
+                    type Lines = Box<dyn Iterator<Item = Result<String, ReadError>>>;";
+    assert!(broken_by(&[("src/tsdb/wal/a.rs", harmless)]).is_empty());
 }

@@ -159,7 +159,7 @@ pub(crate) fn tokens_outside_tests(tokens: &[String]) -> Vec<&str> {
 
 /// Returns the token ranges of the items and statements that only tests have: those with the
 /// attribute `#[cfg(test)]` or `#[cfg(feature = "testing")]`. The package has no other feature.
-fn test_items(tokens: &[String]) -> Vec<Range<usize>> {
+pub(crate) fn test_items(tokens: &[String]) -> Vec<Range<usize>> {
     let conditions: [&[&str]; 2] =
         [&["cfg", "(", "test", ")", "]"], &["cfg", "(", "feature", "=", ")", "]"]];
     let starts = (0..tokens.len()).filter_map(|at| {
