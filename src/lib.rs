@@ -1,13 +1,39 @@
 //! Storage backend for Prometheus's remote write and remote read.
+//!
+//! The binary uses only [`app`]. The feature `testing` exports the other modules to tests,
+//! benchmarks and fuzz targets. Without it they are private, so that the compiler finds code that
+//! the program does not use.
+#![cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 
 pub mod app;
+#[cfg(not(feature = "testing"))]
+mod config;
+#[cfg(feature = "testing")]
 pub mod config;
+#[cfg(not(feature = "testing"))]
+mod ingest;
+#[cfg(feature = "testing")]
 pub mod ingest;
+#[cfg(not(feature = "testing"))]
+mod metrics;
+#[cfg(feature = "testing")]
 pub mod metrics;
+#[cfg(not(feature = "testing"))]
+mod model;
+#[cfg(feature = "testing")]
 pub mod model;
 mod promql;
+#[cfg(not(feature = "testing"))]
+mod remote;
+#[cfg(feature = "testing")]
 pub mod remote;
+#[cfg(not(feature = "testing"))]
+mod server;
+#[cfg(feature = "testing")]
 pub mod server;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(not(feature = "testing"))]
+mod tsdb;
+#[cfg(feature = "testing")]
 pub mod tsdb;

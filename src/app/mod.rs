@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `application` | builds and runs a server on a data directory |
 //! | `banner` | text on standard output when the server is ready |
+//! | [`command_line`] | entry point: parses the command line and runs the command |
 //! | `config` | configuration of the parts, from flags and file |
 //! | `error` | error of a run |
 //! | `logging` | log lines and panics on standard error |
@@ -11,12 +12,13 @@
 //! | `output` | bounded queues in front of standard output and standard error |
 //! | `parts` | parts of the server, each built from its configuration |
 //! | `reload` | reload of the configuration file |
-//! | [`serve`] | set-up of the process |
+//! | `serve` | set-up of the process |
 //! | `signals` | signals of the process |
 //! | `sockets` | listening sockets |
 
 mod application;
 mod banner;
+pub mod command_line;
 mod config;
 mod error;
 mod logging;
@@ -24,7 +26,7 @@ mod metrics;
 mod output;
 mod parts;
 mod reload;
-pub mod serve;
+mod serve;
 mod signals;
 mod sockets;
 

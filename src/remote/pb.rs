@@ -4,7 +4,7 @@
 //! responses. Write requests go through [`crate::remote::write::v1::request_index`] and its
 //! siblings.
 
-#![allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from proto/")]
+#![allow(missing_docs, unreachable_pub, dead_code, clippy::all, reason = "generated from proto/")]
 
 include!(concat!(env!("OUT_DIR"), "/messages.rs"));
 

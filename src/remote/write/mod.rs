@@ -171,6 +171,7 @@ impl RemoteWriter {
     /// # Errors
     /// [`RemoteWriteError`]. Nothing was stored, except for [`RemoteWriteError::Log`]: samples may
     /// be in the head, in the queue of the WAL or in the WAL, and a retry stores each of them once.
+    #[cfg(any(test, feature = "testing"))]
     pub fn store(
         &self,
         db: &Db,

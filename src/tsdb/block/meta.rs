@@ -25,7 +25,9 @@ use crate::tsdb::fs::durable::{FileError, replace_file};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(any(test, feature = "testing"))]
+use std::path::PathBuf;
 
 /// Name of the file in a block directory.
 pub const NAME: &str = "meta.json";
@@ -224,6 +226,7 @@ impl BlockMeta {
 ///
 /// # Errors
 /// [`MetaError::Io`] if `dir` cannot be listed.
+#[cfg(any(test, feature = "testing"))]
 pub fn list_block_dirs(dir: &Path) -> Result<Vec<PathBuf>, MetaError> {
     let mut dirs = Vec::new();
     for entry in fs::read_dir(dir).map_err(FileError::for_step("list", dir))? {

@@ -71,6 +71,7 @@ impl Block {
     /// Returns all label names, sorted. Includes those of completely deleted series until the block
     /// is rewritten.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn label_names(&self) -> Vec<String> {
         self.index.label_names()
     }
@@ -79,6 +80,7 @@ impl Block {
     ///
     /// # Errors
     /// [`QueryError`] if the index is invalid.
+    #[cfg(any(test, feature = "testing"))]
     pub fn label_values(&self, name: &str) -> Result<Vec<String>, QueryError> {
         Ok(self.index.label_values(name)?)
     }

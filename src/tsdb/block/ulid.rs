@@ -35,6 +35,7 @@ impl BlockUlid {
     ///
     /// # Errors
     /// Error of the operating system if it has no random bytes.
+    #[cfg(any(test, feature = "testing"))]
     pub fn new(now_ms: u64) -> io::Result<Self> {
         Self::from_random(now_ms, system_random)
     }

@@ -124,6 +124,7 @@ impl<'a> BlockWriter<'a> {
     /// # Errors
     /// [`BlockError::Io`] if a step failed, [`BlockError::InvalidInput`] if the index exceeds its
     /// format. There is no block then.
+    #[cfg(any(test, feature = "testing"))]
     pub fn finish(self, block: NewBlockMeta) -> Result<Option<BlockMeta>, BlockError> {
         self.finish_while(block, &|| true)
     }

@@ -172,6 +172,7 @@ impl Head {
 
     /// Returns all series, in no order.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn all_series(&self) -> Vec<Arc<HeadSeries>> {
         self.series.all()
     }

@@ -29,10 +29,12 @@ pub struct LabelQueryLimits {
 
 impl LabelQueryLimits {
     /// Limits that never apply.
+    #[cfg(any(test, feature = "testing"))]
     pub const NONE: Self = Self { count: usize::MAX, bytes: usize::MAX };
 
     /// Limits the result to the first `count` strings.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn with_count(count: usize) -> Self {
         Self { count, ..Self::NONE }
     }

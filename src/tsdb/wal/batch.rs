@@ -13,6 +13,7 @@
 //!   [`LogBatch::finish_records`] before the type changes.
 
 use crate::model::exemplar::Exemplar;
+#[cfg(any(test, feature = "testing"))]
 use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
@@ -85,6 +86,7 @@ impl LogBatch {
 
     /// Appends a float sample of a series that is in the log or in this batch.
     #[inline]
+    #[cfg(any(test, feature = "testing"))]
     pub fn push_float_sample(&mut self, series_ref: SeriesRef, sample: FloatSample) {
         self.push_sample(series_ref, &Sample::from(sample));
     }
@@ -195,6 +197,7 @@ impl LogBatch {
 mod tests {
     use super::LogBatch;
     use crate::model::exemplar::Exemplar;
+    #[cfg(any(test, feature = "testing"))]
     use crate::model::float_sample::FloatSample;
     use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram};
     use crate::model::labels::LabelsBuilder;

@@ -97,6 +97,7 @@ pub enum WriteCheckpointError {
 impl WriteCheckpointError {
     /// Returns `true` if the log is corrupted, `false` if the system failed.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn is_corruption(&self) -> bool {
         matches!(self, Self::Read(ReadLogError::Damaged(_)))
     }
@@ -110,6 +111,7 @@ impl WriteCheckpointError {
 ///
 /// # Errors
 /// [`WriteCheckpointError`]. The unfinished directory is then removed if the disk permits.
+#[cfg(any(test, feature = "testing"))]
 pub fn write_checkpoint(
     spec: &CheckpointSpec<'_>,
 ) -> Result<CheckpointStats, WriteCheckpointError> {

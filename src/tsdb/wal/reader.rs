@@ -88,6 +88,7 @@ impl LogSegmentReader<File> {
 impl<'a> LogSegmentReader<&'a [u8]> {
     /// Creates a reader for a segment in memory.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn from_bytes(bytes: &'a [u8]) -> Self {
         Self::new(bytes, Segment { number: 0, path: PathBuf::new() })
     }
@@ -153,6 +154,7 @@ impl<R: Read> LogSegmentReader<R> {
 
     /// Returns the end offset of the last valid record, bytes.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn valid_end(&self) -> u64 {
         self.good_end
     }

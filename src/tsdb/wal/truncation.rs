@@ -113,6 +113,7 @@ impl WalTruncation<'_> {
     /// # Errors
     /// [`TruncateError`] if there is no new checkpoint. Files that cannot be removed afterwards are
     /// not an error: see [`RemovalReport`].
+    #[cfg(any(test, feature = "testing"))]
     pub fn run(&self, wal: &Wal) -> Result<TruncationReport, TruncateError> {
         self.run_while(wal, &|| true)
     }

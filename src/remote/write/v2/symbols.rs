@@ -52,6 +52,7 @@ impl SymbolIndex {
 
     /// Returns `true` if there are no symbols.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }

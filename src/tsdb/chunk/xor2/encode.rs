@@ -84,6 +84,7 @@ impl Xor2Chunk {
 
     /// Appends a sample with an unknown start timestamp.
     #[inline]
+    #[cfg(any(test, feature = "testing"))]
     pub fn append(&mut self, t: i64, v: f64) {
         self.append_with_st(0, t, v);
     }

@@ -94,6 +94,7 @@ impl<'a> OutOfOrderSource<'a> {
     /// # Errors
     /// [`HeadChunksError`] if a chunk cannot be written. Its samples stay in memory and in the WBL,
     /// and the WBL must not be truncated.
+    #[cfg(any(test, feature = "testing"))]
     pub fn prepare(head: &'a Head) -> Result<Self, HeadChunksError> {
         let source = Self::prepare_while(head, &|| true)?;
         Ok(source.unwrap_or_else(|| Self::empty(head)))
@@ -136,6 +137,7 @@ impl<'a> OutOfOrderSource<'a> {
 
     /// Returns the range from the oldest to the newest sample; `None` if there are none.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn times(&self) -> Option<TimeRange> {
         self.times
     }

@@ -133,6 +133,7 @@ impl SeriesMap {
 
     /// Returns `true` if there are no series.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

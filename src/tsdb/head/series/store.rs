@@ -61,6 +61,7 @@ impl SeriesStore {
 
     /// Returns `true` if there are no series.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
     }

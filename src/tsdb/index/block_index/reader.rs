@@ -102,6 +102,7 @@ impl IndexReader {
     ///
     /// # Errors
     /// [`IndexCorruption`].
+    #[cfg(any(test, feature = "testing"))]
     pub fn postings(
         &self,
         name: &str,
@@ -124,6 +125,7 @@ impl IndexReader {
     ///
     /// # Errors
     /// [`IndexCorruption`].
+    #[cfg(any(test, feature = "testing"))]
     pub fn label_values(&self, name: &str) -> Result<Vec<String>, IndexCorruption> {
         self.values(name).map(|value| value.map(str::to_owned)).collect()
     }

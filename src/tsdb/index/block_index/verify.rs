@@ -45,6 +45,7 @@ impl IndexReader {
     ///
     /// # Errors
     /// [`IndexError::Corrupted`] with the first defect.
+    #[cfg(any(test, feature = "testing"))]
     pub fn verify(&self) -> Result<IndexReport, IndexError> {
         self.verify_while(&|| true)
     }

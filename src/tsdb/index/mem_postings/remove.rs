@@ -34,6 +34,7 @@ impl MemPostings {
 
     /// Work of all removals so far.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn removal_stats(&self) -> RemovalStats {
         *self.removal.lock()
     }

@@ -66,17 +66,21 @@ impl MergedSeries {
     }
 
     /// Returns only the float samples of [`Self::samples`].
-    #[must_use]
-    pub fn float_samples(&self, range: TimeRange) -> FloatSampleIter<'_> {
-        FloatSampleIter(SampleIterRepr::new(&self.labels, &self.chunks, range))
+    #[cfg(any(test, feature = "testing"))]
+    pub fn float_samples(
+        &self,
+        range: TimeRange,
+    ) -> impl Iterator<Item = Result<FloatSample, QueryError>> {
+        self.samples(range).filter_map(|sample| match sample {
+            Ok(Sample { t, value: SampleValue::Float(v), .. }) => Some(Ok(FloatSample::new(t, v))),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        })
     }
 }
 
 /// Iterator of [`MergedSeries::samples`]. An error is the last item.
 pub struct SampleIter<'a>(SampleIterRepr<'a>);
-
-/// Iterator of [`MergedSeries::float_samples`]. An error is the last item.
-pub struct FloatSampleIter<'a>(SampleIterRepr<'a>);
 
 /// Merger for float chunks only, which is cheaper, or for all types.
 enum SampleIterRepr<'a> {
@@ -111,26 +115,6 @@ impl Iterator for SampleIter<'_> {
         match &mut self.0 {
             SampleIterRepr::Floats(floats) => floats.next().map(|float| float.map(Sample::from)),
             SampleIterRepr::Any(samples) => samples.next(),
-        }
-    }
-}
-
-impl Iterator for FloatSampleIter<'_> {
-    type Item = Result<FloatSample, QueryError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.0 {
-            SampleIterRepr::Floats(floats) => {
-                floats.next().map(|float| float.map(|float| float.sample))
-            }
-            SampleIterRepr::Any(samples) => samples.find_map(|sample| match sample {
-                Ok(Sample { t, value: SampleValue::Float(v), .. }) => {
-                    Some(Ok(FloatSample::new(t, v)))
-                }
-                Ok(_) => None,
-                Err(error) => Some(Err(error)),
-            }),
         }
     }
 }

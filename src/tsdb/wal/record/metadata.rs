@@ -47,6 +47,7 @@ pub fn put_metadata(out: &mut Vec<u8>, series: SeriesRef, metadata: &Metadata) {
 }
 
 /// Appends a metadata record to `out`, byte for byte as Prometheus does.
+#[cfg(any(test, feature = "testing"))]
 pub fn encode_metadata<'a>(out: &mut Vec<u8>, entries: impl IntoIterator<Item = &'a RefMetadata>) {
     begin_metadata(out);
     entries.into_iter().for_each(|entry| put_metadata(out, entry.series, &entry.metadata));

@@ -38,6 +38,7 @@ pub struct RequestIndexV1 {
 impl RequestIndexV1 {
     /// Creates an index without a request.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn new() -> Self {
         Self::default()
     }

@@ -48,6 +48,7 @@ pub struct RequestIndexV2 {
 impl RequestIndexV2 {
     /// Creates an index without a request.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn new() -> Self {
         Self::default()
     }
@@ -158,6 +159,7 @@ impl<'a> ValidatedWriteV2<'a> {
 
     /// Returns the symbol table of the request.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn symbols(&self) -> &'a SymbolIndex {
         &self.index.symbols
     }

@@ -194,6 +194,7 @@ impl MetricFamilies {
 
     /// Returns `true` if there are no families.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

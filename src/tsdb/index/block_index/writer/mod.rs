@@ -208,6 +208,7 @@ impl<'a> IndexWriter<'a> {
     /// # Errors
     /// [`IndexError::InvalidInput`] if a part is too large or an earlier write failed,
     /// [`IndexError::Io`].
+    #[cfg(any(test, feature = "testing"))]
     pub fn finish(self) -> Result<IndexSize, IndexError> {
         self.finish_while(&|| true)
     }
