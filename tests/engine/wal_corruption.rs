@@ -116,7 +116,8 @@ fn written(compression: RecordCompression, requests: i64) -> (tempfile::TempDir,
                 LabelsBuilder::from_iter([("__name__", "corrupted"), ("number", number.as_str())])
                     .build()
                     .unwrap();
-            let value = f64::from_bits((request as u64 * 0x9e37_79b9_7f4a_7c15) ^ series);
+            let value =
+                f64::from_bits((request as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ series);
             let sample = FloatSample::new(START + request * 1000, value);
             appender
                 .append_or_create(&labels, std::iter::once(sample.into()), |_, _| {
