@@ -73,7 +73,7 @@ mod tests {
     use crate::model::metadata::{MetadataRef, MetricType};
     use crate::model::sample::{Sample, SampleValue};
     use crate::model::time::TimeRange;
-    use crate::tsdb::db::locked_dir::LockedDir;
+    use crate::tsdb::db::LockedDir;
     use crate::tsdb::db::options::DbOptions;
     use crate::tsdb::db::{Db, list_all};
     use tempfile::TempDir;

@@ -8,7 +8,7 @@ use crate::tsdb::db::options::{DbOptions, ShutdownMode};
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::{HistogramStMode, RecordCompression, RecordVersion, SyncMode};
 
-/// Returns the options for [`LockedDir::open`](crate::tsdb::db::locked_dir::LockedDir::open).
+/// Returns the options for [`LockedDir::open`](crate::tsdb::db::LockedDir::open).
 pub(crate) fn db_options(flags: &StorageFlags, settings: Settings) -> DbOptions {
     DbOptions {
         wal_compression: match flags.effective_wal_compression() {

@@ -4,6 +4,7 @@ use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::admin::Admin;
 use crate::tsdb::db::admission::Admission;
 use crate::tsdb::db::appender::Appender;
+#[cfg(any(test, feature = "testing"))]
 use crate::tsdb::db::blocks::BlockList;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::Maintenance;
@@ -11,6 +12,7 @@ use crate::tsdb::db::querier::Querier;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::db::shutdown_snapshot::ShutdownSnapshot;
 use crate::tsdb::db::state::engine::Engine;
+#[cfg(any(test, feature = "testing"))]
 use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::db::wbl;
@@ -35,12 +37,14 @@ impl Db {
 
     /// State that the earlier stages have as well: options, counters, disk guard.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn shared(&self) -> &Arc<DbShared> {
         &self.engine.shared
     }
 
     /// Settings that apply at present.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn settings(&self) -> Settings {
         self.engine.shared.settings()
     }
@@ -98,6 +102,7 @@ impl Db {
 
     /// Open blocks by their minimum time.
     #[must_use]
+    #[cfg(any(test, feature = "testing"))]
     pub fn blocks(&self) -> BlockList {
         self.engine.blocks.list()
     }

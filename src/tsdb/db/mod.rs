@@ -72,7 +72,7 @@ pub use crate::tsdb::db::locked_dir::LockedDir;
 pub use crate::tsdb::query::chunk_iter::{EncodedChunk, SupportedEncodings};
 pub use crate::tsdb::query::label_source::{LabelCollector, LabelQueryError, LabelQueryLimits};
 pub use crate::tsdb::query::merged_series::MergedSeries;
-pub use crate::tsdb::query::source::{ChunkSeries, QueryError};
+pub use crate::tsdb::query::source::QueryError;
 
 // Head: appends, exemplars, metadata, counters.
 pub use crate::tsdb::head::Head;
@@ -80,15 +80,15 @@ pub use crate::tsdb::head::append::metadata::FamilyError;
 pub use crate::tsdb::head::append::sample_rejection::SampleRejection;
 pub use crate::tsdb::head::append::series_handle::SeriesHandle;
 pub use crate::tsdb::head::exemplars::{
-    DEFAULT_MAX_EXEMPLARS, ExemplarOptions, ExemplarRejection, ExemplarStorage,
-    MAX_LABEL_CHARACTERS, SeriesExemplars,
+    DEFAULT_MAX_EXEMPLARS, ExemplarRejection, ExemplarStorage, MAX_LABEL_CHARACTERS,
+    SeriesExemplars,
 };
-pub use crate::tsdb::head::read::family_list::{FamilyList, list_all};
+pub use crate::tsdb::head::read::family_list::FamilyList;
 pub use crate::tsdb::head::stats::HeadStats;
 
 // Chunks and their encodings.
 pub use crate::tsdb::chunk::ChunkEncoding;
-pub use crate::tsdb::chunk::any_chunk::{AnyChunkIter, HistogramStMode};
+pub use crate::tsdb::chunk::any_chunk::HistogramStMode;
 pub use crate::tsdb::chunk::float_chunk::FloatEncoding;
 
 // Logs.
@@ -104,5 +104,14 @@ pub use crate::tsdb::compact::stats::CompactStats;
 pub use crate::tsdb::encoding::checksum::crc32c;
 pub use crate::tsdb::fs::corruption::Corruption;
 pub use crate::tsdb::fs::dir_size::dir_size;
-pub use crate::tsdb::fs::disk::{Disk, DiskFile, DiskSpace};
-pub use crate::tsdb::fs::os_disk::OsDisk;
+
+// Parts that only tests outside the engine use.
+#[cfg(any(test, feature = "testing"))]
+pub use crate::tsdb::{
+    chunk::any_chunk::AnyChunkIter,
+    fs::disk::{Disk, DiskFile, DiskSpace},
+    fs::os_disk::OsDisk,
+    head::exemplars::ExemplarOptions,
+    head::read::family_list::list_all,
+    query::source::ChunkSeries,
+};

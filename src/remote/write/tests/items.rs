@@ -19,7 +19,7 @@ use crate::remote::write::limits::WriteLimits;
 use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::v1::request_index::RequestIndexV1;
 use crate::remote::write::{RemoteWriteVersion, RemoteWriter, WireFormat};
-use crate::tsdb::db::locked_dir::LockedDir;
+use crate::tsdb::db::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::{Db, ExemplarOptions};
 use prost::Message;

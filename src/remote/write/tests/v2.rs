@@ -18,7 +18,7 @@ use crate::remote::write::limits::CountLimits;
 use crate::remote::write::limits::WriteLimits;
 use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::{RemoteWriteError, RemoteWriteVersion, RemoteWriter, WireFormat};
-use crate::tsdb::db::locked_dir::LockedDir;
+use crate::tsdb::db::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::{Db, FloatEncoding, HistogramStMode, RecordVersion, list_all};
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, prop_oneof, proptest};

@@ -17,6 +17,10 @@ pub struct RecoveryReport {
     /// Counts and corruption of the WBL replay.
     pub wbl: WblRecovery,
     /// Samples that only quarantined chunk files contain, by series.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(dead_code, reason = "logged and written to a file")
+    )]
     pub lost: Vec<LostSeries>,
     /// Duration of the recovery.
     pub duration: Duration,

@@ -17,7 +17,7 @@ use crate::remote::write::limits::WriteLimits;
 use crate::remote::write::metrics::WriteMetrics;
 use crate::remote::write::thanos::tenant::TenantLabel;
 use crate::tsdb::db::Db;
-use crate::tsdb::db::locked_dir::LockedDir;
+use crate::tsdb::db::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use prost::Message;
 use tempfile::TempDir;
