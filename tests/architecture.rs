@@ -91,11 +91,20 @@ const WRITABLE_FILE: [&str; 8] = [
 const MAX_TEST_NAME: usize = 60;
 /// Maximum width of a comment, characters; rustfmt checks the code.
 const MAX_WIDTH: usize = 100;
+/// Maximum number of files in one folder of `src/`.
+const MAX_FOLDER_FILES: usize = 20;
 
 /// Source file: its path relative to the root of the package, and its text.
 struct File {
     path: String,
     text: String,
+}
+
+impl File {
+    /// The folder that contains the file.
+    fn folder(&self) -> Option<&str> {
+        self.path.rsplit_once('/').map(|(folder, _)| folder)
+    }
 }
 
 #[test]
@@ -148,14 +157,48 @@ fn violations(files: &[File]) -> Vec<String> {
     broken.extend(files.iter().flat_map(long_test_names));
     broken.extend(files.iter().flat_map(wide_comments));
     broken.extend(files.iter().flat_map(unlisted_children));
+    broken.extend(module_style(files));
+    broken.extend(full_folders(files));
     for module in &modules {
         broken.extend(module.foreign_words());
         broken.extend(module.file_changes());
         broken.extend(module.wrong_lines());
         broken.extend(module.untyped_errors());
     }
-    broken.extend(circles(&modules));
+    let circles = circles(&modules);
+    // A circle of files is one of the folders around them, too.
+    if circles.is_empty() {
+        broken.extend(folder_circles(&modules));
+    }
+    broken.extend(circles);
     broken
+}
+
+/// Modules with children that are not `mod.rs`, and test files that are not `tests.rs`.
+fn module_style(files: &[File]) -> Vec<String> {
+    let folders: BTreeSet<&str> = files.iter().filter_map(File::folder).collect();
+    let source = files.iter().filter(|file| file.path.starts_with("src/"));
+    let broken = source.filter_map(|file| {
+        let stem = file.path.strip_suffix(".rs")?;
+        if folders.contains(stem) {
+            return Some(format!("{}: the module has a folder, move it to mod.rs", file.path));
+        }
+        let name = stem.rsplit('/').next()?;
+        let is_test = name.ends_with("_tests") || name.ends_with("_test") || name == "test";
+        is_test.then(|| format!("{}: test files are named tests.rs", file.path))
+    });
+    broken.collect()
+}
+
+fn full_folders(files: &[File]) -> Vec<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for folder in files.iter().filter_map(File::folder) {
+        *counts.entry(folder).or_default() += 1;
+    }
+    let full = counts
+        .into_iter()
+        .filter(|(folder, count)| folder.starts_with("src/") && *count > MAX_FOLDER_FILES);
+    full.map(|(folder, count)| format!("{folder}: {count} files")).collect()
 }
 
 fn no_purpose(file: &File) -> String {
@@ -409,6 +452,37 @@ fn circles(modules: &[Module]) -> Vec<String> {
     [files, parts].iter().filter_map(circle).collect()
 }
 
+/// Circles of imports among the folders and files of one folder; test code is left out.
+fn folder_circles(modules: &[Module]) -> Vec<String> {
+    // By folder: its children, each with those that it imports.
+    let mut graphs: BTreeMap<&[String], BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for module in modules.iter().filter(|module| !module.is_test_file()) {
+        for named in module.named.iter().filter(|named| !named.in_tests) {
+            let Some(target) = defining_module(modules, &named.path) else { continue };
+            let own = &module.path;
+            let common = own.iter().zip(target).take_while(|(one, other)| one == other).count();
+            // One contains the other, so they are no siblings, or the lines of the house order
+            // them.
+            if common == own.len().min(target.len()) || part_of(&own[..common]).is_none() {
+                continue;
+            }
+            let children = graphs.entry(&own[..common]).or_default();
+            children.entry(own[common].clone()).or_default().insert(target[common].clone());
+        }
+    }
+    let circle = |(folder, children): (&[String], BTreeMap<String, BTreeSet<String>>)| {
+        circle(&children).map(|circle| format!("in {}: {circle}", folder.join("::")))
+    };
+    graphs.into_iter().filter_map(circle).collect()
+}
+
+/// The path of the innermost module on a path.
+fn defining_module<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a Vec<String>> {
+    let on_path =
+        modules.iter().filter(|module| !module.path.is_empty() && path.starts_with(&module.path));
+    on_path.map(|module| &module.path).max_by_key(|path| path.len())
+}
+
 /// Returns the file of the innermost module on a path.
 fn defining_file<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a str> {
     let on_path =
@@ -639,4 +713,30 @@ fn boxed_errors_and_text_variants_are_detected() {
                     enum ReadError { Io(io::Error), At(u64, String), Name { name: String } }\n\
                     type Lines = Box<dyn Iterator<Item = Result<String, ReadError>>>;";
     assert!(broken_by(&[("src/tsdb/wal/a.rs", harmless)]).is_empty());
+}
+
+#[test]
+fn circles_of_sibling_folders_are_detected() {
+    let files = [
+        ("src/tsdb/wal/a/one.rs", "//! x\nuse crate::tsdb::wal::b::two::T;"),
+        ("src/tsdb/wal/b/two.rs", "//! x\n"),
+        ("src/tsdb/wal/b/three.rs", "//! x\nuse crate::tsdb::wal::a::four::F;"),
+        ("src/tsdb/wal/a/four.rs", "//! x\n"),
+    ];
+    assert_eq!(broken_by(&files), ["in tsdb::wal: imports go in a circle: a -> b -> a"]);
+    assert!(broken_by(&files[..2]).is_empty());
+}
+
+#[test]
+fn second_module_style_and_full_folder_are_detected() {
+    let style = broken_by(&[("src/app/a.rs", "//! x\n"), ("src/app/a/b.rs", "//! x\n")]);
+    assert_eq!(style, ["src/app/a.rs: the module has a folder, move it to mod.rs"]);
+    let name = broken_by(&[("src/app/a_tests.rs", "//! x\n")]);
+    assert_eq!(name, ["src/app/a_tests.rs: test files are named tests.rs"]);
+    let paths: Vec<String> = (0..=MAX_FOLDER_FILES).map(|n| format!("src/app/a{n}.rs")).collect();
+    let mut files: Vec<(&str, &str)> =
+        paths.iter().map(|path| (path.as_str(), "//! x\n")).collect();
+    assert_eq!(broken_by(&files), ["src/app: 21 files"]);
+    files.pop();
+    assert!(broken_by(&files).is_empty());
 }

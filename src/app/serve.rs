@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 ///
 /// The exit code is 0 only after a clean shutdown. `ignored_flags` are flags of Prometheus without
 /// effect; they are logged.
-pub fn run(flags: &ServeFlags, ignored_flags: &[&str]) -> ExitCode {
+pub(crate) fn run(flags: &ServeFlags, ignored_flags: &[&str]) -> ExitCode {
     // Before the first log line: a write beyond a file size limit raises SIGXFSZ.
     let runtime = runtime(flags).and_then(|runtime| {
         let entered = runtime.enter();

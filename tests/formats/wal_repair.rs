@@ -119,7 +119,7 @@ fn torn_tail_of_last_segment_is_truncated() {
     let repaired = log.repair();
     let kept = (2 * RECORD + 3 * 7) as u64;
     assert_eq!(
-        (repaired.segment, repaired.retained_bytes, repaired.removed_bytes),
+        (repaired.corruption.segment, repaired.retained_bytes, repaired.removed_bytes),
         (3, kept, end - 10 - kept)
     );
     assert_eq!(repaired.set_aside, None);
@@ -294,9 +294,11 @@ fn corrupted_wal_of_prometheus_is_repaired_as_by_it() {
         assert!(corruption.is_none(), "{case}");
         assert_eq!(kept.len(), records, "{case}");
         assert_eq!(repaired.set_aside.is_some(), case.contains("bitflip"), "{case}");
-        let file = repaired.path.file_name().unwrap();
-        let (old, new) =
-            (fs::read(before.path().join(file)).unwrap(), fs::read(&repaired.path).unwrap());
+        let file = repaired.corruption.path.file_name().unwrap();
+        let (old, new) = (
+            fs::read(before.path().join(file)).unwrap(),
+            fs::read(&repaired.corruption.path).unwrap(),
+        );
         assert_eq!(old[..new.len()], new, "{case}");
     }
 }

@@ -5,8 +5,8 @@
 
 use crate::app::metrics::{db, exemplars, out_of_order, retention};
 use crate::metrics::registry::{Counter, LabeledFn, Registry, SummarySnapshot};
+use crate::tsdb::db::Db;
 use crate::tsdb::db::DbHandle;
-use crate::tsdb::db::database::Db;
 use crate::tsdb::db::recovery::report::RecoveryReport;
 use crate::tsdb::db::{Head, Wal, dir_size};
 use std::sync::Arc;

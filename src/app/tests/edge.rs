@@ -12,7 +12,7 @@ use crate::server::management::lifecycle::Phase;
 use crate::server::router;
 use crate::server::state::SharedState;
 use crate::tsdb::db::DbHandle;
-use crate::tsdb::db::locked_dir::LockedDir;
+use crate::tsdb::db::LockedDir;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::{Disk, OsDisk};
 use axum::Router;

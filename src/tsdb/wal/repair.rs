@@ -36,11 +36,7 @@ use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};
 /// Result of a repair.
 #[derive(Clone, Debug)]
 pub struct RepairReport {
-    /// Number of the corrupted segment.
-    pub segment: u32,
-    /// Path of the corrupted segment, which now ends at `retained_bytes`.
-    pub path: PathBuf,
-    /// Length of its valid part, bytes.
+    /// Length of the valid part of the corrupted segment, which now ends there, bytes.
     pub retained_bytes: u64,
     /// Length of the removed part, bytes.
     pub removed_bytes: u64,
@@ -118,12 +114,8 @@ pub fn repair(
     };
     fail_point::hit("replay.repair");
     truncate_segment(disk, corruption)?;
-    let (segment, path, retained) =
-        (corruption.segment, corruption.path.clone(), corruption.good_end);
     Ok(RepairReport {
-        segment,
-        path,
-        retained_bytes: retained,
+        retained_bytes: corruption.good_end,
         removed_bytes: removed,
         corruption: Box::new(corruption.clone()),
         set_aside,
