@@ -12,7 +12,6 @@ use crate::tsdb::wal::reader::ReadLogError;
 use crate::tsdb::wal::repair::{RepairReport, repair};
 use hashbrown::HashMap;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
 /// Input of a WAL replay.
 pub(super) struct WalReplayInput<'a> {
@@ -40,10 +39,7 @@ impl WalReplayInput<'_> {
         let Self { head, chunks, files } = self;
         let (options, progress) = (shared.options(), shared.replay_progress());
         let (checkpoint_files, segments) = files.all.split_at(files.checkpoint_files);
-        if let (Some(first), Some(last)) = (segments.first(), segments.last()) {
-            progress.min.store(i64::from(first.number), Ordering::Relaxed);
-            progress.max.store(i64::from(last.number), Ordering::Relaxed);
-        }
+        progress.start(segments);
         let ReplayOutcome { report, corruption, aliases } =
             WalReplay::new(head, chunks).run(&files.all, options.replay_workers, progress);
         // Before the repair changes a file. After corruption, a chunk may be orphaned only because
@@ -52,7 +48,7 @@ impl WalReplayInput<'_> {
         files.check_blank(report.unknown_refs + orphaned_chunks)?;
         let corruption = match corruption {
             None => return Ok(WalRecovery { report, repaired: None, aliases }),
-            Some(ReadLogError::Damaged(corruption)) => corruption,
+            Some(ReadLogError::Corrupted(corruption)) => corruption,
             Some(error) => return Err(RecoveryError::Read(error)),
         };
         if checkpoint_files.iter().any(|file| file.path == corruption.path) {

@@ -2,10 +2,12 @@
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::wal::reader::ReadLogError;
+use crate::tsdb::wal::segment::Segment;
 use hashbrown::HashMap;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Progress of a replay in segment numbers, for `/api/v1/status/walreplay`.
+/// Progress of a replay in segment numbers, for `/api/v1/status/walreplay`: those of the WAL, then
+/// those of the WBL, as in Prometheus.
 #[derive(Debug, Default)]
 pub struct ReplayProgress {
     /// First segment to read.
@@ -14,6 +16,16 @@ pub struct ReplayProgress {
     pub max: AtomicI64,
     /// Segment that is being read.
     pub current: AtomicI64,
+}
+
+impl ReplayProgress {
+    /// Begins the replay of a log. A log without segments leaves the progress of the one before.
+    pub fn start(&self, segments: &[Segment]) {
+        let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return };
+        self.min.store(i64::from(first.number), Ordering::Relaxed);
+        self.max.store(i64::from(last.number), Ordering::Relaxed);
+        self.current.store(i64::from(first.number), Ordering::Relaxed);
+    }
 }
 
 /// Counts of a WAL replay.

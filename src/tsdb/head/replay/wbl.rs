@@ -122,6 +122,7 @@ impl<'a> WblReplay<'a> {
     /// replayed.
     #[must_use]
     pub fn run(mut self, segments: &[Segment], progress: &ReplayProgress) -> WblReplayOutcome {
+        progress.start(segments);
         let corruption =
             segments.iter().find_map(|segment| self.replay_segment(segment, progress).err());
         self.report.superseded_chunks = self.unmarked_chunks.len() as u64;
@@ -177,7 +178,7 @@ impl<'a> WblReplay<'a> {
         while let Some(record) = reader.next_record()? {
             fail_point::hit("replay.late_record");
             if let Err(reason) = self.replay_record(record) {
-                return Err(ReadLogError::Damaged(Box::new(
+                return Err(ReadLogError::Corrupted(Box::new(
                     reader.corruption_at_last_record(reason),
                 )));
             }

@@ -31,7 +31,7 @@ use crate::tsdb::wal::reader::LogSegmentReader;
 use crate::tsdb::wal::record::mmap_markers::decode_mmap_markers;
 use crate::tsdb::wal::record::record_type::RecordType;
 use crate::tsdb::wal::record::samples::SamplesDecoder;
-use crate::tsdb::wal::segment::list_segments;
+use crate::tsdb::wal::segment::{Segment, list_segments};
 use crate::tsdb::wal::write_log::{SyncMode, Wal, WalOptions};
 use proptest::prelude::{
     Just, ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest,
@@ -79,6 +79,7 @@ impl Store {
         let replayed_wbl =
             WblReplay::new(&head, &chunks, replayed.aliases).run(&segments("wbl"), &progress);
         assert!(replayed_wbl.corruption.is_none(), "{:?}", replayed_wbl.corruption);
+        assert_progress_is_of_wbl(&progress, &segments("wbl"));
         head.index_series();
         let log = |name| {
             let options = WalOptions {
@@ -652,4 +653,12 @@ proptest! {
             prop_assert_eq!(store.wbl_report.unknown_refs, 0);
         }
     }
+}
+
+/// Checks that the progress counts segments of the WBL after its replay.
+fn assert_progress_is_of_wbl(progress: &ReplayProgress, wbl: &[Segment]) {
+    let (Some(first), Some(last)) = (wbl.first(), wbl.last()) else { return };
+    let shown = [&progress.min, &progress.max, &progress.current];
+    let expected = [first.number, last.number, last.number].map(i64::from);
+    assert_eq!(shown.map(|number| number.load(Ordering::Relaxed)), expected);
 }
