@@ -68,12 +68,12 @@ def acks_come_in_order(client):
     acks = list(client.open(iter(items)))
     equal([ack.sequence for ack in acks], [item.sequence for item in items], "the sequences of acks")
     equal([stored(ack) for ack in acks], [(2, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (2, 0, 0), (1, 0, 0)], "what is stored")
-    equal([ack.HasField("refused") for ack in acks], [False, True, True, False, False, False], "which acks refuse something")
+    equal([ack.HasField("rejection") for ack in acks], [False, True, True, False, False, False], "which acks refuse something")
     for ack, counts, name in ((acks[1], [("sample", "duplicate_timestamp", 2)], "judged"), (acks[2], [("sample", "invalid_labels", 1)], "b")):
-        equal(ack.refused.code, grpc.StatusCode.INVALID_ARGUMENT.value[0], "the code of what is refused")
-        equal([(one.kind, one.reason, one.count) for one in ack.refused.counts], counts, "what is refused")
-        if name not in ack.refused.message:
-            raise AssertionError(f"{name!r} is not in {ack.refused.message!r}")
+        equal(ack.rejection.code, grpc.StatusCode.INVALID_ARGUMENT.value[0], "the code of what is refused")
+        equal([(one.kind, one.reason, one.count) for one in ack.rejection.counts], counts, "what is refused")
+        if name not in ack.rejection.message:
+            raise AssertionError(f"{name!r} is not in {ack.rejection.message!r}")
     return [Series({"__name__": "judged"}, floats=[(BEGIN, 1.0), (BEGIN + 1, 2.0), (BEGIN + 2, 3.0), (BEGIN + 3, 4.0)])]
 
 
@@ -160,7 +160,7 @@ class Resuming:
                 equal(ack.sequence, self.unacked.popleft(), "the next ack")
                 self.changed.notify_all()
             equal(stored(ack), (5, 1, 1), f"what is stored of {ack.sequence}")
-            equal(ack.HasField("refused"), False, f"whether something of {ack.sequence} is refused")
+            equal(ack.HasField("rejection"), False, f"whether something of {ack.sequence} is refused")
             self.acked += 1
             got += 1
             if got >= BETWEEN and not self.under_way and self.breaks < self.kills:

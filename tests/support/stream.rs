@@ -47,7 +47,7 @@ pub(crate) struct Ack {
     pub(crate) stored: Option<Stored>,
     /// Permanent rejections, if any.
     #[prost(message, optional, tag = "3")]
-    pub(crate) refused: Option<RefusedData>,
+    pub(crate) rejection: Option<RejectionData>,
 }
 
 /// Message `narthex.v1.WriteResponse`, declared by hand.
@@ -61,9 +61,9 @@ pub(crate) struct Stored {
     pub(crate) exemplars: u64,
 }
 
-/// Message `narthex.v1.Refused` without the counts.
+/// Message `narthex.v1.Rejection` without the counts.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct RefusedData {
+pub(crate) struct RejectionData {
     /// gRPC code of the unary methods.
     #[prost(uint32, tag = "1")]
     pub(crate) code: u32,
@@ -237,7 +237,7 @@ impl Resuming {
             first,
             "acks come in the order of the requests, one for each"
         );
-        assert_eq!(ack.refused, None, "request {}", ack.sequence);
+        assert_eq!(ack.rejection, None, "request {}", ack.sequence);
         let expected = if ack.sequence.is_multiple_of(7) { 28 } else { 24 };
         assert_eq!(ack.stored, Some(Stored { samples: expected, histograms: 2, exemplars: 1 }));
         self.acknowledged.fetch_add(1, Ordering::SeqCst);

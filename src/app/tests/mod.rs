@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `edge` | server without sockets |
 //! | `error_details` | gRPC error details |
-//! | `ways` | write paths |
+//! | `write_path` | write paths |
 //! | `admin` | admin and management API |
 //! | `application` | build, run and stop of the application |
 //! | `compression` | gRPC compression |
@@ -17,10 +17,10 @@
 //! | `grpc` | behavior of all gRPC services |
 //! | `grpc_read` | remote read over gRPC |
 //! | `streams` | gRPC write streams |
-//! | `surface` | reads, exports, health, readiness and metrics |
+//! | `surface` | reads, exports, health, readiness, status and metrics |
 //! | `thanos_write` | writes of a Thanos Receive router |
 //! | `unready` | requests before the database is recovered |
-//! | `write_cases` | cases of writes over every protocol |
+//! | `write_cases` | cases of writes over every protocol but Thanos's |
 
 mod admin;
 mod application;
@@ -39,5 +39,5 @@ mod streams;
 mod surface;
 mod thanos_write;
 mod unready;
-mod ways;
 mod write_cases;
+mod write_path;

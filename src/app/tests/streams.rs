@@ -79,7 +79,7 @@ async fn requests_are_acknowledged_in_order_with_counts() {
         stream(&edge, &[v1(0, &two), v1(5, &valid_request()), none, v1(u64::MAX, &two)]).await;
     assert_eq!(got.grpc_status(), "0");
     let stored: Vec<_> =
-        acks(&got.body).into_iter().map(|ack| (ack.sequence, ack.stored, ack.refused)).collect();
+        acks(&got.body).into_iter().map(|ack| (ack.sequence, ack.stored, ack.rejection)).collect();
     let samples = |samples| Some(WriteResponse { samples, ..Default::default() });
     assert_eq!(
         stored,
@@ -112,13 +112,13 @@ async fn permanent_rejection_is_in_ack_and_stream_continues() {
     assert_eq!(got.grpc_status(), "0");
     let acks = acks(&got.body);
     let codes: Vec<_> =
-        acks.iter().map(|ack| ack.refused.as_ref().map(|refused| refused.code)).collect();
+        acks.iter().map(|ack| ack.rejection.as_ref().map(|rejection| rejection.code)).collect();
     assert_eq!(codes, [Some(3), Some(3), Some(8), None]);
     assert_eq!(acks[0].stored.unwrap().samples, 2);
-    let refused = acks[0].refused.as_ref().unwrap();
-    assert!(refused.message.contains("mixed"), "{}", refused.message);
+    let rejection = acks[0].rejection.as_ref().unwrap();
+    assert!(rejection.message.contains("mixed"), "{}", rejection.message);
     let counts: Vec<_> =
-        refused.counts.iter().map(|c| (c.kind.as_str(), c.reason.as_str(), c.count)).collect();
+        rejection.counts.iter().map(|c| (c.kind.as_str(), c.reason.as_str(), c.count)).collect();
     assert_eq!(
         counts,
         [

@@ -1,8 +1,8 @@
-//! Responses to writes as a table of cases, each over every protocol and followed by a read. The
-//! same data is stored identically over every protocol.
+//! Responses to writes as a table of cases, each sent over every protocol but that of a Thanos
+//! router (`thanos_write`) and followed by a read. All of them store the same data identically.
 
 use crate::app::tests::edge::{TestServer, now_ms, series};
-use crate::app::tests::ways::{WritePath, WriteResult};
+use crate::app::tests::write_path::{WritePath, WriteResult};
 use crate::remote::pb::prometheus as pb;
 use crate::server::management::lifecycle::Phase;
 use crate::testing::crash_disk::{CrashDisk, DiskCall};

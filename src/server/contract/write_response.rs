@@ -3,7 +3,7 @@
 use crate::ingest::outcome::WriteOutcome;
 use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use crate::remote::pb::narthex::v1::{
-    Refused as RefusedMessage, RefusedCount, WriteResponse, WriteStreamResponse,
+    Rejection, RejectionCount, WriteResponse, WriteStreamResponse,
 };
 use crate::server::contract::details::{ErrorInfo, FieldViolation, Violations};
 use crate::server::contract::request_error::RequestError;
@@ -58,29 +58,33 @@ pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
 
 /// Returns the acknowledgement of a request that was stored, at least in part.
 pub(crate) fn ack(sequence: u64, outcome: &WriteOutcome) -> WriteStreamResponse {
-    let refused = (!outcome.rejections.is_empty()).then(|| RefusedMessage {
+    let rejection = (!outcome.rejections.is_empty()).then(|| Rejection {
         code: Code::InvalidArgument as u32,
         message: partial_write_error(outcome).into_message(),
         counts: rejection_counts(outcome)
-            .map(|(kind, reason, count)| RefusedCount {
+            .map(|(kind, reason, count)| RejectionCount {
                 kind: kind.to_string(),
                 reason: reason.label().to_owned(),
                 count,
             })
             .collect(),
     });
-    WriteStreamResponse { sequence, stored: Some(response(outcome)), refused }
+    WriteStreamResponse { sequence, stored: Some(response(outcome)), rejection }
 }
 
 /// Returns the acknowledgement of a request that was rejected permanently.
 pub(crate) fn rejection_ack(sequence: u64, error: RequestError) -> WriteStreamResponse {
     let status = Status::from(error);
-    let refused = RefusedMessage {
+    let rejection = Rejection {
         code: status.code() as u32,
         message: status.message().to_owned(),
         counts: Vec::new(),
     };
-    WriteStreamResponse { sequence, stored: Some(WriteResponse::default()), refused: Some(refused) }
+    WriteStreamResponse {
+        sequence,
+        stored: Some(WriteResponse::default()),
+        rejection: Some(rejection),
+    }
 }
 
 /// Returns the nonzero counts of rejections.

@@ -118,8 +118,8 @@ async fn streamed(server: &TestServer, field: u32, request: &[u8]) -> WriteResul
     let ack = WriteStreamResponse::decode(&response.body[5..]).unwrap();
     assert_eq!(ack.sequence, 1);
     let (status, text) = ack
-        .refused
-        .map_or((204, String::new()), |refused| (as_http(refused.code), refused.message));
+        .rejection
+        .map_or((204, String::new()), |rejection| (as_http(rejection.code), rejection.message));
     WriteResult { status, text, stored: ack.stored.map(written_counts) }
 }
 
