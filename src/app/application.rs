@@ -2,7 +2,7 @@
 //!
 //! # Ordering
 //! 1. Sockets are bound before the data directory is opened: a port in use changes nothing on disk.
-//! 2. The listener answers health checks while the WAL is replayed on a blocking thread.
+//! 2. The listener responds to health checks while the WAL is replayed on a blocking thread.
 //! 3. The first stop drains requests, then closes the database.
 //! 4. The second stop ends the run at once. Acknowledged samples are in the WAL.
 
@@ -133,11 +133,6 @@ fn spawn_maintenance(maintenance: Maintenance) -> std::io::Result<()> {
 
 /// Prints the banner to standard output: the server is ready.
 fn announce(addresses: &[SocketAddr], db: &DbShared) {
-    if db.retention_is_held() {
-        tracing::warn!(
-            "default retention is held until a retention is set: data directory has older data"
-        );
-    }
     logging::print(&banner::banner(addresses, db));
     tracing::info!("server is ready");
 }

@@ -11,6 +11,7 @@ use crate::app::parts::writes::WriteConfig;
 use crate::app::reload::ReloadMetrics;
 use crate::metrics::registry::Registry;
 use crate::remote::read::metrics::ReadMetrics;
+use crate::remote::write::RemoteWriter;
 use crate::server::api::admin::AdminState;
 use crate::server::api::export::ExportState;
 use crate::server::api::runtime_status::StatusState;
@@ -26,6 +27,7 @@ use crate::server::requests::list_state::ListState;
 use crate::server::requests::read_state::ReadState;
 use crate::server::requests::write_requests::WriteState;
 use crate::server::state::{ServerStates, SharedState};
+use crate::server::transport::admission::ConcurrencyLimiter;
 use crate::server::transport::framing::decompress_body::MessageDecompressor;
 use crate::server::transport::listener::ConnectionMetrics;
 use crate::tsdb::db::DbHandle;
@@ -58,9 +60,9 @@ pub(crate) struct AccessConfig {
 /// State of the handlers and its counterparts.
 #[derive(Debug)]
 pub(crate) struct ServerParts {
-    /// Reloads that requests ask for.
+    /// Requested reloads.
     pub(crate) reloads: mpsc::Receiver<ReloadRequest>,
-    /// Stops that requests ask for.
+    /// Requested stops.
     pub(crate) quit: mpsc::Receiver<()>,
     /// Metrics for the [`Reloader`](crate::app::reload::Reloader).
     pub(crate) reload: ReloadMetrics,
@@ -72,6 +74,14 @@ pub(crate) struct ServerParts {
     pub(crate) replay: ReplayMetrics,
 }
 
+/// Parts that most states share.
+struct SharedParts {
+    db: Arc<DbHandle>,
+    lifecycle: Arc<Lifecycle>,
+    configuration: Arc<Configuration>,
+    budgets: Budgets,
+}
+
 impl ServerParts {
     /// Builds the parts and registers all metrics.
     pub(crate) fn build(config: ServerConfig, labels: LoadedConfig, db: Arc<DbHandle>) -> Self {
@@ -81,80 +91,103 @@ impl ServerParts {
         let replay = engine::register(&mut registry, &db);
         process::register(&mut registry, &lifecycle);
         let connections = ConnectionMetrics::register(&mut registry);
+        let configuration = Arc::new(Configuration::new(labels));
         let budgets = Budgets::build(&config.budgets, &mut registry);
+        let shared = SharedParts { db, lifecycle, configuration, budgets };
         let gates = Gates::build(&config.gates, &mut registry);
         let streams = Streams::build(&config.streams, &mut registry);
-        let ControlChannel { control, orders } =
+        let ControlChannel { control, receiver } =
             process_control::control_channel(config.access.admin, config.access.lifecycle);
-        let configuration = Arc::new(Configuration::new(labels));
-        let Budgets { bodies, responses } = budgets;
-        let writes = Arc::new(WriteState {
-            db: db.clone(),
-            lifecycle: lifecycle.clone(),
-            writer: config.writes.writer(&mut registry),
-            gate: gates.writes,
-            bodies: bodies.clone(),
-        });
+        let writes = Arc::new(shared.writes(config.writes.writer(&mut registry), gates.writes));
+        let (gate, clients) = (streams.gate, streams.clients);
         let states = ServerStates {
-            streams: Arc::new(StreamState {
-                writes: writes.clone(),
-                gate: streams.gate,
-                clients: streams.clients,
-            }),
-            reads: Arc::new(ReadState {
-                db: db.clone(),
-                lifecycle: lifecycle.clone(),
-                configuration: configuration.clone(),
-                limits: config.reads.limits,
-                timeout: config.reads.timeout,
-                gate: gates.reads,
-                bodies: bodies.clone(),
-                responses: responses.clone(),
-                metrics: ReadMetrics::register(&mut registry),
-            }),
-            lists: Arc::new(ListState {
-                db: db.clone(),
-                lifecycle: lifecycle.clone(),
-                configuration: configuration.clone(),
-                gate: gates.lists,
-                max_bytes: config.reads.limits.answer_bytes,
-                bodies: bodies.clone(),
-                responses: responses.clone(),
-            }),
-            exports: Arc::new(ExportState {
-                db: db.clone(),
-                lifecycle: lifecycle.clone(),
-                gate: gates.exports,
-                responses: responses.clone(),
-            }),
-            admin: Arc::new(AdminState {
-                db: db.clone(),
-                access: control.admin,
-                gate: gates.admin,
-                bodies: bodies.clone(),
-            }),
-            status: Arc::new(StatusState {
-                db: db.clone(),
-                flags: config.flag_values,
-                configuration,
-                corruptions: replay.corruptions.clone(),
-            }),
+            streams: Arc::new(StreamState { writes: writes.clone(), gate, clients }),
+            lists: Arc::new(shared.lists(&config.reads, gates.lists)),
+            exports: Arc::new(shared.exports(gates.exports)),
+            admin: Arc::new(shared.admin(control.admin, gates.admin)),
+            reads: Arc::new(shared.reads(&config.reads, gates.reads, &mut registry)),
+            status: Arc::new(shared.status(config.flag_values, &replay)),
             grpc: Arc::new(GrpcState {
                 decompressor: MessageDecompressor::register(&mut registry, config.decompressors),
                 max_write_bytes: writes.writer.limits().decoded_bytes,
-                bodies,
-                response_budget: responses.budget,
+                bodies: shared.budgets.bodies,
+                response_budget: shared.budgets.responses.budget,
             }),
             writes,
             process: Arc::new(ProcessState {
-                db,
-                lifecycle,
+                db: shared.db,
+                lifecycle: shared.lifecycle,
                 control,
                 http_metrics: HttpMetrics::register(&mut registry),
                 registry,
             }),
         };
-        let (reloads, quit) = (orders.reload, orders.stop);
+        let (reloads, quit) = (receiver.reload, receiver.stop);
         Self { reloads, quit, reload, context: SharedState::new(states), connections, replay }
+    }
+}
+
+impl SharedParts {
+    fn writes(&self, writer: RemoteWriter, gate: ConcurrencyLimiter) -> WriteState {
+        WriteState {
+            db: self.db.clone(),
+            lifecycle: self.lifecycle.clone(),
+            writer,
+            gate,
+            bodies: self.budgets.bodies.clone(),
+        }
+    }
+
+    fn reads(
+        &self,
+        config: &ReadConfig,
+        gate: ConcurrencyLimiter,
+        registry: &mut Registry,
+    ) -> ReadState {
+        ReadState {
+            db: self.db.clone(),
+            lifecycle: self.lifecycle.clone(),
+            configuration: self.configuration.clone(),
+            limits: config.limits,
+            timeout: config.timeout,
+            gate,
+            bodies: self.budgets.bodies.clone(),
+            responses: self.budgets.responses.clone(),
+            metrics: ReadMetrics::register(registry),
+        }
+    }
+
+    fn lists(&self, config: &ReadConfig, gate: ConcurrencyLimiter) -> ListState {
+        ListState {
+            db: self.db.clone(),
+            lifecycle: self.lifecycle.clone(),
+            configuration: self.configuration.clone(),
+            gate,
+            max_bytes: config.limits.response_bytes,
+            bodies: self.budgets.bodies.clone(),
+            responses: self.budgets.responses.clone(),
+        }
+    }
+
+    fn exports(&self, gate: ConcurrencyLimiter) -> ExportState {
+        ExportState {
+            db: self.db.clone(),
+            lifecycle: self.lifecycle.clone(),
+            gate,
+            responses: self.budgets.responses.clone(),
+        }
+    }
+
+    fn admin(&self, access: ApiAccess, gate: ConcurrencyLimiter) -> AdminState {
+        AdminState { db: self.db.clone(), access, gate, bodies: self.budgets.bodies.clone() }
+    }
+
+    fn status(&self, flags: BTreeMap<String, String>, replay: &ReplayMetrics) -> StatusState {
+        StatusState {
+            db: self.db.clone(),
+            flags,
+            configuration: self.configuration.clone(),
+            corruptions: replay.corruptions.clone(),
+        }
     }
 }

@@ -24,6 +24,25 @@ const TYPES: [(ItemKind, TypeLabel); 2] = [
     (ItemKind::Histogram, TypeLabel { r#type: "histogram" }),
 ];
 
+/// Reasons that Prometheus counts, with the name and help text of its counter.
+const PROMETHEUS_REASONS: [(RejectReason, &str, &str); 3] = [
+    (
+        RejectReason::OutOfOrder,
+        "prometheus_tsdb_out_of_order_samples_total",
+        "Total number of samples rejected as out of order.",
+    ),
+    (
+        RejectReason::OutOfBounds,
+        "prometheus_tsdb_out_of_bound_samples_total",
+        "Total number of samples rejected as out of bounds.",
+    ),
+    (
+        RejectReason::TooOld,
+        "prometheus_tsdb_too_old_samples_total",
+        "Total number of samples rejected as older than the out-of-order window.",
+    ),
+];
+
 /// Metrics of writes; clones share them.
 #[derive(Debug, Clone)]
 pub struct WriteMetrics {
@@ -33,7 +52,7 @@ pub struct WriteMetrics {
     exemplars_ignored: Counter,
     rejected: [Counter; RejectReason::ALL.len()],
     /// Prometheus's counters for some of the reasons, in the order of [`TYPES`].
-    prometheus_rejected: [(RejectReason, [Counter; TYPES.len()]); 3],
+    prometheus_rejected: [(RejectReason, [Counter; TYPES.len()]); PROMETHEUS_REASONS.len()],
     invalid_labels: Counter,
     without_metadata: Counter,
     metadata: Counter,
@@ -56,36 +75,9 @@ impl WriteMetrics {
             "Total number of rejected samples, histograms, exemplars and metadata, by reason.",
             Family::default(),
         );
-        let mut by_type = |name, help| {
-            let family = registry.family::<TypeLabel, Counter, _>(name, help, Family::default());
-            TYPES.map(|(_, label)| family.get_or_create_owned(&label))
-        };
-        let prometheus_rejected = [
-            (
-                RejectReason::OutOfOrder,
-                by_type(
-                    "prometheus_tsdb_out_of_order_samples_total",
-                    "Total number of samples rejected as out of order.",
-                ),
-            ),
-            (
-                RejectReason::OutOfBounds,
-                by_type(
-                    "prometheus_tsdb_out_of_bound_samples_total",
-                    "Total number of samples rejected as out of bounds.",
-                ),
-            ),
-            (
-                RejectReason::TooOld,
-                by_type(
-                    "prometheus_tsdb_too_old_samples_total",
-                    "Total number of samples rejected as older than the out-of-order window.",
-                ),
-            ),
-        ];
         Self {
             clock_skew,
-            prometheus_rejected,
+            prometheus_rejected: prometheus_rejections(registry),
             samples: registry.counter(
                 "narthex_remote_write_samples_total",
                 "Total number of samples stored by remote write, duplicates included.",
@@ -166,4 +158,14 @@ impl WriteMetrics {
             );
         }
     }
+}
+
+/// Registers Prometheus's counters of rejected samples, by type.
+fn prometheus_rejections(
+    registry: &mut Registry,
+) -> [(RejectReason, [Counter; TYPES.len()]); PROMETHEUS_REASONS.len()] {
+    PROMETHEUS_REASONS.map(|(reason, name, help)| {
+        let family = registry.family::<TypeLabel, Counter, _>(name, help, Family::default());
+        (reason, TYPES.map(|(_, label)| family.get_or_create_owned(&label)))
+    })
 }

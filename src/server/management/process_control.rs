@@ -1,6 +1,6 @@
 //! Requests to the process: reload the configuration, shut down.
 //!
-//! Handlers send them through [`ControlHandle`]; the main task receives them from
+//! Handlers send them through [`ControlHandle`]; the application receives them from
 //! [`ControlReceiver`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ pub struct ControlHandle {
     stop: mpsc::Sender<()>,
 }
 
-/// Receiving side of the channel, for the main task.
+/// Receiving side of the channel, for the application.
 #[derive(Debug)]
 pub struct ControlReceiver {
     /// Reload requests, in order of arrival.
@@ -47,8 +47,8 @@ pub struct ControlReceiver {
 pub struct ControlChannel {
     /// Side of the handlers.
     pub control: ControlHandle,
-    /// Side of the main task.
-    pub orders: ControlReceiver,
+    /// Side of the application.
+    pub receiver: ControlReceiver,
 }
 
 /// Creates both sides of the channel.
@@ -58,7 +58,7 @@ pub fn control_channel(admin: ApiAccess, lifecycle: ApiAccess) -> ControlChannel
     let (stop, stops) = mpsc::channel(1);
     ControlChannel {
         control: ControlHandle { admin, lifecycle, stopping: AtomicBool::new(false), reload, stop },
-        orders: ControlReceiver { reload: reloads, stop: stops },
+        receiver: ControlReceiver { reload: reloads, stop: stops },
     }
 }
 
