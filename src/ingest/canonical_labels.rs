@@ -1,4 +1,7 @@
 //! Canonical labels: the label set of a series, in whatever order and encoding it was sent.
+//!
+//! Only series whose label bytes the head does not know get here. A check that holds for known
+//! series, too, belongs to the passes over samples and exemplars.
 
 use crate::ingest::limits::LabelLimits;
 use crate::ingest::request_series::RequestSeries;

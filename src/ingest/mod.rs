@@ -18,7 +18,7 @@
 //! | [`write_request`] | trait for a request, common to all protocols |
 //! | [`request_series`] | trait for a series of a request |
 //! | [`item_error`] | errors of values that a protocol cannot make storable |
-//! | `canonical_labels` | label set of a series, checked and sorted |
+//! | `canonical_labels` | label set of a new series, checked and sorted |
 //! | [`metadata`] | metadata of a metric family and its limits |
 //! | [`limits`] | limits of the items of a request |
 //! | [`outcome`] | counts of stored and rejected items |

@@ -11,14 +11,15 @@ pub struct WriteOutcome {
     pub histograms: u64,
     /// Number of stored exemplars.
     pub exemplars: u64,
-    /// Number of exemplars ignored because exemplar storage is disabled. The sender is not told.
+    /// Number of exemplars ignored because exemplar storage is disabled. The sender is not
+    /// notified.
     pub exemplars_ignored: u64,
     /// Number of stored samples and histograms that came without metadata.
     pub without_metadata: u64,
     /// Number of metadata entries of metric families, duplicates and rejected ones included.
     pub families: u64,
-    /// Newest timestamp of the samples and histograms, rejected ones included, ms; `None` if there
-    /// are none.
+    /// Newest timestamp of the samples and histograms, ms; `None` if there are none. Rejected ones
+    /// count unless their whole series is rejected.
     pub newest_ms: Option<i64>,
     /// Rejected items by reason.
     pub rejections: Rejections,

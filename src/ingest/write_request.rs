@@ -14,7 +14,7 @@ pub trait WriteRequest {
 
     /// Visits every series that has exemplars, in the order of the request.
     ///
-    /// Each has the position that [`WriteRequest::visit_series`] gave it.
+    /// The positions are those of [`WriteRequest::visit_series`].
     fn visit_exemplar_series(&mut self, visitor: &mut impl SeriesVisitor);
 
     /// Returns the metadata of metric families; empty if the protocol has none.
