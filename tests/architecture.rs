@@ -1,13 +1,15 @@
 //! Rules of the architecture, checked on the source text.
 //!
 //! - Every file starts with its purpose.
-//! - A line of the house imports only from lines above it, and nothing imports in a circle.
+//! - A line of the house imports only from itself and from lines above it. Neither modules nor
+//!   folders import in a circle.
 //! - Only test code imports test support.
 //! - The engine names no network library, and `unsafe` is in one file only.
 //! - The engine changes files through its disk only.
 //! - Errors below the server are data: neither boxed nor text.
 //! - Names of tests are short, comments are at most 100 columns wide.
-//! - The module doc of a `mod.rs` lists all children.
+//! - A module with children is a `mod.rs`, whose doc lists them. Test files are named `tests.rs`.
+//! - A folder of `src/` has at most 20 files.
 //!
 //! docs/ARCHITECTURE.md has the reasons. For each rule, a test checks that a violation is detected.
 

@@ -30,13 +30,14 @@ pub(crate) fn check(data: &[u8]) {
     }
 
     let (chunks, walked) = walk(&dir, &quarantine);
-    if let Some(set_aside) = &walked.corruption {
-        let damaged = written.iter().find(|(name, _)| set_aside.corruption.path == dir.join(name));
+    if let Some(quarantined) = &walked.corruption {
+        let damaged =
+            written.iter().find(|(name, _)| quarantined.corruption.path == dir.join(name));
         let (_, bytes) = damaged.expect("corruption must be in an existing file");
-        assert!(set_aside.corruption.offset <= Some(bytes.len() as u64));
-        let moved = set_aside.moved_to.last().expect("corrupted file must be moved");
+        assert!(quarantined.corruption.offset <= Some(bytes.len() as u64));
+        let moved = quarantined.moved_to.last().expect("corrupted file must be moved");
         assert_eq!(&fs::read(moved).expect("cannot read moved file"), bytes);
-        assert!(!set_aside.corruption.path.exists());
+        assert!(!quarantined.corruption.path.exists());
     }
     let (chunks_again, walked_again) = walk(&dir, &quarantine);
     assert_eq!(chunks_again, chunks);

@@ -61,7 +61,7 @@ fn read(segment: &[u8]) -> Content {
                     wal_record::check(record);
                 }
             }
-            Err(ReadLogError::Damaged(damage)) => {
+            Err(ReadLogError::Corrupted(damage)) => {
                 let end = in_bounds(&damage, reader.valid_end(), segment.len());
                 assert!(end >= good_end);
                 return Content { records, good_end: end as usize, damage: Some(damage) };

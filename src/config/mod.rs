@@ -1,7 +1,7 @@
 //! Command line and configuration file, in Prometheus's names and syntax.
 //!
-//! Strings become values, or an error that names flag, file and line. The only I/O is reading the
-//! configuration file and the environment variables that it names.
+//! Strings become values, or an error that names the flag, or file, line and column. The only I/O
+//! is reading the configuration file and the environment variables that it names.
 //!
 //! | module | contents |
 //! |---|---|

@@ -14,7 +14,7 @@
 //! | `api`          | Prometheus's HTTP API, remote write, remote read and export over HTTP    |
 //! | [`grpc`]       | gRPC services                                                            |
 //! | [`state`]      | states of the handlers of each wing, for the router                      |
-//! | [`router`]     | routes of HTTP and gRPC, and what every request passes                   |
+//! | [`router`]     | routes of HTTP and gRPC, and the middleware of every request             |
 
 pub(crate) mod api;
 pub(crate) mod contract;

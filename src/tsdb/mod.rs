@@ -10,7 +10,7 @@
 //! | [`encoding`] | encoding of integers, bits and checksums |
 //! | [`fs`] | file system access |
 //! | [`head`] | head: recent samples in memory |
-//! | [`index`] | index of a block |
+//! | [`index`] | inverted index of the head, index of a block |
 //! | [`query`] | sources of a query and their merge |
 //! | [`tombstones`] | deleted time ranges of series |
 //! | [`wal`] | write-ahead log and write-behind log |

@@ -69,7 +69,7 @@ fn logged(dir: &Path) -> Vec<i64> {
                     numbers.push(samples[0].sample.t);
                 }
                 Ok(None) => break,
-                Err(ReadLogError::Damaged(_)) => break,
+                Err(ReadLogError::Corrupted(_)) => break,
                 Err(error) => panic!("{error}"),
             }
         }

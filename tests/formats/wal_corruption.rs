@@ -47,7 +47,7 @@ fn replay(bytes: &[u8]) -> (Vec<Vec<u8>>, Option<WalCorruption>) {
         let record = match reader.next_record() {
             Ok(Some(record)) => record.to_vec(),
             Ok(None) => return (records, None),
-            Err(ReadLogError::Damaged(corruption)) => return (records, Some(*corruption)),
+            Err(ReadLogError::Corrupted(corruption)) => return (records, Some(*corruption)),
             Err(error) => panic!("{error}"),
         };
         match decode(&record) {

@@ -70,7 +70,7 @@ fn read(path: &Path) -> (Vec<Vec<u8>>, Option<Box<WalCorruption>>) {
         match reader.next_record() {
             Ok(Some(record)) => records.push(record.to_vec()),
             Ok(None) => return (records, None),
-            Err(ReadLogError::Damaged(corruption)) => return (records, Some(corruption)),
+            Err(ReadLogError::Corrupted(corruption)) => return (records, Some(corruption)),
             Err(error) => panic!("{error}"),
         }
     }

@@ -73,7 +73,7 @@ impl Log {
                 match reader.next_record() {
                     Ok(Some(record)) => records.push(record.to_vec()),
                     Ok(None) => break,
-                    Err(ReadLogError::Damaged(corruption)) => return (records, Some(corruption)),
+                    Err(ReadLogError::Corrupted(corruption)) => return (records, Some(corruption)),
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -122,7 +122,7 @@ fn torn_tail_of_last_segment_is_truncated() {
         (repaired.corruption.segment, repaired.retained_bytes, repaired.removed_bytes),
         (3, kept, end - 10 - kept)
     );
-    assert_eq!(repaired.set_aside, None);
+    assert_eq!(repaired.quarantined, None);
     let (records, corruption) = log.read();
     assert_eq!((records.len(), corruption.is_none()), (11, true));
     assert!(!log.quarantine.exists());
@@ -137,7 +137,7 @@ fn empty_segment_after_torn_tail_is_kept() {
     let log = Log::new();
     log.change(3, |bytes| bytes.truncate(bytes.len() - 10));
     fs::write(log.segment(4), b"").unwrap();
-    assert_eq!(log.repair().set_aside, None);
+    assert_eq!(log.repair().quarantined, None);
     assert!(log.read().1.is_none());
     assert_eq!(list_segments(&log.wal).unwrap().len(), 5);
 }
@@ -152,7 +152,7 @@ fn corrupted_segment_rest_and_later_segments_are_quarantined() {
     let (records, corruption) = log.read();
     assert!(corruption.is_none());
     assert_eq!(records, [record(0, 0), record(0, 1), record(0, 2), record(1, 0)]);
-    let quarantined = repaired.set_aside.unwrap();
+    let quarantined = repaired.quarantined.unwrap();
     assert_eq!(quarantined.folder, log.quarantine.join("wal-00000001-at-20007"));
     assert_eq!(
         (quarantined.segments, quarantined.bytes),
@@ -169,7 +169,7 @@ fn corrupted_segment_rest_and_later_segments_are_quarantined() {
     log.change(1, |bytes| bytes.extend_from_slice(b"\x05 not a fragment"));
     write_later_segment(&log);
     assert_eq!(
-        log.repair().set_aside.unwrap().folder,
+        log.repair().quarantined.unwrap().folder,
         log.quarantine.join("wal-00000001-at-20007-2")
     );
 }
@@ -182,7 +182,7 @@ fn write_later_segment(log: &Log) {
 fn segments_after_torn_one_are_quarantined() {
     let log = Log::new();
     log.change(2, |bytes| bytes.truncate(PAGE_SIZE + 10));
-    assert_eq!(log.repair().set_aside.unwrap().segments, [3]);
+    assert_eq!(log.repair().quarantined.unwrap().segments, [3]);
     assert_eq!(log.read().0.len(), 7);
     assert!(log.read().1.is_none());
 }
@@ -293,7 +293,7 @@ fn corrupted_wal_of_prometheus_is_repaired_as_by_it() {
         let (kept, corruption) = log.read();
         assert!(corruption.is_none(), "{case}");
         assert_eq!(kept.len(), records, "{case}");
-        assert_eq!(repaired.set_aside.is_some(), case.contains("bitflip"), "{case}");
+        assert_eq!(repaired.quarantined.is_some(), case.contains("bitflip"), "{case}");
         let file = repaired.corruption.path.file_name().unwrap();
         let (old, new) = (
             fs::read(before.path().join(file)).unwrap(),

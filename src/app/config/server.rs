@@ -93,7 +93,7 @@ fn streams(flags: &GrpcFlags) -> StreamConfig {
 fn reads(flags: &ReadFlags, max_response: usize) -> ReadConfig {
     let limits = ReadLimits {
         samples: Some(flags.sample_limit).filter(|limit| *limit > 0),
-        answer_bytes: flags.max_response_size.as_usize().min(max_response),
+        response_bytes: flags.max_response_size.as_usize().min(max_response),
         frame_bytes: flags.max_bytes_in_frame.as_usize(),
         readable: if flags.raw_encodings {
             SupportedEncodings::All

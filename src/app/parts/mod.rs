@@ -2,10 +2,10 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `budgets` | memory for request bodies and responses |
+//! | `budgets` | memory and time for request bodies and responses |
 //! | `gates` | limits of concurrent requests |
 //! | `process` | metrics of the process |
-//! | `reads` | limits and metrics of reads |
+//! | `reads` | limits of reads |
 //! | `server` | all parts together |
 //! | `streams` | limits of write streams |
 //! | `writes` | writer of remote write |

@@ -1,4 +1,4 @@
-//! Reads, exports, health, readiness and metrics as a client sees them.
+//! Reads, exports, health, readiness, status and metrics as a client sees them.
 
 use crate::app::tests::edge::{
     TestServer, grpc_request, now_ms, read_all_request, request, series, snappy_block,

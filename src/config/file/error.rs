@@ -1,4 +1,4 @@
-//! Errors of the configuration file, with file, line and column.
+//! Errors of the configuration file, as `path:line:column: message`.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -61,7 +61,7 @@ pub struct ReadLimits {
     /// unlimited.
     pub samples: Option<u64>,
     /// Maximum size of a SAMPLES response as it is sent, bytes.
-    pub answer_bytes: usize,
+    pub response_bytes: usize,
     /// Target size of a frame of a streamed response, bytes.
     pub frame_bytes: usize,
     /// Chunk encodings that a streamed response may contain; others are re-encoded.
@@ -225,8 +225,8 @@ impl<W: ResponseWriter> SamplesResponseEncoder<'_, W> {
         self.writer.write(&self.series);
         self.series.clear();
         let written = self.writer.written_len();
-        if written > self.source.limits.answer_bytes {
-            return Err(RemoteReadError::AnswerLimit(self.source.limits.answer_bytes));
+        if written > self.source.limits.response_bytes {
+            return Err(RemoteReadError::ResponseLimit(self.source.limits.response_bytes));
         }
         (self.reserve)(written - self.reported_bytes)?;
         self.reported_bytes = written;

@@ -85,7 +85,7 @@ pub enum RemoteReadError {
     SampleLimit(u64),
     /// The response exceeds its limit in bytes.
     #[error("response exceeds {0} bytes; select fewer series or a shorter time range")]
-    AnswerLimit(usize),
+    ResponseLimit(usize),
     /// The response exceeds the maximum length of a message.
     #[error("response is {0}")]
     TooLong(#[from] ResponseTooLong),

@@ -12,7 +12,7 @@ use prost::Message;
 
 const UNLIMITED: ReadLimits = ReadLimits {
     samples: None,
-    answer_bytes: usize::MAX,
+    response_bytes: usize::MAX,
     frame_bytes: 1 << 20,
     readable: SupportedEncodings::Baseline,
 };
@@ -195,10 +195,10 @@ fn uncompressed_response_is_equal() {
         plain.pieces.concat(),
         snap::raw::Decoder::new().decompress_vec(&block.pieces.concat()).unwrap()
     );
-    let small = ReadSource { limits: ReadLimits { answer_bytes: 1000, ..UNLIMITED }, ..source };
+    let small = ReadSource { limits: ReadLimits { response_bytes: 1000, ..UNLIMITED }, ..source };
     assert!(matches!(
         read_samples_plain(small, &everything(), &mut |_| Ok(())),
-        Err(RemoteReadError::AnswerLimit(1000))
+        Err(RemoteReadError::ResponseLimit(1000))
     ));
 }
 
@@ -222,8 +222,8 @@ fn long_series_is_written_in_parts() {
 
     let few = ReadLimits { samples: Some(long as u64), ..UNLIMITED };
     assert!(matches!(read(&db, &everything(), few), Err(RemoteReadError::SampleLimit(_))));
-    let small = ReadLimits { answer_bytes: 10_000, ..UNLIMITED };
-    assert!(matches!(read(&db, &everything(), small), Err(RemoteReadError::AnswerLimit(10_000))));
+    let small = ReadLimits { response_bytes: 10_000, ..UNLIMITED };
+    assert!(matches!(read(&db, &everything(), small), Err(RemoteReadError::ResponseLimit(10_000))));
     let mut left = 2;
     let stopped = read_samples(
         ReadSource { db: &db, external: ExternalLabels::default(), limits: UNLIMITED },

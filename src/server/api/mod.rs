@@ -11,7 +11,7 @@
 //! | `labels`           | label names and label values                       |
 //! | `series`           | label sets of series                               |
 //! | `admin`            | delete series, clean tombstones, snapshot          |
-//! | `runtime_status`   | configuration, flags and runtime information       |
+//! | `runtime_status`   | configuration, flags, runtime, build, WAL replay     |
 //! | `empty_lists`      | empty lists of rules, alerts and targets           |
 //! | `response`         | response envelope                                  |
 //! | `parameters`       | request parameters                                 |

@@ -155,7 +155,7 @@ pub(crate) fn protocol_error(message: &str) -> Status {
 /// the query.
 pub(crate) fn read_status(error: RemoteReadError) -> Status {
     match error {
-        RemoteReadError::AnswerLimit(_) | RemoteReadError::TooLong(_) => {
+        RemoteReadError::ResponseLimit(_) | RemoteReadError::TooLong(_) => {
             Status::new(Code::ResourceExhausted, error.to_string())
         }
         _ => RequestError::from(error).into(),

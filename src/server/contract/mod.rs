@@ -1,9 +1,10 @@
-//! Errors of requests, and one table of statuses for each protocol. No other wing selects a status
-//! for an error.
+//! Errors of requests, and one table of statuses for each protocol.
+//!
+//! No other wing selects a status for an error.
 //!
 //! | file             | content                                                             |
 //! |------------------|---------------------------------------------------------------------|
-//! | `request_error`  | errors of requests, in terms of what the sender does next           |
+//! | `request_error`  | errors of requests, by the reaction of the sender                   |
 //! | `http`           | statuses of HTTP                                                    |
 //! | `api_error`      | errors and statuses of Prometheus's HTTP API                        |
 //! | `grpc`           | statuses of gRPC                                                    |

@@ -1,5 +1,4 @@
-//! Errors of requests, in terms of what the sender does next. Each protocol has a table of
-//! statuses.
+//! Errors of requests, by the reaction of the sender. Each protocol has a table of statuses.
 //!
 //! | variant       | sender                 |
 //! |---------------|------------------------|
@@ -162,7 +161,7 @@ impl From<RemoteReadError> for RequestError {
             | RemoteReadError::MatcherType(_)
             | RemoteReadError::Matcher(_)
             | RemoteReadError::SampleLimit(_)
-            | RemoteReadError::AnswerLimit(_)
+            | RemoteReadError::ResponseLimit(_)
             | RemoteReadError::TooLong(_) => Self::BadData(message),
         }
     }

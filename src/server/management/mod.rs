@@ -7,7 +7,7 @@
 //! | [`process_state`]   | state of the management handlers                   |
 //! | `lifecycle_api`     | reload and quit                                    |
 //! | [`configuration`]   | active configuration and result of the last reload |
-//! | `status_pages`      | health, readiness, metrics, build information      |
+//! | `status_pages`      | index page, health, readiness, metrics             |
 //! | [`http_metrics`]    | request metrics                                    |
 
 pub mod configuration;

@@ -1,4 +1,4 @@
-//! Routes of HTTP and gRPC, and what every request passes.
+//! Routes of HTTP and gRPC, and the middleware of every request.
 //!
 //! | file       | content                            |
 //! |------------|------------------------------------|

@@ -1,5 +1,6 @@
-//! Connections, bodies and streams, with their limits. Errors are those of this wing; the contract
-//! gives them a status.
+//! Connections, bodies and streams, with their limits.
+//!
+//! The errors belong to this wing; `contract` maps them to statuses.
 //!
 //! | file                 | content                                               |
 //! |----------------------|-------------------------------------------------------|

@@ -1,6 +1,6 @@
 //! Names and bytes of the files that a crash disk knows, as they are and as they are durable.
 //!
-//! A tree of nodes stands for the real directories. It grows with use: a real name that it does not
+//! A tree of nodes represents the real directories. It grows with use: a real name that it does not
 //! have yet counts as durable, as do the bytes of its file. A directory has two sets of names, and
 //! a linked or renamed file is one node, so a rename loses whatever POSIX lets it lose.
 
@@ -45,7 +45,7 @@ struct DirNode {
 
 #[derive(Debug, Default)]
 struct FileNode {
-    /// Durable bytes. `None`: those of the real file, which was not changed yet.
+    /// Durable bytes. `None`: the bytes of the real file, which was not changed yet.
     synced: Option<Vec<u8>>,
     /// Offset of the first byte that changed since the last sync; `None` if none did.
     dirty_from: Option<u64>,

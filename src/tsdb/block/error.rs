@@ -65,12 +65,12 @@ pub enum BlockDefect {
 #[derive(Debug, thiserror::Error)]
 pub enum BlockInputError {
     /// A symbol, a series or a chunk reference cannot be stored in the index.
-    #[error("cannot write {path}: {refusal}", path = path.display())]
+    #[error("cannot write {path}: {cause}", path = path.display())]
     Index {
         /// Path of the index.
         path: PathBuf,
         /// Reason of the rejection.
-        refusal: IndexInputError,
+        cause: IndexInputError,
     },
     /// The data or the offset of a chunk exceeds 32 bits.
     #[error("cannot write {path}: chunk of {bytes} bytes is too large", path = path.display())]
@@ -155,8 +155,8 @@ impl From<IndexError> for BlockError {
         match error {
             IndexError::Io { step, path, source } => FileError { step, path, source }.into(),
             IndexError::Corrupted(corruption) => corruption.into(),
-            IndexError::InvalidInput { path, refusal } => {
-                BlockInputError::Index { path, refusal }.into()
+            IndexError::InvalidInput { path, cause } => {
+                BlockInputError::Index { path, cause }.into()
             }
             IndexError::Stopped => Self::Cancelled,
         }

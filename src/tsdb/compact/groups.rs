@@ -1,4 +1,4 @@
-//! Groups of blocks: those that overlap, and those in one aligned range. Pure.
+//! Groups of blocks that overlap, and groups of blocks in one aligned range. Pure.
 //!
 //! Blocks are given in the order of their `mint`. A block covers `[mint, maxt)`, so adjacent blocks
 //! do not overlap.

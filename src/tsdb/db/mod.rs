@@ -2,9 +2,8 @@
 //! directly.
 //!
 //! # Stages
-//! [`LockedDir`] → [`Recovery`](recovery::Recovery) → [`Db`]. A database
-//! exists only after its recovery, so it cannot be queried before.
-//! [`DbHandle`] stands for a database in any stage.
+//! [`LockedDir`] → [`Recovery`](recovery::Recovery) → [`Db`]. A database exists only after its
+//! recovery, so it cannot be queried before. [`DbHandle`] represents a database in any stage.
 //!
 //! | module | contents |
 //! |--------|----------|

@@ -1,7 +1,8 @@
 //! Settings that can change while a database runs: set at startup and at each reload.
 //!
-//! Fixed options are in [`crate::tsdb::db::options`]. Users of a setting read it when they need it
-//! (`Db::settings`) and keep no copy.
+//! Fixed options are in [`crate::tsdb::db::options`]. Maintenance and admin operations read a
+//! setting when they need it (`DbShared::settings`). The head has copies, which
+//! `Db::apply_settings` updates.
 
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::head::exemplars::{DEFAULT_MAX_EXEMPLARS, ExemplarOptions};

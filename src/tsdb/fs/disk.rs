@@ -1,8 +1,8 @@
 //! Interface between the storage engine and its files: all changes of files and directories go
 //! through a [`Disk`].
 //!
-//! [`crate::tsdb::fs::os_disk`] is the real implementation, `testing::crash_disk` the
-//! test double that drops unsynced data and fails on demand. Readers open files directly.
+//! [`crate::tsdb::fs::os_disk`] is the real implementation, `testing::crash_disk` the test double
+//! that drops unsynced data and fails on demand. Readers open files directly.
 //!
 //! # Durability
 //! The bytes of a file are durable after [`DiskFile::sync`]. A name in a directory (creation, link,

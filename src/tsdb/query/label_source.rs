@@ -183,8 +183,7 @@ impl<'m> LabelCollector<'m> {
     }
 }
 
-/// Returns `true` if no matcher is about another label, so that the table of the label answers the
-/// query.
+/// Returns `true` if no matcher is about another label, so that the table of the label suffices.
 #[must_use]
 pub fn matches_only_label(name: &str, matchers: &[Matcher]) -> bool {
     matchers.iter().all(|matcher| matcher.name() == name)

@@ -99,7 +99,7 @@ impl WriteCheckpointError {
     #[must_use]
     #[cfg(any(test, feature = "testing"))]
     pub fn is_corruption(&self) -> bool {
-        matches!(self, Self::Read(ReadLogError::Damaged(_)))
+        matches!(self, Self::Read(ReadLogError::Corrupted(_)))
     }
 
     fn for_write(path: &Path) -> impl FnOnce(io::Error) -> Self {
@@ -201,7 +201,7 @@ fn write_filtered(
             Ok(retained) => {
                 retained.map_or(Ok(()), |record| output.push(record)).map(|()| RecordAction::Good)
             }
-            Err(reason) => Ok(RecordAction::Damaged(reason)),
+            Err(reason) => Ok(RecordAction::Corrupted(reason)),
         }
     })?;
     while let Some(record) = filter.next_metadata() {
@@ -217,7 +217,7 @@ fn write_filtered(
 /// Outcome of filtering one record.
 enum RecordAction {
     Good,
-    Damaged(CorruptionReason),
+    Corrupted(CorruptionReason),
 }
 
 fn for_each_record(
@@ -227,8 +227,8 @@ fn for_each_record(
     for segment in segments {
         let mut reader = LogSegmentReader::open(segment.clone())?;
         while let Some(record) = reader.next_record()? {
-            if let RecordAction::Damaged(reason) = take(record)? {
-                return Err(ReadLogError::Damaged(Box::new(
+            if let RecordAction::Corrupted(reason) = take(record)? {
+                return Err(ReadLogError::Corrupted(Box::new(
                     reader.corruption_at_last_record(reason),
                 ))
                 .into());

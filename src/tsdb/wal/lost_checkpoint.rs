@@ -144,7 +144,7 @@ pub enum CheckPresentError {
 fn is_blank(file: &Segment) -> Result<bool, ReadLogError> {
     match LogSegmentReader::open(file.clone())?.next_record() {
         Ok(record) => Ok(record.is_none()),
-        Err(ReadLogError::Damaged(_)) => Ok(false),
+        Err(ReadLogError::Corrupted(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }

@@ -53,7 +53,7 @@ pub enum ReadLogError {
     },
     /// The file is corrupted.
     #[error(transparent)]
-    Damaged(Box<WalCorruption>),
+    Corrupted(Box<WalCorruption>),
 }
 
 /// Reader for the records of one segment.
@@ -139,13 +139,13 @@ impl<R: Read> LogSegmentReader<R> {
             return Ok(Some(data));
         }
         if let Err(error) = self.decompressor.decompress(compression, data) {
-            return Err(ReadLogError::Damaged(Box::new(
+            return Err(ReadLogError::Corrupted(Box::new(
                 self.corruption_at_last_record(error.into()),
             )));
         }
         // Prometheus never writes a compressed empty record.
         match self.decompressor.output() {
-            [] => Err(ReadLogError::Damaged(Box::new(
+            [] => Err(ReadLogError::Corrupted(Box::new(
                 self.corruption_at_last_record(CorruptionReason::UnknownKind(0)),
             ))),
             record => Ok(Some(record)),
@@ -248,7 +248,7 @@ impl<R: Read> LogSegmentReader<R> {
         reason: CorruptionReason,
         extent: CorruptionExtent,
     ) -> ReadLogError {
-        ReadLogError::Damaged(Box::new(WalCorruption {
+        ReadLogError::Corrupted(Box::new(WalCorruption {
             segment: self.segment.number,
             path: self.segment.path.clone(),
             offset,

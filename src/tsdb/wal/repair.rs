@@ -43,7 +43,7 @@ pub struct RepairReport {
     /// Corruption that was repaired.
     pub corruption: Box<WalCorruption>,
     /// Quarantined data; `None` if a torn tail was truncated.
-    pub set_aside: Option<QuarantinedSegments>,
+    pub quarantined: Option<QuarantinedSegments>,
 }
 
 /// Data that a repair moved to the quarantine.
@@ -102,7 +102,7 @@ pub fn repair(
     let later_bytes =
         later.iter().map(|segment| file_len(&segment.path)).sum::<Result<u64, _>>()?;
     let removed = file_len(&corruption.path)?.saturating_sub(corruption.good_end);
-    let set_aside = if corruption.extent == CorruptionExtent::TornTail && later_bytes == 0 {
+    let quarantined = if corruption.extent == CorruptionExtent::TornTail && later_bytes == 0 {
         None
     } else {
         Some(quarantine_tail(
@@ -118,7 +118,7 @@ pub fn repair(
         retained_bytes: corruption.good_end,
         removed_bytes: removed,
         corruption: Box::new(corruption.clone()),
-        set_aside,
+        quarantined,
     })
 }
 
@@ -197,7 +197,7 @@ impl fmt::Display for RepairReport {
             "{}; retained the first {} bytes of the file, ",
             self.corruption, self.retained_bytes
         )?;
-        match &self.set_aside {
+        match &self.quarantined {
             None => write!(f, "truncated {} bytes", self.removed_bytes),
             Some(QuarantinedSegments { folder, segments, bytes }) => write!(
                 f,

@@ -10,8 +10,7 @@
 //! Invariant: after each step, the last checkpoint and the segments after it have all entries still
 //! needed. The current segment and the one before the cut are never touched.
 //!
-//! Group commit continues: only the cut takes the locks of the log. One truncation at a
-//! time.
+//! Group commit continues: only the cut takes the locks of the log. One truncation runs at a time.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Reduction of a histogram to a lower resolution by merging buckets.
+//! Reduction of a histogram to a lower schema by merging buckets.
 //!
 //! Bucket `i` of schema `s` is part of bucket `((i - 1) >> (s - t)) + 1` of the lower schema `t`.
 //! Prometheus accepts schemas 9 to 52 and stores them with schema 8. It also accepts schemas below

@@ -16,7 +16,7 @@ use prost::Message;
 
 const LIMITS: ReadLimits = ReadLimits {
     samples: Some(1),
-    answer_bytes: 1,
+    response_bytes: 1,
     frame_bytes: 1 << 20,
     readable: SupportedEncodings::Baseline,
 };

@@ -130,7 +130,7 @@ pub(crate) struct SortBudget {
 /// `sink` decides on each series and reserves the memory.
 ///
 /// # Errors
-/// [`RemoteReadError::AnswerLimit`] beyond `budget.max_bytes`; [`RemoteReadError::Query`]; errors
+/// [`RemoteReadError::ResponseLimit`] beyond `budget.max_bytes`; [`RemoteReadError::Query`]; errors
 /// of `sink`.
 pub(crate) fn sort_buffered(
     input: impl Iterator<Item = Result<OutputSeries, RemoteReadError>>,
@@ -151,7 +151,7 @@ pub(crate) fn sort_buffered(
         let more = if with_chunks { of_labels + of_chunks } else { of_labels };
         bytes += more;
         if bytes > budget.max_bytes {
-            return Err(RemoteReadError::AnswerLimit(budget.max_bytes));
+            return Err(RemoteReadError::ResponseLimit(budget.max_bytes));
         }
         sink.reserve(more)?;
         let chunks = if with_chunks {

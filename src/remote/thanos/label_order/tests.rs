@@ -155,7 +155,7 @@ fn sort_over_the_memory_limit_fails() {
     let rewrite = LabelRewrite::new(&ExternalLabels::new([("b", "c")]).unwrap(), &["a".to_owned()]);
     let budget = SortBudget { max_bytes: 10_000, with_chunks: 5_000 };
     let result = sorted(&all, &rewrite, budget).map(|all| all.len());
-    assert!(matches!(result, Err(RemoteReadError::AnswerLimit(10_000))), "{result:?}");
+    assert!(matches!(result, Err(RemoteReadError::ResponseLimit(10_000))), "{result:?}");
     let mut taker = All { reserved: 0 };
     let few = sort_buffered(all[..10].iter().map(named), &rewrite, budget, &mut taker).unwrap();
     assert_eq!(
@@ -180,7 +180,7 @@ impl SortSink for Half {
     }
 
     fn reserve(&mut self, bytes: usize) -> Result<(), RemoteReadError> {
-        self.free = self.free.checked_sub(bytes).ok_or(RemoteReadError::AnswerLimit(7))?;
+        self.free = self.free.checked_sub(bytes).ok_or(RemoteReadError::ResponseLimit(7))?;
         Ok(())
     }
 }
@@ -201,6 +201,6 @@ fn filtered_series_take_no_memory() {
     let mut taker = Half { wanted: false, free: of_two - 1 };
     assert!(matches!(
         sort_buffered(all.iter().map(named), &rewrite, UNLIMITED, &mut taker),
-        Err(RemoteReadError::AnswerLimit(7))
+        Err(RemoteReadError::ResponseLimit(7))
     ));
 }

@@ -49,7 +49,7 @@ impl Taken {
 fn source<'a>(db: &'a Db, external: &[(&str, &str)]) -> ReadSource<'a> {
     let limits = ReadLimits {
         samples: None,
-        answer_bytes: usize::MAX,
+        response_bytes: usize::MAX,
         frame_bytes: 1 << 20,
         readable: SupportedEncodings::Baseline,
     };

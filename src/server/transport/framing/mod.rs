@@ -9,7 +9,7 @@
 //! | `unfold_body`       | body from a function that computes the next frame      |
 //! | `status_body`       | body that ends with a status                           |
 //! | `early_end_body`    | body that a future can end early                       |
-//! | `deadline`          | middleware: content type check and client deadline     |
+//! | `deadline`          | deadline of a client                                   |
 
 pub(crate) mod compress_body;
 pub(crate) mod deadline;

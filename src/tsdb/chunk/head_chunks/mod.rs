@@ -173,7 +173,7 @@ impl HeadChunkStore {
     ///
     /// # Errors
     /// [`HeadChunksError::Io`] if the directory cannot be used, or if a file cannot be mapped for a
-    /// reason that lies outside the file.
+    /// reason other than its content.
     pub fn open(
         disk: Arc<dyn Disk>,
         dir: &Path,

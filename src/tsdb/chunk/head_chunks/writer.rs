@@ -4,7 +4,7 @@
 //! changes again. The mutex of [`super::HeadChunkStore`] protects the writer.
 //!
 //! Invariant: everything before [`ActiveFile::end`] is complete records that readers may see.
-//! Everything after it is zeros, or lies before [`ActiveFile::dirty_until`] and is zeroed before
+//! Everything after it is zeros, or precedes [`ActiveFile::dirty_until`] and is zeroed before
 //! the next write. Another process can therefore read the file up to its end at any time.
 
 use crate::model::refs::HeadChunkRef;

@@ -23,8 +23,8 @@ pub trait ChunkValue: Default + Sized {
     /// Returns a view of the fields.
     fn view(&self) -> HistogramView<'_, RawCount<Self>>;
 
-    /// Creates a histogram. If its schema exceeds the supported resolution, which later versions of
-    /// Prometheus may write, the resolution is reduced.
+    /// Creates a histogram. A schema above the supported ones, which later versions of Prometheus
+    /// may write, is reduced.
     fn build(
         layout: &ChunkLayout,
         state: &SampleState<Self::Number>,

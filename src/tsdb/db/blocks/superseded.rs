@@ -1,4 +1,4 @@
-//! Superseded blocks: those that another block in the directory was compacted from. Pure.
+//! Superseded blocks: parents of another block in the directory. Pure.
 //!
 //! A compaction renames the new block into place and then removes its parents. After a crash in
 //! between, the next startup removes them by these rules. `meta.json` has no checksum: a block is

@@ -10,15 +10,15 @@
 //! | `head_block` | block of samples of the head |
 //! | `wal_truncation` | checkpoint, and removal of WAL segments that blocks cover |
 //! | `block_compaction` | blocks to larger blocks |
-//! | `retention` | deletion of blocks by age and size |
+//! | `retention` | deletion of blocks by age, size and share of the disk |
 //! | `verification` | verification of one block per run |
 //! | `uploads` | list of uploaded blocks |
 //! | `background` | maintenance thread |
 //!
 //! # Ordering
-//! A run ([`Maintenance::run_once`]) does what is due, the most urgent first: head, out-of-order
-//! samples, WAL, stale series, retention, blocks. No request waits for it: writes and reads take
-//! none of its locks.
+//! A run ([`Maintenance::run_once`]) first opens blocks of other programs. Then it does what is
+//! due, the most urgent first: head, out-of-order samples, WAL, stale series, retention, block
+//! compaction, verification. No request waits for it: writes and reads take none of its locks.
 //!
 //! # Failure
 //! After each step, a restart after a crash finds every sample once, in blocks or in the WAL.

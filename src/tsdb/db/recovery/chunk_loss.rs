@@ -1,5 +1,5 @@
-//! Report of samples that were lost with quarantined chunk files: neither the WAL nor a block has
-//! them.
+//! Detection of samples that were lost with quarantined chunk files: neither the WAL nor a block
+//! has them.
 //!
 //! Normally there are none, because the WAL keeps every sample that no block contains. If the WAL
 //! lost a part as well, the report names series, time range and number of samples. A series that

@@ -6,7 +6,7 @@ use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunk_snapshot::load::{LoadSnapshotError, load_snapshot};
 use crate::tsdb::head::chunk_snapshot::{ChunkSnapshot, WalOffset, last_snapshot};
-use crate::tsdb::head::replay::metadata::restore_metadata;
+use crate::tsdb::head::replay::snapshot_metadata::restore_metadata;
 use crate::tsdb::tombstones::format::{self, TombstonesFormatError};
 use crate::tsdb::wal::checkpoint::{CheckpointError, last_checkpoint};
 use crate::tsdb::wal::segment::{Segment, SegmentError, list_segments};

@@ -11,13 +11,14 @@
 //! | [`log_files`] | files of the WAL |
 //! | `wal_replay` | replay and repair of the WAL |
 //! | [`wbl_replay`] | replay and repair of the WBL |
-//! | [`chunk_loss`] | samples that only quarantined chunk files contain |
-//! | `lost_samples` | report of these samples |
+//! | [`chunk_loss`] | detection of samples that only quarantined chunk files contain |
+//! | `lost_samples` | report of these samples, in the log and as a file |
 //!
 //! # Order
-//! 1. Load the blocks and verify the newest one. The head begins where they end.
-//! 2. Recover the head from a chunk snapshot, or from `chunks_head/`, checkpoint and WAL, then from
-//!    the WBL. A corrupted WAL is repaired.
+//! 1. Remove unfinished snapshots. Load the blocks and verify the newest one. The head begins where
+//!    they end.
+//! 2. Remove unfinished checkpoints. Recover the head from a chunk snapshot, or from
+//!    `chunks_head/`, checkpoint and WAL, then from the WBL. A corrupted WAL or WBL is repaired.
 //! 3. Remove from the head what blocks contain, and index its series.
 //! 4. Start new segments of WAL and WBL.
 

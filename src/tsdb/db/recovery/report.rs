@@ -93,8 +93,8 @@ impl RecoveryReport {
 }
 
 fn log_repair(log: &'static str, repaired: &RepairReport) {
-    let RepairReport { corruption, retained_bytes, removed_bytes, set_aside, .. } = repaired;
-    let moved_to = set_aside.as_ref().map(|moved| moved.folder.display().to_string());
+    let RepairReport { corruption, retained_bytes, removed_bytes, quarantined, .. } = repaired;
+    let moved_to = quarantined.as_ref().map(|moved| moved.folder.display().to_string());
     tracing::warn!(
         log,
         file = %corruption.path.display(),

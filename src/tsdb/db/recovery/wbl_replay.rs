@@ -57,7 +57,7 @@ impl WblReplayInput<'_> {
                 .run(&files, shared.replay_progress());
         let repaired = match corruption {
             None => None,
-            Some(ReadLogError::Damaged(corruption)) => {
+            Some(ReadLogError::Corrupted(corruption)) => {
                 Some(repair(&*options.disk, &dir, quarantine, &corruption)?)
             }
             Some(error) => return Err(WblError::Read(error)),

@@ -193,8 +193,8 @@ impl<'a> HeadAppender<'a> {
     /// Logs the accepted samples and returns when they are as safe as the sync mode promises.
     ///
     /// # Errors
-    /// [`WalError`] if the log could not be written. The samples are in memory; it is unknown
-    /// whether they survive a restart.
+    /// [`WalError`] if the WAL or the WBL could not be written. The samples are in memory; it is
+    /// unknown whether they survive a restart.
     pub fn commit(mut self) -> Result<CommitStats, WalError> {
         let positions = self.finish();
         self.log.wait_for_wal(positions.wal)?;

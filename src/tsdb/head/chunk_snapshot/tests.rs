@@ -17,8 +17,8 @@ use crate::tsdb::head::chunk_snapshot::write::{
     SnapshotOptions, WriteSnapshotError, write_snapshot,
 };
 use crate::tsdb::head::chunk_snapshot::{WalOffset, last_snapshot, remove_snapshots};
-use crate::tsdb::head::replay::metadata::restore_metadata;
 use crate::tsdb::head::replay::report::ReplayProgress;
+use crate::tsdb::head::replay::snapshot_metadata::restore_metadata;
 use crate::tsdb::head::replay::wal::WalReplay;
 use crate::tsdb::head::{Head, HeadOptions};
 use crate::tsdb::query::select::select;

@@ -16,7 +16,7 @@
 //! | `time_index`   | index by sample, for chunks that overlap too many others         |
 //! | [`window`]     | window length, and time range of OOO samples                     |
 //!
-//! This folder has the data of one series. [`crate::tsdb::head::append`] accepts and logs the
+//! This module has the data of one series. [`crate::tsdb::head::append`] accepts and logs the
 //! samples, [`crate::tsdb::head::chunks::out_of_order`] writes full chunks,
 //! [`crate::tsdb::head::read::compaction_source`] reads them for compaction,
 //! [`crate::tsdb::head::truncation`] drops them, and [`crate::tsdb::head::replay::wbl`] restores

@@ -6,7 +6,7 @@
 //!
 //! # OOO compaction
 //! 1. Start a new WBL segment.
-//! 2. [`OutOfOrderSource::prepare`].
+//! 2. [`OutOfOrderSource::prepare_while`].
 //! 3. Write and publish one block per time range.
 //! 4. [`crate::tsdb::head::truncation::HeadTruncation::truncate_ooo`].
 //! 5. Delete the WBL segments before the new one.

@@ -29,8 +29,8 @@ use crate::tsdb::chunk::head_chunks::HeadChunkMeta;
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::replay::disk_chunks::DiskChunks;
-use crate::tsdb::head::replay::metadata::set_metadata;
 use crate::tsdb::head::replay::report::{ReplayOutcome, ReplayProgress, ReplayReport};
+use crate::tsdb::head::replay::snapshot_metadata::set_metadata;
 use crate::tsdb::head::replay::worker::{LoggedSample, WorkItem, WorkerParts, WorkerStats};
 use crate::tsdb::head::replay::workers::WorkerPool;
 use crate::tsdb::head::series::map::SeriesLookup;
@@ -139,7 +139,7 @@ impl<'a> WalReplay<'a> {
         while let Some(record) = reader.next_record()? {
             fail_point::hit("replay.record");
             if let Err(reason) = self.replay_record(record, workers) {
-                return Err(ReadLogError::Damaged(Box::new(
+                return Err(ReadLogError::Corrupted(Box::new(
                     reader.corruption_at_last_record(reason),
                 )));
             }

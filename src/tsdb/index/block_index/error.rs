@@ -160,12 +160,12 @@ pub enum IndexError {
     #[error("corrupted index {0}")]
     Corrupted(#[from] IndexCorruption),
     /// The input of the writer is invalid.
-    #[error("cannot write {path}: {refusal}", path = path.display())]
+    #[error("cannot write {path}: {cause}", path = path.display())]
     InvalidInput {
         /// Path of the index file.
         path: PathBuf,
         /// Reason of the rejection.
-        refusal: IndexInputError,
+        cause: IndexInputError,
     },
     /// The caller cancelled the operation.
     #[error("cancelled")]

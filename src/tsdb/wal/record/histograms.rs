@@ -27,7 +27,7 @@
 //! ```
 //!
 //! Histograms are returned unchanged. Prometheus drops those with an unknown schema and reads
-//! schemas 9 to 52 at the resolution of 8; replay does this
+//! schemas 9 to 52 at schema 8; replay does this
 //! ([`crate::model::histogram::is_known_schema`]).
 
 use crate::model::histogram::{

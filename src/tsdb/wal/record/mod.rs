@@ -20,6 +20,12 @@
 //! Decoders take a complete, decompressed record. They trust no length in it and allocate in
 //! proportion to its bytes. Source: `tsdb/record` of Prometheus 3.14, which takes precedence over
 //! its `wal.md`.
+//!
+//! # New types
+//! Only Prometheus adds types. A new one needs, in addition to its file: [`record_type`] with
+//! `NEWEST_KNOWN`, [`crate::tsdb::wal::batch`] and [`builder`] if narthex writes it,
+//! [`crate::tsdb::wal::checkpoint_filter`], the replays of the head (of the WAL, of the WBL, and of
+//! the records that a chunk snapshot lacks), and the list in `fuzz/checks/wal_record.rs`.
 
 pub mod builder;
 pub mod error;

@@ -154,9 +154,9 @@ fn assert_selects(index: &IndexReader, series: &[SeriesEntry], matchers: &[Match
     assert_eq!(found, expected, "{matchers:?}");
 }
 
-fn refusal(result: Result<(), IndexError>) -> IndexInputError {
+fn cause(result: Result<(), IndexError>) -> IndexInputError {
     match result {
-        Err(IndexError::InvalidInput { refusal, .. }) => refusal,
+        Err(IndexError::InvalidInput { cause, .. }) => cause,
         other => panic!("{other:?}"),
     }
 }
@@ -273,29 +273,26 @@ fn rejected_input_leaves_writer_usable() {
     let dir = IndexDir::new();
     let mut writer = IndexWriter::create(&OsDisk, &dir.file()).unwrap();
     ["", "a", "b", "c"].iter().for_each(|symbol| writer.add_symbol(symbol).unwrap());
-    assert_eq!(
-        refusal(writer.add_symbol("c")),
-        IndexInputError::SymbolOrder { symbol: "c".into() }
-    );
-    assert_eq!(refusal(writer.add_symbol("")), IndexInputError::SymbolOrder { symbol: "".into() });
+    assert_eq!(cause(writer.add_symbol("c")), IndexInputError::SymbolOrder { symbol: "c".into() });
+    assert_eq!(cause(writer.add_symbol("")), IndexInputError::SymbolOrder { symbol: "".into() });
     let (first, second) = (labels(&[("a", "b")]), labels(&[("a", "c")]));
     writer.add_series(&first, &[chunk(8, 0, 5), chunk(20, 6, 6)]).unwrap();
-    assert_eq!(refusal(writer.add_symbol("d")), IndexInputError::LateSymbol { symbol: "d".into() });
+    assert_eq!(cause(writer.add_symbol("d")), IndexInputError::LateSymbol { symbol: "d".into() });
     assert_eq!(
-        refusal(writer.add_series(&first, &[])),
+        cause(writer.add_series(&first, &[])),
         IndexInputError::SeriesOrder { series: first.clone() }
     );
     assert_eq!(
-        refusal(writer.add_series(&labels(&[("a", "d")]), &[])),
+        cause(writer.add_series(&labels(&[("a", "d")]), &[])),
         IndexInputError::UnknownSymbol { symbol: "d".into() }
     );
     let series = || second.clone();
     let early = IndexInputError::ChunkPlace { series: series(), chunk: 19 };
-    assert_eq!(refusal(writer.add_series(&second, &[chunk(19, 0, 1)])), early);
+    assert_eq!(cause(writer.add_series(&second, &[chunk(19, 0, 1)])), early);
     let overlap = IndexInputError::ChunkOrder { series: series(), mint: 1, maxt: 2 };
-    assert_eq!(refusal(writer.add_series(&second, &[chunk(20, 0, 1), chunk(21, 1, 2)])), overlap);
+    assert_eq!(cause(writer.add_series(&second, &[chunk(20, 0, 1), chunk(21, 1, 2)])), overlap);
     let reversed = IndexInputError::ChunkOrder { series: series(), mint: 1, maxt: 0 };
-    assert_eq!(refusal(writer.add_series(&second, &[chunk(20, 1, 0)])), reversed);
+    assert_eq!(cause(writer.add_series(&second, &[chunk(20, 1, 0)])), reversed);
     writer.add_series(&second, &[chunk(20, i64::MIN, i64::MAX)]).unwrap();
     writer.finish().unwrap();
     let index = IndexReader::open(&dir.file()).unwrap();

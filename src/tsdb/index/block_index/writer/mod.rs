@@ -147,12 +147,12 @@ impl<'a> IndexWriter<'a> {
     pub fn add_symbol(&mut self, symbol: &str) -> Result<(), IndexError> {
         let WriteStage::Symbols { table, checksum } = &mut self.stage else {
             let is_broken = matches!(self.stage, WriteStage::Broken);
-            let refusal = if is_broken {
+            let cause = if is_broken {
                 IndexInputError::Broken
             } else {
                 IndexInputError::LateSymbol { symbol: symbol.to_owned() }
             };
-            return Err(self.output.input_error(refusal));
+            return Err(self.output.input_error(cause));
         };
         if table.count() > 0 && symbol <= self.last.symbol.as_str() {
             return Err(self
@@ -285,11 +285,11 @@ impl<'a> IndexWriter<'a> {
         let mut last_time = None;
         for chunk in chunks {
             if chunk.chunk_ref.0 < last_chunk {
-                let refusal = IndexInputError::ChunkPlace {
+                let cause = IndexInputError::ChunkPlace {
                     series: labels.clone(),
                     chunk: chunk.chunk_ref.0,
                 };
-                return Err(self.output.input_error(refusal));
+                return Err(self.output.input_error(cause));
             }
             if chunk.maxt < chunk.mint || last_time.is_some_and(|last| chunk.mint <= last) {
                 let (mint, maxt) = (chunk.mint, chunk.maxt);

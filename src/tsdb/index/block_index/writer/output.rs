@@ -94,8 +94,8 @@ impl IndexFileWriter {
         self.file.sync().map_err(|source| io_error(&self.path, "sync", source))
     }
 
-    pub(super) fn input_error(&self, refusal: IndexInputError) -> IndexError {
-        IndexError::InvalidInput { path: self.path.clone(), refusal }
+    pub(super) fn input_error(&self, cause: IndexInputError) -> IndexError {
+        IndexError::InvalidInput { path: self.path.clone(), cause }
     }
 
     pub(super) fn io_error(&self, step: &'static str, source: io::Error) -> IndexError {

@@ -69,7 +69,7 @@ impl MetadataRestore<'_> {
             |record_type| matches!(record_type, RecordType::Series | RecordType::Metadata);
         while let Some(record) = reader.next_record_of(is_relevant)? {
             if let Err(error) = self.replay_record(record) {
-                return Err(ReadLogError::Damaged(Box::new(
+                return Err(ReadLogError::Corrupted(Box::new(
                     reader.corruption_at_last_record(error.into()),
                 )));
             }
