@@ -2,7 +2,7 @@
 
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::model::histogram::validate::InvalidHistogram;
-use crate::model::histogram::{FloatHistogram, Histogram};
+use crate::model::histogram::{FloatHistogram, Histogram, equivalence, reduce};
 
 /// Value of a sample.
 #[derive(Clone, Debug)]
@@ -72,8 +72,10 @@ impl SampleValue {
         }
         match (self, other) {
             (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
-            (Self::Histogram(a), Self::Histogram(b)) => a.is_equivalent(b),
-            (Self::FloatHistogram(a), Self::FloatHistogram(b)) => a.is_equivalent(b),
+            (Self::Histogram(a), Self::Histogram(b)) => equivalence::are_equivalent(a, b),
+            (Self::FloatHistogram(a), Self::FloatHistogram(b)) => {
+                equivalence::are_equivalent_floats(a, b)
+            }
             _ => false,
         }
     }
@@ -87,11 +89,11 @@ impl SampleValue {
         match self {
             Self::Float(_) => Ok(()),
             Self::Histogram(histogram) => {
-                histogram.limit_resolution()?;
+                reduce::limit_resolution(histogram)?;
                 histogram.validate()
             }
             Self::FloatHistogram(histogram) => {
-                histogram.limit_resolution()?;
+                reduce::limit_float_resolution(histogram)?;
                 histogram.validate()
             }
         }

@@ -8,48 +8,43 @@
 use crate::model::histogram::buckets::Bucket;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram};
 
-impl Histogram {
-    /// Returns `true` if both are equal except for empty buckets and the reset hint.
-    #[must_use]
-    pub fn is_equivalent(&self, other: &Self) -> bool {
-        let filled = |bucket: &Bucket<i64>| bucket.count != 0;
-        self.schema == other.schema
-            && self.count == other.count
-            && self.zero_count == other.zero_count
-            && self.sum.to_bits() == other.sum.to_bits()
-            && eq_ignoring_zero_sign(self.zero_threshold, other.zero_threshold)
-            && is_same_gauge_hint(self.reset_hint, other.reset_hint)
-            && all_eq_ignoring_zero_sign(&self.custom_values, &other.custom_values)
-            && self.iter_positive().filter(filled).eq(other.iter_positive().filter(filled))
-            && self.iter_negative().filter(filled).eq(other.iter_negative().filter(filled))
-    }
+/// Returns `true` if both are equal except for empty buckets and the reset hint.
+#[must_use]
+pub fn are_equivalent(one: &Histogram, other: &Histogram) -> bool {
+    let filled = |bucket: &Bucket<i64>| bucket.count != 0;
+    one.schema == other.schema
+        && one.count == other.count
+        && one.zero_count == other.zero_count
+        && one.sum.to_bits() == other.sum.to_bits()
+        && eq_ignoring_zero_sign(one.zero_threshold, other.zero_threshold)
+        && is_same_gauge_hint(one.reset_hint, other.reset_hint)
+        && all_eq_ignoring_zero_sign(&one.custom_values, &other.custom_values)
+        && one.iter_positive().filter(filled).eq(other.iter_positive().filter(filled))
+        && one.iter_negative().filter(filled).eq(other.iter_negative().filter(filled))
 }
 
-impl FloatHistogram {
-    /// Returns `true` if both are equal except for empty buckets and the reset hint.
-    #[must_use]
-    pub fn is_equivalent(&self, other: &Self) -> bool {
-        let filled = |bucket: &Bucket<f64>| bucket.count != 0.0;
-        let bits =
-            |bucket: Bucket<f64>| Bucket { index: bucket.index, count: bucket.count.to_bits() };
-        self.schema == other.schema
-            && self.count.to_bits() == other.count.to_bits()
-            && self.zero_count.to_bits() == other.zero_count.to_bits()
-            && self.sum.to_bits() == other.sum.to_bits()
-            && eq_ignoring_zero_sign(self.zero_threshold, other.zero_threshold)
-            && is_same_gauge_hint(self.reset_hint, other.reset_hint)
-            && all_eq_ignoring_zero_sign(&self.custom_values, &other.custom_values)
-            && self
-                .iter_positive()
-                .filter(filled)
-                .map(bits)
-                .eq(other.iter_positive().filter(filled).map(bits))
-            && self
-                .iter_negative()
-                .filter(filled)
-                .map(bits)
-                .eq(other.iter_negative().filter(filled).map(bits))
-    }
+/// Returns `true` if both are equal except for empty buckets and the reset hint.
+#[must_use]
+pub fn are_equivalent_floats(one: &FloatHistogram, other: &FloatHistogram) -> bool {
+    let filled = |bucket: &Bucket<f64>| bucket.count != 0.0;
+    let bits = |bucket: Bucket<f64>| Bucket { index: bucket.index, count: bucket.count.to_bits() };
+    one.schema == other.schema
+        && one.count.to_bits() == other.count.to_bits()
+        && one.zero_count.to_bits() == other.zero_count.to_bits()
+        && one.sum.to_bits() == other.sum.to_bits()
+        && eq_ignoring_zero_sign(one.zero_threshold, other.zero_threshold)
+        && is_same_gauge_hint(one.reset_hint, other.reset_hint)
+        && all_eq_ignoring_zero_sign(&one.custom_values, &other.custom_values)
+        && one
+            .iter_positive()
+            .filter(filled)
+            .map(bits)
+            .eq(other.iter_positive().filter(filled).map(bits))
+        && one
+            .iter_negative()
+            .filter(filled)
+            .map(bits)
+            .eq(other.iter_negative().filter(filled).map(bits))
 }
 
 /// Returns `true` if both or none are gauge histograms.
@@ -68,6 +63,7 @@ fn all_eq_ignoring_zero_sign(a: &[f64], b: &[f64]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::{are_equivalent, are_equivalent_floats};
     use crate::model::float_sample::STALE_NAN_BITS;
     use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
     use crate::model::sample::SampleValue;
@@ -113,12 +109,12 @@ mod tests {
         wider.negative_buckets = vec![0, 0, 1];
         wider.reset_hint = CounterResetHint::NotReset;
         wider.validate().unwrap();
-        assert!(wider.is_equivalent(&integer()) && integer().is_equivalent(&wider));
+        assert!(are_equivalent(&wider, &integer()) && are_equivalent(&integer(), &wider));
 
         let mut wider = float();
         wider.positive_spans = spans(&[(0, 7)]);
         wider.positive_buckets = vec![-0.0, 3.0, 0.0, 0.0, 1.0, 3.0, 0.0];
-        assert!(wider.is_equivalent(&float()) && float().is_equivalent(&wider));
+        assert!(are_equivalent_floats(&wider, &float()) && are_equivalent_floats(&float(), &wider));
     }
 
     #[test]
@@ -138,7 +134,7 @@ mod tests {
             let mut other = integer();
             change(&mut other);
             assert!(
-                !other.is_equivalent(&integer()) && !integer().is_equivalent(&other),
+                !are_equivalent(&other, &integer()) && !are_equivalent(&integer(), &other),
                 "change {i}"
             );
         }
@@ -152,7 +148,11 @@ mod tests {
         for (i, change) in changes.iter().enumerate() {
             let mut other = float();
             change(&mut other);
-            assert!(!other.is_equivalent(&float()) && !float().is_equivalent(&other), "change {i}");
+            assert!(
+                !are_equivalent_floats(&other, &float())
+                    && !are_equivalent_floats(&float(), &other),
+                "change {i}"
+            );
         }
     }
 

@@ -15,52 +15,48 @@ pub const HIGHEST_STORED_SCHEMA: i32 = 8;
 /// Highest schema that is accepted.
 const HIGHEST_SCHEMA: i32 = 52;
 
-impl Histogram {
-    /// Reduces schemas 9 to 52 to schema 8. Other histograms do not change.
-    ///
-    /// # Errors
-    /// [`InvalidHistogram`] if the spans do not match the buckets. The histogram is then unchanged.
-    pub fn limit_resolution(&mut self) -> Result<(), InvalidHistogram> {
-        let Some(reduction) = Reduction::to_stored(self.schema) else { return Ok(()) };
-        let positive = reduction.reduce_int_buckets(
-            &self.positive_spans,
-            &self.positive_buckets,
-            BucketSign::Positive,
-        )?;
-        let negative = reduction.reduce_int_buckets(
-            &self.negative_spans,
-            &self.negative_buckets,
-            BucketSign::Negative,
-        )?;
-        (self.positive_spans, self.positive_buckets) = (positive.spans, positive.buckets);
-        (self.negative_spans, self.negative_buckets) = (negative.spans, negative.buckets);
-        self.schema = HIGHEST_STORED_SCHEMA;
-        Ok(())
-    }
+/// Reduces schemas 9 to 52 to schema 8. Other histograms do not change.
+///
+/// # Errors
+/// [`InvalidHistogram`] if the spans do not match the buckets. The histogram is then unchanged.
+pub fn limit_resolution(histogram: &mut Histogram) -> Result<(), InvalidHistogram> {
+    let Some(reduction) = Reduction::to_stored(histogram.schema) else { return Ok(()) };
+    let positive = reduction.reduce_int_buckets(
+        &histogram.positive_spans,
+        &histogram.positive_buckets,
+        BucketSign::Positive,
+    )?;
+    let negative = reduction.reduce_int_buckets(
+        &histogram.negative_spans,
+        &histogram.negative_buckets,
+        BucketSign::Negative,
+    )?;
+    (histogram.positive_spans, histogram.positive_buckets) = (positive.spans, positive.buckets);
+    (histogram.negative_spans, histogram.negative_buckets) = (negative.spans, negative.buckets);
+    histogram.schema = HIGHEST_STORED_SCHEMA;
+    Ok(())
 }
 
-impl FloatHistogram {
-    /// Reduces the schema like [`Histogram::limit_resolution`].
-    ///
-    /// # Errors
-    /// As [`Histogram::limit_resolution`].
-    pub fn limit_resolution(&mut self) -> Result<(), InvalidHistogram> {
-        let Some(reduction) = Reduction::to_stored(self.schema) else { return Ok(()) };
-        let positive = reduction.reduce_float_buckets(
-            &self.positive_spans,
-            &self.positive_buckets,
-            BucketSign::Positive,
-        )?;
-        let negative = reduction.reduce_float_buckets(
-            &self.negative_spans,
-            &self.negative_buckets,
-            BucketSign::Negative,
-        )?;
-        (self.positive_spans, self.positive_buckets) = (positive.spans, positive.buckets);
-        (self.negative_spans, self.negative_buckets) = (negative.spans, negative.buckets);
-        self.schema = HIGHEST_STORED_SCHEMA;
-        Ok(())
-    }
+/// Reduces the schema like [`limit_resolution`].
+///
+/// # Errors
+/// As [`limit_resolution`].
+pub fn limit_float_resolution(histogram: &mut FloatHistogram) -> Result<(), InvalidHistogram> {
+    let Some(reduction) = Reduction::to_stored(histogram.schema) else { return Ok(()) };
+    let positive = reduction.reduce_float_buckets(
+        &histogram.positive_spans,
+        &histogram.positive_buckets,
+        BucketSign::Positive,
+    )?;
+    let negative = reduction.reduce_float_buckets(
+        &histogram.negative_spans,
+        &histogram.negative_buckets,
+        BucketSign::Negative,
+    )?;
+    (histogram.positive_spans, histogram.positive_buckets) = (positive.spans, positive.buckets);
+    (histogram.negative_spans, histogram.negative_buckets) = (negative.spans, negative.buckets);
+    histogram.schema = HIGHEST_STORED_SCHEMA;
+    Ok(())
 }
 
 /// Reduction from one schema to a lower one.

@@ -1,5 +1,6 @@
 //! Tests of the reduction to lower schemas.
 
+use super::{limit_float_resolution, limit_resolution};
 use crate::model::histogram::validate::{BucketSign, InvalidHistogram};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
@@ -23,7 +24,7 @@ fn schema_9_merges_pairs_of_buckets() {
         ..Default::default()
     };
     histogram.validate().unwrap_err();
-    histogram.limit_resolution().unwrap();
+    limit_resolution(&mut histogram).unwrap();
     assert_eq!(histogram.schema, 8);
     assert_eq!(histogram.positive_spans, spans(&[(0, 3), (1, 1)]));
     assert_eq!(
@@ -44,7 +45,7 @@ fn highest_schema_reduces_to_two_buckets() {
         positive_buckets: vec![1.0, 2.0, 0.5, 3.0],
         ..Default::default()
     };
-    histogram.limit_resolution().unwrap();
+    limit_float_resolution(&mut histogram).unwrap();
     assert_eq!(histogram.positive_spans, spans(&[(0, 2)]));
     assert_eq!(histogram.positive_buckets, [3.0, 3.5]);
 }
@@ -59,7 +60,7 @@ fn other_schemas_are_unchanged() {
             ..Default::default()
         };
         let mut after = before.clone();
-        after.limit_resolution().unwrap();
+        limit_resolution(&mut after).unwrap();
         assert_eq!(after, before);
     }
 }
@@ -91,7 +92,7 @@ fn mismatched_spans_are_rejected() {
             ..Default::default()
         };
         let before = histogram.clone();
-        assert_eq!(histogram.limit_resolution(), Err(error));
+        assert_eq!(limit_resolution(&mut histogram), Err(error));
         assert_eq!(histogram, before);
     }
     let mut far = Histogram {
@@ -100,7 +101,7 @@ fn mismatched_spans_are_rejected() {
         positive_buckets: vec![1, 0, 0],
         ..Default::default()
     };
-    assert_eq!(far.limit_resolution(), Ok(()));
+    assert_eq!(limit_resolution(&mut far), Ok(()));
     assert_eq!(far.validate(), Err(InvalidHistogram::BucketIndex { side }));
 }
 
@@ -140,11 +141,11 @@ proptest! {
             positive_buckets: counts.values().map(|&count| f64::from(count)).collect(),
             ..Default::default()
         };
-        histogram.limit_resolution().unwrap();
+        limit_resolution(&mut histogram).unwrap();
         prop_assert!(histogram.validate().is_ok());
         let buckets = histogram.iter_positive().map(|bucket| (bucket.index, bucket.count));
         prop_assert!(buckets.eq(expected.clone()));
-        float.limit_resolution().unwrap();
+        limit_float_resolution(&mut float).unwrap();
         prop_assert!(float.validate().is_ok());
         prop_assert_eq!(&float.positive_spans, &histogram.positive_spans);
         let buckets = float.iter_positive().map(|bucket| (bucket.index, bucket.count as i64));

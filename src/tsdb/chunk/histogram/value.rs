@@ -2,7 +2,7 @@
 //! [`ChunkValue::build`] creates one.
 
 use crate::model::float_sample::STALE_NAN_BITS;
-use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Span, reduce};
 use crate::model::sample::SampleValue;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::histogram::count_codec::{CountCodec, DeltaOfDelta, XorFloat};
@@ -210,7 +210,7 @@ impl ChunkValue for Histogram {
             custom_values: layout.custom_values.clone(),
         };
         // An error means invalid spans; the histogram then stays as it is.
-        let _ = histogram.limit_resolution();
+        let _ = reduce::limit_resolution(&mut histogram);
         histogram
     }
 
@@ -267,7 +267,7 @@ impl ChunkValue for FloatHistogram {
             custom_values: layout.custom_values.clone(),
         };
         // An error means invalid spans; the histogram then stays as it is.
-        let _ = histogram.limit_resolution();
+        let _ = reduce::limit_float_resolution(&mut histogram);
         histogram
     }
 

@@ -7,7 +7,7 @@ use crate::model::time::TimeRange;
 use crate::tsdb::chunk::any_chunk::{EncodingPolicy, HistogramStMode};
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::query::merged_series::MergedSeries;
-use crate::tsdb::query::merged_series::groups::OverlapGroup;
+use crate::tsdb::query::merged_series::groups::{OverlapGroup, OverlapGroups};
 use crate::tsdb::query::source::Chunk;
 
 /// Part of a series.
@@ -33,7 +33,7 @@ pub struct ReencodeRange {
 #[must_use]
 pub fn runs(series: &MergedSeries, range: TimeRange, overlapping: FloatEncoding) -> Vec<MergeRun> {
     let mut runs: Vec<MergeRun> = Vec::new();
-    for group in series.groups(range) {
+    for group in OverlapGroups::new(series, range) {
         match (classify_group(&group, range, overlapping), runs.last_mut()) {
             (MergeRun::Reencode(next), Some(MergeRun::Reencode(open)))
                 if next.encodings == open.encodings =>

@@ -15,7 +15,7 @@ use crate::tsdb::head::in_flight::BatchId;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::map::{SeriesLookup, SeriesMap};
 use crate::tsdb::head::series::wal_expiries::WalExpiries;
-use crate::tsdb::index::mem_postings::MemPostings;
+use crate::tsdb::index::mem_postings::{MemPostings, remove};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -190,6 +190,6 @@ impl SeriesStore {
     /// WAL, ms.
     pub fn unindex(&self, collected: &[SeriesRef], until: i64) {
         self.wal_expiries.extend(collected.iter().copied(), until);
-        self.postings.remove(&collected.iter().copied().collect());
+        remove::sweep(&self.postings, &collected.iter().copied().collect());
     }
 }

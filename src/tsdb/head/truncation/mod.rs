@@ -28,7 +28,7 @@
 //! # Cost
 //! Linear in the number of series. Structures that all series share change in parts, so that no
 //! append and no query waits for more than one part. The inverted index loses all collected series
-//! in one pass ([`crate::tsdb::index::mem_postings::MemPostings::remove`]).
+//! in one pass ([`crate::tsdb::index::mem_postings::remove::sweep`]).
 //!
 //! # Locking
 //! The chunk mapper's mutex for a batch of series, and within it one series mutex at a time.

@@ -26,7 +26,7 @@
 //! - A series added or removed while the reader runs may be in the result, even if a negative
 //!   matcher excludes it. References are never reused: the lookup of a removed one finds nothing.
 
-mod remove;
+pub mod remove;
 mod select;
 
 use super::postings::{self, PostingsList};
@@ -152,6 +152,13 @@ impl MemPostings {
     pub fn cardinality(&self) -> IndexCardinality {
         let index = self.index.read();
         IndexCardinality { series: index.all.len(), names: index.names.len(), pairs: index.pairs }
+    }
+
+    /// Work of all removals so far.
+    #[must_use]
+    #[cfg(any(test, feature = "testing"))]
+    pub fn removal_stats(&self) -> RemovalStats {
+        *self.removal.lock()
     }
 
     /// Copies a list in slices. The lock is released between slices.

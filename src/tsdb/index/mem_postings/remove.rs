@@ -25,19 +25,10 @@ const TAIL: usize = LONG_LIST / 2;
 /// Pause after `SLICE` steps under the lock.
 const PAUSE: Duration = Duration::from_millis(1);
 
-impl MemPostings {
-    /// Removes the series in `dead`. The caller ensures that none of them is added again.
-    pub fn remove(&self, dead: &SeriesRefSet) {
-        let mut stats = self.removal.lock();
-        Sweep { postings: self, dead, stats: &mut stats, since_pause: 0 }.run();
-    }
-
-    /// Work of all removals so far.
-    #[must_use]
-    #[cfg(any(test, feature = "testing"))]
-    pub fn removal_stats(&self) -> RemovalStats {
-        *self.removal.lock()
-    }
+/// Removes the series in `dead`. The caller ensures that none of them is added again.
+pub fn sweep(postings: &MemPostings, dead: &SeriesRefSet) {
+    let mut stats = postings.removal.lock();
+    Sweep { postings, dead, stats: &mut stats, since_pause: 0 }.run();
 }
 
 /// Pass over all lists.

@@ -1,5 +1,6 @@
 //! The index against a plain model, and under concurrent use.
 
+use super::remove::sweep;
 use super::{IndexCardinality, LONG_LIST, MemPostings, SLICE, VALUE_STEPS};
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
@@ -92,7 +93,7 @@ proptest! {
             let gone: BTreeMap<_, _> = model.iter().zip(&dead).filter(|(_, dead)| **dead).map(|(s, _)| s).collect();
             let gone: BTreeMap<SeriesRef, Labels> = gone.into_iter().map(|(s, l)| (*s, l.clone())).collect();
             model.retain(|series, _| !gone.contains_key(series));
-            index.remove(&gone.keys().copied().collect());
+            sweep(&index, &gone.keys().copied().collect());
         }
         holds_the_same(&index, &model);
     }
@@ -171,7 +172,7 @@ fn long_lists_are_selected_in_slices() {
 fn long_lists_are_removed_from() {
     let count = 3 * LONG_LIST as u64;
     let index = large(count);
-    index.remove(&(1..=count).filter(|series| series % 3 == 0).map(SeriesRef).collect());
+    sweep(&index, &(1..=count).filter(|series| series % 3 == 0).map(SeriesRef).collect());
     let left: Vec<_> = (1..=count).filter(|series| series % 3 != 0).map(SeriesRef).collect();
     assert_eq!((index.all(), index.postings("all", "1")), (left.clone(), left.clone()));
     assert_eq!(
@@ -218,7 +219,8 @@ fn readers_see_whole_series_and_all_that_were_added_before() {
                 let set = labels(&[("name", "x"), ("own", &own), ("z", "y")]);
                 index.add(SeriesRef(series), &set);
                 if series.is_multiple_of(LOT) {
-                    index.remove(
+                    sweep(
+                        &index,
                         &(series - LOT + 1..=series)
                             .filter(|one| !kept(*one))
                             .map(SeriesRef)
@@ -271,7 +273,8 @@ fn removal_visits_each_entry_once_however_many_are_dead() {
     for dead in [1, 500, SERIES / 2, SERIES] {
         let index = large(SERIES as u64);
         let is_dead = |series: u64| (series as usize * dead) % SERIES < dead;
-        index.remove(
+        sweep(
+            &index,
             &(1..=SERIES as u64).filter(|series| is_dead(*series)).map(SeriesRef).collect(),
         );
         assert_eq!(index.cardinality().series, SERIES - dead);
@@ -328,7 +331,7 @@ proptest! {
             let mut first = 1;
             for lot in lots.iter().copied().chain([OLD]) {
                 let dead: SeriesRefSet = (first..=OLD.min(first + lot)).filter(|series| is_dead(*series)).map(SeriesRef).collect();
-                index.remove(&dead);
+                sweep(&index, &dead);
                 first += lot + 1;
             }
             is_done.store(true, Ordering::Release);

@@ -69,7 +69,7 @@ impl MergedSeries {
         readable: SupportedEncodings,
     ) -> EncodedChunkIter<'_> {
         EncodedChunkIter {
-            groups: self.groups(range),
+            groups: OverlapGroups::new(self, range),
             range,
             clip_range: TimeRange::ALL,
             readable,
@@ -85,7 +85,7 @@ impl MergedSeries {
         readable: SupportedEncodings,
     ) -> EncodedChunkIter<'_> {
         EncodedChunkIter {
-            groups: self.groups(range),
+            groups: OverlapGroups::new(self, range),
             range,
             clip_range: range,
             readable,

@@ -9,7 +9,7 @@ use crate::tsdb::query::merged_series::merger::RankedChunk;
 use crate::tsdb::query::merged_series::{MergedSeries, SampleIter};
 use crate::tsdb::query::source::Chunk;
 
-/// Iterator of [`MergedSeries::groups`], in time order.
+/// Groups of the chunks of a series that overlap each other, in time order.
 #[derive(Clone, Debug)]
 pub struct OverlapGroups<'a> {
     labels: &'a Labels,
@@ -26,11 +26,11 @@ pub struct OverlapGroup<'a> {
     single: Option<&'a Chunk>,
 }
 
-impl MergedSeries {
-    /// Groups the chunks that overlap `range` with the ones that they overlap.
+impl<'a> OverlapGroups<'a> {
+    /// Groups the chunks of `series` that overlap `range` with the ones that they overlap.
     #[must_use]
-    pub fn groups(&self, range: TimeRange) -> OverlapGroups<'_> {
-        OverlapGroups { labels: &self.labels, unread: &self.chunks, range }
+    pub fn new(series: &'a MergedSeries, range: TimeRange) -> Self {
+        Self { labels: &series.labels, unread: &series.chunks, range }
     }
 }
 
