@@ -12,6 +12,7 @@ use narthex::model::refs::BlockChunkRef;
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::index::block_index::entry::ChunkMeta;
 use narthex::tsdb::index::block_index::reader::IndexReader;
+use narthex::tsdb::index::block_index::verify::verify;
 use narthex::tsdb::index::block_index::writer::IndexWriter;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -87,7 +88,7 @@ fn read(path: &Path) {
         .sum();
     println!("read {chunks} chunks of all series: {:?}", start.elapsed());
     let start = Instant::now();
-    let report = index.verify().expect("a valid index");
+    let report = verify(&index).expect("a valid index");
     println!("{report:?} in {:?} {}", start.elapsed(), memory());
 }
 

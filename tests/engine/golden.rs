@@ -12,8 +12,10 @@ use narthex::model::histogram::{CounterResetHint, FloatHistogram, Histogram, Spa
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::sample::{Sample, SampleValue};
 use narthex::model::time::TimeRange;
+use narthex::tsdb::block::delete::delete;
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::ulid::BlockUlid;
+use narthex::tsdb::block::verify::verify;
 use narthex::tsdb::chunk::float_chunk::FloatEncoding;
 use narthex::tsdb::compact::execute::{CompactionOutput, merge_blocks};
 use narthex::tsdb::compact::stats::CompactStats;
@@ -149,13 +151,13 @@ fn check(case: &str) -> (usize, usize) {
     let blocks = blocks_in(&data);
     assert!(!blocks.is_empty(), "{case} has blocks");
     for block in &blocks {
-        block.verify().unwrap_or_else(|error| panic!("{case}: {error}"));
+        verify(block).unwrap_or_else(|error| panic!("{case}: {error}"));
     }
     let stored = read_blocks(&blocks);
     assert_expected(case, &stored);
 
     let all = merged(&data, &blocks, 1);
-    all.verify().unwrap_or_else(|error| panic!("{case}, merged: {error}"));
+    verify(&all).unwrap_or_else(|error| panic!("{case}, merged: {error}"));
     let found = read_blocks(std::slice::from_ref(&all));
     found.points.assert_equals(&stored.points, &format!("{case}, merged"));
     assert_eq!(found.starts, stored.starts, "{case}, merged");
@@ -165,10 +167,10 @@ fn check(case: &str) -> (usize, usize) {
     let middle = i64::midpoint(all.meta().min_time, all.meta().max_time);
     let hole = TimeRange::new(middle - 1_234_567, middle - 123_456);
     for block in &blocks {
-        block.delete(&OsDisk, std::slice::from_ref(&every), hole).expect("written tombstones");
+        delete(block, &OsDisk, std::slice::from_ref(&every), hole).expect("written tombstones");
     }
     let rest = merged(&data, &blocks, 2);
-    rest.verify().unwrap_or_else(|error| panic!("{case}, with deletion: {error}"));
+    verify(&rest).unwrap_or_else(|error| panic!("{case}, with deletion: {error}"));
     let rest = read_blocks(&[rest]);
     rest.points.assert_equals(
         &stored.points.filter(|_, t| !hole.contains(t)),

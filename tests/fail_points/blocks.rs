@@ -10,9 +10,11 @@ use narthex::model::labels::LabelsBuilder;
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
 use narthex::testing::fail_points;
+use narthex::tsdb::block::delete::delete;
 use narthex::tsdb::block::meta::{Compaction, list_block_dirs};
 use narthex::tsdb::block::open::Block;
 use narthex::tsdb::block::ulid::BlockUlid;
+use narthex::tsdb::block::verify::verify;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlockMeta};
 use narthex::tsdb::chunk::ChunkEncoding;
 use narthex::tsdb::chunk::xor::XorChunk;
@@ -78,7 +80,7 @@ fn block_and_tombstones_are_complete_or_absent() {
         assert_eq!(blocks().len(), 3);
         for dir in blocks() {
             Block::open(&dir)
-                .and_then(|block| block.verify())
+                .and_then(|block| verify(&block))
                 .expect("a block with a name is complete");
         }
     });
@@ -89,10 +91,13 @@ fn block_and_tombstones_are_complete_or_absent() {
     let tombstones =
         || Block::open(&block_dir).expect("a complete block").tombstones().interval_count();
     let matcher = [Matcher::new(MatchType::Equal, "a", "b").expect("a matcher")];
-    let delete = || {
-        assert_eq!(block.delete(&OsDisk, &matcher, TimeRange::ALL).expect("written tombstones"), 1)
+    let delete_sample = || {
+        assert_eq!(
+            delete(&block, &OsDisk, &matcher, TimeRange::ALL).expect("written tombstones"),
+            1
+        )
     };
-    at_point("tombstones.write", &marker, delete, || {
+    at_point("tombstones.write", &marker, delete_sample, || {
         assert_eq!((tombstones(), block.tombstones().interval_count()), (0, 0))
     });
     assert_eq!((tombstones(), block.tombstones().interval_count()), (1, 1));

@@ -11,8 +11,10 @@ use crate::support::{dir, golden};
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::sample::{Sample, SampleValue};
 use narthex::model::time::TimeRange;
+use narthex::tsdb::block::delete::delete;
 use narthex::tsdb::block::meta::{BlockMeta, list_block_dirs};
 use narthex::tsdb::block::open::Block;
+use narthex::tsdb::block::verify::verify;
 use narthex::tsdb::block::writer::{BlockWriter, NewBlockMeta};
 use narthex::tsdb::chunk::any_chunk::{AnyChunk, EncodingPolicy};
 use narthex::tsdb::chunk::float_chunk::{FloatEncoding, FloatIter};
@@ -122,7 +124,7 @@ fn every_block_verifies() {
         assert_eq!(dirs.len(), count, "{case}");
         for dir in dirs {
             let block = Block::open(&dir).unwrap_or_else(|error| panic!("{case}: {error}"));
-            let report = block.verify().unwrap_or_else(|error| panic!("{case}: {error}"));
+            let report = verify(&block).unwrap_or_else(|error| panic!("{case}: {error}"));
             assert_eq!(report.chunks, report.stored_chunks, "{case}");
             let is_complete = block.tombstones().is_empty();
             assert!(!is_complete || report.series == all_series(&block).len() as u64, "{case}");
@@ -288,7 +290,7 @@ fn deletion_writes_tombstones_of_prometheus() {
     fs::remove_file(dir.join("tombstones")).expect("a tombstone file");
     let block = Block::open(&dir).expect("a valid block");
     for (matchers, mint, maxt) in deletions {
-        block.delete(&OsDisk, &matchers, TimeRange::new(mint, maxt)).expect("written tombstones");
+        delete(&block, &OsDisk, &matchers, TimeRange::new(mint, maxt)).expect("written tombstones");
     }
     assert_eq!(*block.tombstones(), tombstones);
     assert!(fs::read(dir.join("meta.json")).expect("a file") == meta, "meta.json");

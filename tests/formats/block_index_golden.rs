@@ -3,6 +3,7 @@
 use crate::support::golden;
 use narthex::tsdb::fs::os_disk::OsDisk;
 use narthex::tsdb::index::block_index::reader::IndexReader;
+use narthex::tsdb::index::block_index::verify::verify;
 use narthex::tsdb::index::block_index::writer::IndexWriter;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ fn blocks(data: &Path) -> Vec<PathBuf> {
 fn assert_matches_meta(block: &Path, index: &IndexReader) {
     let meta = std::fs::read(block.join("meta.json")).expect("meta.json can be read");
     let meta: serde_json::Value = serde_json::from_slice(&meta).expect("meta.json is JSON");
-    let report = index.verify().expect("a valid index");
+    let report = verify(index).expect("a valid index");
     assert_eq!(meta["stats"]["numSeries"].as_u64(), Some(report.series), "{}", block.display());
     assert_eq!(meta["stats"]["numChunks"].as_u64(), Some(report.chunks), "{}", block.display());
     assert!(

@@ -17,55 +17,53 @@ use crate::tsdb::tombstones::Tombstones;
 use crate::tsdb::tombstones::file as tombstones_file;
 use std::sync::Arc;
 
-impl Block {
-    /// Deletes the samples in `range` of the series that satisfy all matchers; an empty list
-    /// selects no series. Returns the number of selected series with a chunk in the range.
-    ///
-    /// # Errors
-    /// [`BlockError::Corrupted`] if the index cannot be read. [`BlockError::Io`] if a file cannot
-    /// be replaced; the deletion may or may not be visible after the next start.
-    pub fn delete(
-        &self,
-        disk: &dyn Disk,
-        matchers: &[Matcher],
-        range: TimeRange,
-    ) -> Result<u64, BlockError> {
-        let _guard = self.update_lock.lock();
-        let current = self.state();
-        let mut tombstones = Tombstones::clone(&current.tombstones);
-        let mut series = 0;
-        for at in self.index.select(matchers)? {
-            if let Some(part) = clip_to_chunks(&self.index.series(at)?.chunks, range) {
-                tombstones.add(u64::from(at.0), part);
-                series += 1;
-            }
+/// Deletes the samples in `range` of the series of `block` that satisfy all matchers; an empty list
+/// selects no series. Returns the number of selected series with a chunk in the range.
+///
+/// # Errors
+/// [`BlockError::Corrupted`] if the index cannot be read. [`BlockError::Io`] if a file cannot be
+/// replaced; the deletion may or may not be visible after the next start.
+pub fn delete(
+    block: &Block,
+    disk: &dyn Disk,
+    matchers: &[Matcher],
+    range: TimeRange,
+) -> Result<u64, BlockError> {
+    let _guard = block.update_lock.lock();
+    let current = block.state();
+    let mut tombstones = Tombstones::clone(&current.tombstones);
+    let mut series = 0;
+    for at in block.index.select(matchers)? {
+        if let Some(part) = clip_to_chunks(&block.index.series(at)?.chunks, range) {
+            tombstones.add(u64::from(at.0), part);
+            series += 1;
         }
-        if tombstones != *current.tombstones {
-            self.replace_tombstones(disk, &current, tombstones)?;
-        }
-        Ok(series)
     }
+    if tombstones != *current.tombstones {
+        replace_tombstones(block, disk, &current, tombstones)?;
+    }
+    Ok(series)
+}
 
-    fn replace_tombstones(
-        &self,
-        disk: &dyn Disk,
-        current: &BlockState,
-        tombstones: Tombstones,
-    ) -> Result<(), BlockError> {
-        fail_point::hit("tombstones.write");
-        let mut next = current.clone();
-        next.tombstones_bytes = tombstones_file::write(disk, &self.dir, &tombstones)?;
-        Arc::make_mut(&mut next.meta).stats.num_tombstones = tombstones.interval_count();
-        next.tombstones = Arc::new(tombstones);
-        // The deletion is durable now, even if its number is not, so readers must see it.
-        let written = next.meta.write(disk, &self.dir);
-        if let Ok(bytes) = written {
-            next.meta_bytes = bytes;
-        }
-        self.swap_state(next);
-        written?;
-        Ok(())
+fn replace_tombstones(
+    block: &Block,
+    disk: &dyn Disk,
+    current: &BlockState,
+    tombstones: Tombstones,
+) -> Result<(), BlockError> {
+    fail_point::hit("tombstones.write");
+    let mut next = current.clone();
+    next.tombstones_bytes = tombstones_file::write(disk, &block.dir, &tombstones)?;
+    Arc::make_mut(&mut next.meta).stats.num_tombstones = tombstones.interval_count();
+    next.tombstones = Arc::new(tombstones);
+    // The deletion is durable now, even if its number is not, so readers must see it.
+    let written = next.meta.write(disk, &block.dir);
+    if let Ok(bytes) = written {
+        next.meta_bytes = bytes;
     }
+    block.swap_state(next);
+    written?;
+    Ok(())
 }
 
 /// Returns the part of `range` between the first and the last sample of a series with these chunks,

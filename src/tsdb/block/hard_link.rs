@@ -14,37 +14,35 @@ use crate::tsdb::tombstones::file as tombstones_file;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-impl Block {
-    /// Links the block durably into a new directory below `parent`, on the same file system.
-    /// Returns its path. After a failure the caller must remove the directory.
-    ///
-    /// # Errors
-    /// [`BlockError::Io`] if a directory or link cannot be created, [`BlockError::Corrupted`] if a
-    /// file of the block is missing.
-    pub fn hard_link_to(&self, disk: &dyn Disk, parent: &Path) -> Result<PathBuf, BlockError> {
-        let _guard = self.update_lock.lock();
-        let target = parent.join(self.meta().ulid.to_string());
-        let chunks = target.join(chunk_segments::NAME);
-        for dir in [&target, &chunks] {
-            disk.create_dir(dir).map_err(FileError::for_step("create", dir))?;
-        }
-        for name in [meta::NAME, INDEX, tombstones_file::NAME] {
-            // A block of another program may have no tombstones. All other files are required by
-            // `open`.
-            if name != tombstones_file::NAME || self.dir.join(name).exists() {
-                link(disk, &self.dir.join(name), &target.join(name))?;
-            }
-        }
-        let own_chunks = self.dir.join(chunk_segments::NAME);
-        for entry in fs::read_dir(&own_chunks).map_err(FileError::for_step("list", &own_chunks))? {
-            let entry = entry.map_err(FileError::for_step("list", &own_chunks))?;
-            link(disk, &entry.path(), &chunks.join(entry.file_name()))?;
-        }
-        for dir in [&chunks, &target, parent] {
-            sync_dir(disk, dir)?;
-        }
-        Ok(target)
+/// Links `block` durably into a new directory below `parent`, on the same file system. Returns
+/// its path. After a failure the caller must remove the directory.
+///
+/// # Errors
+/// [`BlockError::Io`] if a directory or link cannot be created, [`BlockError::Corrupted`] if a
+/// file of the block is missing.
+pub fn hard_link_to(block: &Block, disk: &dyn Disk, parent: &Path) -> Result<PathBuf, BlockError> {
+    let _guard = block.update_lock.lock();
+    let target = parent.join(block.meta().ulid.to_string());
+    let chunks = target.join(chunk_segments::NAME);
+    for dir in [&target, &chunks] {
+        disk.create_dir(dir).map_err(FileError::for_step("create", dir))?;
     }
+    for name in [meta::NAME, INDEX, tombstones_file::NAME] {
+        // A block of another program may have no tombstones. All other files are required by
+        // `open`.
+        if name != tombstones_file::NAME || block.dir.join(name).exists() {
+            link(disk, &block.dir.join(name), &target.join(name))?;
+        }
+    }
+    let own_chunks = block.dir.join(chunk_segments::NAME);
+    for entry in fs::read_dir(&own_chunks).map_err(FileError::for_step("list", &own_chunks))? {
+        let entry = entry.map_err(FileError::for_step("list", &own_chunks))?;
+        link(disk, &entry.path(), &chunks.join(entry.file_name()))?;
+    }
+    for dir in [&chunks, &target, parent] {
+        sync_dir(disk, dir)?;
+    }
+    Ok(target)
 }
 
 fn link(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), FileError> {

@@ -3,25 +3,11 @@
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::tsdb::block::open::Block;
+use crate::tsdb::index::block_index::reader::IndexReader;
 use crate::tsdb::query::label_source::{
     LabelCollector, LabelQueryError, LabelSource, matches_only_label,
 };
 use crate::tsdb::query::source::QueryError;
-
-impl Block {
-    /// Calls `visit` with the labels of every series that satisfies the matchers.
-    fn for_each_label_set(
-        &self,
-        matchers: &[Matcher],
-        mut visit: impl FnMut(&Labels) -> Result<(), LabelQueryError>,
-    ) -> Result<(), LabelQueryError> {
-        let mut chunks = Vec::new();
-        for series in self.index.select(matchers).map_err(QueryError::from)? {
-            visit(&self.index.read_series(series, &mut chunks).map_err(QueryError::from)?)?;
-        }
-        Ok(())
-    }
-}
 
 impl LabelSource for Block {
     fn label_names(
@@ -33,7 +19,7 @@ impl LabelSource for Block {
             return collector
                 .offer_sorted(self.index.label_names().into_iter().map(Ok::<_, LabelQueryError>));
         }
-        self.for_each_label_set(matchers, |labels| {
+        for_each_label_set(&self.index, matchers, |labels| {
             collector.offer_sorted(labels.iter().map(|(name, _)| Ok::<_, LabelQueryError>(name)))
         })
     }
@@ -51,9 +37,22 @@ impl LabelSource for Block {
                 values.filter(|value| value.as_ref().map_or(true, |value| is_wanted(value))),
             );
         }
-        self.for_each_label_set(matchers, |labels| match labels.get(name) {
+        for_each_label_set(&self.index, matchers, |labels| match labels.get(name) {
             Some(value) => collector.offer(value).map(drop),
             None => Ok(()),
         })
     }
+}
+
+/// Calls `visit` with the labels of every series that satisfies the matchers.
+fn for_each_label_set(
+    index: &IndexReader,
+    matchers: &[Matcher],
+    mut visit: impl FnMut(&Labels) -> Result<(), LabelQueryError>,
+) -> Result<(), LabelQueryError> {
+    let mut chunks = Vec::new();
+    for series in index.select(matchers).map_err(QueryError::from)? {
+        visit(&index.read_series(series, &mut chunks).map_err(QueryError::from)?)?;
+    }
+    Ok(())
 }

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! Fields of other programs (Thanos: `thanos`) are kept after the known ones. The file has no
-//! checksum. Opening and [`Block::verify`](crate::tsdb::block::open::Block::verify) check the
-//! fields that can be compared with other data.
+//! checksum. Opening and [`verify`](crate::tsdb::block::verify::verify) check the fields that can
+//! be compared with other data.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::ulid::BlockUlid;

@@ -44,8 +44,8 @@ pub(super) struct BlockState {
 
 impl Block {
     /// Opens the block in the directory `dir`. Checks only what is cheap: name, version, time
-    /// range, headers, the index parts that every reader needs, tombstones. [`Self::verify`] checks
-    /// the rest.
+    /// range, headers, the index parts that every reader needs, tombstones.
+    /// [`verify`](crate::tsdb::block::verify::verify) checks the rest.
     ///
     /// # Errors
     /// [`BlockError::Corrupted`] if a file is missing or invalid, [`BlockError::Io`] if the system

@@ -9,10 +9,13 @@ use crate::testing::blocks::{Model, chunk, example, head_block, labels, populate
 use crate::testing::conformance;
 use crate::testing::samples;
 use crate::testing::samples::seeded_samples;
+use crate::tsdb::block::delete::delete;
 use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::hard_link::hard_link_to;
 use crate::tsdb::block::meta::BlockMeta;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::block::verify::{verify, verify_until_cancelled};
 use crate::tsdb::block::writer::BlockWriter;
 use crate::tsdb::chunk::xor::XorIter;
 use crate::tsdb::fs::os_disk::OsDisk;
@@ -76,7 +79,7 @@ fn block_conforms_to_block_source() {
     let parent = tempfile::tempdir().unwrap();
     let block = Block::open(&blocks::write(parent.path(), &example())).unwrap();
     conformance::check(&block, &example());
-    let report = block.verify().unwrap();
+    let report = verify(&block).unwrap();
     assert_eq!(
         (report.series, report.chunks, report.stored_chunks, report.float_samples),
         (3, 7, 7, 48)
@@ -113,7 +116,7 @@ fn block_conforms_to_block_source_for_all_value_types() {
     let meta = writer.finish(head_block(ulid, 0, 2_000_000)).unwrap().unwrap();
     let block = Block::open(&parent.path().join(meta.ulid.to_string())).unwrap();
     conformance::check_points(&block, &model);
-    let report = block.verify().unwrap();
+    let report = verify(&block).unwrap();
     assert_eq!((report.float_samples, report.histogram_samples), (24, 60));
     assert_eq!((meta.stats.num_float_samples, meta.stats.num_histogram_samples), (24, 60));
 }
@@ -172,13 +175,13 @@ fn cancelled_write_leaves_no_files_and_verify_can_be_cancelled() {
     let is_stopped = |times: &u32| {
         let calls = Cell::new(0);
         matches!(
-            block.verify_until_cancelled(&|| stopped_at(*times, &calls)),
+            verify_until_cancelled(&block, &|| stopped_at(*times, &calls)),
             Err(BlockError::Cancelled)
         )
     };
     // Checked at least for each series of the index and each chunk of the segments.
     assert!((0..).take_while(is_stopped).count() > 3 + 7);
-    block.verify().unwrap();
+    verify(&block).unwrap();
 }
 
 #[test]
@@ -224,14 +227,14 @@ fn deletion_is_visible_to_later_reads_and_after_reopening() {
     let dir = blocks::write(parent.path(), &model);
     let block = Block::open(&dir).unwrap();
     let before = block.select(&everything(), TimeRange::ALL).unwrap();
-    assert_eq!(block.delete(&OsDisk, &zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
+    assert_eq!(delete(&block, &OsDisk, &zone("a"), TimeRange::new(0, 1_004_999)).unwrap(), 1);
     assert_eq!(
-        block.delete(&OsDisk, &everything(), TimeRange::new(1_100_000, 1_204_999)).unwrap(),
+        delete(&block, &OsDisk, &everything(), TimeRange::new(1_100_000, 1_204_999)).unwrap(),
         2
     );
     assert_eq!(
-        block.delete(&OsDisk, &zone("none"), TimeRange::ALL).unwrap()
-            + block.delete(&OsDisk, &[], TimeRange::ALL).unwrap(),
+        delete(&block, &OsDisk, &zone("none"), TimeRange::ALL).unwrap()
+            + delete(&block, &OsDisk, &[], TimeRange::ALL).unwrap(),
         0
     );
     assert!(
@@ -255,7 +258,7 @@ fn deletion_is_visible_to_later_reads_and_after_reopening() {
         );
         let lengths = files(&dir).iter().map(|path| fs::metadata(path).unwrap().len()).sum::<u64>();
         assert_eq!(block.size_bytes(), lengths);
-        block.verify().unwrap();
+        verify(block).unwrap();
     }
     assert_eq!(BlockMeta::read(&dir).unwrap(), *block.meta());
 }
@@ -264,7 +267,7 @@ fn deletion_is_visible_to_later_reads_and_after_reopening() {
 fn completely_deleted_series_is_skipped_and_labels_remain() {
     let parent = tempfile::tempdir().unwrap();
     let block = Block::open(&blocks::write(parent.path(), &example())).unwrap();
-    block.delete(&OsDisk, &zone("é"), TimeRange::ALL).unwrap();
+    delete(&block, &OsDisk, &zone("é"), TimeRange::ALL).unwrap();
     let model =
         example().into_iter().filter(|(labels, _)| labels.get("zone") != Some("é")).collect();
     conformance::check(&block, &model);
@@ -283,14 +286,14 @@ fn hard_linked_snapshot_keeps_its_samples() {
     let snapshots = parent.path().join("snapshots");
     fs::create_dir(&snapshots).unwrap();
     let block = Block::open(&blocks::write(parent.path(), &example())).unwrap();
-    block.delete(&OsDisk, &zone("é"), TimeRange::ALL).unwrap();
-    let linked = Block::open(&block.hard_link_to(&OsDisk, &snapshots).unwrap()).unwrap();
+    delete(&block, &OsDisk, &zone("é"), TimeRange::ALL).unwrap();
+    let linked = Block::open(&hard_link_to(&block, &OsDisk, &snapshots).unwrap()).unwrap();
     let before = read(&block).unwrap();
-    block.delete(&OsDisk, &everything(), TimeRange::ALL).unwrap();
+    delete(&block, &OsDisk, &everything(), TimeRange::ALL).unwrap();
     assert_eq!((read(&block).unwrap().len(), read(&linked).unwrap()), (0, before));
     let reopened = Block::open(linked.dir()).unwrap();
     assert_eq!((reopened.tombstones(), reopened.meta()), (linked.tombstones(), linked.meta()));
-    assert!(matches!(block.hard_link_to(&OsDisk, &snapshots), Err(BlockError::Io(_))));
+    assert!(matches!(hard_link_to(&block, &OsDisk, &snapshots), Err(BlockError::Io(_))));
 }
 
 #[test]
@@ -304,7 +307,7 @@ fn missing_file_is_corruption_except_tombstones() {
         } else {
             fs::remove_file(path).unwrap()
         }
-        match Block::open(&dir).and_then(|block| block.verify()) {
+        match Block::open(&dir).and_then(|block| verify(&block)) {
             Ok(_) => assert_eq!(name, "tombstones"),
             Err(error) => assert!(matches!(error, BlockError::Corrupted(_)), "{name}: {error}"),
         }
@@ -316,7 +319,7 @@ fn every_changed_byte_is_detected_or_harmless() {
     let parent = tempfile::tempdir().unwrap();
     let dir = blocks::write(parent.path(), &example());
     let block = Block::open(&dir).unwrap();
-    block.delete(&OsDisk, &zone("a"), TimeRange::new(1_015_000, 1_034_000)).unwrap();
+    delete(&block, &OsDisk, &zone("a"), TimeRange::new(1_015_000, 1_034_000)).unwrap();
     let expected = read(&block).unwrap();
     drop(block);
     for path in files(&dir) {
@@ -335,7 +338,7 @@ fn every_changed_byte_is_detected_or_harmless() {
                     Ok(found) => assert_eq!(found, expected, "{}", what()),
                     Err(error) => drop(error),
                 }
-                if let Ok(report) = block.verify() {
+                if let Ok(report) = verify(&block) {
                     assert_eq!(
                         (report.series, report.chunks, report.float_samples),
                         (3, 7, 48),
@@ -366,7 +369,7 @@ fn meta_fields_are_verified_against_content() {
     let outcome = |from: &str, to: &str| {
         assert_eq!(text.matches(from).count(), 1, "{from} in {text}");
         fs::write(dir.join("meta.json"), text.replacen(from, to, 1)).unwrap();
-        Block::open(&dir).and_then(|block| block.verify()).is_ok()
+        Block::open(&dir).and_then(|block| verify(&block)).is_ok()
     };
     let wrong = [
         ("\"ulid\": \"0", "\"ulid\": \"1"),

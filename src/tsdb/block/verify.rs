@@ -25,6 +25,7 @@ use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::any_chunk::AnyChunkIter;
 use crate::tsdb::chunk::chunk_segments::format::num_samples;
 use crate::tsdb::fs::corruption::Corruption;
+use crate::tsdb::index::block_index::verify::verify_while;
 use crate::tsdb::query::corruption::ChunkDefect;
 use crate::tsdb::query::source::Chunk;
 
@@ -45,66 +46,64 @@ pub struct VerifyReport {
     pub times: Option<TimeRange>,
 }
 
-impl Block {
-    /// Reads the block completely and checks it. Includes deleted samples.
-    ///
-    /// # Errors
-    /// [`BlockError::Corrupted`] with the first error found.
-    pub fn verify(&self) -> Result<VerifyReport, BlockError> {
-        self.verify_until_cancelled(&|| true)
-    }
+/// Reads `block` completely and checks it. Includes deleted samples.
+///
+/// # Errors
+/// [`BlockError::Corrupted`] with the first error found.
+pub fn verify(block: &Block) -> Result<VerifyReport, BlockError> {
+    verify_until_cancelled(block, &|| true)
+}
 
-    /// Verifies the block as long as `go_on`, called repeatedly, returns `true`.
-    ///
-    /// # Errors
-    /// [`BlockError::Cancelled`] if `go_on` returned `false`, else as [`Self::verify`].
-    pub fn verify_until_cancelled(
-        &self,
-        go_on: &dyn Fn() -> bool,
-    ) -> Result<VerifyReport, BlockError> {
-        let check = || if go_on() { Ok(()) } else { Err(BlockError::Cancelled) };
+/// Verifies `block` as long as `go_on`, called repeatedly, returns `true`.
+///
+/// # Errors
+/// [`BlockError::Cancelled`] if `go_on` returned `false`, else as [`verify`].
+pub fn verify_until_cancelled(
+    block: &Block,
+    go_on: &dyn Fn() -> bool,
+) -> Result<VerifyReport, BlockError> {
+    let check = || if go_on() { Ok(()) } else { Err(BlockError::Cancelled) };
+    check()?;
+    verify_while(&block.index, go_on)?;
+    let mut report = VerifyReport {
+        series: 0,
+        chunks: 0,
+        stored_chunks: 0,
+        float_samples: 0,
+        histogram_samples: 0,
+        times: None,
+    };
+    for number in 0..block.chunks.segment_count() {
         check()?;
-        self.index.verify_while(go_on)?;
-        let mut report = VerifyReport {
-            series: 0,
-            chunks: 0,
-            stored_chunks: 0,
-            float_samples: 0,
-            histogram_samples: 0,
-            times: None,
-        };
-        for number in 0..self.chunks.segment_count() {
-            check()?;
-            report.stored_chunks += self.chunks.verify_segment(number, go_on)?.chunks;
-        }
-        for at in self.index.all_series()? {
-            check()?;
-            report.series += 1;
-            for chunk_meta in &self.index.series(at)?.chunks {
-                let chunk = self.chunk(chunk_meta)?;
-                check_samples(&chunk)
-                    .map_err(|defect| self.chunks.corruption(chunk_meta.chunk_ref, defect))?;
-                report.add_chunk(&chunk);
-            }
-        }
-        self.check_against_meta(&report)?;
-        Ok(report)
+        report.stored_chunks += block.chunks.verify_segment(number, go_on)?.chunks;
     }
-
-    fn check_against_meta(&self, report: &VerifyReport) -> Result<(), BlockError> {
-        let meta = self.meta();
-        let outside = report.times.filter(|times| !is_within_block(&meta, *times));
-        let defect = match outside {
-            Some(chunks) => {
-                let (min_time, max_time) = (meta.min_time, meta.max_time);
-                Some(MetaDefect::ChunkTimes { min_time, max_time, chunks })
-            }
-            None => first_mismatch(&meta.stats, report),
-        };
-        match defect {
-            Some(defect) => Err(Corruption::of_file(self.dir().join(meta::NAME), defect).into()),
-            None => Ok(()),
+    for at in block.index.all_series()? {
+        check()?;
+        report.series += 1;
+        for chunk_meta in &block.index.series(at)?.chunks {
+            let chunk = block.chunk(chunk_meta)?;
+            check_samples(&chunk)
+                .map_err(|defect| block.chunks.corruption(chunk_meta.chunk_ref, defect))?;
+            report.add_chunk(&chunk);
         }
+    }
+    check_against_meta(block, &report)?;
+    Ok(report)
+}
+
+fn check_against_meta(block: &Block, report: &VerifyReport) -> Result<(), BlockError> {
+    let meta = block.meta();
+    let outside = report.times.filter(|times| !is_within_block(&meta, *times));
+    let defect = match outside {
+        Some(chunks) => {
+            let (min_time, max_time) = (meta.min_time, meta.max_time);
+            Some(MetaDefect::ChunkTimes { min_time, max_time, chunks })
+        }
+        None => first_mismatch(&meta.stats, report),
+    };
+    match defect {
+        Some(defect) => Err(Corruption::of_file(block.dir().join(meta::NAME), defect).into()),
+        None => Ok(()),
     }
 }
 

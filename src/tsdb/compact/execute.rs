@@ -1,6 +1,7 @@
 //! Execution of compaction plans: merges blocks, or rewrites one.
 
 use crate::tsdb::block::error::BlockError;
+use crate::tsdb::block::mark;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
@@ -74,7 +75,7 @@ pub fn rewrite_block(
 /// # Errors
 /// [`BlockError`] of the first block that cannot be changed.
 pub fn mark_deletable(disk: &dyn Disk, blocks: &[Arc<Block>]) -> Result<(), BlockError> {
-    blocks.iter().try_for_each(|block| block.mark_deletable(disk))
+    blocks.iter().try_for_each(|block| mark::mark_deletable(block, disk))
 }
 
 fn write_merged(

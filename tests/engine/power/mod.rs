@@ -26,6 +26,7 @@ use crate::support::engine::{Stored, everything};
 use crate::support::life::{BEGIN, FOREVER, HOUR, MINUTE, labels};
 use narthex::model::float_sample::FloatSample;
 use narthex::testing::crash_disk::CrashDisk;
+use narthex::tsdb::block::verify::verify;
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::disk_guard::DiskReserve;
 use narthex::tsdb::db::locked_dir::LockedDir;
@@ -179,7 +180,7 @@ impl Case {
 /// Checks that every served block is complete and that no unfinished work is left.
 fn check_directory(db: &Db, when: &str) {
     for block in db.blocks().iter() {
-        let verified = block.verify();
+        let verified = verify(block);
         assert!(verified.is_ok(), "{verified:?}, {when}");
     }
     assert_eq!(leftovers(&db.shared().options().dir), Vec::<PathBuf>::new(), "{when}");

@@ -8,8 +8,10 @@ use crate::model::sample::{Sample, SampleValue};
 use crate::model::time::TimeRange;
 use crate::testing::fixed_source::{FixedSource, chunk, labels};
 use crate::testing::samples;
+use crate::tsdb::block::delete::delete;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::block::verify::verify;
 use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::float_chunk::FloatEncoding;
 use crate::tsdb::compact::block_summary::CompactionHints;
@@ -195,7 +197,7 @@ fn merge_with_corrupted_block_fails_and_writes_nothing() {
     assert_eq!(names(dir.path()), [ulid(1).to_string(), ulid(2).to_string()]);
     // Alone, the chunk is copied unread. A reader then finds the corruption.
     assert!(merge_quietly(dir.path(), 4, &blocks[1..]).unwrap());
-    assert!(Block::open(&dir.path().join(ulid(4).to_string())).unwrap().verify().is_err());
+    assert!(verify(&Block::open(&dir.path().join(ulid(4).to_string())).unwrap()).is_err());
 }
 
 #[test]
@@ -217,7 +219,7 @@ fn overlapping_histograms_are_merged_and_counted() {
     ];
     assert!(merge_quietly(dir.path(), 4, &blocks).unwrap());
     let merged = Block::open(&dir.path().join(ulid(4).to_string())).unwrap();
-    let facts = merged.verify().unwrap();
+    let facts = verify(&merged).unwrap();
     assert_eq!((facts.histogram_samples, facts.float_samples), (60, 10));
     let every = [Matcher::new(MatchType::Equal, "a", "x").unwrap()];
     let series = select(&[&merged], &every, TimeRange::ALL).unwrap().next().unwrap().unwrap();
@@ -251,8 +253,8 @@ fn deleted_samples_are_dropped_by_merge_and_rewrite() {
     let other =
         write_head_block(dir.path(), 2, (250, 400), &source(&["x"], 250..400, 2.0)).unwrap();
     let only = |value: &str| [Matcher::new(MatchType::Equal, "a", value).unwrap()];
-    assert_eq!(old.delete(&OsDisk, &only("x"), TimeRange::new(40, 260)).unwrap(), 1);
-    assert_eq!(old.delete(&OsDisk, &only("y"), TimeRange::ALL).unwrap(), 1);
+    assert_eq!(delete(&old, &OsDisk, &only("x"), TimeRange::new(40, 260)).unwrap(), 1);
+    assert_eq!(delete(&old, &OsDisk, &only("y"), TimeRange::ALL).unwrap(), 1);
     let blocks = [Arc::clone(&old), other];
     let left = samples(&blocks);
     assert_eq!(left.keys().collect::<Vec<_>>(), [&labels("x")]);
@@ -269,7 +271,7 @@ fn deleted_samples_are_dropped_by_merge_and_rewrite() {
         (left, 0)
     );
     assert_eq!(merged.label_values("a").unwrap(), ["x"], "values of deleted series are not listed");
-    assert_eq!(old.delete(&OsDisk, &only("x"), TimeRange::ALL).unwrap(), 1);
+    assert_eq!(delete(&old, &OsDisk, &only("x"), TimeRange::ALL).unwrap(), 1);
     assert!(!merge_quietly(dir.path(), 4, &[old]).unwrap());
     assert_eq!(names(dir.path()).len(), 3);
 }

@@ -2,6 +2,7 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
+use crate::tsdb::block::delete::delete;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::state::shared::DbShared;
@@ -29,8 +30,7 @@ impl Deletion<'_> {
             if self.shared.is_closing() {
                 return Err(MaintenanceError::Cancelled);
             }
-            block
-                .delete(&*self.shared.options().disk, matchers, self.range)
+            delete(&block, &*self.shared.options().disk, matchers, self.range)
                 .map_err(|error| self.shared.report_failure("delete from a block", error))?;
         }
         let deletion = HeadDeletion::new(self.head);

@@ -9,6 +9,7 @@
 //! A snapshot is a data directory for narthex or Prometheus, in place or copied elsewhere.
 
 use crate::model::time::TimeRange;
+use crate::tsdb::block::hard_link::hard_link_to;
 use crate::tsdb::block::ulid::RandomSource;
 use crate::tsdb::compact::block_summary::CompactionHints;
 use crate::tsdb::compact::lineage::Lineage;
@@ -85,7 +86,7 @@ impl Snapshot<'_> {
         for block in self.blocks.list().iter() {
             fail_point::hit("snapshot.write");
             self.shared.check_stop()?;
-            block.hard_link_to(disk, dir).map_err(|error| self.failure(error))?;
+            hard_link_to(block, disk, dir).map_err(|error| self.failure(error))?;
         }
         let times = self.head.times();
         let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) =

@@ -1,5 +1,6 @@
 //! Cleanup of tombstones: rewrites blocks without their deleted samples.
 
+use crate::tsdb::block::mark::mark_deletable;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::block::ulid::BlockUlid;
 use crate::tsdb::compact::execute::{CompactError, CompactionOutput, rewrite_block};
@@ -69,8 +70,7 @@ impl TombstoneCleanup<'_> {
             // The block is empty, but determines the minimum time of the head.
             return Ok(());
         } else {
-            block
-                .mark_deletable(&*options.disk)
+            mark_deletable(block, &*options.disk)
                 .map_err(|error| shared.report_failure("mark an empty block", error))?;
             None
         };

@@ -6,6 +6,7 @@ use crate::model::float_sample::FloatSample;
 use crate::model::labels::Labels;
 use crate::model::matcher::{MatchType, Matcher};
 use crate::model::time::TimeRange;
+use crate::tsdb::block::delete::delete;
 use crate::tsdb::block::error::BlockDefect;
 use crate::tsdb::block::open::Block;
 use crate::tsdb::compact::execute::mark_deletable;
@@ -255,18 +256,17 @@ fn executed_plans_keep_all_samples_and_survive_restart() {
         // Some overlap the next range, some have tombstones, one is deleted completely.
         let block = make(dir.path(), n, mint, mint + if n % 5 == 0 { 130 } else { 100 });
         if n % 3 == 0 {
-            block
-                .delete(&OsDisk, std::slice::from_ref(&every), TimeRange::new(mint, mint + 40))
+            delete(&block, &OsDisk, std::slice::from_ref(&every), TimeRange::new(mint, mint + 40))
                 .unwrap();
         }
         if n == 7 {
-            block
-                .delete(
-                    &OsDisk,
-                    &[Matcher::new(MatchType::Regex, "a", ".+").unwrap()],
-                    TimeRange::ALL,
-                )
-                .unwrap();
+            delete(
+                &block,
+                &OsDisk,
+                &[Matcher::new(MatchType::Regex, "a", ".+").unwrap()],
+                TimeRange::ALL,
+            )
+            .unwrap();
         }
         set.add(block);
     }

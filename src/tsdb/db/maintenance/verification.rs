@@ -7,6 +7,7 @@
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::open::Block;
+use crate::tsdb::block::verify::verify_until_cancelled;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::state::maintenance_lock::MaintenanceGuard;
 use crate::tsdb::db::state::shared::DbShared;
@@ -49,7 +50,7 @@ impl Verification<'_, '_> {
                 && !self.shared.is_stopping()
                 && !self.head.times().is_compactable()
         };
-        match block.verify_until_cancelled(&go_on) {
+        match verify_until_cancelled(block, &go_on) {
             Err(BlockError::Cancelled) => return,
             Ok(report) => {
                 let (chunks, duration) = (report.chunks, started.elapsed());

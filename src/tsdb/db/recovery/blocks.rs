@@ -2,6 +2,7 @@
 
 use crate::tsdb::block::error::BlockError;
 use crate::tsdb::block::ulid::BlockUlid;
+use crate::tsdb::block::verify::verify;
 use crate::tsdb::db::blocks::BlockSet;
 use crate::tsdb::db::blocks::load::LoadBlocksError;
 use crate::tsdb::db::options::DbOptions;
@@ -42,7 +43,7 @@ fn verify_newest_block(blocks: &BlockSet) -> Result<Option<BlockUlid>, RecoveryE
             return Ok(None);
         };
         let ulid = block.meta().ulid;
-        match block.verify() {
+        match verify(&block) {
             Ok(_) => return Ok(Some(ulid)),
             Err(BlockError::Corrupted(corruption)) => {
                 blocks.quarantine(ulid, &corruption).map_err(LoadBlocksError::from)?;

@@ -39,28 +39,29 @@ pub struct IndexReport {
     pub maxt: i64,
 }
 
-impl IndexReader {
-    /// Reads and checks the complete index: checksums, sort orders, zero padding before entries,
-    /// references, and the consistency of posting lists and entries.
-    ///
-    /// # Errors
-    /// [`IndexError::Corrupted`] with the first defect.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn verify(&self) -> Result<IndexReport, IndexError> {
-        self.verify_while(&|| true)
-    }
+/// Reads and checks the complete index: checksums, sort orders, zero padding before entries,
+/// references, and the consistency of posting lists and entries.
+///
+/// # Errors
+/// [`IndexError::Corrupted`] with the first defect.
+#[cfg(any(test, feature = "testing"))]
+pub fn verify(index: &IndexReader) -> Result<IndexReport, IndexError> {
+    verify_while(index, &|| true)
+}
 
-    /// Verifies like [`Self::verify`] while `go_on`, called for each entry and each list, returns
-    /// `true`.
-    ///
-    /// # Errors
-    /// [`IndexError::Corrupted`] as [`Self::verify`]; [`IndexError::Stopped`].
-    pub fn verify_while(&self, go_on: &dyn Fn() -> bool) -> Result<IndexReport, IndexError> {
-        IndexVerifier::run(self, go_on).map_err(|ended| match ended {
-            Ended::Fault(fault) => self.corruption(fault).into(),
-            Ended::Stopped => IndexError::Stopped,
-        })
-    }
+/// Verifies `index` like [`verify`] while `go_on`, called for each entry and each list, returns
+/// `true`.
+///
+/// # Errors
+/// [`IndexError::Corrupted`] as [`verify`]; [`IndexError::Stopped`].
+pub fn verify_while(
+    index: &IndexReader,
+    go_on: &dyn Fn() -> bool,
+) -> Result<IndexReport, IndexError> {
+    IndexVerifier::run(index, go_on).map_err(|ended| match ended {
+        Ended::Fault(fault) => index.corruption(fault).into(),
+        Ended::Stopped => IndexError::Stopped,
+    })
 }
 
 /// Reason for the early end of a verification.

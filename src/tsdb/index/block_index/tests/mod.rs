@@ -11,6 +11,7 @@ mod v1;
 use super::entry::{ChunkMeta, SeriesEntry};
 use super::error::{IndexError, IndexInputError};
 use super::reader::IndexReader;
+use super::verify::{verify, verify_while};
 use super::writer::IndexWriter;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::model::matcher::{MatchType, Matcher};
@@ -95,7 +96,7 @@ fn finish_and_verify_can_be_cancelled_at_every_step() {
     assert!(stops > 3 * 20, "{stops}");
     let index = IndexReader::open(&dir.file()).unwrap();
     let stopped = (0..).take_while(|times| {
-        matches!(index.verify_while(&countdown(*times)), Err(IndexError::Stopped))
+        matches!(verify_while(&index, &countdown(*times)), Err(IndexError::Stopped))
     });
     assert!(stopped.count() > 2 * 20);
     assert_holds(&index, &series);
@@ -125,7 +126,7 @@ fn assert_holds(index: &IndexReader, series: &[SeriesEntry]) {
             );
         }
     }
-    let report = index.verify().unwrap();
+    let report = verify(index).unwrap();
     assert_eq!(
         (report.series, report.symbols),
         (series.len() as u64, symbols(series).len() as u64)
@@ -296,7 +297,7 @@ fn rejected_input_leaves_writer_usable() {
     writer.add_series(&second, &[chunk(20, i64::MIN, i64::MAX)]).unwrap();
     writer.finish().unwrap();
     let index = IndexReader::open(&dir.file()).unwrap();
-    let report = index.verify().unwrap();
+    let report = verify(&index).unwrap();
     assert_eq!(
         (report.series, report.chunks, report.mint, report.maxt),
         (2, 3, i64::MIN, i64::MAX)
