@@ -95,6 +95,8 @@ const MAX_TEST_NAME: usize = 60;
 const MAX_WIDTH: usize = 100;
 /// Maximum number of files in one folder of `src/`.
 const MAX_FOLDER_FILES: usize = 20;
+/// Maximum number of files with methods of one type, without trait implementations and tests.
+const MAX_METHOD_FILES: usize = 2;
 
 /// Source file: its path relative to the root of the package, and its text.
 struct File {
@@ -161,6 +163,7 @@ fn violations(files: &[File]) -> Vec<String> {
     broken.extend(files.iter().flat_map(unlisted_children));
     broken.extend(module_style(files));
     broken.extend(full_folders(files));
+    broken.extend(scattered_methods(&modules));
     for module in &modules {
         broken.extend(module.foreign_words());
         broken.extend(module.file_changes());
@@ -190,6 +193,47 @@ fn module_style(files: &[File]) -> Vec<String> {
         is_test.then(|| format!("{}: test files are named tests.rs", file.path))
     });
     broken.collect()
+}
+
+/// Types whose methods are in too many files of their part.
+fn scattered_methods(modules: &[Module]) -> Vec<String> {
+    let mut files: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for module in modules.iter().filter(|module| !module.is_test_file()) {
+        let Some((part, _)) = part_of(&module.path) else { continue };
+        let tests = module.tokens.windows(2).position(|words| words == ["mod", "tests"]);
+        for name in method_owners(&module.tokens[..tests.unwrap_or(module.tokens.len())]) {
+            files.entry((part, name)).or_default().insert(&module.file);
+        }
+    }
+    let scattered = files.into_iter().filter(|(_, files)| files.len() > MAX_METHOD_FILES);
+    scattered
+        .map(|((part, name), files)| format!("{part}: methods of {name} in {} files", files.len()))
+        .collect()
+}
+
+/// Names of the types with an inherent `impl` block among `tokens`.
+fn method_owners(tokens: &[String]) -> Vec<&str> {
+    let is_item = |at: usize| at == 0 || ["}", ";", "]", "{"].contains(&tokens[at - 1].as_str());
+    let impls = (0..tokens.len()).filter(|at| tokens[*at] == "impl" && is_item(*at));
+    let owner = |at: usize| {
+        let end = at + tokens[at..].iter().position(|token| token == "{" || token == "where")?;
+        let header = &tokens[at + 1..end];
+        if header.iter().any(|token| token == "for") {
+            return None;
+        }
+        // The name is the last word outside of angle brackets.
+        let mut depth = 0;
+        let outside = header.iter().filter(|token| {
+            match token.as_str() {
+                "<" => depth += 1,
+                ">" => depth -= 1,
+                _ => return depth == 0,
+            }
+            false
+        });
+        outside.map(String::as_str).last()
+    };
+    impls.filter_map(owner).collect()
 }
 
 fn full_folders(files: &[File]) -> Vec<String> {
@@ -741,4 +785,13 @@ fn second_module_style_and_full_folder_are_detected() {
     assert_eq!(broken_by(&files), ["src/app: 21 files"]);
     files.pop();
     assert!(broken_by(&files).is_empty());
+}
+
+#[test]
+fn methods_in_three_files_are_detected() {
+    let text = "//! x\nimpl<'a, T: Into<A>> Head<'a, T> { fn f() {} }\nimpl A for Head<'_, B> {}\n";
+    let paths = ["src/tsdb/head/a.rs", "src/tsdb/head/b.rs", "src/tsdb/head/c.rs"];
+    let files = paths.map(|path| (path, text));
+    assert_eq!(broken_by(&files), ["tsdb::head: methods of Head in 3 files"]);
+    assert!(broken_by(&files[..2]).is_empty());
 }
