@@ -111,6 +111,51 @@ impl File {
     }
 }
 
+/// Markdown files of the project and the folders with more of them.
+const DOCS: [&str; 3] = ["README.md", "CHANGELOG.md", "tests/golden/README.md"];
+const DOC_FOLDERS: [&str; 2] = ["docs", "fuzz"];
+
+#[test]
+fn markdown_prose_is_not_wide() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<PathBuf> = DOCS.iter().map(|path| root.join(path)).collect();
+    for folder in DOC_FOLDERS {
+        let entries = std::fs::read_dir(root.join(folder)).expect("a folder with docs");
+        let files = entries.map(|entry| entry.expect("a directory entry").path());
+        paths.extend(files.filter(|path| path.extension().is_some_and(|end| end == "md")));
+    }
+    assert!(paths.len() > 8, "no docs found");
+    let wide: Vec<String> = paths
+        .iter()
+        .flat_map(|path| {
+            let text = std::fs::read_to_string(path).expect("a readable Markdown file");
+            wide_prose(&text).into_iter().map(|line| format!("{}:{line}", path.display()))
+        })
+        .collect();
+    assert!(wide.is_empty(), "wide prose:\n{}", wide.join("\n"));
+}
+
+/// Returns the numbers of wide lines outside of tables, code blocks and lines with links.
+fn wide_prose(text: &str) -> Vec<usize> {
+    let mut is_code = false;
+    let mut wide = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        is_code ^= line.starts_with("```");
+        let may_be_wide = is_code || line.starts_with('|') || line.contains("](");
+        if line.chars().count() > MAX_WIDTH && !may_be_wide && !line.contains("://") {
+            wide.push(number);
+        }
+    }
+    wide
+}
+
+#[test]
+fn wide_markdown_prose_is_detected() {
+    let wide = "a".repeat(MAX_WIDTH + 1);
+    let text = format!("{wide}\n```\n{wide}\n```\n| {wide} |\n[a](b) {wide}\n{}\n", &wide[1..]);
+    assert_eq!(wide_prose(&text), [1]);
+}
+
 #[test]
 fn source_follows_the_rules() {
     let files = package_files();
