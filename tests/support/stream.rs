@@ -20,8 +20,9 @@ use super::wire::{Exemplar, Label, TimeSeries, WriteRequest};
 
 /// Maximum number of unacknowledged requests of a [`Resuming`].
 const WINDOW: usize = 24;
-/// Interval between requests, ms of data.
-const ROUND: i64 = 4_000;
+/// Interval between requests, ms of data. Short, so that a fast test reaches no head compaction,
+/// after which a restart has no older exemplars.
+const ROUND: i64 = 1_000;
 
 /// Message `narthex.v1.WriteStreamRequest`. A 2.0 request is bytes, with the same wire format.
 #[derive(Clone, PartialEq, prost::Message)]
