@@ -525,8 +525,8 @@ fn circles(modules: &[Module]) -> Vec<String> {
     let mut parts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for module in modules.iter().filter(|module| !module.is_test_file()) {
         for named in module.named.iter().filter(|named| !named.in_tests) {
-            if let Some(target) = defining_file(modules, &named.path) {
-                files.entry(module.file.clone()).or_default().insert(target.to_owned());
+            if let Some(target) = defining_module(modules, &named.path) {
+                files.entry(module.file.clone()).or_default().insert(target.file.clone());
             }
             if let (Some((own, _)), Some((other, _))) =
                 (part_of(&module.path), part_of(&named.path))
@@ -550,7 +550,7 @@ fn folder_circles(modules: &[Module]) -> Vec<String> {
     for module in modules.iter().filter(|module| !module.is_test_file()) {
         for named in module.named.iter().filter(|named| !named.in_tests) {
             let Some(target) = defining_module(modules, &named.path) else { continue };
-            let own = &module.path;
+            let (own, target) = (&module.path, &target.path);
             let common = own.iter().zip(target).take_while(|(one, other)| one == other).count();
             // One contains the other, so they are no siblings, or the lines of the house order
             // them.
@@ -567,18 +567,11 @@ fn folder_circles(modules: &[Module]) -> Vec<String> {
     graphs.into_iter().filter_map(circle).collect()
 }
 
-/// The path of the innermost module on a path.
-fn defining_module<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a Vec<String>> {
+/// Returns the innermost module on a path.
+fn defining_module<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a Module> {
     let on_path =
         modules.iter().filter(|module| !module.path.is_empty() && path.starts_with(&module.path));
-    on_path.map(|module| &module.path).max_by_key(|path| path.len())
-}
-
-/// Returns the file of the innermost module on a path.
-fn defining_file<'a>(modules: &'a [Module], path: &[String]) -> Option<&'a str> {
-    let on_path =
-        modules.iter().filter(|module| !module.path.is_empty() && path.starts_with(&module.path));
-    on_path.max_by_key(|module| module.path.len()).map(|module| module.file.as_str())
+    on_path.max_by_key(|module| module.path.len())
 }
 
 /// Returns one circle, if any. Removes modules without remaining imports until nothing changes.

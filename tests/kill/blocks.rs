@@ -112,10 +112,9 @@ impl Clock {
     /// otherwise.
     fn wait_for_blocks(&self, data: &Path) {
         // Blocks of out-of-order samples overlap the head.
-        let is_in_order = |block: &&blocks::Block| block.meta["compaction"]["hints"].is_null();
         let newest = blocks::blocks(data)
             .iter()
-            .filter(is_in_order)
+            .filter(|block| block.is_in_order())
             .map(|block| block.end() - BEGIN)
             .max()
             .unwrap_or(0);
@@ -491,8 +490,8 @@ fn retention_deletes_old_blocks_only_and_permanently() {
 /// Time between the end of the oldest block and that of the newest block of in-order samples, ms.
 fn span_of_block_ends(data: &Path) -> i64 {
     let blocks = blocks::blocks(data);
-    let of_head = blocks.iter().filter(|block| block.meta["compaction"]["hints"].is_null());
-    let newest = of_head.map(blocks::Block::end).max().expect("blocks of in-order samples exist");
+    let in_order = blocks.iter().filter(|block| block.is_in_order());
+    let newest = in_order.map(blocks::Block::end).max().expect("blocks of in-order samples exist");
     let oldest = blocks.iter().map(blocks::Block::end).min().expect("blocks exist");
     newest - oldest
 }

@@ -31,6 +31,11 @@ impl Block {
         self.meta["compaction"]["level"].as_i64().expect("a block has a level")
     }
 
+    /// Returns `true` if the block has no hints: it contains in-order samples of the head.
+    pub(crate) fn is_in_order(&self) -> bool {
+        self.meta["compaction"]["hints"].is_null()
+    }
+
     /// Value in `stats`; 0 if absent, because Prometheus omits zeros.
     pub(crate) fn stat(&self, name: &str) -> u64 {
         self.meta["stats"][name].as_u64().unwrap_or(0)
