@@ -79,20 +79,10 @@ impl RejectReason {
         Self::Metadata,
         Self::NoSamples,
     ];
-    /// Counters are indexed by the discriminant, so [`Self::ALL`] must be complete and in order.
-    const IS_COMPLETE: () = {
-        assert!(Self::NoSamples as usize + 1 == Self::ALL.len(), "ALL ends with the last reason");
-        let mut index = 0;
-        while index < Self::ALL.len() {
-            assert!(Self::ALL[index] as usize == index, "ALL has the order of the enum");
-            index += 1;
-        }
-    };
 
     /// Returns the value of the label `reason`.
     #[must_use]
     pub fn label(self) -> &'static str {
-        let () = Self::IS_COMPLETE;
         match self {
             Self::OutOfOrder => "out_of_order",
             Self::OutOfBounds => "out_of_bounds",
@@ -109,6 +99,17 @@ impl RejectReason {
         }
     }
 }
+
+// Counters are indexed by the discriminant, so `ALL` must be complete and in order.
+const _: () = {
+    let all = RejectReason::ALL;
+    assert!(RejectReason::NoSamples as usize + 1 == all.len(), "ALL ends with the last reason");
+    let mut index = 0;
+    while index < all.len() {
+        assert!(all[index] as usize == index, "ALL has the order of the enum");
+        index += 1;
+    }
+};
 
 impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
