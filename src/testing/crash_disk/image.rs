@@ -19,9 +19,9 @@ const ROOT: NodeId = 0;
 /// Names that survive a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SurvivingNames {
-    /// Those of the last sync of each directory.
+    /// Names at the last sync of each directory.
     Synced,
-    /// The current ones.
+    /// All current names.
     All,
 }
 

@@ -1,8 +1,8 @@
 //! Tombstones of series in the head. Readers and the next block apply them.
 //!
 //! # Locking
-//! One lock, which every read takes. Changes to many series are made in parts, so that no read
-//! waits for more than one part.
+//! Every read takes the only lock. Changes to many series are split into parts, so that a read
+//! waits for at most one part.
 
 use crate::model::intervals::Intervals;
 use crate::model::refs::SeriesRef;

@@ -1,4 +1,4 @@
-//! One maintenance run: the due steps, the most urgent first.
+//! Maintenance run: executes the due steps, the most urgent first.
 
 use crate::tsdb::db::error::MaintenanceError;
 use crate::tsdb::db::maintenance::block_compaction::BlockCompaction;
