@@ -106,7 +106,7 @@ fn write_request(c: &mut Criterion) {
     let body = request(START);
     let mut group = c.benchmark_group("write_request");
     group.throughput(Throughput::Elements(SERIES as u64));
-    let mut index = RequestIndexV1::new();
+    let mut index = RequestIndexV1::default();
     group.bench_function("check", |b| b.iter(|| index.validate(black_box(&body), LIMITS).is_ok()));
     group.bench_function("check and walk", |b| {
         b.iter(|| {
@@ -128,7 +128,7 @@ fn write_request_v2(c: &mut Criterion) {
     let body = request_v2(START);
     let mut group = c.benchmark_group("write_request_v2");
     group.throughput(Throughput::Elements(SERIES as u64));
-    let mut index = v2_reader::RequestIndexV2::new();
+    let mut index = v2_reader::RequestIndexV2::default();
     let bounds = v2_reader::RequestLimitsV2 { counts: LIMITS, text_bytes: usize::MAX };
     group.bench_function("check", |b| b.iter(|| index.validate(black_box(&body), bounds).is_ok()));
     let mut buffer = Vec::new();

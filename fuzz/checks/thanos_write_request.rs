@@ -50,7 +50,7 @@ struct Content {
 
 /// Panics if the two decoders differ.
 pub(crate) fn check(body: &[u8]) {
-    let mut index = ThanosRequestIndex::new();
+    let mut index = ThanosRequestIndex::default();
     let found = decode_in_place(&mut index, body);
     assert_eq!(found, decode_with_prost(body));
     // The index is reused. Earlier contents must not affect the result.
@@ -79,7 +79,7 @@ fn decode_with_prost(body: &[u8]) -> Option<Content> {
                 metadata: Vec::new(),
             };
             let alone = alone.encode_to_vec();
-            let mut index = RequestIndexV1::new();
+            let mut index = RequestIndexV1::default();
             let alone = index
                 .validate(&alone, NO_COUNT_LIMITS)
                 .expect("request encoded by prost must be valid");

@@ -44,7 +44,7 @@ pub(super) struct Stored {
 
 /// Panics if the two decoders differ.
 pub(crate) fn check(body: &[u8]) {
-    let mut index = RequestIndexV1::new();
+    let mut index = RequestIndexV1::default();
     let found = decode_in_place(&mut index, body);
     assert_eq!(found, decode_with_prost(body));
     // The index is reused. Earlier contents must not affect the result.

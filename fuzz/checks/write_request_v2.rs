@@ -48,7 +48,7 @@ struct Metadata {
 
 /// Panics if the two decoders differ.
 pub(crate) fn check(body: &[u8]) {
-    let mut index = RequestIndexV2::new();
+    let mut index = RequestIndexV2::default();
     let found = decode_in_place(&mut index, body);
     assert_eq!(found, decode_with_prost(body));
     // The index is reused. Earlier contents must not affect the result.

@@ -157,7 +157,7 @@ impl Bench {
             metadata: Vec::new(),
         };
         let body = body.encode_to_vec();
-        let mut index = RequestIndexV1::new();
+        let mut index = RequestIndexV1::default();
         let request = index.validate(&body, CountLimits { series: 1, samples: 1000 }).unwrap();
         let expected: Vec<_> =
             request.series().next().unwrap().histograms().map(|point| point.unwrap()).collect();
@@ -424,7 +424,7 @@ fn recorded_requests_are_stored_completely() {
         kinds.1 += outcome.histograms;
         kinds.2 += outcome.exemplars;
         let raw = snap::raw::Decoder::new().decompress_vec(&body).unwrap();
-        let mut index = RequestIndexV1::new();
+        let mut index = RequestIndexV1::default();
         let request = index.validate(&raw, CountLimits { series: 100, samples: 1000 }).unwrap();
         for series in request.series() {
             let labels =

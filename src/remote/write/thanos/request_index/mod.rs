@@ -93,13 +93,6 @@ pub struct TenantSeriesV1<'a> {
 }
 
 impl ThanosRequestIndex {
-    /// Creates an index without a request.
-    #[must_use]
-    #[cfg(any(test, feature = "testing"))]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Checks a whole request and indexes its series.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ const NO_LIMITS: TenantLimits = TenantLimits { counts: NO_COUNT_LIMITS, tenant_b
 type Content = Vec<String>;
 
 fn borrowed(body: &[u8]) -> Option<Content> {
-    let mut index = ThanosRequestIndex::new();
+    let mut index = ThanosRequestIndex::default();
     let request = index.validate(body, NO_LIMITS).ok()?;
     let mut content: Content =
         request.series().map(|owned| describe(owned.tenant, owned.series)).collect();
@@ -50,7 +50,7 @@ fn by_prost(body: &[u8]) -> Option<Content> {
 
 fn described_by_prost(tenant: &str, series: &TimeSeries) -> String {
     let body = framed(1, &series.encode_to_vec());
-    let mut index = RequestIndexV1::new();
+    let mut index = RequestIndexV1::default();
     let request = index.validate(&body, NO_COUNT_LIMITS).unwrap();
     describe(tenant, request.series().next().unwrap())
 }
@@ -151,7 +151,7 @@ fn plain_tenant_may_follow_its_series_and_last_wins() {
     let up = framed(1, &framed(1, &[framed(1, b"__name__"), framed(2, b"up")].concat()));
     let tuple = framed(4, &[framed(2, b"first"), up.clone(), framed(2, b"b")].concat());
     let body = [framed(2, b"first"), up.clone(), tuple, up, framed(2, b"a")].concat();
-    let mut index = ThanosRequestIndex::new();
+    let mut index = ThanosRequestIndex::default();
     for _ in 0..2 {
         let request = index.validate(&body, NO_LIMITS).unwrap();
         assert_eq!(request.series().map(|owned| owned.tenant).collect::<Vec<_>>(), ["a", "b", "a"]);
@@ -168,7 +168,7 @@ fn limits_cover_all_tenants_together() {
         counts: CountLimits { series, samples },
         tenant_bytes,
     };
-    let mut index = ThanosRequestIndex::new();
+    let mut index = ThanosRequestIndex::default();
     let mut validate = |limits| index.validate(&body, limits).map(drop);
     assert_eq!(validate(limits(3, 3, 10)), Ok(()));
     assert_eq!(validate(limits(2, 3, 10)), Err(DecodeThanosRequestError::TooManySeries(2)));

@@ -36,13 +36,6 @@ pub struct RequestIndexV1 {
 }
 
 impl RequestIndexV1 {
-    /// Creates an index without a request.
-    #[must_use]
-    #[cfg(any(test, feature = "testing"))]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Checks a whole request and indexes its series.
     ///
     /// # Errors

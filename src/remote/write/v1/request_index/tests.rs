@@ -152,7 +152,7 @@ fn exemplar_of(message: &pb::Exemplar) -> Result<Exemplar, ExemplarError> {
 }
 
 fn borrowed(body: &[u8]) -> Option<Content> {
-    let mut index = RequestIndexV1::new();
+    let mut index = RequestIndexV1::default();
     let request = index.validate(body, NO_LIMITS).ok()?;
     let own = |text: &str| text.to_owned();
     let found = |histogram: Result<Sample, InvalidItem<HistogramError>>| match histogram {
@@ -567,7 +567,7 @@ fn group_depth_limit_equals_prost() {
 fn scattered_labels_are_read() {
     let label = |name: &str| framed(1, &[framed(1, name.as_bytes()), framed(2, b"x")].concat());
     let body = framed(1, &[label("a"), framed(2, &[0x10, 7]), label("b")].concat());
-    let mut index = RequestIndexV1::new();
+    let mut index = RequestIndexV1::default();
     let request = index.validate(&body, NO_LIMITS).unwrap();
     let series = request.series().next().unwrap();
     assert_eq!(series.packed_labels(), None);
@@ -578,7 +578,7 @@ fn scattered_labels_are_read() {
 #[test]
 fn request_over_a_limit_stops_the_index() {
     let body = framed(1, &framed(2, &[])).repeat(10);
-    let mut index = RequestIndexV1::new();
+    let mut index = RequestIndexV1::default();
     let limits = |series, samples| CountLimits { series, samples };
     let mut validate = |limits| index.validate(&body, limits).map(drop);
     assert_eq!(validate(limits(10, 10)), Ok(()));
@@ -599,7 +599,7 @@ fn overlong_list_is_not_decoded() {
         ([counts.clone(), counts].concat(), true),
     ] {
         let body = framed(1, &framed(4, &[vec![0x78, 7], fields].concat()));
-        let mut index = RequestIndexV1::new();
+        let mut index = RequestIndexV1::default();
         let request = index.validate(&body, NO_LIMITS).unwrap();
         let found: Vec<_> = request.series().next().unwrap().histograms().collect();
         match &found[..] {

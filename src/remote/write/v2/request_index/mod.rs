@@ -46,13 +46,6 @@ pub struct RequestIndexV2 {
 }
 
 impl RequestIndexV2 {
-    /// Creates an index without a request.
-    #[must_use]
-    #[cfg(any(test, feature = "testing"))]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Checks a whole request and indexes its symbols and series.
     ///
     /// # Errors

@@ -73,7 +73,7 @@ fn histogram_of(message: &pb::Histogram) -> (i64, String) {
     let as_v1 = pb1::Histogram::decode(&message.encode_to_vec()[..]).unwrap();
     let series = pb1::TimeSeries { histograms: vec![as_v1], ..Default::default() };
     let body = pb1::WriteRequest { timeseries: vec![series], metadata: Vec::new() }.encode_to_vec();
-    let mut index = crate::remote::write::v1::request_index::RequestIndexV1::new();
+    let mut index = crate::remote::write::v1::request_index::RequestIndexV1::default();
     let request = index.validate(&body, NO_LIMITS.counts).unwrap();
     let read = request.series().next().unwrap().histograms().next().unwrap();
     let start = if read.is_ok() { message.start_timestamp } else { 0 };
@@ -105,7 +105,7 @@ fn metadata_of(
 }
 
 fn borrowed(body: &[u8]) -> Option<Vec<SeriesContent>> {
-    let mut index = RequestIndexV2::new();
+    let mut index = RequestIndexV2::default();
     let request = match index.validate(body, NO_LIMITS) {
         Ok(request) => request,
         Err(DecodeWriteRequestError::MalformedV2(_)) => return None,
@@ -418,7 +418,7 @@ fn amplified(symbols: Vec<String>, series: usize, repeats: u32) -> Vec<u8> {
 
 #[test]
 fn resolved_size_is_limited() {
-    let mut index = RequestIndexV2::new();
+    let mut index = RequestIndexV2::default();
     let body = amplified(vec!["n".repeat(100), "v".repeat(900)], 10, 1);
     let read = |index: &mut RequestIndexV2, text_bytes| {
         index.validate(&body, RequestLimitsV2 { text_bytes, ..NO_LIMITS }).map(drop)
@@ -444,7 +444,7 @@ fn resolved_size_is_limited() {
 
 #[test]
 fn series_samples_and_symbols_are_limited() {
-    let mut index = RequestIndexV2::new();
+    let mut index = RequestIndexV2::default();
     let body = amplified(vec!["a".into(), "b".into()], 3, 1);
     let bounds =
         |series, samples| RequestLimitsV2 { counts: CountLimits { series, samples }, ..NO_LIMITS };
@@ -463,7 +463,7 @@ fn series_samples_and_symbols_are_limited() {
 
 #[test]
 fn labels_are_encoded_up_to_a_size() {
-    let mut index = RequestIndexV2::new();
+    let mut index = RequestIndexV2::default();
     let body = amplified(vec!["n".repeat(1000), "v".repeat(2000)], 1, 1000);
     let request = index.validate(&body, NO_LIMITS).unwrap();
     let mut buffer = Vec::new();
@@ -475,7 +475,7 @@ fn labels_are_encoded_up_to_a_size() {
 
 #[test]
 fn reused_index_forgets_the_previous_request() {
-    let mut index = RequestIndexV2::new();
+    let mut index = RequestIndexV2::default();
     let large = amplified(vec!["name".into(), "value".into()], 50, 1);
     let request = index.validate(&large, NO_LIMITS).unwrap();
     assert_eq!((request.series().len(), request.symbols().len()), (50, 2));
