@@ -14,6 +14,7 @@ pub mod config;
 mod ingest;
 #[cfg(feature = "testing")]
 pub mod ingest;
+mod log_limit;
 #[cfg(not(feature = "testing"))]
 mod metrics;
 #[cfg(feature = "testing")]

@@ -28,6 +28,7 @@
 mod histogram;
 mod line;
 
+use crate::log_limit::LogLimit;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::sample::Sample;
@@ -50,6 +51,7 @@ use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Size up to which lines are collected into one piece, bytes.
 const PIECE_BYTES: usize = 64 << 10;
@@ -110,10 +112,15 @@ async fn start(
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response())
 }
 
+/// Rate limit of failed exports.
+static FAILURES: LogLimit = LogLimit::new();
+
 /// Logs an error that is not a disconnect.
 fn log_error(error: &ExportError) {
-    if !matches!(error, ExportError::Stopped(StreamError::ClientGone)) {
-        tracing::error!(%error, "export failed");
+    if !matches!(error, ExportError::Stopped(StreamError::ClientGone))
+        && let Some(suppressed) = FAILURES.admit(Instant::now())
+    {
+        tracing::error!(%error, suppressed, "export failed");
     }
 }
 
