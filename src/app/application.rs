@@ -16,6 +16,7 @@ use crate::app::{banner, logging, reload, sockets};
 use crate::server::grpc::health;
 use crate::server::grpc::health::HealthUpdater;
 use crate::server::management::lifecycle::Phase;
+use crate::server::management::notifications::Notice;
 use crate::server::management::process_control::ReloadRequest;
 use crate::server::router;
 use crate::server::router::host;
@@ -72,6 +73,7 @@ impl App {
             db,
             metrics: reload,
             configuration: context.status.configuration.clone(),
+            notifications: context.process.notifications.clone(),
         };
         Ok(Self { addresses, locked, context, listener, health, reloader, reloads, quit, replay })
     }
@@ -84,6 +86,7 @@ impl App {
 
     /// Replays the WAL and serves until a stop is requested.
     pub(crate) async fn run(self, events: Events) -> Result<(), ServeError> {
+        self.context.process.notifications.raise(Notice::Starting);
         tokio::spawn(self.reloader.run(self.reloads, events.reload));
         tokio::spawn(self.health.run(self.context.process.clone()));
         let (drain, draining) = watch::channel(false);
@@ -96,6 +99,7 @@ impl App {
                 let (report, maintenance) = recovered?;
                 self.replay.observe(&report);
                 self.context.process.lifecycle.advance(Phase::Ready);
+                self.context.process.notifications.clear(Notice::Starting);
                 spawn_maintenance(maintenance)?;
                 announce(&self.addresses, self.context.process.db.shared());
                 stops.next().await;
@@ -146,6 +150,8 @@ async fn shut_down(
     tracing::info!("shutting down, draining requests");
     // Before draining: an in-flight admin request must not delay the shutdown.
     context.process.db.cancel_maintenance();
+    // Before the phase, which ends live notifications.
+    context.process.notifications.raise(Notice::ShuttingDown);
     context.process.lifecycle.advance(Phase::Draining);
     // A send error is ignored: the listener has ended already.
     let _ = drain.send(true);

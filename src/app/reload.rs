@@ -12,6 +12,7 @@ use crate::metrics::registry::{Gauge, Registry};
 use crate::model::labels::BuildLabelsError;
 use crate::remote::external_labels::ExternalLabels;
 use crate::server::management::configuration::{Configuration, LoadedConfig};
+use crate::server::management::notifications::{Notice, Notifications};
 use crate::server::management::process_control::ReloadRequest;
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::error::MaintenanceError;
@@ -101,6 +102,7 @@ pub(crate) struct Reloader {
     pub(crate) db: Arc<DbHandle>,
     pub(crate) metrics: ReloadMetrics,
     pub(crate) configuration: Arc<Configuration>,
+    pub(crate) notifications: Arc<Notifications>,
 }
 
 impl Reloader {
@@ -134,11 +136,13 @@ impl Reloader {
         match &result {
             Ok(()) => {
                 self.metrics.succeeded();
+                self.notifications.clear(Notice::ConfigReloadFailed);
                 tracing::info!(settings = ?self.db.shared().settings(), "reloaded configuration");
             }
             Err(error) => {
                 self.metrics.successful.set(0);
                 self.configuration.mark_reload_failed();
+                self.notifications.raise(Notice::ConfigReloadFailed);
                 tracing::error!(%error, "configuration reload failed, keeping the previous one");
             }
         }

@@ -67,7 +67,6 @@ const PROMETHEUS_FLAGS: &[(&str, FlagArity, FlagSupport)] = &[
     ("web.enable-otlp-receiver", Switch, Unsupported),
     ("web.enable-remote-write-receiver", Switch, Ignored),
     ("web.external-url", Value, Unsupported),
-    ("web.max-notifications-subscribers", Value, Ignored),
     ("web.page-title", Value, Ignored),
     ("web.remote-write-receiver.accepted-protobuf-messages", Value, Unsupported),
     ("web.route-prefix", Value, Unsupported),

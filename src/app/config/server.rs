@@ -40,6 +40,8 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
             admin: access(flags.web.enable_admin_api),
             lifecycle: access(flags.web.enable_lifecycle),
         },
+        max_subscribers: usize::try_from(flags.web.max_notifications_subscribers)
+            .unwrap_or(usize::MAX),
         decompressors: processors(),
         flag_values: flags.flag_values.clone(),
     }

@@ -20,6 +20,7 @@ use crate::server::grpc::write_stream::StreamState;
 use crate::server::management::configuration::{Configuration, LoadedConfig};
 use crate::server::management::http_metrics::HttpMetrics;
 use crate::server::management::lifecycle::Lifecycle;
+use crate::server::management::notifications::Notifications;
 use crate::server::management::process_control;
 use crate::server::management::process_control::{ApiAccess, ControlChannel, ReloadRequest};
 use crate::server::management::process_state::ProcessState;
@@ -44,6 +45,8 @@ pub(crate) struct ServerConfig {
     pub(crate) writes: WriteConfig,
     pub(crate) reads: ReadConfig,
     pub(crate) access: AccessConfig,
+    /// Maximum number of subscribers to notifications.
+    pub(crate) max_subscribers: usize,
     /// Number of gRPC messages that are decompressed at the same time.
     pub(crate) decompressors: usize,
     /// Value of every flag as `/api/v1/status/flags` shows it.
@@ -118,6 +121,10 @@ impl ServerParts {
                 db: shared.db,
                 lifecycle: shared.lifecycle,
                 control,
+                notifications: Arc::new(Notifications::register(
+                    &mut registry,
+                    config.max_subscribers,
+                )),
                 http_metrics: HttpMetrics::register(&mut registry),
                 registry,
             }),

@@ -21,14 +21,14 @@ fn config(dir: &Path, address: &str) -> AppConfig {
     AppConfig::new(&flags, &ConfigFile::default()).unwrap()
 }
 
-/// Returns the status line of a GET request.
-async fn status(address: SocketAddr, path: &str) -> String {
+/// Returns the complete response to a GET request.
+async fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
-    response.lines().next().unwrap_or_default().to_owned()
+    response
 }
 
 #[tokio::test]
@@ -40,7 +40,11 @@ async fn app_serves_until_stop_and_releases_directory() {
         let (stop, stops) = mpsc::channel(1);
         let (_, reload) = mpsc::channel(1);
         let running = tokio::spawn(app.run(Events { stop: stops, reload }));
-        while status(address, "/-/ready").await != "HTTP/1.1 200 OK" {
+        while !get(address, "/-/ready").await.starts_with("HTTP/1.1 200 OK\r\n") {
+            assert!(!running.is_finished());
+        }
+        // The notification of the start is cleared right after the phase is advanced.
+        while !get(address, "/api/v1/notifications").await.ends_with("\"data\":[]}") {
             assert!(!running.is_finished());
         }
         stop.send(()).await.unwrap();

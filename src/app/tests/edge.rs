@@ -87,6 +87,7 @@ impl TestServer {
             db,
             metrics: reload,
             configuration: context.status.configuration.clone(),
+            notifications: context.process.notifications.clone(),
         };
         let (_, no_events) = mpsc::channel(1);
         tokio::spawn(reloader.run(reloads, no_events));

@@ -6,6 +6,7 @@
 //! | `error_details` | gRPC error details |
 //! | `write_path` | write paths |
 //! | `admin` | admin and management API |
+//! | `api` | HTTP API |
 //! | `application` | build, run and stop of the application |
 //! | `compression` | gRPC compression |
 //! | `contract` | responses to writes over HTTP and gRPC |
@@ -13,7 +14,6 @@
 //! | `counters` | counters of `/metrics`, which never decrease |
 //! | `encodings` | content encodings of HTTP writes |
 //! | `faults` | disk faults, a full disk and the series limit |
-//! | `golden_api` | responses of the HTTP API, compared with Prometheus |
 //! | `grpc` | behavior of all gRPC services |
 //! | `grpc_read` | remote read over gRPC |
 //! | `streams` | gRPC write streams |
@@ -23,6 +23,7 @@
 //! | `write_cases` | cases of writes over every protocol but Thanos's |
 
 mod admin;
+mod api;
 mod application;
 mod compression;
 mod contract;
@@ -32,7 +33,6 @@ mod edge;
 mod encodings;
 mod error_details;
 mod faults;
-mod golden_api;
 mod grpc;
 mod grpc_read;
 mod streams;

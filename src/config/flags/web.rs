@@ -42,6 +42,10 @@ pub struct WebFlags {
         value_parser = positive_count
     )]
     pub max_concurrent_streams: u64,
+    /// Maximum number of subscribers that receive live notifications at the same time. Further ones
+    /// get 204. 0 = none.
+    #[arg(long = "web.max-notifications-subscribers", value_name = "COUNT", default_value = "16")]
+    pub max_notifications_subscribers: u64,
     /// Enable API endpoints for admin control actions: delete series, clean tombstones, take
     /// snapshots.
     #[arg(long = "web.enable-admin-api", overrides_with = "no_enable_admin_api")]

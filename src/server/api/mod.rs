@@ -13,6 +13,7 @@
 //! | `admin`            | delete series, clean tombstones, snapshot          |
 //! | `runtime_status`   | configuration, flags, runtime, build, WAL replay     |
 //! | `empty_lists`      | empty lists of rules, alerts and targets           |
+//! | `notifications`    | notifications for operators, as a list and live    |
 //! | `response`         | response envelope                                  |
 //! | `parameters`       | request parameters                                 |
 //! | `timestamp`        | timestamps in parameters                           |
@@ -28,6 +29,7 @@ pub(crate) mod labels;
 mod listing;
 mod media_type;
 pub(crate) mod metadata;
+pub(crate) mod notifications;
 mod parameters;
 pub(crate) mod read;
 pub(crate) mod response;

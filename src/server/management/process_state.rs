@@ -3,6 +3,7 @@
 use crate::metrics::registry::Registry;
 use crate::server::management::http_metrics::HttpMetrics;
 use crate::server::management::lifecycle::Lifecycle;
+use crate::server::management::notifications::Notifications;
 use crate::server::management::process_control::ControlHandle;
 use crate::tsdb::db::DbHandle;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub struct ProcessState {
     pub lifecycle: Arc<Lifecycle>,
     /// Channel for reload and shutdown requests.
     pub control: ControlHandle,
+    /// Notifications for operators.
+    pub notifications: Arc<Notifications>,
     /// Metrics of HTTP requests.
     pub http_metrics: HttpMetrics,
     /// Registry of all metrics of the process.

@@ -11,7 +11,8 @@ mod panics;
 mod redirect;
 
 use crate::server::api::{
-    admin, empty_lists, exemplars, export, labels, metadata, read, runtime_status, series, write,
+    admin, empty_lists, exemplars, export, labels, metadata, notifications, read, runtime_status,
+    series, write,
 };
 use crate::server::contract;
 use crate::server::contract::request_error::RequestError;
@@ -148,6 +149,8 @@ fn http_routes() -> HttpRoutes {
         .get("/api/v1/status/runtimeinfo", runtime_status::runtime_info)
         .get("/api/v1/status/buildinfo", runtime_status::build_info)
         .get("/api/v1/status/walreplay", runtime_status::wal_replay)
+        .get("/api/v1/notifications", notifications::notifications)
+        .get("/api/v1/notifications/live", notifications::live_notifications)
 }
 
 /// Returns the router of all requests. `health` is the gRPC health service.

@@ -18,7 +18,7 @@ pub(crate) mod early_end_body;
 pub(crate) mod encoding;
 pub(crate) mod messages;
 pub(crate) mod status_body;
-mod unfold_body;
+pub(crate) mod unfold_body;
 
 use crate::server::transport::framing::status_body::StatusBody;
 use axum::body::Body;

@@ -89,6 +89,11 @@ async fn exemplar_query_without_selector_is_204() {
 }
 
 #[tokio::test]
+async fn notifications_of_a_ready_server_equal_recording() {
+    assert_as_recorded(&["notifications"]).await;
+}
+
+#[tokio::test]
 async fn unclean_paths_are_redirected_like_recording() {
     let edge = TestServer::ready(&[]).await;
     let recorded = recorded();
