@@ -2,7 +2,7 @@
 
 use crate::server::api::admin::AdminState;
 use crate::server::api::export::ExportState;
-use crate::server::api::runtime_status::StatusState;
+use crate::server::api::status::StatusState;
 use crate::server::grpc::layers::GrpcState;
 use crate::server::grpc::write_stream::StreamState;
 use crate::server::management::process_state::ProcessState;

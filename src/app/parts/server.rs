@@ -14,7 +14,7 @@ use crate::remote::read::metrics::ReadMetrics;
 use crate::remote::write::RemoteWriter;
 use crate::server::api::admin::AdminState;
 use crate::server::api::export::ExportState;
-use crate::server::api::runtime_status::StatusState;
+use crate::server::api::status::StatusState;
 use crate::server::grpc::layers::GrpcState;
 use crate::server::grpc::write_stream::StreamState;
 use crate::server::management::configuration::{Configuration, LoadedConfig};

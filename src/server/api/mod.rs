@@ -11,8 +11,9 @@
 //! | `labels`           | label names and label values                       |
 //! | `series`           | label sets of series                               |
 //! | `admin`            | delete series, clean tombstones, snapshot          |
-//! | `runtime_status`   | configuration, flags, runtime, build, WAL replay     |
+//! | [`status`]         | status of configuration, process and database      |
 //! | `empty_lists`      | empty lists of rules, alerts and targets           |
+//! | `unsupported`      | paths of Prometheus that narthex does not support  |
 //! | `notifications`    | notifications for operators, as a list and live    |
 //! | `response`         | response envelope                                  |
 //! | `parameters`       | request parameters                                 |
@@ -33,7 +34,8 @@ pub(crate) mod notifications;
 mod parameters;
 pub(crate) mod read;
 pub(crate) mod response;
-pub(crate) mod runtime_status;
 pub(crate) mod series;
+pub(crate) mod status;
 mod timestamp;
+pub(crate) mod unsupported;
 pub(crate) mod write;

@@ -16,6 +16,8 @@ use serde::Serialize;
 pub(crate) enum ApiError {
     /// 400: the request is invalid; a retry fails as well.
     BadData(String),
+    /// 404: narthex does not have what the request asks for.
+    NotFound(String),
     /// 500: the API is disabled. Prometheus has no other status for this.
     Disabled(String),
     /// 503: the request failed for now; the client can retry later.
@@ -36,6 +38,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, error_type, error) = match self {
             Self::BadData(error) => (StatusCode::BAD_REQUEST, "bad_data", error),
+            Self::NotFound(error) => (StatusCode::NOT_FOUND, "not_found", error),
             Self::Disabled(error) => (StatusCode::INTERNAL_SERVER_ERROR, "unavailable", error),
             Self::Unavailable(error) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", error),
             Self::Internal(error) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", error),

@@ -9,9 +9,11 @@
 //! | `Internal`    | 500               |
 
 use crate::server::contract::request_error::{RequestError, retry_seconds};
-use axum::http::header::{CONNECTION, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CONNECTION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+
+const NO_SNIFFING: [(HeaderName, &str); 1] = [(X_CONTENT_TYPE_OPTIONS, "nosniff")];
 
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
@@ -28,6 +30,17 @@ impl IntoResponse for RequestError {
         }
         response
     }
+}
+
+/// Returns the response to an unknown path, as in Prometheus.
+pub(crate) fn page_not_found() -> Response {
+    (StatusCode::NOT_FOUND, NO_SNIFFING, "404 page not found\n").into_response()
+}
+
+/// Returns the response to a method that a path does not have, as in Prometheus. The router adds
+/// the header `Allow`.
+pub(crate) async fn method_not_allowed() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, NO_SNIFFING, "Method Not Allowed\n").into_response()
 }
 
 /// Returns the response to a request whose body was not read completely, which makes the connection

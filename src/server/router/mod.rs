@@ -10,9 +10,10 @@ pub mod host;
 mod panics;
 mod redirect;
 
+use crate::server::api::status::{build, features, runtime};
 use crate::server::api::{
-    admin, empty_lists, exemplars, export, labels, metadata, notifications, read, runtime_status,
-    series, write,
+    admin, empty_lists, exemplars, export, labels, metadata, notifications, read, series,
+    unsupported, write,
 };
 use crate::server::contract;
 use crate::server::contract::request_error::RequestError;
@@ -24,8 +25,8 @@ use crate::server::state::SharedState;
 use crate::server::transport::framing;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::Method;
+use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
@@ -144,13 +145,28 @@ fn http_routes() -> HttpRoutes {
         .get("/api/v1/alerts", empty_lists::alerts)
         .get("/api/v1/targets", empty_lists::targets)
         .get("/api/v1/scrape_pools", empty_lists::scrape_pools)
-        .get("/api/v1/status/config", runtime_status::status_config)
-        .get("/api/v1/status/flags", runtime_status::status_flags)
-        .get("/api/v1/status/runtimeinfo", runtime_status::runtime_info)
-        .get("/api/v1/status/buildinfo", runtime_status::build_info)
-        .get("/api/v1/status/walreplay", runtime_status::wal_replay)
+        .get("/api/v1/alertmanagers", empty_lists::alertmanagers)
+        .get("/api/v1/targets/metadata", empty_lists::target_metadata)
+        .get("/api/v1/targets/relabel_steps", empty_lists::relabel_steps)
+        .get("/api/v1/scrape_pools/config", empty_lists::scrape_pool_config)
+        .get("/api/v1/status/config", runtime::status_config)
+        .get("/api/v1/status/flags", runtime::status_flags)
+        .get("/api/v1/status/runtimeinfo", runtime::runtime_info)
+        .get("/api/v1/status/buildinfo", build::build_info)
+        .get("/api/v1/status/walreplay", runtime::wal_replay)
+        .get("/api/v1/features", features::features)
         .get("/api/v1/notifications", notifications::notifications)
         .get("/api/v1/notifications/live", notifications::live_notifications)
+        .get_or_post("/api/v1/query", unsupported::promql)
+        .get_or_post("/api/v1/query_range", unsupported::promql)
+        .get_or_post("/api/v1/format_query", unsupported::promql)
+        .get_or_post("/api/v1/parse_query", unsupported::promql)
+        .get_or_post("/api/v1/search/metric_names", unsupported::search)
+        .get_or_post("/api/v1/search/label_names", unsupported::search)
+        .get_or_post("/api/v1/search/label_values", unsupported::search)
+        .get("/api/v1/status/self_metrics", unsupported::self_metrics)
+        .get("/api/v1/openapi.yaml", unsupported::openapi)
+        .post("/api/v1/otlp/v1/metrics", unsupported::otlp)
 }
 
 /// Returns the router of all requests. `health` is the gRPC health service.
@@ -161,6 +177,7 @@ pub fn routes<H: Health>(states: SharedState, health: HealthServer<H>) -> Router
     let known: Arc<[KnownPath]> = known.into();
     let redirect = middleware::from_fn_with_state(known, redirect::redirect);
     router
+        .method_not_allowed_fallback(contract::http::method_not_allowed)
         .merge(grpc_routes(&states, health))
         .fallback(not_found)
         .layer(redirect)
@@ -186,6 +203,6 @@ async fn not_found(request: Request) -> Response {
     if framing::is_grpc(&request) {
         contract::grpc::error_response(contract::grpc::unknown_method())
     } else {
-        (StatusCode::NOT_FOUND, format!("no such path: {}\n", request.uri().path())).into_response()
+        contract::http::page_not_found()
     }
 }

@@ -9,28 +9,38 @@ use serde_json::Value;
 use std::fs::File;
 use std::path::Path;
 
-/// The recorded responses of a server without special flags.
-fn recorded() -> Vec<Value> {
+/// The recorded responses of a server with these flags; `data` is one without special flags.
+fn recorded(group: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/api/answers.json.gz");
     let mut file: Value =
         serde_json::from_reader(GzDecoder::new(File::open(path).unwrap())).unwrap();
     let Value::Array(mut answers) = file["answers"].take() else {
         panic!("answers.json.gz has no list `answers`")
     };
-    answers.retain(|answer| answer["group"] == "data");
+    answers.retain(|answer| answer["group"] == group);
     answers
 }
 
-/// Sends the recorded requests of these cases and compares status and JSON.
-async fn assert_as_recorded(cases: &[&str]) {
+/// Sends the recorded requests of these cases and compares status and JSON or text.
+async fn assert_as_recorded(group: &str, cases: &[&str]) {
     let edge = TestServer::ready(&[]).await;
-    let recorded = recorded();
+    let recorded = recorded(group);
     for case in cases {
         let expected = recorded.iter().find(|answer| answer["case"] == *case).expect(case);
         let got = send(&edge, expected).await;
         assert_eq!(u64::from(got.status.as_u16()), expected["status"], "{case}: {}", got.text());
-        let json: Value = serde_json::from_slice(&got.body).unwrap();
-        assert_eq!(json, expected["json"], "{case}");
+        for name in ["Content-Type", "X-Content-Type-Options"] {
+            let headers = expected["headers"].as_array().unwrap();
+            let header = headers.iter().find(|header| header[0] == name);
+            let value = header.map_or("", |header| header[1].as_str().unwrap());
+            assert_eq!(got.header(name), value, "{case}: {name}");
+        }
+        match expected.get("json") {
+            Some(json) => {
+                assert_eq!(serde_json::from_slice::<Value>(&got.body).unwrap(), *json, "{case}");
+            }
+            None => assert_eq!(got.text(), expected["body"], "{case}"),
+        }
     }
 }
 
@@ -41,41 +51,50 @@ async fn send(edge: &TestServer, recorded: &Value) -> TestResponse {
 
 #[tokio::test]
 async fn empty_match_response_equals_recording() {
-    assert_as_recorded(&[
-        "labels-match-empty",
-        "labels-match-all-empty",
-        "labels-match-star",
-        "labels-match-blank",
-        "series-no-match",
-        "series-empty-match",
-    ])
+    assert_as_recorded(
+        "data",
+        &[
+            "labels-match-empty",
+            "labels-match-all-empty",
+            "labels-match-star",
+            "labels-match-blank",
+            "series-no-match",
+            "series-empty-match",
+        ],
+    )
     .await;
 }
 
 #[tokio::test]
 async fn invalid_match_response_equals_recording() {
-    assert_as_recorded(&[
-        "labels-match-bad",
-        "labels-match-range",
-        "values-bad-match",
-        "series-bad",
-        "series-one-bad",
-        "series-offset",
-        "series-at",
-        "series-or",
-    ])
+    assert_as_recorded(
+        "data",
+        &[
+            "labels-match-bad",
+            "labels-match-range",
+            "values-bad-match",
+            "series-bad",
+            "series-one-bad",
+            "series-offset",
+            "series-at",
+            "series-or",
+        ],
+    )
     .await;
 }
 
 #[tokio::test]
 async fn exemplar_query_responses_equal_recording() {
-    assert_as_recorded(&[
-        "exemplars",
-        "exemplars-no-query",
-        "exemplars-reversed",
-        "exemplars-no-time",
-        "exemplars-bad",
-    ])
+    assert_as_recorded(
+        "data",
+        &[
+            "exemplars",
+            "exemplars-no-query",
+            "exemplars-reversed",
+            "exemplars-no-time",
+            "exemplars-bad",
+        ],
+    )
     .await;
 }
 
@@ -89,14 +108,94 @@ async fn exemplar_query_without_selector_is_204() {
 }
 
 #[tokio::test]
+async fn unknown_paths_and_methods_equal_recording() {
+    assert_as_recorded(
+        "data",
+        &[
+            "nothing",
+            "status-nothing",
+            "v1-slash",
+            "v2",
+            "upper",
+            "labels-put",
+            "labels-delete",
+            "values-post",
+            "series-delete",
+            "write-get",
+            "read-get",
+            "admin-get",
+        ],
+    )
+    .await;
+    assert_as_recorded("http", &["page /nothing", "page /-/nothing", "page /api"]).await;
+}
+
+#[tokio::test]
+async fn responses_without_scrape_pools_equal_recording() {
+    assert_as_recorded("data", &["alertmanagers"]).await;
+    assert_as_recorded(
+        "targets",
+        &[
+            "pool-config-missing",
+            "pool-config-none",
+            "metadata-metric-none",
+            "metadata-limit-0",
+            "metadata-limit-bad",
+            "metadata-match-bad",
+            "metadata-match-none",
+            "steps-no-pool",
+            "steps-no-labels",
+            "steps-bad-pool",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn features_are_a_true_part_of_the_recording() {
+    let flags = ["--web.enable-admin-api", "--enable-feature=st-storage,xor2-encoding"];
+    let edge = TestServer::ready(&flags).await;
+    let recorded = recorded("data");
+    let expected = recorded.iter().find(|answer| answer["case"] == "features").unwrap();
+    let mut got: Value = serde_json::from_str(edge.get("/api/v1/features").await.text()).unwrap();
+    // Prometheus lists it only where it is enabled by flag.
+    let metadata = got["data"]["tsdb"].as_object_mut().unwrap().remove("metadata_wal_records");
+    assert_eq!(metadata, Some(Value::Bool(true)));
+    let categories = got["data"].as_object().unwrap();
+    assert_eq!(categories.keys().collect::<Vec<_>>(), ["api", "prometheus", "tsdb"]);
+    let mut enabled = Vec::new();
+    for (category, features) in categories {
+        let features = features.as_object().unwrap();
+        let known = expected["json"]["data"][category].as_object().unwrap();
+        assert_eq!(features.keys().collect::<Vec<_>>(), known.keys().collect::<Vec<_>>());
+        enabled.extend(features.iter().filter(|(_, on)| **on == true).map(|(name, _)| name));
+    }
+    let of_flags = ["admin", "st_storage"];
+    let always = [
+        "label_values_match",
+        "remote_write_receiver",
+        "time_range_labels",
+        "time_range_series",
+        "server_mode",
+        "exemplar_storage",
+        "native_histograms",
+        "xor2_encoding",
+    ];
+    enabled.sort();
+    let mut truth: Vec<&str> = of_flags.into_iter().chain(always).collect();
+    truth.sort_unstable();
+    assert_eq!(enabled, truth);
+}
+
+#[tokio::test]
 async fn notifications_of_a_ready_server_equal_recording() {
-    assert_as_recorded(&["notifications"]).await;
+    assert_as_recorded("data", &["notifications"]).await;
 }
 
 #[tokio::test]
 async fn unclean_paths_are_redirected_like_recording() {
     let edge = TestServer::ready(&[]).await;
-    let recorded = recorded();
+    let recorded = recorded("data");
     for case in ["values-no-name", "v1", "labels-slash", "double-slash"] {
         let expected = recorded.iter().find(|answer| answer["case"] == case).expect(case);
         let got = send(&edge, expected).await;

@@ -1,41 +1,25 @@
-//! `GET /api/v1/status/…`: configuration, flags, runtime, build and WAL replay, in Prometheus's
-//! format.
+//! `GET /api/v1/status/{config,flags,runtimeinfo,walreplay}`: configuration, flags, state of the
+//! process and of the WAL replay.
 //!
 //! Thanos's sidecar reads the external labels from `config` and the block ranges from `flags`.
 
 use crate::config::effective;
 use crate::config::units;
 use crate::config::units::ByteSize;
-use crate::metrics::registry::Counter;
 use crate::model::time::format_rfc3339;
 use crate::server::api::response;
+use crate::server::api::status::StatusState;
 use crate::server::contract::api_error::ApiError;
-use crate::server::management::configuration::Configuration;
-use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::settings::RetentionSettings;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Flag whose default is computed.
 const MAX_BLOCK_DURATION: &str = "storage.tsdb.max-block-duration";
-
-/// State of the status API.
-#[derive(Debug)]
-pub struct StatusState {
-    /// Database, for its settings.
-    pub db: Arc<DbHandle>,
-    /// Flags and their displayed values.
-    pub flags: BTreeMap<String, String>,
-    /// Configuration file, without the database settings.
-    pub configuration: Arc<Configuration>,
-    /// Number of WAL corruptions that the last start found.
-    pub corruptions: Counter,
-}
 
 #[derive(Serialize)]
 struct ConfigData {
@@ -112,18 +96,6 @@ pub(crate) async fn runtime_info(State(status): State<Arc<StatusState>>) -> Resp
     })
 }
 
-/// `GET /api/v1/status/buildinfo`, in Prometheus's format.
-pub(crate) async fn build_info() -> Response {
-    response::success(&BuildInfoData {
-        version: env!("CARGO_PKG_VERSION"),
-        revision: env!("NARTHEX_COMMIT"),
-        branch: "",
-        build_user: "",
-        build_date: "",
-        go_version: "",
-    })
-}
-
 /// `GET /api/v1/status/walreplay`, in Prometheus's format: segment numbers of the WAL.
 pub(crate) async fn wal_replay(State(status): State<Arc<StatusState>>) -> Response {
     let progress = status.db.shared().replay_progress();
@@ -139,18 +111,6 @@ struct WalReplayData {
     min: i64,
     max: i64,
     current: i64,
-}
-
-/// Prometheus's fields, including those without a meaning in narthex.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BuildInfoData {
-    version: &'static str,
-    revision: &'static str,
-    branch: &'static str,
-    build_user: &'static str,
-    build_date: &'static str,
-    go_version: &'static str,
 }
 
 /// Formats the retention as Prometheus does: `15d or 512MiB`.
