@@ -3,11 +3,12 @@
 //! # Ordering
 //! 1. Sockets are bound before the data directory is opened: a port in use changes nothing on disk.
 //! 2. The listener responds to health checks while the WAL is replayed on a blocking thread.
-//! 3. The first stop drains requests, then closes the database.
+//! 3. The first stop drains requests, closes the database, then stops the management listener.
 //! 4. The second stop ends the run at once. Acknowledged samples are in the WAL.
 
 use crate::app::config::AppConfig;
 use crate::app::error::ServeError;
+use crate::app::management::{ManagementSocket, ManagementTask};
 use crate::app::metrics::engine::ReplayMetrics;
 use crate::app::parts::server::ServerParts;
 use crate::app::reload::Reloader;
@@ -21,7 +22,7 @@ use crate::server::management::process_control::ReloadRequest;
 use crate::server::router;
 use crate::server::router::host;
 use crate::server::state::SharedState;
-use crate::server::transport::listener::{DrainOutcome, Listener};
+use crate::server::transport::listener::{ConnectionMetrics, DrainOutcome, Listener};
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::LockedDir;
 use crate::tsdb::db::clock::now_ms;
@@ -42,6 +43,8 @@ pub(crate) struct App {
     locked: LockedDir,
     context: SharedState,
     listener: Listener,
+    management: Option<ManagementSocket>,
+    management_connections: ConnectionMetrics,
     health: HealthUpdater,
     reloader: Reloader,
     reloads: mpsc::Receiver<ReloadRequest>,
@@ -52,14 +55,25 @@ pub(crate) struct App {
 impl App {
     /// Binds the sockets, locks the data directory and builds all parts. Nothing is served yet.
     pub(crate) async fn build(config: AppConfig) -> Result<Self, ServeError> {
-        let sockets = sockets::bind_all(&config.listener.addresses).await?;
+        let sockets = sockets::bind_all("web.listen-address", &config.listener.addresses).await?;
         let addresses = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let management = match config.management {
+            Some(config) => Some(ManagementSocket::bind(config).await?),
+            None => None,
+        };
         let settings = config.db.settings;
         let locked = LockedDir::open(config.db)?;
         reload::check(&settings, locked.shared().options())?;
         let db = Arc::new(DbHandle::new(locked.shared().clone()));
-        let ServerParts { reloads, quit, reload, context, connections, replay } =
-            ServerParts::build(config.server, config.labels, db.clone());
+        let ServerParts {
+            reloads,
+            quit,
+            reload,
+            context,
+            connections,
+            management_connections,
+            replay,
+        } = ServerParts::build(config.server, config.labels, db.clone());
         let (health, health_service) = health::service().await;
         let listener = Listener {
             sockets,
@@ -75,13 +89,31 @@ impl App {
             configuration: context.status.configuration.clone(),
             notifications: context.process.notifications.clone(),
         };
-        Ok(Self { addresses, locked, context, listener, health, reloader, reloads, quit, replay })
+        Ok(Self {
+            addresses,
+            locked,
+            context,
+            listener,
+            management,
+            management_connections,
+            health,
+            reloader,
+            reloads,
+            quit,
+            replay,
+        })
     }
 
     /// Returns the bound addresses, with their ports.
     #[cfg(test)]
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Returns the bound address of the management listener, if there is one.
+    #[cfg(test)]
+    pub(crate) fn management_address(&self) -> Option<SocketAddr> {
+        self.management.as_ref().map(|socket| socket.address)
     }
 
     /// Replays the WAL and serves until a stop is requested.
@@ -91,7 +123,15 @@ impl App {
         tokio::spawn(self.health.run(self.context.process.clone()));
         let (drain, draining) = watch::channel(false);
         let listening = tokio::spawn(self.listener.run(draining));
-        tracing::info!(addresses = ?self.addresses, "listening, replaying WAL");
+        let management_address = self.management.as_ref().map(|socket| socket.address);
+        let management = self
+            .management
+            .map(|socket| socket.serve(self.context.process.clone(), self.management_connections));
+        tracing::info!(
+            addresses = ?self.addresses,
+            management = management_address.map(tracing::field::display),
+            "listening, replaying WAL"
+        );
 
         let mut stops = Stops { outside: events.stop, quit: self.quit };
         tokio::select! {
@@ -101,14 +141,14 @@ impl App {
                 self.context.process.lifecycle.advance(Phase::Ready);
                 self.context.process.notifications.clear(Notice::Starting);
                 spawn_maintenance(maintenance)?;
-                announce(&self.addresses, self.context.process.db.shared());
+                announce(&self.addresses, management_address, self.context.process.db.shared());
                 stops.next().await;
             }
             () = stops.next() => tracing::warn!("shutdown requested, abandoning replay"),
         }
 
         tokio::select! {
-            ended = shut_down(self.context, drain, listening) => ended,
+            ended = shut_down(self.context, drain, listening, management) => ended,
             () = stops.next() => Err(ServeError::SecondSignal),
         }
     }
@@ -136,16 +176,17 @@ fn spawn_maintenance(maintenance: Maintenance) -> std::io::Result<()> {
 }
 
 /// Prints the banner to standard output: the server is ready.
-fn announce(addresses: &[SocketAddr], db: &DbShared) {
-    logging::print(&banner::banner(addresses, db));
+fn announce(addresses: &[SocketAddr], management: Option<SocketAddr>, db: &DbShared) {
+    logging::print(&banner::banner(addresses, management, db));
     tracing::info!("server is ready");
 }
 
-/// Drains requests and closes the database.
+/// Drains requests, closes the database and stops the management listener.
 async fn shut_down(
     context: SharedState,
     drain: watch::Sender<bool>,
     listening: JoinHandle<DrainOutcome>,
+    management: Option<ManagementTask>,
 ) -> Result<(), ServeError> {
     tracing::info!("shutting down, draining requests");
     // Before draining: an in-flight admin request must not delay the shutdown.
@@ -159,6 +200,9 @@ async fn shut_down(
         tracing::warn!("shutdown timeout exceeded (--web.shutdown-timeout), aborting requests");
     }
     tokio::task::spawn_blocking(move || context.process.db.close()).await??;
+    if let Some(management) = management {
+        management.stop().await;
+    }
     tracing::info!("narthex stopped");
     Ok(())
 }

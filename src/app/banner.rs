@@ -15,6 +15,8 @@ use std::time::Duration;
 struct BannerInfo<'a> {
     /// Bound addresses, with their ports.
     addresses: &'a [SocketAddr],
+    /// Bound address of the management listener.
+    management: Option<SocketAddr>,
     directory: &'a Path,
     /// Description by [`describe_retention`] or [`describe_held_retention`].
     retention: &'a str,
@@ -24,7 +26,11 @@ struct BannerInfo<'a> {
 }
 
 /// Returns the banner of a database that is served at `addresses`.
-pub(crate) fn banner(addresses: &[SocketAddr], db: &DbShared) -> String {
+pub(crate) fn banner(
+    addresses: &[SocketAddr],
+    management: Option<SocketAddr>,
+    db: &DbShared,
+) -> String {
     let options = db.options();
     let directory = std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone());
     let settings = db.settings();
@@ -35,6 +41,7 @@ pub(crate) fn banner(addresses: &[SocketAddr], db: &DbShared) -> String {
     };
     render(&BannerInfo {
         addresses,
+        management,
         directory: &directory,
         retention: &retention,
         out_of_order_window_ms: settings.out_of_order_window_ms,
@@ -67,10 +74,13 @@ fn render(info: &BannerInfo<'_>) -> String {
         );
     }
     let sync = describe_sync(info.wal_sync);
+    let management = info.management.map_or_else(String::new, |address| {
+        format!("  management     {}: health checks without credentials\n", describe(address))
+    });
     let listening: Vec<String> = addresses.iter().map(|address| describe(*address)).collect();
     let _ = write!(
         text,
-        "  listening on   {}\n  \
+        "  listening on   {}\n{management}  \
            directory      {}\n  \
            retention      {retention}\n  \
            out of order   {window}\n  \
@@ -184,6 +194,7 @@ mod tests {
             ["[::]:9201", "[::1]:7", "0.0.0.0:8"].map(|address| address.parse().unwrap());
         let text = render(&BannerInfo {
             addresses: &addresses,
+            management: Some("127.0.0.1:9".parse().unwrap()),
             directory: Path::new("/data"),
             retention: "15d",
             out_of_order_window_ms: 7_200_000,
@@ -195,6 +206,7 @@ mod tests {
             "\nremote_write:\n  - url: http://localhost:9201/api/v1/write\nremote_read:\n",
             "listening on   [::]:9201: every address, IPv4 and IPv6, [::1]:7, \
              0.0.0.0:8: every address, IPv4 only\n",
+            "management     127.0.0.1:9: health checks without credentials\n",
             "directory      /data\n",
             "retention      15d\n",
             "out of order   samples up to 2h late are accepted\n",

@@ -10,9 +10,11 @@ use tokio::task::JoinError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
     /// A listen address cannot be bound.
-    #[error("cannot listen on --web.listen-address={address}: {source}")]
+    #[error("cannot listen on --{flag}={address}: {source}")]
     Bind {
-        /// Value of the flag `--web.listen-address`.
+        /// Name of the flag, without dashes.
+        flag: &'static str,
+        /// Value of the flag.
         address: String,
         /// Error of the system call.
         source: std::io::Error,

@@ -8,6 +8,7 @@
 //! | `config` | configuration of the parts, from flags and file |
 //! | `error` | error of a run |
 //! | `logging` | log lines and panics on standard error |
+//! | `management` | management listener |
 //! | `metrics` | metrics of the engine |
 //! | `output` | bounded queues in front of standard output and standard error |
 //! | `parts` | parts of the server, each built from its configuration |
@@ -22,6 +23,7 @@ pub mod command_line;
 mod config;
 mod error;
 mod logging;
+mod management;
 mod metrics;
 mod output;
 mod parts;

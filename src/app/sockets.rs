@@ -21,14 +21,19 @@ use tokio::net::TcpListener;
 /// Maximum number of connections that wait for accept. The kernel limit is `net.core.somaxconn`.
 const BACKLOG: i32 = 1024;
 
-/// Binds every address of `--web.listen-address`.
-pub(crate) async fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>, ServeError> {
+/// Binds every address of a flag, which the error names.
+pub(crate) async fn bind_all(
+    flag: &'static str,
+    addresses: &[ListenAddress],
+) -> Result<Vec<TcpListener>, ServeError> {
     let mut listeners = Vec::new();
     for address in addresses {
         let listener = bind(address).await;
-        listeners.push(
-            listener.map_err(|source| ServeError::Bind { address: address.to_string(), source })?,
-        );
+        listeners.push(listener.map_err(|source| ServeError::Bind {
+            flag,
+            address: address.to_string(),
+            source,
+        })?);
     }
     Ok(listeners)
 }

@@ -6,7 +6,8 @@ use std::process::Command;
 use crate::support::admin::{self, Admin};
 use crate::support::data::{self, BEGIN, HOUR};
 use crate::support::dir;
-use crate::support::launch::{Launch, Server};
+use crate::support::http::Http;
+use crate::support::launch::{Launch, Server, free_port};
 use crate::support::metrics::Metrics;
 use crate::support::samples::Samples;
 use crate::support::wait::{wait_for, wait_until};
@@ -24,6 +25,13 @@ fn new_data_dir() -> (tempfile::TempDir, PathBuf) {
     let temp_dir = dir::temp();
     let data = temp_dir.path().join("data");
     (temp_dir, data)
+}
+
+/// Returns a launch with a management listener, and a client of that listener.
+fn with_management(launch: Launch) -> (Launch, Http) {
+    let port = free_port();
+    let flag = format!("--web.management-listen-address=127.0.0.1:{port}");
+    (launch.flag(flag), Http::new(port))
 }
 
 /// Returns a launch that pauses at a fail point, and the file that exists during the pause.
@@ -76,6 +84,10 @@ fn port_in_use_names_flag_and_address() {
     let (status, log) = Launch::narthex(&other).port(port).run_to_end();
     assert!(!status.success(), "{log}");
     assert!(log.contains("--web.listen-address") && log.contains(&port.to_string()), "{log}");
+    let flag = format!("--web.management-listen-address=127.0.0.1:{port}");
+    let (status, log) = Launch::narthex(&other).flag(&flag).run_to_end();
+    assert!(!status.success() && log.contains(&flag), "{log}");
+    assert!(!other.exists(), "the data directory was created before all sockets were bound");
 }
 
 #[test]
@@ -108,13 +120,15 @@ fn replaying_server_is_healthy_not_ready_and_shows_progress() {
     first.remote().write_all(&sent);
     first.kill();
 
-    let (launch, marker) =
-        paused_at(Launch::narthex(&data), "replay.record", temp_dir.path().join("marker"));
+    let (launch, management) = with_management(Launch::narthex(&data));
+    let (launch, marker) = paused_at(launch, "replay.record", temp_dir.path().join("marker"));
     let mut server = launch.spawn();
     wait_until("the paused replay", || marker.exists());
-    let healthy = wait_for("a response", || server.http.try_get("/-/healthy").ok());
-    assert_eq!(healthy.status, 200);
-    assert_eq!(server.http.get("/-/ready").status, 503);
+    for http in [&server.http, &management] {
+        let healthy = wait_for("a response", || http.try_get("/-/healthy").ok());
+        assert_eq!(healthy.status, 200);
+        assert_eq!(http.get("/-/ready").status, 503);
+    }
     let write =
         server.remote().write(&WriteRequest::one(&[("__name__", "early")], &[(BEGIN, 1.0)]));
     assert_eq!(write.status, 503, "{}", write.text());
@@ -132,15 +146,17 @@ fn replaying_server_is_healthy_not_ready_and_shows_progress() {
 
     std::fs::remove_file(&marker).expect("the marker can be removed");
     server.wait_ready();
+    assert_eq!(management.get("/-/ready").status, 200);
     server.assert_holds(&sent, "after the replay");
     server.stop();
 }
 
-/// Pauses a write, ends the server with `end`, and continues the write, which must succeed.
+/// Pauses a write, ends the server with `end`, and continues the write, which must succeed. The
+/// management listener serves until then.
 fn assert_write_finishes(end: impl Fn(&Server)) {
     let (temp_dir, data) = new_data_dir();
-    let (launch, marker) =
-        paused_at(Launch::narthex(&data), "wal.before_write", temp_dir.path().join("marker"));
+    let (launch, management) = with_management(Launch::narthex(&data));
+    let (launch, marker) = paused_at(launch, "wal.before_write", temp_dir.path().join("marker"));
     let mut server = launch.start();
     let request = WriteRequest::one(&[("__name__", "last")], &[(BEGIN, 1.0)]);
     let remote = server.remote();
@@ -152,6 +168,9 @@ fn assert_write_finishes(end: impl Fn(&Server)) {
             server.http.try_get("/-/ready").map_or(true, |response| response.status == 503)
         });
         assert!(server.program.is_running(), "the server does not wait for the request");
+        assert_eq!(management.get("/-/healthy").status, 200);
+        let ready = management.get("/-/ready");
+        assert_eq!((ready.status, ready.text().as_str()), (503, "narthex is shutting down\n"));
         std::fs::remove_file(&marker).expect("the marker can be removed");
         let response = response.join().expect("no panic");
         assert_eq!(response.status, 204, "{}", response.text());

@@ -16,8 +16,10 @@ use crate::app::reload::{ApplyConfigError, ReloadConfig};
 use crate::config::address::ListenAddress;
 use crate::config::file::contents::ConfigFile;
 use crate::config::flags::ServeFlags;
+use crate::config::flags::web::WebFlags;
 use crate::config::settings;
 use crate::server::management::configuration::LoadedConfig;
+use crate::server::management::process_control::ApiAccess;
 use crate::server::transport::listener::ConnectionLimits;
 use crate::tsdb::db::options::DbOptions;
 
@@ -27,6 +29,8 @@ pub(crate) struct AppConfig {
     pub(crate) db: DbOptions,
     pub(crate) server: ServerConfig,
     pub(crate) listener: ListenerConfig,
+    /// `None` without `--web.management-listen-address`.
+    pub(crate) management: Option<ManagementConfig>,
     pub(crate) reload: ReloadConfig,
     /// Part of the configuration file that handlers use.
     pub(crate) labels: LoadedConfig,
@@ -37,6 +41,25 @@ pub(crate) struct AppConfig {
 pub(crate) struct ListenerConfig {
     pub(crate) addresses: Vec<ListenAddress>,
     pub(crate) limits: ConnectionLimits,
+}
+
+/// Address and limits of the management listener.
+#[derive(Debug)]
+pub(crate) struct ManagementConfig {
+    pub(crate) address: ListenAddress,
+    pub(crate) limits: ConnectionLimits,
+    /// Availability of `/metrics`.
+    pub(crate) metrics: ApiAccess,
+}
+
+impl ManagementConfig {
+    fn new(flags: &WebFlags) -> Option<Self> {
+        Some(Self {
+            address: flags.management_listen_address.clone()?,
+            limits: ConnectionLimits::management(flags),
+            metrics: server::access(flags.management_metrics),
+        })
+    }
 }
 
 impl AppConfig {
@@ -55,6 +78,7 @@ impl AppConfig {
                 addresses: flags.web.listen_address.clone(),
                 limits: ConnectionLimits::from(&flags.web),
             },
+            management: ManagementConfig::new(&flags.web),
             reload: ReloadConfig {
                 file: flags.config_file.clone(),
                 flags: flags.storage.clone(),

@@ -125,7 +125,7 @@ fn write_limits(flags: &WriteFlags) -> WriteLimits {
     }
 }
 
-fn access(is_on: bool) -> ApiAccess {
+pub(super) fn access(is_on: bool) -> ApiAccess {
     if is_on { ApiAccess::On } else { ApiAccess::Off }
 }
 

@@ -73,6 +73,8 @@ pub(crate) struct ServerParts {
     pub(crate) context: SharedState,
     /// Metrics for the listener.
     pub(crate) connections: ConnectionMetrics,
+    /// Metrics for the management listener.
+    pub(crate) management_connections: ConnectionMetrics,
     /// Metrics that are set when the replay ends.
     pub(crate) replay: ReplayMetrics,
 }
@@ -94,6 +96,7 @@ impl ServerParts {
         let replay = engine::register(&mut registry, &db);
         process::register(&mut registry, &lifecycle);
         let connections = ConnectionMetrics::register(&mut registry);
+        let management_connections = ConnectionMetrics::register_management(&mut registry);
         let configuration = Arc::new(Configuration::new(labels));
         let budgets = Budgets::build(&config.budgets, &mut registry);
         let shared = SharedParts { db, lifecycle, configuration, budgets };
@@ -130,7 +133,15 @@ impl ServerParts {
             }),
         };
         let (reloads, quit) = (receiver.reload, receiver.stop);
-        Self { reloads, quit, reload, context: SharedState::new(states), connections, replay }
+        Self {
+            reloads,
+            quit,
+            reload,
+            context: SharedState::new(states),
+            connections,
+            management_connections,
+            replay,
+        }
     }
 }
 

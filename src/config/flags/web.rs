@@ -15,6 +15,16 @@ pub struct WebFlags {
     /// and IPv6 addresses.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9201")]
     pub listen_address: Vec<ListenAddress>,
+    /// Address of a second, plain HTTP listener for /-/healthy and /-/ready. It needs no
+    /// credentials.
+    #[arg(long = "web.management-listen-address", value_name = "ADDRESS")]
+    pub management_listen_address: Option<ListenAddress>,
+    /// Whether the management listener serves /metrics, too.
+    #[arg(long = "web.management-metrics", overrides_with = "no_management_metrics")]
+    pub management_metrics: bool,
+    /// Negative form of --web.management-metrics.
+    #[arg(long = "no-web.management-metrics", hide = true, overrides_with = "management_metrics")]
+    pub no_management_metrics: bool,
     /// Maximum number of simultaneous connections across all listeners. Further connections get
     /// 503.
     #[arg(

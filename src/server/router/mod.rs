@@ -1,12 +1,14 @@
 //! Routes of HTTP and gRPC, and the middleware of every request.
 //!
-//! | file       | content                            |
-//! |------------|------------------------------------|
-//! | [`host`]   | check of the Host header           |
-//! | `panics`   | responses for handlers that panic  |
-//! | `redirect` | redirects to canonical paths       |
+//! | file           | content                             |
+//! |----------------|-------------------------------------|
+//! | [`host`]       | check of the Host header            |
+//! | [`management`] | routes of the management listener   |
+//! | `panics`       | responses for handlers that panic   |
+//! | `redirect`     | redirects to canonical paths        |
 
 pub mod host;
+pub mod management;
 mod panics;
 mod redirect;
 

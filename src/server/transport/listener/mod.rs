@@ -42,6 +42,11 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum number of connections beyond the limit that get a response, and the time for each.
 const MAX_SHED: usize = 64;
 const SHED_TIMEOUT: Duration = Duration::from_secs(5);
+/// Limits of the management listener, whose requests are short: connections, time without traffic,
+/// time to drain.
+const MANAGEMENT_CONNECTIONS: usize = 64;
+const MANAGEMENT_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const MANAGEMENT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause after a failed accept (for example without file descriptors), so that the loop cannot
 /// spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -73,6 +78,22 @@ impl From<&WebFlags> for ConnectionLimits {
     }
 }
 
+impl ConnectionLimits {
+    /// Returns the limits of the management listener. They are separate, so that a flood of the
+    /// other listeners does not fail its probes.
+    #[must_use]
+    pub fn management(flags: &WebFlags) -> Self {
+        let idle_timeout = MANAGEMENT_IDLE_TIMEOUT.min(flags.read_timeout);
+        Self {
+            max_connections: MANAGEMENT_CONNECTIONS,
+            idle_timeout,
+            head_timeout: idle_timeout,
+            drain_timeout: MANAGEMENT_DRAIN_TIMEOUT,
+            ..Self::from(flags)
+        }
+    }
+}
+
 /// Metrics of connections, named as in the library that Prometheus uses.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
@@ -99,6 +120,22 @@ impl ConnectionMetrics {
                 "Connections beyond --web.max-connections, which got a 503 or were dropped.",
             ),
             open: registry.gauge("narthex_http_connections", "Open connections."),
+        }
+    }
+
+    /// Registers the metrics of the management listener, which the other metrics do not include.
+    pub fn register_management(registry: &mut Registry) -> Self {
+        Self {
+            accepted: Counter::default(),
+            closed: Counter::default(),
+            shed: registry.counter(
+                "narthex_management_connections_shed_total",
+                "Connections of the management listener beyond its limit.",
+            ),
+            open: registry.gauge(
+                "narthex_management_connections",
+                "Open connections of the management listener.",
+            ),
         }
     }
 }
