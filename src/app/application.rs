@@ -124,9 +124,8 @@ impl App {
         let (drain, draining) = watch::channel(false);
         let listening = tokio::spawn(self.listener.run(draining));
         let management_address = self.management.as_ref().map(|socket| socket.address);
-        let management = self
-            .management
-            .map(|socket| socket.serve(self.context.process.clone(), self.management_connections));
+        let management =
+            self.management.map(|socket| socket.serve(&self.context, self.management_connections));
         tracing::info!(
             addresses = ?self.addresses,
             management = management_address.map(tracing::field::display),

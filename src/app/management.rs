@@ -3,12 +3,11 @@
 use crate::app::config::ManagementConfig;
 use crate::app::error::ServeError;
 use crate::app::sockets;
-use crate::server::management::process_state::ProcessState;
 use crate::server::router;
 use crate::server::router::management;
+use crate::server::state::SharedState;
 use crate::server::transport::listener::{ConnectionMetrics, DrainOutcome, Listener};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -32,14 +31,10 @@ impl ManagementSocket {
     }
 
     /// Serves until [`ManagementTask::stop`]. Needs a tokio runtime.
-    pub(crate) fn serve(
-        self,
-        process: Arc<ProcessState>,
-        metrics: ConnectionMetrics,
-    ) -> ManagementTask {
+    pub(crate) fn serve(self, states: &SharedState, metrics: ConnectionMetrics) -> ManagementTask {
         let listener = Listener {
             sockets: vec![self.socket],
-            router: management::routes(process, self.config.metrics),
+            router: management::routes(states, self.config.metrics),
             overload_router: router::overload_router(),
             limits: self.config.limits,
             metrics,

@@ -8,6 +8,7 @@ use crate::server::grpc::write_stream::StreamState;
 use crate::server::management::process_state::ProcessState;
 use crate::server::requests::list_state::ListState;
 use crate::server::requests::read_state::ReadState;
+use crate::server::requests::time_limits::TimeLimits;
 use crate::server::requests::write_requests::WriteState;
 use axum::extract::FromRef;
 use std::ops::Deref;
@@ -34,6 +35,8 @@ pub struct ServerStates {
     pub status: Arc<StatusState>,
     /// Compression of gRPC messages.
     pub grpc: Arc<GrpcState>,
+    /// Time limits of all routes.
+    pub time_limits: TimeLimits,
 }
 
 /// States as the router holds them. Clones share them.

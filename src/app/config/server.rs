@@ -3,7 +3,6 @@
 use crate::app::config::values::{limit, millis};
 use crate::app::parts::budgets::BudgetConfig;
 use crate::app::parts::gates::GateConfig;
-use crate::app::parts::reads::ReadConfig;
 use crate::app::parts::server::{AccessConfig, ServerConfig};
 use crate::app::parts::streams::StreamConfig;
 use crate::app::parts::writes::WriteConfig;
@@ -18,6 +17,7 @@ use crate::remote::read::ReadLimits;
 use crate::remote::write::limits::CountLimits;
 use crate::remote::write::limits::WriteLimits;
 use crate::server::management::process_control::ApiAccess;
+use crate::server::requests::time_limits::TimeLimits;
 use crate::tsdb::db::SupportedEncodings;
 
 /// Blocking threads for short or single tasks: metrics, replay, close.
@@ -42,6 +42,12 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
         },
         max_subscribers: usize::try_from(flags.web.max_notifications_subscribers)
             .unwrap_or(usize::MAX),
+        time_limits: TimeLimits {
+            write: flags.write.timeout,
+            query: flags.read.query_timeout,
+            admin: flags.web.admin_timeout,
+            other: flags.web.request_timeout,
+        },
         decompressors: processors(),
         flag_values: flags.flag_values.clone(),
     }
@@ -92,8 +98,8 @@ fn streams(flags: &GrpcFlags) -> StreamConfig {
     StreamConfig { streams: limit(flags.max_streams), streams_per_client }
 }
 
-fn reads(flags: &ReadFlags, max_response: usize) -> ReadConfig {
-    let limits = ReadLimits {
+fn reads(flags: &ReadFlags, max_response: usize) -> ReadLimits {
+    ReadLimits {
         samples: Some(flags.sample_limit).filter(|limit| *limit > 0),
         response_bytes: flags.max_response_size.as_usize().min(max_response),
         frame_bytes: flags.max_bytes_in_frame.as_usize(),
@@ -102,8 +108,7 @@ fn reads(flags: &ReadFlags, max_response: usize) -> ReadConfig {
         } else {
             SupportedEncodings::Baseline
         },
-    };
-    ReadConfig { limits, timeout: flags.query_timeout }
+    }
 }
 
 fn write_limits(flags: &WriteFlags) -> WriteLimits {

@@ -5,7 +5,6 @@
 //! | `budgets` | memory and time for request bodies and responses |
 //! | `gates` | limits of concurrent requests |
 //! | `process` | metrics of the process |
-//! | `reads` | limits of reads |
 //! | `server` | all parts together |
 //! | `streams` | limits of write streams |
 //! | `writes` | writer of remote write |
@@ -13,7 +12,6 @@
 pub(crate) mod budgets;
 pub(crate) mod gates;
 mod process;
-pub(crate) mod reads;
 pub(crate) mod server;
 pub(crate) mod streams;
 pub(crate) mod writes;

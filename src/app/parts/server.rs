@@ -5,11 +5,11 @@ use crate::app::metrics::engine::ReplayMetrics;
 use crate::app::parts::budgets::{BudgetConfig, Budgets};
 use crate::app::parts::gates::{GateConfig, Gates};
 use crate::app::parts::process;
-use crate::app::parts::reads::ReadConfig;
 use crate::app::parts::streams::{StreamConfig, Streams};
 use crate::app::parts::writes::WriteConfig;
 use crate::app::reload::ReloadMetrics;
 use crate::metrics::registry::Registry;
+use crate::remote::read::ReadLimits;
 use crate::remote::read::metrics::ReadMetrics;
 use crate::remote::write::RemoteWriter;
 use crate::server::api::admin::AdminState;
@@ -26,6 +26,7 @@ use crate::server::management::process_control::{ApiAccess, ControlChannel, Relo
 use crate::server::management::process_state::ProcessState;
 use crate::server::requests::list_state::ListState;
 use crate::server::requests::read_state::ReadState;
+use crate::server::requests::time_limits::{RouteKind, TimeLimit, TimeLimits};
 use crate::server::requests::write_requests::WriteState;
 use crate::server::state::{ServerStates, SharedState};
 use crate::server::transport::admission::ConcurrencyLimiter;
@@ -43,10 +44,11 @@ pub(crate) struct ServerConfig {
     pub(crate) gates: GateConfig,
     pub(crate) streams: StreamConfig,
     pub(crate) writes: WriteConfig,
-    pub(crate) reads: ReadConfig,
+    pub(crate) reads: ReadLimits,
     pub(crate) access: AccessConfig,
     /// Maximum number of subscribers to notifications.
     pub(crate) max_subscribers: usize,
+    pub(crate) time_limits: TimeLimits,
     /// Number of gRPC messages that are decompressed at the same time.
     pub(crate) decompressors: usize,
     /// Value of every flag as `/api/v1/status/flags` shows it.
@@ -104,7 +106,9 @@ impl ServerParts {
         let streams = Streams::build(&config.streams, &mut registry);
         let ControlChannel { control, receiver } =
             process_control::control_channel(config.access.admin, config.access.lifecycle);
-        let writes = Arc::new(shared.writes(config.writes.writer(&mut registry), gates.writes));
+        let timeout = config.time_limits.of(RouteKind::Write);
+        let writer = config.writes.writer(&mut registry);
+        let writes = Arc::new(shared.writes(writer, gates.writes, timeout));
         let (gate, clients) = (streams.gate, streams.clients);
         let states = ServerStates {
             streams: Arc::new(StreamState { writes: writes.clone(), gate, clients }),
@@ -119,6 +123,7 @@ impl ServerParts {
                 bodies: shared.budgets.bodies,
                 response_budget: shared.budgets.responses.budget,
             }),
+            time_limits: config.time_limits,
             writes,
             process: Arc::new(ProcessState {
                 db: shared.db,
@@ -146,19 +151,25 @@ impl ServerParts {
 }
 
 impl SharedParts {
-    fn writes(&self, writer: RemoteWriter, gate: ConcurrencyLimiter) -> WriteState {
+    fn writes(
+        &self,
+        writer: RemoteWriter,
+        gate: ConcurrencyLimiter,
+        time_limit: TimeLimit,
+    ) -> WriteState {
         WriteState {
             db: self.db.clone(),
             lifecycle: self.lifecycle.clone(),
             writer,
             gate,
+            time_limit,
             bodies: self.budgets.bodies.clone(),
         }
     }
 
     fn reads(
         &self,
-        config: &ReadConfig,
+        limits: &ReadLimits,
         gate: ConcurrencyLimiter,
         registry: &mut Registry,
     ) -> ReadState {
@@ -166,8 +177,7 @@ impl SharedParts {
             db: self.db.clone(),
             lifecycle: self.lifecycle.clone(),
             configuration: self.configuration.clone(),
-            limits: config.limits,
-            timeout: config.timeout,
+            limits: *limits,
             gate,
             bodies: self.budgets.bodies.clone(),
             responses: self.budgets.responses.clone(),
@@ -175,13 +185,13 @@ impl SharedParts {
         }
     }
 
-    fn lists(&self, config: &ReadConfig, gate: ConcurrencyLimiter) -> ListState {
+    fn lists(&self, limits: &ReadLimits, gate: ConcurrencyLimiter) -> ListState {
         ListState {
             db: self.db.clone(),
             lifecycle: self.lifecycle.clone(),
             configuration: self.configuration.clone(),
             gate,
-            max_bytes: config.limits.response_bytes,
+            max_bytes: limits.response_bytes,
             bodies: self.budgets.bodies.clone(),
             responses: self.budgets.responses.clone(),
         }

@@ -19,6 +19,7 @@
 //! | `streams` | gRPC write streams |
 //! | `surface` | reads, exports, health, readiness, status and metrics |
 //! | `thanos_write` | writes of a Thanos Receive router |
+//! | `time_limits` | requests over their time limits |
 //! | `unready` | requests before the database is recovered |
 //! | `write_cases` | cases of writes over every protocol but Thanos's |
 
@@ -38,6 +39,7 @@ mod grpc_read;
 mod streams;
 mod surface;
 mod thanos_write;
+mod time_limits;
 mod unready;
 mod write_cases;
 mod write_path;

@@ -24,8 +24,8 @@ pub struct ReadFlags {
         value_name = "COUNT", default_value = "10", value_parser = units::parse_count
     )]
     pub concurrent_limit: u64,
-    /// Maximum time a query may take before it is aborted with 503. A streamed response has
-    /// --web.read-timeout.
+    /// Maximum time a read, an export or a look-up may take before it is aborted with 503. A
+    /// streamed response has --web.read-timeout from its start.
     #[arg(
         long = "query.timeout", value_name = "DURATION", default_value = "2m",
         value_parser = positive_duration

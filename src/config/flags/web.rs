@@ -39,6 +39,19 @@ pub struct WebFlags {
         value_parser = positive_duration
     )]
     pub read_timeout: Duration,
+    /// Maximum time of an admin operation until its response, which is then 503. The operation
+    /// continues.
+    #[arg(
+        long = "web.admin-timeout", value_name = "DURATION", default_value = "6h",
+        value_parser = positive_duration
+    )]
+    pub admin_timeout: Duration,
+    /// Maximum time of a request to the status API, a page, health, metrics or reload. Then 503.
+    #[arg(
+        long = "web.request-timeout", value_name = "DURATION", default_value = "1m",
+        value_parser = positive_duration
+    )]
+    pub request_timeout: Duration,
     /// Maximum memory for all request bodies and responses, half for each. Further requests get
     /// 503.
     #[arg(

@@ -1,6 +1,6 @@
 //! Flags of remote write.
 
-use crate::config::flags::values::message_size;
+use crate::config::flags::values::{message_size, positive_duration};
 use crate::config::units;
 use crate::config::units::ByteSize;
 use clap::Args;
@@ -64,6 +64,13 @@ pub struct WriteFlags {
         value_parser = units::parse_bytes
     )]
     pub max_metadata_size: ByteSize,
+    /// Maximum time of a write request until its response, which is then 503. The request may still
+    /// be stored; a retry is safe.
+    #[arg(
+        id = "write_timeout", long = "storage.remote.write-timeout", value_name = "DURATION",
+        default_value = "2m", value_parser = positive_duration
+    )]
+    pub timeout: Duration,
     /// Maximum number of concurrent write requests. 0 = 4 per CPU, at least 16.
     #[arg(
         long = "storage.remote.write-concurrent-limit", value_name = "COUNT", default_value = "0",

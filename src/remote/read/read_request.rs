@@ -30,12 +30,9 @@ pub enum ReadAbort {
     /// The byte budget for responses is exhausted.
     #[error("too many bytes in flight")]
     Busy,
-    /// The client has disconnected.
+    /// The client has disconnected, or the request exceeded its time limit.
     #[error("client disconnected")]
     ClientGone,
-    /// The read exceeded its time limit.
-    #[error("read exceeded --query.timeout")]
-    TimedOut,
     /// The client reads the response too slowly.
     #[error("client did not read the response in time")]
     SlowClient,

@@ -9,6 +9,7 @@
 //! | `read_permit`    | permit of a read                           |
 //! | `samples_read`   | reads whose response is complete in memory |
 //! | `streamed_read`  | reads whose response is a stream of chunks |
+//! | `time_limits`    | time limits of all routes                  |
 
 pub(crate) mod acceptance;
 pub(crate) mod list_state;
@@ -16,6 +17,7 @@ pub(crate) mod read_permit;
 pub(crate) mod read_state;
 pub(crate) mod samples_read;
 pub(crate) mod streamed_read;
+pub(crate) mod time_limits;
 pub(crate) mod write_requests;
 
 /// Maximum size of the body of a read request, bytes.

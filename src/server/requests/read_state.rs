@@ -10,7 +10,6 @@ use crate::server::transport::body::{BodyLimits, ResponseLimits};
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::error::NotReady;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// State of remote reads in all protocols.
 #[derive(Debug)]
@@ -23,8 +22,6 @@ pub struct ReadState {
     pub configuration: Arc<Configuration>,
     /// Limits of a read.
     pub limits: ReadLimits,
-    /// Maximum time to compute a response.
-    pub timeout: Duration,
     /// Limit of concurrent reads.
     pub gate: ConcurrencyLimiter,
     /// Time and memory limits of request bodies. `size` is a default that handlers replace.

@@ -7,6 +7,7 @@ use crate::remote::write::stream_request::StreamRequest;
 use crate::remote::write::{ReceivedRequest, RemoteWriteError, RemoteWriter, WireFormat};
 use crate::server::contract::request_error::RequestError;
 use crate::server::management::lifecycle::Lifecycle;
+use crate::server::requests::time_limits::TimeLimit;
 use crate::server::transport::admission::{ConcurrencyLimiter, Reservation};
 use crate::server::transport::blocking::run_with_permit;
 use crate::server::transport::body::BodyLimits;
@@ -29,6 +30,8 @@ pub struct WriteState {
     pub writer: RemoteWriter,
     /// Limit of concurrent write requests.
     pub gate: ConcurrencyLimiter,
+    /// Time limit of a request of a stream. The router applies it to other requests.
+    pub(crate) time_limit: TimeLimit,
     /// Limits of request bodies. `size` is that of an HTTP body before decompression.
     pub bodies: BodyLimits,
 }
@@ -53,7 +56,8 @@ pub(crate) async fn store(
 /// streams is limited, and their senders wait.
 ///
 /// # Errors
-/// Same as [`store`].
+/// Same as [`store`], and [`RequestError::Unavailable`] if the request exceeds the time limit. It
+/// is then stored without an ack, or not at all.
 pub(crate) async fn store_streamed(
     writes: &Arc<WriteState>,
     request: StreamRequest,
@@ -61,8 +65,12 @@ pub(crate) async fn store_streamed(
 ) -> Result<WriteOutcome, RequestError> {
     let form = WireFormat { version: request.version, packing: BodyCompression::Plain };
     writes.writer.precheck(&request.request, form.packing)?;
-    let permit = writes.gate.acquire_unqueued().await?;
-    store_with_permit(writes, permit, reservation, store_fn(request.request, form)).await
+    let storing = async {
+        let permit = writes.gate.acquire_unqueued().await?;
+        store_with_permit(writes, permit, reservation, store_fn(request.request, form)).await
+    };
+    let stored = tokio::time::timeout(writes.time_limit.time, storing).await;
+    stored.unwrap_or_else(|_| Err(RequestError::Unavailable(writes.time_limit.to_string())))
 }
 
 /// Stores a request that a Thanos Receive router forwards.

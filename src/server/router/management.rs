@@ -5,24 +5,25 @@
 //! that the listener reveals nothing of the other routes.
 
 use crate::server::management::process_control::ApiAccess;
-use crate::server::management::process_state::ProcessState;
 use crate::server::management::status_pages;
+use crate::server::router::time_limit::LimitedRouter;
 use crate::server::router::{host, panics};
+use crate::server::state::SharedState;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Router, middleware};
-use std::sync::Arc;
 
 /// Returns the router of the management listener. `metrics` is the availability of `/metrics`.
-pub fn routes(process: Arc<ProcessState>, metrics: ApiAccess) -> Router {
-    let mut routes = Router::new()
+pub fn routes(states: &SharedState, metrics: ApiAccess) -> Router {
+    let mut routes = LimitedRouter::new(states.time_limits)
         .route("/-/healthy", get(status_pages::healthy).fallback(not_found))
         .route("/-/ready", get(status_pages::ready).fallback(not_found));
     if metrics == ApiAccess::On {
         routes = routes.route("/metrics", get(status_pages::metrics).fallback(not_found));
     }
-    let routes = routes.fallback(not_found).layer(middleware::from_fn(panics::answer_panics));
-    host::require_host(routes.with_state(process))
+    let routes =
+        routes.into_router().fallback(not_found).layer(middleware::from_fn(panics::answer_panics));
+    host::require_host(routes.with_state(states.process.clone()))
 }
 
 async fn not_found() -> (StatusCode, &'static str) {

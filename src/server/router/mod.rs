@@ -6,11 +6,13 @@
 //! | [`management`] | routes of the management listener   |
 //! | `panics`       | responses for handlers that panic   |
 //! | `redirect`     | redirects to canonical paths        |
+//! | `time_limit`   | routes with a time limit            |
 
 pub mod host;
 pub mod management;
 mod panics;
 mod redirect;
+mod time_limit;
 
 use crate::server::api::status::{build, features, runtime};
 use crate::server::api::{
@@ -22,7 +24,9 @@ use crate::server::contract::request_error::RequestError;
 use crate::server::grpc;
 use crate::server::grpc::reflection;
 use crate::server::management::{http_metrics, lifecycle_api, status_pages};
+use crate::server::requests::time_limits::{RouteKind, TimeLimits};
 use crate::server::router::redirect::KnownPath;
+use crate::server::router::time_limit::LimitedRouter;
 use crate::server::state::SharedState;
 use crate::server::transport::framing;
 use axum::extract::Request;
@@ -37,13 +41,15 @@ use tower::Layer;
 
 /// Routes of gRPC methods.
 fn grpc_routes<H: Health>(states: &SharedState, health: HealthServer<H>) -> Router<SharedState> {
-    let mut routes = Router::new()
+    let mut routes = LimitedRouter::new(states.time_limits)
+        .of_kind(RouteKind::Write)
         .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
         .route(grpc::write::WRITE_V2, any(grpc::write::write_v2))
         .route(grpc::write::WRITE_STREAM, any(grpc::write_stream::write_stream))
+        .route(grpc::thanos_write::REMOTE_WRITE, any(grpc::thanos_write::remote_write))
+        .of_kind(RouteKind::Read)
         .route(grpc::read::READ, any(grpc::read::read))
         .route(grpc::read::READ_CHUNKS, any(grpc::read::read_chunks))
-        .route(grpc::thanos_write::REMOTE_WRITE, any(grpc::thanos_write::remote_write))
         .route(grpc::thanos_store::SERIES, any(grpc::thanos_store::series))
         .route(grpc::thanos_store::LABEL_NAMES, any(grpc::thanos_store::label_names))
         .route(grpc::thanos_store::LABEL_VALUES, any(grpc::thanos_store::label_values))
@@ -53,6 +59,7 @@ fn grpc_routes<H: Health>(states: &SharedState, health: HealthServer<H>) -> Rout
             grpc::thanos_exemplars::METRIC_METADATA,
             any(grpc::thanos_exemplars::metric_metadata),
         )
+        .of_kind(RouteKind::Page)
         .route_service("/grpc.health.v1.Health/{*method}", health);
     let draining = || {
         middleware::from_fn_with_state(
@@ -70,18 +77,27 @@ fn grpc_routes<H: Health>(states: &SharedState, health: HealthServer<H>) -> Rout
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot start reflection"),
     }
     routes
+        .into_router()
         .layer(middleware::from_fn_with_state(states.grpc.clone(), grpc::layers::compression_layer))
         .layer(middleware::from_fn(grpc::layers::deadline_layer))
 }
 
 /// Routes of HTTP, and the list of their paths and methods for [`redirect`].
-#[derive(Default)]
 struct HttpRoutes {
-    router: Router<SharedState>,
+    router: LimitedRouter<SharedState>,
     known: Vec<KnownPath>,
 }
 
 impl HttpRoutes {
+    fn new(limits: TimeLimits) -> Self {
+        Self { router: LimitedRouter::new(limits), known: Vec::new() }
+    }
+
+    /// Sets the kind of the routes that are added next.
+    fn of_kind(self, kind: RouteKind) -> Self {
+        Self { router: self.router.of_kind(kind), ..self }
+    }
+
     fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
         self.add(path, &[Method::GET], get(handler))
     }
@@ -118,31 +134,36 @@ impl HttpRoutes {
     }
 }
 
-fn http_routes() -> HttpRoutes {
+fn http_routes(limits: TimeLimits) -> HttpRoutes {
     let reload = post(lifecycle_api::reload)
         .put(lifecycle_api::reload)
         .fallback(lifecycle_api::other_method);
     let quit =
         post(lifecycle_api::quit).put(lifecycle_api::quit).fallback(lifecycle_api::other_method);
     let lifecycle_methods = [Method::GET, Method::POST, Method::PUT];
-    HttpRoutes::default()
+    HttpRoutes::new(limits)
         .get("/", status_pages::index_page)
         .get("/-/healthy", status_pages::healthy)
         .get("/-/ready", status_pages::ready)
         .add("/-/reload", &lifecycle_methods, reload)
         .add("/-/quit", &lifecycle_methods, quit)
         .get("/metrics", status_pages::metrics)
+        .of_kind(RouteKind::Write)
         .post("/api/v1/write", write::write)
+        .of_kind(RouteKind::Read)
         .post("/api/v1/read", read::read)
         .get("/api/v1/export", export::export)
+        .of_kind(RouteKind::List)
         .get_or_post("/api/v1/query_exemplars", exemplars::query_exemplars)
         .get_or_post("/api/v1/labels", labels::label_names)
         .get("/api/v1/label/{name}/values", labels::label_values)
         .get_or_post("/api/v1/series", series::series)
         .get("/api/v1/metadata", metadata::metadata)
+        .of_kind(RouteKind::Admin)
         .post_or_put("/api/v1/admin/tsdb/delete_series", admin::delete_series)
         .post_or_put("/api/v1/admin/tsdb/clean_tombstones", admin::clean_tombstones)
         .post_or_put("/api/v1/admin/tsdb/snapshot", admin::snapshot)
+        .of_kind(RouteKind::Status)
         .get("/api/v1/rules", empty_lists::rules)
         .get("/api/v1/alerts", empty_lists::alerts)
         .get("/api/v1/targets", empty_lists::targets)
@@ -175,10 +196,11 @@ fn http_routes() -> HttpRoutes {
 pub fn routes<H: Health>(states: SharedState, health: HealthServer<H>) -> Router {
     let measure =
         middleware::from_fn_with_state(states.process.http_metrics.clone(), http_metrics::measure);
-    let HttpRoutes { router, known } = http_routes();
+    let HttpRoutes { router, known } = http_routes(states.time_limits);
     let known: Arc<[KnownPath]> = known.into();
     let redirect = middleware::from_fn_with_state(known, redirect::redirect);
     router
+        .into_router()
         .method_not_allowed_fallback(contract::http::method_not_allowed)
         .merge(grpc_routes(&states, health))
         .fallback(not_found)

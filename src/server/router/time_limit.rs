@@ -1,0 +1,144 @@
+//! Routes with a time limit. [`LimitedRouter`] is the only way to add a route.
+//!
+//! A request over its limit gets 503 (gRPC: UNAVAILABLE), and its handler is dropped, as after a
+//! disconnect of the client. Work on a blocking thread ends on its own: reads and lists stop soon,
+//! writes and admin operations finish. A response that has started is not affected.
+
+use crate::server::contract;
+use crate::server::contract::api_error::ApiError;
+use crate::server::contract::request_error::RequestError;
+use crate::server::requests::time_limits::{RouteKind, TimeLimit, TimeLimits};
+use crate::server::transport::framing;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any_service};
+use axum::{Router, middleware};
+use std::convert::Infallible;
+use tower::Service;
+
+/// Router whose routes all have a time limit.
+pub(super) struct LimitedRouter<S> {
+    router: Router<S>,
+    limits: TimeLimits,
+    /// Kind of the routes that are added next.
+    kind: RouteKind,
+}
+
+impl<S: Clone + Send + Sync + 'static> LimitedRouter<S> {
+    /// Creates a router without routes. The first routes are pages.
+    pub(super) fn new(limits: TimeLimits) -> Self {
+        Self { router: Router::new(), limits, kind: RouteKind::Page }
+    }
+
+    /// Sets the kind of the routes that are added next.
+    pub(super) fn of_kind(self, kind: RouteKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// Adds a route.
+    pub(super) fn route(self, path: &str, route: MethodRouter<S>) -> Self {
+        let limit = self.limits.of(self.kind);
+        let route = route.layer(middleware::from_fn_with_state(limit, enforce));
+        Self { router: self.router.route(path, route), ..self }
+    }
+
+    /// Adds a route that a service handles.
+    pub(super) fn route_service<T>(self, path: &str, service: T) -> Self
+    where
+        T: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        T::Response: IntoResponse,
+        T::Future: Send + 'static,
+    {
+        self.route(path, any_service(service))
+    }
+
+    pub(super) fn into_router(self) -> Router<S> {
+        self.router
+    }
+}
+
+/// Middleware that responds to a request whose handler exceeds the limit.
+async fn enforce(State(limit): State<TimeLimit>, request: Request, next: Next) -> Response {
+    let is_grpc = framing::is_grpc(&request);
+    match tokio::time::timeout(limit.time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => respond(limit, is_grpc),
+    }
+}
+
+fn respond(limit: TimeLimit, is_grpc: bool) -> Response {
+    let message = limit.to_string();
+    match limit.kind {
+        _ if is_grpc => contract::grpc::error_response(RequestError::Unavailable(message)),
+        RouteKind::Write | RouteKind::Read | RouteKind::Page => {
+            contract::http::response_and_close(RequestError::Unavailable(message))
+        }
+        RouteKind::List | RouteKind::Admin | RouteKind::Status => {
+            ApiError::Unavailable(message).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LimitedRouter;
+    use crate::server::requests::time_limits::{RouteKind, TimeLimits};
+    use axum::body::{Body, to_bytes};
+    use axum::extract::Request;
+    use axum::routing::any;
+    use std::future::pending;
+    use std::time::Duration;
+    use tower::{ServiceExt, service_fn};
+
+    const KINDS: [(RouteKind, &str, bool); 6] = [
+        (RouteKind::Write, "1ms (--storage.remote.write-timeout)", false),
+        (RouteKind::Read, "2ms (--query.timeout)", false),
+        (RouteKind::List, "2ms (--query.timeout)", true),
+        (RouteKind::Admin, "3ms (--web.admin-timeout)", true),
+        (RouteKind::Status, "4ms (--web.request-timeout)", true),
+        (RouteKind::Page, "4ms (--web.request-timeout)", false),
+    ];
+
+    fn limits() -> TimeLimits {
+        let [write, query, admin, other] = [1, 2, 3, 4].map(Duration::from_millis);
+        TimeLimits { write, query, admin, other }
+    }
+
+    #[tokio::test]
+    async fn route_of_every_kind_responds_503_at_its_limit() {
+        for (kind, message, is_json) in KINDS {
+            let routes = LimitedRouter::new(limits()).of_kind(kind);
+            let router = routes
+                .route("/handler", any(pending::<()>))
+                .route_service("/service", service_fn(|_| pending::<Result<String, _>>()))
+                .into_router()
+                .with_state(());
+            for path in ["/handler", "/service"] {
+                let request = Request::post(path).body(Body::empty()).unwrap();
+                let response = router.clone().oneshot(request).await.unwrap();
+                assert_eq!(response.status(), 503, "{kind:?}");
+                let text = to_bytes(response.into_body(), 1000).await.unwrap();
+                let text = std::str::from_utf8(&text).unwrap();
+                assert!(text.contains(message), "{text}");
+                assert_eq!(text.starts_with('{'), is_json, "{text}");
+                let request = Request::post(path).header("content-type", "application/grpc");
+                let request = request.body(Body::empty()).unwrap();
+                let response = router.clone().oneshot(request).await.unwrap();
+                assert_eq!(response.headers()["grpc-status"], "14", "{kind:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn response_of_a_fast_handler_is_unchanged() {
+        for (kind, ..) in KINDS {
+            let routes = LimitedRouter::new(limits()).of_kind(kind);
+            let router = routes.route("/", any(async || "done")).into_router().with_state(());
+            let request = Request::get("/").body(Body::empty()).unwrap();
+            let response = router.oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 200);
+            assert_eq!(to_bytes(response.into_body(), 1000).await.unwrap(), "done");
+        }
+    }
+}
