@@ -14,6 +14,7 @@
 //! | [`prometheus_flags`] | flags and features of Prometheus that narthex does not have |
 //! | [`settings`] | TSDB settings from flags and file |
 //! | [`units`] | durations, sizes and counts |
+//! | [`web`] | the web configuration file |
 
 pub mod address;
 pub mod effective;
@@ -24,3 +25,4 @@ pub mod flags;
 pub mod prometheus_flags;
 pub mod settings;
 pub mod units;
+pub(crate) mod web;
