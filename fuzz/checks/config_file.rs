@@ -46,7 +46,7 @@ pub(crate) fn check(data: &[u8]) {
 static FLAGS: LazyLock<StorageFlags> = LazyLock::new(|| {
     let line = ["narthex", "serve"].map(Into::into);
     let cli = flag_values::parse(line).expect("the defaults are valid");
-    let Command::Serve(flags) = cli.command;
+    let Command::Serve(flags) = cli.command else { unreachable!() };
     flags.storage
 });
 

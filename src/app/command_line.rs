@@ -1,6 +1,6 @@
 //! Entry point: parses the command line and runs the command.
 
-use crate::app::serve;
+use crate::app::{check, serve};
 use crate::config::flags::Command;
 use crate::config::{flag_values, prometheus_flags};
 use std::io::Write;
@@ -23,5 +23,6 @@ pub fn run() -> ExitCode {
     let cli = flag_values::parse(split.narthex_args).unwrap_or_else(|error| error.exit());
     match cli.command {
         Command::Serve(flags) => serve::run(&flags, &split.ignored),
+        Command::Check(flags) => check::run(&flags),
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `application` | builds and runs a server on a data directory |
 //! | `banner` | text on standard output when the server is ready |
+//! | `check` | checks of files, without a server |
 //! | [`command_line`] | entry point: parses the command line and runs the command |
 //! | `config` | configuration of the parts, from flags and file |
 //! | `error` | error of a run |
@@ -19,6 +20,7 @@
 
 mod application;
 mod banner;
+mod check;
 pub mod command_line;
 mod config;
 mod error;

@@ -5,9 +5,9 @@
 
 use crate::config::file;
 use crate::config::file::contents::ConfigFile;
-use crate::config::file::error::LoadConfigError;
 use crate::config::flags::storage::StorageFlags;
 use crate::config::settings;
+use crate::config::yaml::error::LoadConfigError;
 use crate::metrics::registry::{Gauge, Registry};
 use crate::model::labels::BuildLabelsError;
 use crate::remote::external_labels::ExternalLabels;

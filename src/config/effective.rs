@@ -138,7 +138,9 @@ mod tests {
 
     #[test]
     fn effective_yaml_parses_to_same_settings() {
-        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
+        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command else {
+            unreachable!()
+        };
         for text in [
             "",
             "global: {external_labels: {cluster: a, n: '1', empty: '', odd: \"a: b\\n#\"}}",
@@ -169,7 +171,9 @@ mod tests {
 
     #[test]
     fn label_values_have_quotes_where_needed() {
-        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command;
+        let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"]).command else {
+            unreachable!()
+        };
         let settings = at_start(&flags.storage, &file::parse_for_tests(""));
         let labels =
             ["plain text", "1", "a: b", "it's: x", "", "two\nlines", "\u{1}\u{85}\u{feff}"]

@@ -8,6 +8,9 @@
 //!
 //! Source: Go's `os.Expand`.
 
+/// Function that returns the value of an environment variable.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// String with expanded variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpandedText {
@@ -18,7 +21,7 @@ pub struct ExpandedText {
 }
 
 /// Replaces every variable in `text` with the value that `variable` returns for its name.
-pub fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> ExpandedText {
+pub fn expand(text: &str, variable: Variables<'_>) -> ExpandedText {
     let mut expanded =
         ExpandedText { text: String::with_capacity(text.len()), unset_variables: Vec::new() };
     let mut rest = text;

@@ -27,8 +27,7 @@ pub type FlagValues = BTreeMap<String, String>;
 pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches_from(line)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
-    let Command::Serve(flags) = &mut cli.command;
-    if let Some((_, matches)) = matches.subcommand() {
+    if let (Command::Serve(flags), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
         flags.flag_values = display_values(matches);
     }
     Ok(cli)
@@ -90,7 +89,7 @@ mod tests {
 
     fn display_values(given: &[&str]) -> FlagValues {
         let line = ["narthex", "serve"].iter().chain(given).map(Into::into);
-        let Command::Serve(flags) = parse(line).unwrap().command;
+        let Command::Serve(flags) = parse(line).unwrap().command else { unreachable!() };
         flags.flag_values
     }
 

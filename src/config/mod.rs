@@ -1,7 +1,7 @@
 //! Command line and configuration file, in Prometheus's names and syntax.
 //!
 //! Strings become values, or an error that names the flag, or file, line and column. The only I/O
-//! is reading the configuration file and the environment variables that it names.
+//! is reading the configuration files and the environment variables that it names.
 //!
 //! | module | contents |
 //! |---|---|
@@ -15,6 +15,7 @@
 //! | [`settings`] | TSDB settings from flags and file |
 //! | [`units`] | durations, sizes and counts |
 //! | [`web`] | the web configuration file |
+//! | [`yaml`] | YAML documents with positions; errors of configuration files |
 
 pub mod address;
 pub mod effective;
@@ -25,4 +26,5 @@ pub mod flags;
 pub mod prometheus_flags;
 pub mod settings;
 pub mod units;
-pub(crate) mod web;
+pub mod web;
+pub mod yaml;

@@ -83,7 +83,10 @@ mod tests {
 
     fn flags(given: &[&str]) -> StorageFlags {
         let Command::Serve(flags) =
-            Cli::parse_from(["narthex", "serve"].iter().chain(given)).command;
+            Cli::parse_from(["narthex", "serve"].iter().chain(given)).command
+        else {
+            unreachable!()
+        };
         flags.storage
     }
 

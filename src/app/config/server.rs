@@ -147,7 +147,7 @@ mod tests {
     fn flags(read_limit: &str) -> ServeFlags {
         let read_limit = format!("--storage.remote.read-concurrent-limit={read_limit}");
         let line = ["narthex", "serve", "--storage.remote.write-concurrent-limit=50", &read_limit];
-        let Command::Serve(flags) = Cli::parse_from(line).command;
+        let Command::Serve(flags) = Cli::parse_from(line).command else { unreachable!() };
         *flags
     }
 

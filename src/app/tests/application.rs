@@ -21,7 +21,9 @@ fn config(dir: &Path, address: &str) -> AppConfig {
 fn config_with(dir: &Path, flags: &[&str]) -> AppConfig {
     let path = format!("--storage.tsdb.path={}", dir.display());
     let line = ["narthex", "serve", &path].into_iter().chain(flags.iter().copied());
-    let Command::Serve(flags) = flag_values::parse(line.map(Into::into)).unwrap().command;
+    let Command::Serve(flags) = flag_values::parse(line.map(Into::into)).unwrap().command else {
+        unreachable!()
+    };
     AppConfig::new(&flags, &ConfigFile::default()).unwrap()
 }
 

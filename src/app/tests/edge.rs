@@ -76,7 +76,10 @@ impl TestServer {
         let dir = tempfile::tempdir().unwrap();
         let path = format!("--storage.tsdb.path={}", dir.path().display());
         let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
-        let Command::Serve(flags) = flag_values::parse(line.map(Into::into)).unwrap().command;
+        let Command::Serve(flags) = flag_values::parse(line.map(Into::into)).unwrap().command
+        else {
+            unreachable!()
+        };
         let config = AppConfig::new(&flags, &ConfigFile::default()).unwrap();
         let locked = LockedDir::open(DbOptions { disk, ..config.db }).unwrap();
         let db = Arc::new(DbHandle::new(locked.shared().clone()));

@@ -1,8 +1,8 @@
 //! Section `global`: external labels, whose values may contain environment variables.
 
-use crate::config::expand::expand;
-use crate::config::file::error::ConfigProblem;
-use crate::config::file::yaml::{Section, invalid};
+use crate::config::expand::{Variables, expand};
+use crate::config::yaml::document::{Section, invalid};
+use crate::config::yaml::error::ConfigProblem;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::{BTreeMap, HashMap};
@@ -47,7 +47,10 @@ struct RawGlobal {
     external_labels: Option<HashMap<Spanned<String>, Option<String>>>,
 }
 
-pub(super) fn parse(section: &Section<'_>) -> Result<GlobalSection, ConfigProblem> {
+pub(super) fn parse(
+    section: &Section<'_>,
+    variables: Variables<'_>,
+) -> Result<GlobalSection, ConfigProblem> {
     let keys = section.keys()?;
     if let Some(key) = keys.into_iter().find(|key| UNSUPPORTED.contains(&key.name.as_str())) {
         let message =
@@ -63,7 +66,7 @@ pub(super) fn parse(section: &Section<'_>) -> Result<GlobalSection, ConfigProble
             let message = "global.external_labels is invalid: \"\" is not a valid label name";
             return Err(invalid(&name, message.to_owned()));
         }
-        let expanded = expand(&value.unwrap_or_default(), section.variables);
+        let expanded = expand(&value.unwrap_or_default(), variables);
         global.empty_variables.extend(expanded.unset_variables);
         global.external_labels.insert(name.value, expanded.text);
     }

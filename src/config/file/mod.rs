@@ -6,55 +6,40 @@
 //! | module | contents |
 //! |---|---|
 //! | [`contents`] | the parsed file |
-//! | [`error`] | errors with file, line and column |
 //! | [`global`] | section `global` |
 //! | `registry` | parsers of the sections; names of unsupported sections |
 //! | [`storage`] | section `storage` |
-//! | `yaml` | the document: sections, keys, positions and limits |
 
 pub mod contents;
-pub mod error;
 pub mod global;
 mod registry;
 pub mod storage;
-mod yaml;
 
+use crate::config::expand::Variables;
 use crate::config::file::contents::ConfigFile;
-use crate::config::file::error::{ConfigProblem, LoadConfigError};
-use crate::config::file::yaml::{Document, MAX_SIZE};
-use std::fs::File;
-use std::io;
-use std::io::Read;
+use crate::config::yaml::document;
+use crate::config::yaml::document::Document;
+use crate::config::yaml::error::{ConfigProblem, LoadConfigError};
 use std::path::Path;
+
+/// Maximum size of a configuration file, bytes.
+const MAX_SIZE: usize = 16 << 20;
 
 /// Reads and parses a configuration file.
 ///
 /// # Errors
 /// [`LoadConfigError`] names the file and, if known, line and column.
 pub fn load(path: &Path) -> Result<ConfigFile, LoadConfigError> {
-    let text =
-        read(path).map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
-    parse(&text, &|name| std::env::var(name).ok())
-        .map_err(|problem| LoadConfigError::Invalid { path: path.to_owned(), problem })
+    document::load(path, MAX_SIZE, |text| parse(text, &|name| std::env::var(name).ok()))
 }
 
-/// Reads one byte beyond the limit at most, so that the parser rejects a larger file.
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_SIZE as u64 + 1).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// Parses the text of a configuration file. `variable` returns the value of an environment
+/// Parses the text of a configuration file. `variables` returns the value of an environment
 /// variable.
 ///
 /// # Errors
 /// The first problem, with its position.
-pub fn parse(
-    text: &str,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<ConfigFile, ConfigProblem> {
-    registry::parse_sections(&Document::new(text)?, variable)
+pub fn parse(text: &str, variables: Variables<'_>) -> Result<ConfigFile, ConfigProblem> {
+    registry::parse_sections(&Document::new(text, MAX_SIZE)?, variables)
 }
 
 /// Parses a valid configuration file for tests of other modules.

@@ -3,18 +3,21 @@
 //! A new section is a file with its type and parser, a field of [`ConfigFile`] and an entry of
 //! [`PARSERS`].
 
+use crate::config::expand::Variables;
 use crate::config::file::contents::ConfigFile;
-use crate::config::file::error::ConfigProblem;
-use crate::config::file::yaml::{Document, Key, Section, Variables};
 use crate::config::file::{global, storage};
+use crate::config::yaml::document::{Document, Key, Section};
+use crate::config::yaml::error::ConfigProblem;
 
 /// Function that parses a section and stores the result in its field.
-type ParseSection = fn(&Section<'_>, &mut ConfigFile) -> Result<(), ConfigProblem>;
+type ParseSection = fn(&Section<'_>, Variables<'_>, &mut ConfigFile) -> Result<(), ConfigProblem>;
 
 /// Supported sections, in the order in which they are parsed.
 const PARSERS: [(&str, ParseSection); 2] = [
-    ("global", |section, file| global::parse(section).map(|parsed| file.global = parsed)),
-    ("storage", |section, file| storage::parse(section).map(|parsed| file.storage = parsed)),
+    ("global", |section, variables, file| {
+        global::parse(section, variables).map(|parsed| file.global = parsed)
+    }),
+    ("storage", |section, _, file| storage::parse(section).map(|parsed| file.storage = parsed)),
 ];
 
 /// Other sections of Prometheus's configuration file. They get another error than unknown names.
@@ -43,7 +46,7 @@ pub(super) fn parse_sections(
     let mut file = ConfigFile::default();
     for (name, parse) in PARSERS {
         if keys.iter().any(|key| key.name == name) {
-            parse(&Section { document, name, variables }, &mut file)?;
+            parse(&Section { document, name }, variables, &mut file)?;
         }
     }
     Ok(file)

@@ -1,9 +1,9 @@
 //! Section `storage`: TSDB and exemplars.
 
-use crate::config::file::error::ConfigProblem;
-use crate::config::file::yaml::{Section, invalid};
 use crate::config::units;
 use crate::config::units::ByteSize;
+use crate::config::yaml::document::{Section, invalid};
+use crate::config::yaml::error::ConfigProblem;
 use crate::tsdb::db::FloatEncoding;
 use serde::Deserialize;
 use serde_saphyr::Spanned;

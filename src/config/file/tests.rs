@@ -1,11 +1,10 @@
 //! Accepted files, and errors with their positions.
 
 use crate::config::file::contents::ConfigFile;
-use crate::config::file::error::{ConfigProblem, LoadConfigError, Position};
-use crate::config::file::load;
 use crate::config::file::storage::{RetentionSection, TsdbSection};
-use crate::config::file::yaml::MAX_SIZE;
+use crate::config::file::{MAX_SIZE, load};
 use crate::config::units::ByteSize;
+use crate::config::yaml::error::{ConfigProblem, LoadConfigError, Position};
 use crate::tsdb::db::FloatEncoding;
 use proptest::prelude::*;
 use std::collections::BTreeMap;

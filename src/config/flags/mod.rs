@@ -7,6 +7,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`check`] | checks of files |
 //! | [`features`] | names of `--enable-feature` |
 //! | [`grpc`] | limits of the gRPC services |
 //! | [`log`] | level and format of the program's log |
@@ -17,6 +18,7 @@
 //! | [`web`] | listeners, timeouts and HTTP interfaces |
 //! | [`mod@write`] | limits of remote write |
 
+pub mod check;
 pub mod features;
 pub mod grpc;
 pub mod log;
@@ -27,6 +29,7 @@ mod values;
 pub mod web;
 pub mod write;
 
+use crate::config::flags::check::CheckFlags;
 use crate::config::flags::grpc::GrpcFlags;
 use crate::config::flags::log::LogFlags;
 use crate::config::flags::read::ReadFlags;
@@ -60,6 +63,8 @@ pub enum Command {
     /// Sizes are powers of two (512KB, 128MB, 2GB). Durations are written as 1h30m or 500ms. Flags
     /// of Prometheus that have no effect in narthex are accepted with a warning.
     Serve(Box<ServeFlags>),
+    /// Check files.
+    Check(CheckFlags),
 }
 
 /// Flags of `narthex serve`.

@@ -9,6 +9,7 @@ fn serve(flags: &[&str]) -> Result<ServeFlags, String> {
     let line = ["narthex", "serve"].iter().chain(flags);
     match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
         Command::Serve(flags) => Ok(*flags),
+        Command::Check(flags) => unreachable!("{flags:?}"),
     }
 }
 

@@ -7,45 +7,47 @@ use std::time::Duration;
 
 /// Contents of a web configuration file. The default is an empty file: plain HTTP for everybody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct WebConfig {
+pub struct WebConfig {
     /// TLS of the listener; `None` means plain connections.
-    pub(crate) tls: Option<TlsConfig>,
+    pub tls: Option<TlsConfig>,
     /// Section `http_server_config`.
-    pub(crate) http: HttpConfig,
+    pub http: HttpConfig,
     /// Users and the bcrypt hashes of their passwords. Without users, requests need no credentials.
-    pub(crate) users: BTreeMap<String, PasswordHash>,
+    pub users: BTreeMap<String, PasswordHash>,
     /// Limit for the rate of requests; `None` means no limit.
-    pub(crate) rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// Section `tls_server_config`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TlsConfig {
+pub struct TlsConfig {
     /// Certificate chain of the server, leaf first.
-    pub(crate) certificate: PemSource,
+    pub certificate: PemSource,
     /// Private key of the leaf certificate.
-    pub(crate) key: PemSource,
+    pub key: PemSource,
     /// CAs of client certificates. Present if the policy verifies certificates.
-    pub(crate) client_ca: Option<PemSource>,
+    pub client_ca: Option<PemSource>,
     /// Policy for client certificates.
-    pub(crate) client_auth: ClientAuthPolicy,
-    /// Subject alternative names of which a client certificate must have one; empty allows all.
-    pub(crate) client_allowed_sans: Vec<String>,
+    pub client_auth: ClientAuthPolicy,
+    /// Subject alternative names of which a client certificate must have one. `None` allows all,
+    /// and an empty list allows none.
+    pub client_allowed_sans: Option<Vec<String>>,
     /// Minimum version.
-    pub(crate) min_version: TlsVersion,
+    pub min_version: TlsVersion,
     /// Maximum version, at least `min_version`.
-    pub(crate) max_version: TlsVersion,
-    /// Cipher suites of TLS 1.2 to offer; empty means all. TLS 1.3 always offers its three suites.
-    pub(crate) cipher_suites: Vec<CipherSuite>,
-    /// Curves in order of preference; empty means all.
-    pub(crate) curves: Vec<Curve>,
+    pub max_version: TlsVersion,
+    /// Cipher suites of TLS 1.2 to offer, without duplicates; empty means all. TLS 1.3 always
+    /// offers its three suites.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Curves in order of preference, without duplicates; empty means all.
+    pub curves: Vec<Curve>,
     /// Whether the order of the server, not that of the client, selects the cipher suite.
-    pub(crate) prefer_server_cipher_suites: bool,
+    pub prefer_server_cipher_suites: bool,
 }
 
 /// PEM text, or the file that contains it.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum PemSource {
+pub enum PemSource {
     /// Text in the web configuration file.
     Inline(String),
     /// Path of a file; a relative one is relative to the web configuration file and resolved here.
@@ -64,7 +66,7 @@ impl fmt::Debug for PemSource {
 
 /// Policy for client certificates, with the names of Go's `tls.ClientAuthType`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum ClientAuthPolicy {
+pub enum ClientAuthPolicy {
     /// `NoClientCert`: no certificate is requested.
     #[default]
     None,
@@ -80,7 +82,7 @@ pub(crate) enum ClientAuthPolicy {
 
 /// Version of TLS that narthex offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum TlsVersion {
+pub enum TlsVersion {
     /// TLS 1.2.
     Tls12,
     /// TLS 1.3.
@@ -89,7 +91,7 @@ pub(crate) enum TlsVersion {
 
 /// Cipher suite of TLS 1.2 that narthex offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CipherSuite {
+pub enum CipherSuite {
     /// `TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`
     EcdsaAes128Gcm,
     /// `TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384`
@@ -106,7 +108,7 @@ pub(crate) enum CipherSuite {
 
 /// Curve of the key exchange that narthex offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Curve {
+pub enum Curve {
     /// `CurveP256`
     P256,
     /// `CurveP384`
@@ -117,11 +119,12 @@ pub(crate) enum Curve {
 
 /// Section `http_server_config`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HttpConfig {
+pub struct HttpConfig {
     /// Whether HTTP/2 is offered over TLS.
-    pub(crate) http2: bool,
-    /// Headers of every response: names in canonical form, values not empty.
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub http2: bool,
+    /// Headers of every response: names in canonical form, values without control characters. A
+    /// value may be empty.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Default for HttpConfig {
@@ -130,9 +133,9 @@ impl Default for HttpConfig {
     }
 }
 
-/// Valid bcrypt hash with an accepted cost.
+/// Bcrypt hash of 60 characters that the crate `bcrypt` can verify, with an accepted cost.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct PasswordHash(pub(crate) String);
+pub struct PasswordHash(pub String);
 
 impl fmt::Debug for PasswordHash {
     /// Hides the hash.
@@ -143,9 +146,9 @@ impl fmt::Debug for PasswordHash {
 
 /// Token bucket for requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RateLimit {
+pub struct RateLimit {
     /// Time in which one request is allowed on average. Not zero.
-    pub(crate) interval: Duration,
-    /// Maximum number of requests at once. Not zero.
-    pub(crate) burst: u32,
+    pub interval: Duration,
+    /// Maximum number of requests at once. Not zero; larger values of the file are `u32::MAX`.
+    pub burst: u32,
 }

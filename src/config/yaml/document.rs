@@ -1,4 +1,4 @@
-//! YAML document of the configuration file.
+//! YAML document of a configuration file.
 //!
 //! The parser of a section reads its node into a type of its own ([`Section::read`]). A field of
 //! type [`Spanned`] keeps the position of its value, for errors that YAML alone does not find.
@@ -8,67 +8,86 @@
 //! The size of the text, the depth, the number of nodes and the expansion of aliases are limited.
 //! A file with duplicate keys or more than one document is invalid.
 
-use crate::config::file::error::{ConfigProblem, Position};
+use crate::config::yaml::error::{ConfigProblem, LoadConfigError, Position};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
-use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::marker::PhantomData;
+use std::path::Path;
+use std::{fmt, io};
 
-/// Maximum size of a configuration file, bytes.
-pub(super) const MAX_SIZE: usize = 16 << 20;
 /// Maximum number of nodes that aliases add to the document.
 const MAX_ALIAS_NODES: usize = 50_000;
 
-/// Function that returns the value of an environment variable.
-pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// Reads a configuration file and parses its text.
+///
+/// # Errors
+/// [`LoadConfigError`] names the file and, if known, line and column.
+pub fn load<T>(
+    path: &Path,
+    max_size: usize,
+    parse: impl FnOnce(&str) -> Result<T, ConfigProblem>,
+) -> Result<T, LoadConfigError> {
+    let text = read(path, max_size)
+        .map_err(|source| LoadConfigError::Read { path: path.to_owned(), source })?;
+    parse(&text).map_err(|problem| LoadConfigError::Invalid { path: path.to_owned(), problem })
+}
+
+/// Reads one byte beyond the limit at most, so that [`Document::new`] rejects a larger file.
+fn read(path: &Path, max_size: usize) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(max_size as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
 
 /// Text of a configuration file.
 #[derive(Debug)]
-pub(super) struct Document<'a> {
+pub(crate) struct Document<'a> {
     text: &'a str,
 }
 
 /// Key of a mapping and its position.
 #[derive(Debug)]
-pub(super) struct Key {
-    pub(super) name: String,
-    pub(super) position: Option<Position>,
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) position: Option<Position>,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(text: &'a str) -> Result<Self, ConfigProblem> {
-        if text.len() > MAX_SIZE {
-            let message = format!("file exceeds {MAX_SIZE} bytes");
+    /// Returns the document of a text of at most `max_size` bytes.
+    pub(crate) fn new(text: &'a str, max_size: usize) -> Result<Self, ConfigProblem> {
+        if text.len() > max_size {
+            let message = format!("file exceeds {max_size} bytes");
             return Err(ConfigProblem { position: None, message });
         }
         Ok(Self { text })
     }
 
     /// Returns the names of the sections, in the order of the file.
-    pub(super) fn keys(&self) -> Result<Vec<Key>, ConfigProblem> {
-        let keys: Result<Option<Keys>, Error> =
+    pub(crate) fn keys(&self) -> Result<Vec<Key>, ConfigProblem> {
+        let pairs: Result<Option<Pairs<IgnoredAny>>, Error> =
             serde_saphyr::from_str_with_options(self.text, options());
-        keys.map(|keys| keys.map_or_else(Vec::new, |keys| keys.0)).map_err(|error| problem(&error))
+        pairs.map(keys).map_err(|error| problem(&error))
     }
 }
 
 /// Node of a section in the document.
-pub(super) struct Section<'a> {
-    pub(super) document: &'a Document<'a>,
-    pub(super) name: &'a str,
-    pub(super) variables: Variables<'a>,
+pub(crate) struct Section<'a> {
+    pub(crate) document: &'a Document<'a>,
+    pub(crate) name: &'a str,
 }
 
 impl Section<'_> {
     /// Returns the keys of the section, in the order of the file.
-    pub(super) fn keys(&self) -> Result<Vec<Key>, ConfigProblem> {
-        Ok(self.read::<Keys>()?.map_or_else(Vec::new, |keys| keys.0))
+    pub(crate) fn keys(&self) -> Result<Vec<Key>, ConfigProblem> {
+        self.read().map(keys)
     }
 
     /// Reads the section; `None` if it is empty.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, ConfigProblem> {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<Option<T>, ConfigProblem> {
         let visitor = SectionVisitor { name: self.name, section: PhantomData };
         serde_saphyr::with_deserializer_from_str_with_options(
             self.document.text,
@@ -79,8 +98,13 @@ impl Section<'_> {
     }
 }
 
+fn keys(pairs: Option<Pairs<IgnoredAny>>) -> Vec<Key> {
+    let pairs = pairs.into_iter().flat_map(|pairs| pairs.0);
+    pairs.map(|(key, _)| Key { position: position(key.referenced), name: key.value }).collect()
+}
+
 /// Returns a problem at the position of a value.
-pub(super) fn invalid<T>(value: &Spanned<T>, message: String) -> ConfigProblem {
+pub(crate) fn invalid<T>(value: &Spanned<T>, message: String) -> ConfigProblem {
     ConfigProblem { position: position(value.referenced), message }
 }
 
@@ -93,30 +117,30 @@ fn options() -> Options {
     }
 }
 
-/// Keys of a mapping; values are skipped.
-struct Keys(Vec<Key>);
+/// Pairs of a mapping with arbitrary keys, in the order of the file.
+pub(crate) struct Pairs<V>(pub(crate) Vec<(Spanned<String>, V)>);
 
-impl<'de> Deserialize<'de> for Keys {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(KeysVisitor)
+        deserializer.deserialize_map(PairsVisitor(PhantomData))
     }
 }
 
-struct KeysVisitor;
+struct PairsVisitor<V>(PhantomData<V>);
 
-impl<'de> Visitor<'de> for KeysVisitor {
-    type Value = Keys;
+impl<'de, V: Deserialize<'de>> Visitor<'de> for PairsVisitor<V> {
+    type Value = Pairs<V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a mapping")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-        let mut keys = Vec::new();
-        while let Some((key, IgnoredAny)) = map.next_entry::<Spanned<String>, IgnoredAny>()? {
-            keys.push(Key { position: position(key.referenced), name: key.value });
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<V>, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
         }
-        Ok(Keys(keys))
+        Ok(Pairs(pairs))
     }
 }
 

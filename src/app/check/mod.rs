@@ -1,0 +1,17 @@
+//! Command `check`: checks of files, without a server.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `web_config` | web configuration files |
+
+mod web_config;
+
+use crate::config::flags::check::{CheckCommand, CheckFlags};
+use std::process::ExitCode;
+
+/// Runs a check and returns the exit code of the process.
+pub(crate) fn run(flags: &CheckFlags) -> ExitCode {
+    match &flags.command {
+        CheckCommand::WebConfig(flags) => web_config::run(flags),
+    }
+}
