@@ -328,6 +328,7 @@ async fn open_health_watch_does_not_delay_drain() {
         max_connections: 10,
         idle_timeout: Duration::from_secs(300),
         head_timeout: Duration::from_secs(30),
+        lingering_timeout: Duration::from_secs(5),
         max_concurrent_streams: 10,
         drain_timeout: Duration::from_secs(60),
     };

@@ -52,6 +52,13 @@ pub struct WebFlags {
         value_parser = positive_duration
     )]
     pub request_timeout: Duration,
+    /// Maximum time to discard what a client still sends after the response to a request that was
+    /// not read completely. The client reads the response instead of a connection reset.
+    #[arg(
+        long = "web.lingering-timeout", value_name = "DURATION", default_value = "5s",
+        value_parser = positive_duration
+    )]
+    pub lingering_timeout: Duration,
     /// Maximum memory for all request bodies and responses, half for each. Further requests get
     /// 503.
     #[arg(

@@ -4,7 +4,6 @@ use crate::remote::pb::prometheus as pb;
 use crate::remote::pb::prometheus::read_request::ResponseType;
 use crate::remote::read;
 use crate::remote::read::read_request;
-use crate::server::contract::http;
 use crate::server::contract::request_error::RequestError;
 use crate::server::requests::MAX_READ_BODY;
 use crate::server::requests::acceptance::check_accepting;
@@ -14,12 +13,11 @@ use crate::server::requests::samples_read::{BufferedRead, run_samples_read};
 use crate::server::requests::streamed_read;
 use crate::server::requests::streamed_read::Framing;
 use crate::server::transport::body;
-use crate::server::transport::body::{BodyLimits, ResponseBody};
+use crate::server::transport::body::{BodyLimits, BufferedRequest, ResponseBody};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use std::sync::Arc;
 
 /// Content type of Prometheus for the frames of a response with chunks. There is no
@@ -28,20 +26,16 @@ const STREAMED: &str = "application/x-streamed-protobuf; proto=prometheus.Chunke
 
 /// Handles a read request.
 pub(crate) async fn read(State(reads): State<Arc<ReadState>>, request: Request) -> Response {
-    if let Err(error) = check_accepting(&reads.lifecycle, &reads.db) {
-        return http::response_and_close(error);
-    }
-    let limits = BodyLimits { size: MAX_READ_BODY, ..reads.bodies.clone() };
-    let collected = match body::collect(request.into_body(), limits).await {
-        Ok(collected) => collected,
-        Err(error) => return http::response_and_close(error),
-    };
-    respond(&reads, collected.bytes).await.unwrap_or_else(RequestError::into_response)
+    respond(&reads, request).await.unwrap_or_else(RequestError::into_response)
 }
 
-async fn respond(reads: &Arc<ReadState>, body: Bytes) -> Result<Response, RequestError> {
+async fn respond(reads: &Arc<ReadState>, request: Request) -> Result<Response, RequestError> {
+    check_accepting(&reads.lifecycle, &reads.db)?;
+    let limits = BodyLimits { size: MAX_READ_BODY, ..reads.bodies.clone() };
+    let BufferedRequest { bytes, reservation: _reservation } =
+        body::collect(request.into_body(), limits).await?;
     let permit = ReadPermit::acquire(reads).await?;
-    let request = run_read((), move |_| read_request::decode_request(&body)).await?;
+    let request = run_read((), move |_| read_request::decode_request(&bytes)).await?;
     match read_request::response_type(&request)? {
         ResponseType::Samples => respond_samples(reads, request, permit).await,
         ResponseType::StreamedXorChunks => respond_chunks(reads, request, permit).await,

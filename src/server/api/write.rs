@@ -6,7 +6,6 @@ use crate::ingest::outcome::WriteOutcome;
 use crate::remote::write::{RemoteWriteVersion, WireFormat};
 use crate::server::api::content_encoding;
 use crate::server::api::media_type::MediaType;
-use crate::server::contract::http;
 use crate::server::contract::request_error::RequestError;
 use crate::server::contract::write_response;
 use crate::server::requests::acceptance;
@@ -38,7 +37,7 @@ const EXEMPLARS_WRITTEN: HeaderName =
 pub(crate) async fn write(State(writes): State<Arc<WriteState>>, request: Request) -> Response {
     let version = match parse_message_version(request.headers()) {
         Ok(version) => version,
-        Err(error) => return http::response_and_close(error),
+        Err(error) => return error.into_response(),
     };
     let result = store(&writes, request, version).await;
     let nothing = WriteOutcome::default();
@@ -51,7 +50,7 @@ pub(crate) async fn write(State(writes): State<Arc<WriteState>>, request: Reques
             tracing::debug!(rejected = %outcome.rejections, "stored write request in part");
             write_response::partial_write_error(&outcome).into_response()
         }
-        Err(error) => error,
+        Err(error) => error.into_response(),
     };
     response.headers_mut().extend(stored);
     response
@@ -60,22 +59,18 @@ pub(crate) async fn write(State(writes): State<Arc<WriteState>>, request: Reques
 /// Reads and stores the body.
 ///
 /// # Errors
-/// Response to a request that failed.
+/// [`RequestError`] if nothing was stored, or the outcome is unknown.
 async fn store(
     writes: &Arc<WriteState>,
     request: Request,
     version: RemoteWriteVersion,
-) -> Result<WriteOutcome, Response> {
+) -> Result<WriteOutcome, RequestError> {
     let checked = content_encoding::body_compression(request.headers()).and_then(|packing| {
         acceptance::check_accepting(&writes.lifecycle, &writes.db).map(|()| packing)
     });
-    let packing = checked.map_err(http::response_and_close)?;
-    let collected = body::collect(request.into_body(), writes.bodies.clone()).await;
-    let collected = collected.map_err(http::response_and_close)?;
-    let form = WireFormat { version, packing };
-    write_requests::store(writes, collected.bytes, form, collected.reservation)
-        .await
-        .map_err(RequestError::into_response)
+    let form = WireFormat { version, packing: checked? };
+    let collected = body::collect(request.into_body(), writes.bodies.clone()).await?;
+    write_requests::store(writes, collected.bytes, form, collected.reservation).await
 }
 
 /// Returns the version of the message. Without a content type it is 1.0, as in Prometheus.

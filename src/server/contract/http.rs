@@ -43,8 +43,8 @@ pub(crate) async fn method_not_allowed() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, NO_SNIFFING, "Method Not Allowed\n").into_response()
 }
 
-/// Returns the response to a request whose body was not read completely, which makes the connection
-/// unusable.
+/// Returns a response after which the server closes the connection. A response to a request that
+/// was not read to its end closes it in any case.
 pub(crate) fn response_and_close(error: impl Into<RequestError>) -> Response {
     let mut response = error.into().into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -72,7 +72,7 @@ fn respond(limit: TimeLimit, is_grpc: bool) -> Response {
     match limit.kind {
         _ if is_grpc => contract::grpc::error_response(RequestError::Unavailable(message)),
         RouteKind::Write | RouteKind::Read | RouteKind::Page => {
-            contract::http::response_and_close(RequestError::Unavailable(message))
+            RequestError::Unavailable(message).into_response()
         }
         RouteKind::List | RouteKind::Admin | RouteKind::Status => {
             ApiError::Unavailable(message).into_response()

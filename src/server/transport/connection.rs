@@ -11,12 +11,19 @@
 //! from holding a response forever; about 64 KiB are offered per write. HTTP/2 has no head timeout:
 //! between streams its connections carry only control frames.
 //!
+//! # Close
+//! An HTTP/1.1 connection whose client may still be sending ends with its sending side closed, and
+//! hands its stream over to [`crate::server::transport::lingering`]. This is so if the last body
+//! was not read to its end, or if a head was rejected: bytes of a head arrived and no request
+//! started.
+//!
 //! The timer runs in the task of the connection and is polled only if the connection would wait.
 
+use crate::server::transport::lingering::UnreadStream;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -43,6 +50,8 @@ pub(crate) struct ConnectionTimeouts {
 pub(crate) struct RequestProgress {
     started: AtomicUsize,
     active: AtomicUsize,
+    /// Whether the body of the last HTTP/1.1 request was not read to its end.
+    has_unread_body: AtomicBool,
 }
 
 impl RequestProgress {
@@ -52,11 +61,27 @@ impl RequestProgress {
         self.active.fetch_add(1, Ordering::Relaxed);
         ActiveRequest(Arc::clone(self))
     }
+
+    pub(crate) fn set_unread_body(&self, is_unread: bool) {
+        self.has_unread_body.store(is_unread, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the client may still be sending the body of the last HTTP/1.1 request.
+    pub(crate) fn has_unread_body(&self) -> bool {
+        self.has_unread_body.load(Ordering::Relaxed)
+    }
 }
 
 /// Guard of a request whose response is not complete.
 #[derive(Debug)]
 pub(crate) struct ActiveRequest(Arc<RequestProgress>);
+
+impl ActiveRequest {
+    /// Returns the progress of the connection.
+    pub(crate) fn progress(&self) -> &RequestProgress {
+        &self.0
+    }
+}
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
@@ -101,7 +126,10 @@ struct ArrivingHead {
 /// Stream that fails with `TimedOut` when one of its timeouts has passed.
 #[derive(Debug)]
 pub(crate) struct IdleTimeoutStream<S> {
-    stream: S,
+    /// `None` after it was handed over.
+    stream: Option<S>,
+    /// Receives the stream if the connection has to linger.
+    unread: UnreadStream<S>,
     timeouts: ConnectionTimeouts,
     progress: Arc<RequestProgress>,
     protocol: Protocol,
@@ -117,10 +145,12 @@ impl<S> IdleTimeoutStream<S> {
         stream: S,
         timeouts: ConnectionTimeouts,
         progress: Arc<RequestProgress>,
+        unread: UnreadStream<S>,
     ) -> Self {
         let deadline = Instant::now() + FIRST_BYTE_TIMEOUT.min(timeouts.idle);
         Self {
-            stream,
+            stream: Some(stream),
+            unread,
             timeouts,
             progress,
             protocol: Protocol::Unknown { matched: 0 },
@@ -158,6 +188,12 @@ impl<S> IdleTimeoutStream<S> {
         self.head.take_if(|head| head.requests_before != started);
     }
 
+    /// Returns `true` if the client may still be sending a request.
+    fn must_linger(&mut self) -> bool {
+        self.clear_complete_head();
+        self.protocol == Protocol::Http1 && (self.head.is_some() || self.progress.has_unread_body())
+    }
+
     /// Becomes ready with an error when the earliest current deadline has passed.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
@@ -187,7 +223,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeoutStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let filled = buf.filled().len();
-        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
+        match Pin::new(stream).poll_read(cx, buf) {
             Poll::Ready(result) => {
                 let bytes = &buf.filled()[filled..];
                 if !bytes.is_empty() {
@@ -233,7 +270,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
+        let result = Pin::new(stream).poll_write(cx, buf);
         self.track_write(cx, buf.len(), result)
     }
 
@@ -242,21 +280,37 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(closed())) };
+        let result = Pin::new(stream).poll_write_vectored(cx, bufs);
         self.track_write(cx, bufs.iter().map(|buf| buf.len()).sum(), result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
+        Pin::new(stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
+        match Pin::new(stream).poll_shutdown(cx) {
+            Poll::Ready(result) => {
+                if result.is_ok() && self.must_linger() {
+                    *self.unread.lock() = self.stream.take();
+                }
+                Poll::Ready(result)
+            }
+            Poll::Pending => self.poll_idle(cx).map(Err),
+        }
     }
+}
+
+/// Returns the error of a write after the close.
+fn closed() -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
 }
 
 #[cfg(test)]
@@ -275,6 +329,7 @@ mod tests {
         IdleTimeoutStream::new(
             stream,
             ConnectionTimeouts { idle: IDLE, head: Duration::from_secs(60) },
+            Arc::default(),
             Arc::default(),
         )
     }

@@ -1,13 +1,18 @@
 //! Service of a connection, in front of the router.
 //!
-//! Adds the client address to each request, and tracks when a request starts and when its response
-//! is complete.
+//! Adds the client address to each request, and tracks when a request starts, when its body was
+//! read and when its response is complete. Over HTTP/1.1, a response to a request that was not read
+//! to its end closes the connection; this is decided here for all requests.
 
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::connection::{ActiveRequest, RequestProgress};
+use crate::server::transport::lingering::Lingering;
+use crate::server::transport::request_body::{BodyProtocol, RequestBody};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Version};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -24,12 +29,18 @@ use std::task::{Context, Poll};
 pub(crate) struct ConnectionService {
     router: TowerToHyperService<Router>,
     progress: Arc<RequestProgress>,
+    lingering: Arc<Lingering>,
     peer: PeerAddress,
 }
 
 impl ConnectionService {
-    pub(crate) fn new(router: Router, progress: Arc<RequestProgress>, peer: PeerAddress) -> Self {
-        Self { router: TowerToHyperService::new(router), progress, peer }
+    pub(crate) fn new(
+        router: Router,
+        progress: Arc<RequestProgress>,
+        lingering: Arc<Lingering>,
+        peer: PeerAddress,
+    ) -> Self {
+        Self { router: TowerToHyperService::new(router), progress, lingering, peer }
     }
 }
 
@@ -40,11 +51,21 @@ impl Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        let is_http_2 = request.version() == Version::HTTP_2;
+        let protocol = if is_http_2 {
+            BodyProtocol::Http2(self.lingering.clone())
+        } else {
+            BodyProtocol::Http1(self.progress.clone())
+        };
         let active = self.progress.start();
-        let response = self.router.call(request);
-        Box::pin(
-            async move { Ok(response.await?.map(|body| ActiveBody { body, _active: active })) },
-        )
+        let response = self.router.call(request.map(|body| RequestBody::new(body, protocol)));
+        Box::pin(async move {
+            let mut response = response.await?;
+            if !is_http_2 && active.progress().has_unread_body() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| ActiveBody { body, _active: active }))
+        })
     }
 }
 

@@ -7,6 +7,8 @@
 //! | [`listener`]         | accept loops, connection limits and draining          |
 //! | [`connection`]       | timeouts of a connection                              |
 //! | `connection_service` | service of a connection, in front of the router       |
+//! | `request_body`       | request body that knows if it was read to its end     |
+//! | `lingering`          | discard of what a client sends after its response     |
 //! | [`client_limit`]     | limit per client                                      |
 //! | [`admission`]        | byte budgets and concurrency limits                   |
 //! | [`body`]             | request and response bodies with limits               |
@@ -22,6 +24,8 @@ pub mod client_limit;
 pub mod connection;
 mod connection_service;
 pub mod framing;
+mod lingering;
 pub mod listener;
 pub(crate) mod piece_stream;
 pub(crate) mod piece_writer;
+mod request_body;

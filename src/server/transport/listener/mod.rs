@@ -15,6 +15,7 @@ use crate::server::transport::connection::{
     ConnectionTimeouts, IdleTimeoutStream, RequestProgress,
 };
 use crate::server::transport::connection_service::ConnectionService;
+use crate::server::transport::lingering::{Lingering, LingeringMetrics, UnreadStream};
 use crate::server::transport::listener::source::{Accepted, ConnectionSource};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -60,6 +61,8 @@ pub struct ConnectionLimits {
     pub idle_timeout: Duration,
     /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
     pub head_timeout: Duration,
+    /// Maximum time to discard what a client still sends after its response.
+    pub lingering_timeout: Duration,
     /// Maximum number of concurrent streams per HTTP/2 connection.
     pub max_concurrent_streams: u32,
     /// Maximum time to finish requests in flight at shutdown.
@@ -72,6 +75,7 @@ impl From<&WebFlags> for ConnectionLimits {
             max_connections: usize::try_from(flags.max_connections).unwrap_or(usize::MAX),
             idle_timeout: flags.read_timeout,
             head_timeout: HEAD_TIMEOUT.min(flags.read_timeout),
+            lingering_timeout: flags.lingering_timeout,
             max_concurrent_streams: u32::try_from(flags.max_concurrent_streams).unwrap_or(u32::MAX),
             drain_timeout: flags.shutdown_timeout,
         }
@@ -101,6 +105,7 @@ pub struct ConnectionMetrics {
     closed: Counter,
     shed: Counter,
     open: Gauge,
+    lingering: LingeringMetrics,
 }
 
 impl ConnectionMetrics {
@@ -120,6 +125,7 @@ impl ConnectionMetrics {
                 "Connections beyond --web.max-connections, which got a 503 or were dropped.",
             ),
             open: registry.gauge("narthex_http_connections", "Open connections."),
+            lingering: LingeringMetrics::register(registry),
         }
     }
 
@@ -136,6 +142,7 @@ impl ConnectionMetrics {
                 "narthex_management_connections",
                 "Open connections of the management listener.",
             ),
+            lingering: LingeringMetrics::default(),
         }
     }
 }
@@ -174,6 +181,10 @@ impl<L: ConnectionSource> Listener<L> {
             router: self.router,
             overload_router: self.overload_router,
             limits: self.limits.clone(),
+            lingering: Arc::new(Lingering::new(
+                self.limits.lingering_timeout,
+                self.metrics.lingering.clone(),
+            )),
             metrics: self.metrics,
         });
         let mut loops = JoinSet::new();
@@ -201,7 +212,23 @@ struct Acceptor {
     router: Router,
     overload_router: Router,
     limits: ConnectionLimits,
+    lingering: Arc<Lingering>,
     metrics: ConnectionMetrics,
+}
+
+/// Part of a connection in the drain.
+#[derive(Debug)]
+struct Drain {
+    /// Ends the connection gracefully at shutdown.
+    watcher: Watcher,
+    /// Held until the connection has lingered; the drain waits for it.
+    held: Watcher,
+}
+
+impl Drain {
+    fn new(graceful: &GracefulShutdown) -> Self {
+        Self { watcher: graceful.watcher(), held: graceful.watcher() }
+    }
 }
 
 async fn accept_loop(
@@ -216,7 +243,7 @@ async fn accept_loop(
             _ = stop.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok(connection) => shared.clone().spawn_connection(connection, graceful.watcher()),
+            Ok(connection) => shared.clone().spawn_connection(connection, Drain::new(&graceful)),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -227,7 +254,7 @@ async fn accept_loop(
 
 impl Acceptor {
     /// Spawns the task of a connection.
-    fn spawn_connection<S>(self: Arc<Self>, connection: Accepted<S>, watcher: Watcher)
+    fn spawn_connection<S>(self: Arc<Self>, connection: Accepted<S>, drain: Drain)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -235,7 +262,7 @@ impl Acceptor {
         if let Ok(slot) = self.slots.clone().try_acquire_owned() {
             tokio::spawn(async move {
                 self.metrics.open.inc();
-                self.serve(connection, self.router.clone(), watcher).await;
+                self.serve(connection, self.router.clone(), drain).await;
                 self.metrics.open.dec();
                 self.metrics.closed.inc();
                 drop(slot);
@@ -250,7 +277,7 @@ impl Acceptor {
         tokio::spawn(async move {
             let _ = tokio::time::timeout(
                 SHED_TIMEOUT,
-                self.serve(connection, self.overload_router.clone(), watcher),
+                self.serve(connection, self.overload_router.clone(), drain),
             )
             .await;
             self.metrics.closed.inc();
@@ -258,9 +285,9 @@ impl Acceptor {
         });
     }
 
-    /// Runs a connection to its end. Its errors are usually the client's, so they are logged at
-    /// DEBUG.
-    async fn serve<S>(&self, connection: Accepted<S>, router: Router, watcher: Watcher)
+    /// Runs a connection to its end, and lingers. Its errors are usually the client's, so they are
+    /// logged at DEBUG.
+    async fn serve<S>(&self, connection: Accepted<S>, router: Router, drain: Drain)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -268,13 +295,22 @@ impl Acceptor {
         let progress = Arc::new(RequestProgress::default());
         let timeouts =
             ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
-        let io = TokioIo::new(IdleTimeoutStream::new(stream, timeouts, progress.clone()));
+        let unread = UnreadStream::default();
+        let stream =
+            IdleTimeoutStream::new(stream, timeouts, progress.clone(), Arc::clone(&unread));
+        let service = ConnectionService::new(router, progress, self.lingering.clone(), peer);
         let builder = self.builder();
-        let connection =
-            builder.serve_connection(io, ConnectionService::new(router, progress, peer));
-        if let Err(error) = watcher.watch(connection).await {
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let served = drain.watcher.watch(connection).await;
+        if let Err(error) = served {
             tracing::debug!(error, "connection failed");
         }
+        // The buffers of the connection are dropped by now.
+        let unread = unread.lock().take();
+        if let Some(stream) = unread {
+            self.lingering.discard_stream(stream).await;
+        }
+        drop(drain.held);
     }
 
     fn builder(&self) -> Builder<TokioExecutor> {

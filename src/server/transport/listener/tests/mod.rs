@@ -1,4 +1,10 @@
 //! Tests of the accept loop with real sockets.
+//!
+//! | file        | content                                             |
+//! |-------------|-----------------------------------------------------|
+//! | `lingering` | connections and streams that end with an early response |
+
+mod lingering;
 
 use crate::metrics::registry::Registry;
 use crate::server::router;
@@ -33,6 +39,7 @@ async fn run(max_connections: usize, drain_timeout: Duration) -> Running {
         max_connections,
         idle_timeout,
         head_timeout: idle_timeout,
+        lingering_timeout: Duration::from_secs(5),
         max_concurrent_streams: 10,
         drain_timeout,
     })
@@ -45,6 +52,7 @@ async fn run_with_short_head_timeout() -> Running {
         max_connections: 10,
         idle_timeout: Duration::from_secs(600),
         head_timeout: HEAD_TIMEOUT,
+        lingering_timeout: Duration::from_secs(5),
         max_concurrent_streams: 10,
         drain_timeout: Duration::from_secs(5),
     })
@@ -256,6 +264,7 @@ async fn stream_of_another_source_is_served_with_its_peer() {
             max_connections: 1,
             idle_timeout: Duration::from_secs(5),
             head_timeout: HEAD_TIMEOUT,
+            lingering_timeout: Duration::from_secs(5),
             max_concurrent_streams: 10,
             drain_timeout: Duration::from_secs(5),
         },
