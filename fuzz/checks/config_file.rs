@@ -8,6 +8,7 @@ use narthex::config::flag_values;
 use narthex::config::flags::Command;
 use narthex::config::flags::storage::StorageFlags;
 use narthex::config::settings;
+use narthex::config::yaml::error::ConfigProblem;
 use narthex::tsdb::db::settings::Settings;
 use std::sync::LazyLock;
 
@@ -32,14 +33,17 @@ pub(crate) fn check(data: &[u8]) {
             assert_eq!(rewritten.float_encoding, settings.float_encoding);
             assert_eq!(rewritten.max_exemplars, settings.max_exemplars);
         }
-        Err(problem) => {
-            assert!(!problem.message.is_empty());
-            if let Some(position) = problem.position {
-                let lines = text.lines().count() as u64;
-                assert!((1..=lines + 1).contains(&position.line), "{problem:?}");
-                assert!(position.column >= 1, "{problem:?}");
-            }
-        }
+        Err(problem) => assert_position(&text, &problem),
+    }
+}
+
+/// Asserts that a problem has a message, and no position outside of the text.
+pub(super) fn assert_position(text: &str, problem: &ConfigProblem) {
+    assert!(!problem.message.is_empty());
+    if let Some(position) = problem.position {
+        let lines = text.lines().count() as u64;
+        assert!((1..=lines + 1).contains(&position.line), "{problem:?}");
+        assert!(position.column >= 1, "{problem:?}");
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod tombstones;
 pub(crate) mod unpack;
 pub(crate) mod wal_reader;
 pub(crate) mod wal_record;
+pub(crate) mod web_config_file;
 pub(crate) mod write_request;
 pub(crate) mod write_request_v2;
 pub(crate) mod xor2_chunk;

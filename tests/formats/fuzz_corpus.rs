@@ -17,7 +17,7 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: [Target; 18] = [
+const TARGETS: [Target; 19] = [
     Target { name: "block_index", check: checks::block_index::check },
     Target { name: "write_request", check: checks::write_request::check },
     Target { name: "write_request_v2", check: checks::write_request_v2::check },
@@ -36,6 +36,7 @@ const TARGETS: [Target; 18] = [
     Target { name: "tombstones", check: checks::tombstones::check },
     Target { name: "chunk_segment", check: checks::chunk_segment::check },
     Target { name: "config_file", check: checks::config_file::check },
+    Target { name: "web_config_file", check: checks::web_config_file::check },
 ];
 
 impl Target {
