@@ -14,6 +14,7 @@ mod metrics_lint;
 mod native_histograms;
 mod oracle;
 mod real_clients;
+mod status_api;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -16,6 +16,7 @@ mod log_output;
 mod panics;
 mod reload;
 mod sidecar;
+mod status_blocks;
 mod streamed_read;
 mod thanos_store;
 mod thanos_write;

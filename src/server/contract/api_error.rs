@@ -4,8 +4,8 @@
 use crate::server::contract::query_error::log_query_error;
 use crate::server::transport::admission::BudgetExhausted;
 use crate::server::transport::blocking::BlockingError;
-use crate::tsdb::db::LabelQueryError;
 use crate::tsdb::db::error::{MaintenanceError, NotReady};
+use crate::tsdb::db::{LabelQueryError, NoMemoryForStats};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -66,6 +66,12 @@ impl From<NotReady> for ApiError {
 
 impl From<BudgetExhausted> for ApiError {
     fn from(error: BudgetExhausted) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<NoMemoryForStats> for ApiError {
+    fn from(error: NoMemoryForStats) -> Self {
         Self::Unavailable(error.to_string())
     }
 }

@@ -14,7 +14,7 @@ mod panics;
 mod redirect;
 mod time_limit;
 
-use crate::server::api::status::{build, features, runtime};
+use crate::server::api::status::{build, features, runtime, tsdb};
 use crate::server::api::{
     admin, empty_lists, exemplars, export, labels, metadata, notifications, read, series,
     unsupported, write,
@@ -177,6 +177,8 @@ fn http_routes(limits: TimeLimits) -> HttpRoutes {
         .get("/api/v1/status/runtimeinfo", runtime::runtime_info)
         .get("/api/v1/status/buildinfo", build::build_info)
         .get("/api/v1/status/walreplay", runtime::wal_replay)
+        .get("/api/v1/status/tsdb", tsdb::tsdb_status)
+        .get("/api/v1/status/tsdb/blocks", tsdb::tsdb_blocks)
         .get("/api/v1/features", features::features)
         .get("/api/v1/notifications", notifications::notifications)
         .get("/api/v1/notifications/live", notifications::live_notifications)

@@ -186,6 +186,16 @@ pub enum MetaDefect {
 }
 
 impl BlockMeta {
+    /// Returns a copy without the fields of other programs.
+    #[must_use]
+    pub fn known_fields(&self) -> Self {
+        let mut known = self.clone();
+        for other in [&mut known.other, &mut known.stats.other, &mut known.compaction.other] {
+            *other = Map::new();
+        }
+        known
+    }
+
     /// Reads `meta.json` of the block in `dir`.
     ///
     /// # Errors

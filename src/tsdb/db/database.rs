@@ -1,5 +1,6 @@
 //! Ready database: appends, queries, maintenance, admin operations and shutdown.
 
+use crate::tsdb::block::meta::BlockMeta;
 use crate::tsdb::compact::stats::CompactStats;
 use crate::tsdb::db::admin::Admin;
 use crate::tsdb::db::admission::Admission;
@@ -105,6 +106,12 @@ impl Db {
     #[cfg(any(test, feature = "testing"))]
     pub fn blocks(&self) -> BlockList {
         self.engine.blocks.list()
+    }
+
+    /// Metadata of the open blocks by their minimum time, without fields of other programs.
+    #[must_use]
+    pub fn block_metas(&self) -> Vec<BlockMeta> {
+        self.engine.blocks.list().iter().map(|block| block.meta().known_fields()).collect()
     }
 
     /// Minimum time of head and blocks, ms; `None` if they are empty.

@@ -84,6 +84,8 @@ pub use crate::tsdb::head::exemplars::{
 };
 pub use crate::tsdb::head::read::family_list::FamilyList;
 pub use crate::tsdb::head::stats::HeadStats;
+pub use crate::tsdb::head::status::HeadStatus;
+pub use crate::tsdb::index::mem_postings::stats::{NameCount, NoMemoryForStats};
 
 // Chunks and their encodings.
 pub use crate::tsdb::chunk::ChunkEncoding;
@@ -97,6 +99,7 @@ pub use crate::tsdb::wal::record::builder::RecordVersion;
 pub use crate::tsdb::wal::write_log::{SyncMode, Wal};
 
 // Blocks.
+pub use crate::tsdb::block::meta::BlockMeta;
 pub use crate::tsdb::compact::stats::CompactStats;
 
 // Files.

@@ -23,6 +23,7 @@
 //! | [`deletion`]       | deletion of samples that are in the head                            |
 //! | [`read`]           | queries, label lists, and sources for compaction                    |
 //! | [`replay`]         | rebuilds the head from `chunks_head/`, checkpoint, WAL and WBL      |
+//! | [`status`]         | counts, time range and label statistics                             |
 //! | `source`           | the head as a source of queries and label lists                     |
 //! | [`truncation`]     | removes chunks and series that blocks contain                       |
 //!
@@ -46,6 +47,7 @@ pub mod series;
 pub mod side_data;
 mod source;
 pub mod stats;
+pub mod status;
 pub mod times;
 pub mod tombstones;
 pub mod truncation;

@@ -5,10 +5,12 @@
 //! | `runtime`  | configuration, flags, process, WAL replay   |
 //! | `build`    | API level and version                       |
 //! | `features` | features that are supported and enabled     |
+//! | `tsdb`     | statistics of the head, metadata of blocks  |
 
 pub(crate) mod build;
 pub(crate) mod features;
 pub(crate) mod runtime;
+pub(crate) mod tsdb;
 
 use crate::metrics::registry::Counter;
 use crate::server::management::configuration::Configuration;

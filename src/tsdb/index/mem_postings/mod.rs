@@ -10,6 +10,7 @@
 //! |--------|----------|
 //! | `remove` | removal of series |
 //! | `select` | selection by matchers |
+//! | [`stats`] | names and pairs with the highest counts |
 //!
 //! Values are sorted. They are listed in order, a prefix is a range, and a long scan can release
 //! the lock and resume after the last value.
@@ -28,6 +29,7 @@
 
 pub mod remove;
 mod select;
+pub mod stats;
 
 use super::postings::{self, PostingsList};
 use crate::model::labels::Labels;
@@ -103,17 +105,20 @@ impl MemPostings {
     pub fn label_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         loop {
-            let index = self.index.read();
-            let after =
-                names.last().map_or(Bound::Unbounded, |name| Bound::Excluded(name.as_str()));
-            let slice =
-                index.names.range::<str, _>((after, Bound::Unbounded)).take(SLICE / VALUE_COST);
-            let slice: Vec<String> = slice.map(|(name, _)| String::from(&**name)).collect();
+            let slice = self.names_after(names.last().map(String::as_str));
             if slice.is_empty() {
                 return names;
             }
             names.extend(slice);
         }
+    }
+
+    /// Returns some label names after `after`, sorted; none at the end.
+    fn names_after(&self, after: Option<&str>) -> Vec<String> {
+        let index = self.index.read();
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let names = index.names.range::<str, _>((after, Bound::Unbounded));
+        names.take(SLICE / VALUE_COST).map(|(name, _)| String::from(&**name)).collect()
     }
 
     /// Returns up to `max` values of a label after `after`, sorted.
