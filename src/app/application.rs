@@ -6,6 +6,7 @@
 //! 3. The first stop drains requests, closes the database, then stops the management listener.
 //! 4. The second stop ends the run at once. Acknowledged samples are in the WAL.
 
+use crate::app::banner::AccessInfo;
 use crate::app::config::AppConfig;
 use crate::app::error::ServeError;
 use crate::app::management::{ManagementSocket, ManagementTask};
@@ -13,6 +14,7 @@ use crate::app::metrics::engine::ReplayMetrics;
 use crate::app::parts::server::ServerParts;
 use crate::app::reload::Reloader;
 use crate::app::signals::Events;
+use crate::app::web_config::watcher::WebConfigWatcher;
 use crate::app::{banner, logging, reload, sockets};
 use crate::server::grpc::health;
 use crate::server::grpc::health::HealthUpdater;
@@ -23,6 +25,7 @@ use crate::server::router;
 use crate::server::router::host;
 use crate::server::state::SharedState;
 use crate::server::transport::listener::{ConnectionMetrics, DrainOutcome, Listener};
+use crate::server::transport::tls::socket::ListenSocket;
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::LockedDir;
 use crate::tsdb::db::clock::now_ms;
@@ -42,14 +45,17 @@ pub(crate) struct App {
     addresses: Vec<SocketAddr>,
     locked: LockedDir,
     context: SharedState,
-    listener: Listener,
+    listener: Listener<ListenSocket>,
     management: Option<ManagementSocket>,
     management_connections: ConnectionMetrics,
     health: HealthUpdater,
     reloader: Reloader,
     reloads: mpsc::Receiver<ReloadRequest>,
+    /// `None` without a web configuration file.
+    watcher: Option<WebConfigWatcher>,
     quit: mpsc::Receiver<()>,
     replay: ReplayMetrics,
+    access: AccessInfo,
 }
 
 impl App {
@@ -65,20 +71,23 @@ impl App {
         let locked = LockedDir::open(config.db)?;
         reload::check(&settings, locked.shared().options())?;
         let db = Arc::new(DbHandle::new(locked.shared().clone()));
+        let access = AccessInfo::of(&config.web.config);
         let ServerParts {
             reloads,
             quit,
             reload,
+            web,
             context,
             connections,
             management_connections,
             replay,
-        } = ServerParts::build(config.server, config.labels, db.clone());
+        } = ServerParts::build(config.server, config.labels, config.web, db.clone());
         let (health, health_service) = health::service().await;
         let listener = Listener {
-            sockets,
+            sockets: web.listen(sockets),
             router: host::require_host(router::routes(context.clone(), health_service)),
             overload_router: router::overload_router(),
+            versions: web.http_versions(),
             limits: config.listener.limits,
             metrics: connections,
         };
@@ -89,6 +98,10 @@ impl App {
             configuration: context.status.configuration.clone(),
             notifications: context.process.notifications.clone(),
         };
+        let watcher = config.watched.map(|watched| {
+            let notifications = context.process.notifications.clone();
+            WebConfigWatcher::new(watched, web.clone(), notifications)
+        });
         Ok(Self {
             addresses,
             locked,
@@ -99,8 +112,10 @@ impl App {
             health,
             reloader,
             reloads,
+            watcher,
             quit,
             replay,
+            access,
         })
     }
 
@@ -120,6 +135,9 @@ impl App {
     pub(crate) async fn run(self, events: Events) -> Result<(), ServeError> {
         self.context.process.notifications.raise(Notice::Starting);
         tokio::spawn(self.reloader.run(self.reloads, events.reload));
+        if let Some(watcher) = self.watcher {
+            tokio::spawn(watcher.run());
+        }
         tokio::spawn(self.health.run(self.context.process.clone()));
         let (drain, draining) = watch::channel(false);
         let listening = tokio::spawn(self.listener.run(draining));
@@ -140,7 +158,8 @@ impl App {
                 self.context.process.lifecycle.advance(Phase::Ready);
                 self.context.process.notifications.clear(Notice::Starting);
                 spawn_maintenance(maintenance)?;
-                announce(&self.addresses, management_address, self.context.process.db.shared());
+                let db = self.context.process.db.shared();
+                announce(&self.addresses, management_address, self.access, db);
                 stops.next().await;
             }
             () = stops.next() => tracing::warn!("shutdown requested, abandoning replay"),
@@ -175,8 +194,13 @@ fn spawn_maintenance(maintenance: Maintenance) -> std::io::Result<()> {
 }
 
 /// Prints the banner to standard output: the server is ready.
-fn announce(addresses: &[SocketAddr], management: Option<SocketAddr>, db: &DbShared) {
-    logging::print(&banner::banner(addresses, management, db));
+fn announce(
+    addresses: &[SocketAddr],
+    management: Option<SocketAddr>,
+    access: AccessInfo,
+    db: &DbShared,
+) {
+    logging::print(&banner::banner(addresses, management, access, db));
     tracing::info!("server is ready");
 }
 

@@ -3,6 +3,7 @@
 
 use crate::config::flags::VERSION;
 use crate::config::units;
+use crate::config::web::contents::{ClientAuthPolicy, WebConfig};
 use crate::tsdb::db::SyncMode;
 use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use crate::tsdb::db::state::shared::DbShared;
@@ -11,12 +12,42 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+/// Access to the listeners at the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AccessInfo {
+    /// Scheme of the URLs.
+    scheme: &'static str,
+    description: &'static str,
+}
+
+impl AccessInfo {
+    pub(crate) fn of(config: &WebConfig) -> Self {
+        match config.tls.as_ref().map(|tls| tls.client_auth) {
+            None => Self {
+                scheme: "http",
+                description: "no authentication, no TLS: \
+                              anyone who reaches the port can read and write",
+            },
+            Some(ClientAuthPolicy::RequireAndVerify) => Self {
+                scheme: "https",
+                description: "TLS, clients with a certificate of client_ca_file",
+            },
+            Some(_) => Self {
+                scheme: "https",
+                description: "TLS, no authentication: \
+                              anyone who reaches the port can read and write",
+            },
+        }
+    }
+}
+
 /// Values of the banner.
 struct BannerInfo<'a> {
     /// Bound addresses, with their ports.
     addresses: &'a [SocketAddr],
     /// Bound address of the management listener.
     management: Option<SocketAddr>,
+    access: AccessInfo,
     directory: &'a Path,
     /// Description by [`describe_retention`] or [`describe_held_retention`].
     retention: &'a str,
@@ -29,6 +60,7 @@ struct BannerInfo<'a> {
 pub(crate) fn banner(
     addresses: &[SocketAddr],
     management: Option<SocketAddr>,
+    access: AccessInfo,
     db: &DbShared,
 ) -> String {
     let options = db.options();
@@ -42,6 +74,7 @@ pub(crate) fn banner(
     render(&BannerInfo {
         addresses,
         management,
+        access,
         directory: &directory,
         retention: &retention,
         out_of_order_window_ms: settings.out_of_order_window_ms,
@@ -51,17 +84,18 @@ pub(crate) fn banner(
 
 fn render(info: &BannerInfo<'_>) -> String {
     let BannerInfo { addresses, directory, retention, .. } = info;
+    let AccessInfo { scheme, description: access } = info.access;
     let window = describe_window(info.out_of_order_window_ms);
     let mut text = format!("\nnarthex {VERSION} is ready\n\n");
     for address in *addresses {
         let place = client_address(*address);
         let _ = write!(
             text,
-            "  remote write   http://{place}/api/v1/write\n  \
-               remote read    http://{place}/api/v1/read\n  \
+            "  remote write   {scheme}://{place}/api/v1/write\n  \
+               remote read    {scheme}://{place}/api/v1/read\n  \
                gRPC           {place} (narthex.v1, Thanos's services, health, reflection)\n  \
-               metrics        http://{place}/metrics\n  \
-               check samples  curl -g 'http://{place}/api/v1/export?match[]=up'\n\n"
+               metrics        {scheme}://{place}/metrics\n  \
+               check samples  curl -g '{scheme}://{place}/api/v1/export?match[]=up'\n\n"
         );
     }
     if let Some(address) = addresses.first() {
@@ -69,8 +103,8 @@ fn render(info: &BannerInfo<'_>) -> String {
         let _ = write!(
             text,
             "  For prometheus.yml:\n\n\
-             remote_write:\n  - url: http://{place}/api/v1/write\n\
-             remote_read:\n  - url: http://{place}/api/v1/read\n    read_recent: true\n\n"
+             remote_write:\n  - url: {scheme}://{place}/api/v1/write\n\
+             remote_read:\n  - url: {scheme}://{place}/api/v1/read\n    read_recent: true\n\n"
         );
     }
     let sync = describe_sync(info.wal_sync);
@@ -85,8 +119,7 @@ fn render(info: &BannerInfo<'_>) -> String {
            retention      {retention}\n  \
            out of order   {window}\n  \
            WAL sync       {sync}\n  \
-           access         no authentication, no TLS: \
-           anyone who reaches the port can read and write\n\n",
+           access         {access}\n\n",
         listening.join(", "),
         directory.display()
     );
@@ -169,7 +202,8 @@ fn client_address(address: SocketAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{BannerInfo, describe_held_retention, describe_retention, render};
+    use super::{AccessInfo, BannerInfo, describe_held_retention, describe_retention, render};
+    use crate::config::web::contents::WebConfig;
     use crate::tsdb::db::SyncMode;
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
     use std::path::Path;
@@ -195,6 +229,7 @@ mod tests {
         let text = render(&BannerInfo {
             addresses: &addresses,
             management: Some("127.0.0.1:9".parse().unwrap()),
+            access: AccessInfo::of(&WebConfig::default()),
             directory: Path::new("/data"),
             retention: "15d",
             out_of_order_window_ms: 7_200_000,

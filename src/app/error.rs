@@ -1,6 +1,7 @@
 //! Error of a run that did not shut down cleanly.
 
 use crate::app::reload::ApplyConfigError;
+use crate::app::web_config::setup::WebConfigError;
 use crate::tsdb::db::WalError;
 use crate::tsdb::db::locked_dir::OpenError;
 use crate::tsdb::db::recovery::error::RecoveryError;
@@ -25,6 +26,9 @@ pub(crate) enum ServeError {
     /// The configuration file is invalid or cannot be applied.
     #[error(transparent)]
     Config(#[from] ApplyConfigError),
+    /// The web configuration file, or a file that it names, is invalid.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
     /// The data directory cannot be opened.
     #[error("cannot open --storage.tsdb.path: {0}")]
     Open(#[from] OpenError),

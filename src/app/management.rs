@@ -6,7 +6,7 @@ use crate::app::sockets;
 use crate::server::router;
 use crate::server::router::management;
 use crate::server::state::SharedState;
-use crate::server::transport::listener::{ConnectionMetrics, DrainOutcome, Listener};
+use crate::server::transport::listener::{ConnectionMetrics, DrainOutcome, HttpVersions, Listener};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -36,6 +36,7 @@ impl ManagementSocket {
             sockets: vec![self.socket],
             router: management::routes(states, self.config.metrics),
             overload_router: router::overload_router(),
+            versions: HttpVersions::All,
             limits: self.config.limits,
             metrics,
         };

@@ -17,6 +17,7 @@
 //! | `serve` | set-up of the process |
 //! | `signals` | signals of the process |
 //! | `sockets` | listening sockets |
+//! | `web_config` | the web configuration file: load, reload |
 
 mod application;
 mod banner;
@@ -33,6 +34,7 @@ mod reload;
 mod serve;
 mod signals;
 mod sockets;
+mod web_config;
 
 #[cfg(test)]
 mod tests;

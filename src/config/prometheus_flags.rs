@@ -60,7 +60,6 @@ const PROMETHEUS_FLAGS: &[(&str, FlagArity, FlagSupport)] = &[
     ("storage.tsdb.samples-per-chunk", Value, Unsupported),
     // Flag of older versions of Prometheus. narthex always locks the data directory.
     ("storage.tsdb.use-lockfile", Switch, Ignored),
-    ("web.config.file", Value, Unsupported),
     ("web.console.libraries", Value, Ignored),
     ("web.console.templates", Value, Ignored),
     ("web.cors.origin", Value, Ignored),
@@ -293,8 +292,8 @@ mod tests {
     #[test]
     fn unsupported_flag_is_rejected_by_name() {
         assert_eq!(
-            split_args(line("serve --web.config.file=web.yml")),
-            Err(UnsupportedFlag("web.config.file"))
+            split_args(line("serve --storage.agent.path=data")),
+            Err(UnsupportedFlag("storage.agent.path"))
         );
         assert_eq!(
             split_args(line("serve --no-scrape.adjust-timestamps")),

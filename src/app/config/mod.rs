@@ -10,9 +10,12 @@ pub(crate) mod db;
 pub(crate) mod server;
 mod values;
 
+use crate::app::error::ServeError;
 use crate::app::parts::server::ServerConfig;
 use crate::app::reload;
 use crate::app::reload::{ApplyConfigError, ReloadConfig};
+use crate::app::web_config::setup::{WebConfigSource, WebSetup};
+use crate::app::web_config::watcher::WatchedConfig;
 use crate::config::address::ListenAddress;
 use crate::config::file::contents::ConfigFile;
 use crate::config::flags::ServeFlags;
@@ -32,6 +35,9 @@ pub(crate) struct AppConfig {
     /// `None` without `--web.management-listen-address`.
     pub(crate) management: Option<ManagementConfig>,
     pub(crate) reload: ReloadConfig,
+    pub(crate) web: WebSetup,
+    /// Web configuration file to watch; `None` without `--web.config.file`.
+    pub(crate) watched: Option<WatchedConfig>,
     /// Part of the configuration file that handlers use.
     pub(crate) labels: LoadedConfig,
 }
@@ -63,9 +69,18 @@ impl ManagementConfig {
 }
 
 impl AppConfig {
-    /// Loads the configuration file and combines it with the flags.
-    pub(crate) fn load(flags: &ServeFlags) -> Result<Self, ApplyConfigError> {
-        Self::new(flags, &reload::load_file(flags.config_file.as_deref())?)
+    /// Loads the configuration file and the web configuration file, and combines them with the
+    /// flags.
+    pub(crate) fn load(flags: &ServeFlags) -> Result<Self, ServeError> {
+        let file = reload::load_file(flags.config_file.as_deref());
+        let mut config = Self::new(flags, &file.map_err(ApplyConfigError::from)?)?;
+        if let Some(path) = flags.web.config_file.clone() {
+            let source = WebConfigSource { path, max_bcrypt_cost: flags.web.auth_max_bcrypt_cost };
+            let (setup, watched) = WatchedConfig::load(source)?;
+            config.web = setup;
+            config.watched = Some(watched);
+        }
+        Ok(config)
     }
 
     /// Combines flags and configuration file.
@@ -84,6 +99,8 @@ impl AppConfig {
                 flags: flags.storage.clone(),
                 startup_encoding: settings.float_encoding,
             },
+            web: WebSetup::default(),
+            watched: None,
             labels: reload::load_labels(file)?,
         })
     }

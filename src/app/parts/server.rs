@@ -8,6 +8,8 @@ use crate::app::parts::process;
 use crate::app::parts::streams::{StreamConfig, Streams};
 use crate::app::parts::writes::WriteConfig;
 use crate::app::reload::ReloadMetrics;
+use crate::app::web_config::live::LiveWeb;
+use crate::app::web_config::setup::WebSetup;
 use crate::metrics::registry::Registry;
 use crate::remote::read::ReadLimits;
 use crate::remote::read::metrics::ReadMetrics;
@@ -71,6 +73,8 @@ pub(crate) struct ServerParts {
     pub(crate) quit: mpsc::Receiver<()>,
     /// Metrics for the [`Reloader`](crate::app::reload::Reloader).
     pub(crate) reload: ReloadMetrics,
+    /// Parts that a web configuration file sets.
+    pub(crate) web: LiveWeb,
     /// State that all handlers share.
     pub(crate) context: SharedState,
     /// Metrics for the listener.
@@ -91,7 +95,12 @@ struct SharedParts {
 
 impl ServerParts {
     /// Builds the parts and registers all metrics.
-    pub(crate) fn build(config: ServerConfig, labels: LoadedConfig, db: Arc<DbHandle>) -> Self {
+    pub(crate) fn build(
+        config: ServerConfig,
+        labels: LoadedConfig,
+        web: WebSetup,
+        db: Arc<DbHandle>,
+    ) -> Self {
         let mut registry = Registry::new();
         let lifecycle = Arc::new(Lifecycle::starting());
         let reload = ReloadMetrics::register(&mut registry);
@@ -99,6 +108,7 @@ impl ServerParts {
         process::register(&mut registry, &lifecycle);
         let connections = ConnectionMetrics::register(&mut registry);
         let management_connections = ConnectionMetrics::register_management(&mut registry);
+        let web = LiveWeb::register(web, &mut registry);
         let configuration = Arc::new(Configuration::new(labels));
         let budgets = Budgets::build(&config.budgets, &mut registry);
         let shared = SharedParts { db, lifecycle, configuration, budgets };
@@ -138,15 +148,8 @@ impl ServerParts {
             }),
         };
         let (reloads, quit) = (receiver.reload, receiver.stop);
-        Self {
-            reloads,
-            quit,
-            reload,
-            context: SharedState::new(states),
-            connections,
-            management_connections,
-            replay,
-        }
+        let context = SharedState::new(states);
+        Self { reloads, quit, reload, web, context, connections, management_connections, replay }
     }
 }
 

@@ -84,7 +84,7 @@ impl TestServer {
         let locked = LockedDir::open(DbOptions { disk, ..config.db }).unwrap();
         let db = Arc::new(DbHandle::new(locked.shared().clone()));
         let ServerParts { context, reloads, reload, .. } =
-            ServerParts::build(config.server, config.labels, db.clone());
+            ServerParts::build(config.server, config.labels, config.web, db.clone());
         let reloader = Reloader {
             config: config.reload,
             db,

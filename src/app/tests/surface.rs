@@ -9,7 +9,7 @@ use crate::remote::pb::prometheus as pb;
 use crate::server::management::lifecycle::Phase;
 use crate::server::router::overload_router;
 use crate::server::transport::listener::{
-    ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener,
+    ConnectionLimits, ConnectionMetrics, DrainOutcome, HttpVersions, Listener,
 };
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -335,7 +335,9 @@ async fn open_health_watch_does_not_delay_drain() {
     let metrics = ConnectionMetrics::register(&mut Registry::new());
     let (stop, stopped) = watch::channel(false);
     let (router, overload_router) = (edge.router.clone(), overload_router());
-    let listener = Listener { sockets: vec![socket], router, overload_router, limits, metrics };
+    let versions = HttpVersions::All;
+    let listener =
+        Listener { sockets: vec![socket], router, overload_router, versions, limits, metrics };
     let listening = tokio::spawn(listener.run(stopped));
     let mut client = HealthClient::new(
         Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap(),

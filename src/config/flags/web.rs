@@ -4,13 +4,25 @@ use crate::config::address::ListenAddress;
 use crate::config::flags::values::{message_size, positive_count, positive_duration};
 use crate::config::units;
 use crate::config::units::ByteSize;
-use clap::Args;
+use crate::config::web::DEFAULT_MAX_BCRYPT_COST;
+use clap::{Args, value_parser};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Flags of the listeners.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Web")]
 pub struct WebFlags {
+    /// Path of the web configuration file, which can enable TLS and authentication. It applies to
+    /// HTTP and gRPC. Changes are applied without a restart.
+    #[arg(id = "web_config_file", long = "web.config.file", value_name = "PATH")]
+    pub config_file: Option<PathBuf>,
+    /// Maximum bcrypt cost of a password hash in the web configuration file.
+    #[arg(
+        long = "web.auth-max-bcrypt-cost", value_name = "COST",
+        default_value_t = DEFAULT_MAX_BCRYPT_COST, value_parser = value_parser!(u32).range(4..=31)
+    )]
+    pub auth_max_bcrypt_cost: u32,
     /// Address to listen on for HTTP and gRPC. Can be repeated. A port alone (:9201) means all IPv4
     /// and IPv6 addresses.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9201")]

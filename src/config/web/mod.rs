@@ -25,8 +25,8 @@ mod users;
 
 use crate::config::web::contents::WebConfig;
 use crate::config::yaml::document;
-use crate::config::yaml::document::{Document, Section};
-use crate::config::yaml::error::{ConfigProblem, LoadConfigError};
+use crate::config::yaml::document::{Document, Key, Section};
+use crate::config::yaml::error::{ConfigProblem, LoadConfigError, Position};
 use std::path::Path;
 
 /// Maximum size of a web configuration file, bytes.
@@ -57,6 +57,19 @@ pub struct WebConfigFile {
 pub fn load(path: &Path, max_bcrypt_cost: u32) -> Result<WebConfigFile, LoadConfigError> {
     let dir = path.parent().unwrap_or(Path::new(""));
     document::load(path, MAX_SIZE, |text| parse(text, dir, max_bcrypt_cost))
+}
+
+/// Returns the position of a key in a section, or of the section, for an error that the parser does
+/// not find. Returns `None` if the file cannot be parsed or does not have the section.
+pub fn position_of(path: &Path, section: &str, key: &str) -> Option<Position> {
+    let positions = document::load(path, MAX_SIZE, |text| {
+        let document = Document::new(text, MAX_SIZE)?;
+        let find = |keys: Vec<Key>, name| keys.into_iter().find(|key| key.name == name);
+        let outer = find(document.keys()?, section);
+        let inner = find(Section { document: &document, name: section }.keys()?, key);
+        Ok(inner.or(outer).and_then(|key| key.position))
+    });
+    positions.ok().flatten()
 }
 
 /// Parses the text of a web configuration file. Relative paths in it are relative to `dir`.

@@ -25,6 +25,8 @@ pub enum Notice {
     Starting,
     /// The last reload of the configuration file failed.
     ConfigReloadFailed,
+    /// The last reload of the web configuration file failed.
+    WebConfigReloadFailed,
     /// The process shuts down.
     ShuttingDown,
 }
@@ -35,6 +37,7 @@ impl Notice {
             Self::Starting => "narthex is starting and replaying the write-ahead log (WAL).",
             // Prometheus's words, which clients may compare.
             Self::ConfigReloadFailed => "Configuration reload has failed.",
+            Self::WebConfigReloadFailed => "Reload of the web configuration file has failed.",
             Self::ShuttingDown => {
                 "narthex is shutting down and gracefully stopping all operations."
             }

@@ -254,13 +254,17 @@ impl<S: AsyncWrite + Unpin> IdleTimeoutStream<S> {
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending => {
-                // This deadline is not earlier than the timer, so the timer needs no reset.
-                let deadline = Instant::now() + self.timeouts.idle;
-                self.backlog.get_or_insert(deadline);
-                self.poll_idle(cx).map(Err)
-            }
+            Poll::Pending => self.poll_backlog(cx),
         }
+    }
+
+    /// Waits for a client that did not accept data at once. A TLS stream still has some at a flush
+    /// or a shutdown.
+    fn poll_backlog<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        // This deadline is not earlier than the timer, so the timer needs no reset.
+        let deadline = Instant::now() + self.timeouts.idle;
+        self.backlog.get_or_insert(deadline);
+        self.poll_idle(cx).map(Err)
     }
 }
 
@@ -291,7 +295,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
-        Pin::new(stream).poll_flush(cx)
+        match Pin::new(stream).poll_flush(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => self.poll_backlog(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -303,7 +310,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
                 }
                 Poll::Ready(result)
             }
-            Poll::Pending => self.poll_idle(cx).map(Err),
+            Poll::Pending => self.poll_backlog(cx),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Service of a connection, in front of the router.
 //!
-//! Adds the client address to each request, and tracks when a request starts, when its body was
-//! read and when its response is complete. Over HTTP/1.1, a response to a request that was not read
-//! to its end closes the connection; this is decided here for all requests.
+//! Adds the client's address and its verified certificate to each request. Tracks when a request
+//! starts, when its body was read and when its response is complete. Over HTTP/1.1, a response to a
+//! request that was not read to its end closes the connection; this is decided here for all
+//! requests.
 
+use crate::server::transport::client_cert::ClientCertSlot;
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::connection::{ActiveRequest, RequestProgress};
 use crate::server::transport::lingering::Lingering;
@@ -31,6 +33,7 @@ pub(crate) struct ConnectionService {
     progress: Arc<RequestProgress>,
     lingering: Arc<Lingering>,
     peer: PeerAddress,
+    client_cert: ClientCertSlot,
 }
 
 impl ConnectionService {
@@ -39,8 +42,10 @@ impl ConnectionService {
         progress: Arc<RequestProgress>,
         lingering: Arc<Lingering>,
         peer: PeerAddress,
+        client_cert: ClientCertSlot,
     ) -> Self {
-        Self { router: TowerToHyperService::new(router), progress, lingering, peer }
+        let router = TowerToHyperService::new(router);
+        Self { router, progress, lingering, peer, client_cert }
     }
 }
 
@@ -51,6 +56,9 @@ impl Service<Request<Incoming>> for ConnectionService {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        if let Some(verified) = self.client_cert.get() {
+            request.extensions_mut().insert(verified);
+        }
         let is_http_2 = request.version() == Version::HTTP_2;
         let protocol = if is_http_2 {
             BodyProtocol::Http2(self.lingering.clone())

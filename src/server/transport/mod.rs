@@ -9,6 +9,7 @@
 //! | `connection_service` | service of a connection, in front of the router       |
 //! | `request_body`       | request body that knows if it was read to its end     |
 //! | `lingering`          | discard of what a client sends after its response     |
+//! | [`client_cert`]      | verified client certificate of a connection           |
 //! | [`client_limit`]     | limit per client                                      |
 //! | [`admission`]        | byte budgets and concurrency limits                   |
 //! | [`body`]             | request and response bodies with limits               |
@@ -16,10 +17,12 @@
 //! | `piece_stream`       | queue of pieces from a blocking thread to the client  |
 //! | `piece_writer`       | streamed response: messages, collected into pieces    |
 //! | [`framing`]          | gRPC messages and the bodies that carry them          |
+//! | `tls`                | TLS: contexts, handshakes, client certificates        |
 
 pub mod admission;
 pub(crate) mod blocking;
 pub mod body;
+pub mod client_cert;
 pub mod client_limit;
 pub mod connection;
 mod connection_service;
@@ -29,3 +32,4 @@ pub mod listener;
 pub(crate) mod piece_stream;
 pub(crate) mod piece_writer;
 mod request_body;
+pub(crate) mod tls;

@@ -98,6 +98,16 @@ impl ConnectionLimits {
     }
 }
 
+/// Versions of HTTP that a listener serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HttpVersions {
+    /// HTTP/1.1 and HTTP/2.
+    #[default]
+    All,
+    /// HTTP/1.1 only, so no gRPC.
+    Http1,
+}
+
 /// Metrics of connections, named as in the library that Prometheus uses.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics {
@@ -156,6 +166,8 @@ pub struct Listener<L = TcpListener> {
     pub router: Router,
     /// Responses to the requests of connections beyond the limit.
     pub overload_router: Router,
+    /// Versions of HTTP to serve.
+    pub versions: HttpVersions,
     /// Limits of the connections.
     pub limits: ConnectionLimits,
     /// Metrics of the connections.
@@ -180,6 +192,7 @@ impl<L: ConnectionSource> Listener<L> {
             shed_permits: Arc::new(Semaphore::new(MAX_SHED)),
             router: self.router,
             overload_router: self.overload_router,
+            versions: self.versions,
             limits: self.limits.clone(),
             lingering: Arc::new(Lingering::new(
                 self.limits.lingering_timeout,
@@ -211,6 +224,7 @@ struct Acceptor {
     shed_permits: Arc<Semaphore>,
     router: Router,
     overload_router: Router,
+    versions: HttpVersions,
     limits: ConnectionLimits,
     lingering: Arc<Lingering>,
     metrics: ConnectionMetrics,
@@ -291,14 +305,15 @@ impl Acceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Accepted { stream, peer } = connection;
+        let Accepted { stream, peer, client_cert } = connection;
         let progress = Arc::new(RequestProgress::default());
         let timeouts =
             ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
         let unread = UnreadStream::default();
         let stream =
             IdleTimeoutStream::new(stream, timeouts, progress.clone(), Arc::clone(&unread));
-        let service = ConnectionService::new(router, progress, self.lingering.clone(), peer);
+        let lingering = self.lingering.clone();
+        let service = ConnectionService::new(router, progress, lingering, peer, client_cert);
         let builder = self.builder();
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let served = drain.watcher.watch(connection).await;
@@ -331,7 +346,10 @@ impl Acceptor {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        builder
+        match self.versions {
+            HttpVersions::All => builder,
+            HttpVersions::Http1 => builder.http1_only(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sources of connections: a TCP socket, or anything else that accepts streams.
 
+use crate::server::transport::client_cert::ClientCertSlot;
 use crate::server::transport::client_limit::PeerAddress;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,6 +13,15 @@ pub struct Accepted<S> {
     pub stream: S,
     /// Address of the client.
     pub peer: PeerAddress,
+    /// Client certificate, which a handshake in the stream records.
+    pub client_cert: ClientCertSlot,
+}
+
+impl<S> Accepted<S> {
+    /// Returns a connection without a client certificate.
+    pub fn plain(stream: S, peer: PeerAddress) -> Self {
+        Self { stream, peer, client_cert: ClientCertSlot::default() }
+    }
 }
 
 /// Source of connections.
@@ -32,6 +42,6 @@ impl ConnectionSource for TcpListener {
         // Responses are written in full, so Nagle's algorithm only delays them. Without the option
         // they are slower, which is no reason to fail.
         let _ = stream.set_nodelay(true);
-        Ok(Accepted { stream, peer: PeerAddress(peer.ip()) })
+        Ok(Accepted::plain(stream, PeerAddress(peer.ip())))
     }
 }

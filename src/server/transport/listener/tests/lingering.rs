@@ -5,7 +5,8 @@ use crate::metrics::text::ExpositionFormat;
 use crate::server::router;
 use crate::server::router::host;
 use crate::server::transport::listener::{
-    CONNECTION_WINDOW, ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener, STREAM_WINDOW,
+    CONNECTION_WINDOW, ConnectionLimits, ConnectionMetrics, DrainOutcome, HttpVersions, Listener,
+    STREAM_WINDOW,
 };
 use axum::Router;
 use axum::http::StatusCode;
@@ -46,6 +47,7 @@ impl Running {
             sockets: vec![socket],
             router: host::require_host(router),
             overload_router: router::overload_router(),
+            versions: HttpVersions::All,
             limits: ConnectionLimits {
                 max_connections,
                 idle_timeout: LONG,

@@ -12,7 +12,7 @@ use crate::server::router::host;
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::listener::source::{Accepted, ConnectionSource};
 use crate::server::transport::listener::{
-    ConnectionLimits, ConnectionMetrics, DrainOutcome, Listener,
+    ConnectionLimits, ConnectionMetrics, DrainOutcome, HttpVersions, Listener,
 };
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -71,7 +71,9 @@ async fn run_within(limits: ConnectionLimits) -> Running {
     let (stop, stopped) = watch::channel(false);
     let router = host::require_host(router);
     let overload_router = router::overload_router();
-    let listener = Listener { sockets: vec![socket], router, overload_router, limits, metrics };
+    let versions = HttpVersions::All;
+    let listener =
+        Listener { sockets: vec![socket], router, overload_router, versions, limits, metrics };
     Running { address, stop, listening: tokio::spawn(listener.run(stopped)) }
 }
 
@@ -245,7 +247,7 @@ impl ConnectionSource for MemorySource {
 
     async fn accept(&mut self) -> std::io::Result<Accepted<DuplexStream>> {
         match self.0.recv().await {
-            Some(stream) => Ok(Accepted { stream, peer: PeerAddress([192, 0, 2, 7].into()) }),
+            Some(stream) => Ok(Accepted::plain(stream, PeerAddress([192, 0, 2, 7].into()))),
             None => std::future::pending().await,
         }
     }
@@ -260,6 +262,7 @@ async fn stream_of_another_source_is_served_with_its_peer() {
         sockets: vec![MemorySource(connections)],
         router: Router::new().route("/peer", get(peer)),
         overload_router: router::overload_router(),
+        versions: HttpVersions::All,
         limits: ConnectionLimits {
             max_connections: 1,
             idle_timeout: Duration::from_secs(5),

@@ -1,0 +1,123 @@
+//! Errors of the contents of the section `tls_server_config`.
+
+use crate::config::web::contents::PemSource;
+use rustls::pki_types::pem;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use x509_cert::der;
+
+/// Maximum size of a PEM text, bytes.
+pub(crate) const MAX_PEM_BYTES: u64 = 1 << 20;
+
+/// Setting with PEM contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsSetting {
+    /// `cert` or `cert_file`.
+    Certificate,
+    /// `key` or `key_file`.
+    Key,
+    /// `client_ca` or `client_ca_file`.
+    ClientCa,
+}
+
+/// Setting and its file, for the text of an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PemPlace {
+    /// Setting in the section `tls_server_config`.
+    pub(crate) setting: TlsSetting,
+    /// Path of the file; `None` for text in the web configuration file.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl PemPlace {
+    /// Returns the key in the section `tls_server_config`.
+    pub(crate) fn key(&self) -> &'static str {
+        match (self.setting, &self.file) {
+            (TlsSetting::Certificate, None) => "cert",
+            (TlsSetting::Certificate, Some(_)) => "cert_file",
+            (TlsSetting::Key, None) => "key",
+            (TlsSetting::Key, Some(_)) => "key_file",
+            (TlsSetting::ClientCa, None) => "client_ca",
+            (TlsSetting::ClientCa, Some(_)) => "client_ca_file",
+        }
+    }
+}
+
+impl fmt::Display for PemPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tls_server_config.{}", self.key())?;
+        self.file.iter().try_for_each(|file| write!(f, " {}", file.display()))
+    }
+}
+
+/// Problem of a PEM text.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PemProblem {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(io::Error),
+    /// The text exceeds the limit.
+    #[error("larger than {MAX_PEM_BYTES} bytes")]
+    TooLarge,
+    /// The text is not PEM.
+    #[error("invalid PEM: {0}")]
+    Syntax(pem::Error),
+    /// The text has no certificate.
+    #[error("no certificate in PEM format")]
+    NoCertificate,
+    /// The text has no private key, or only an encrypted one.
+    #[error("no unencrypted private key in PEM format")]
+    NoKey,
+    /// The certificate with this number, from 1, is not an X.509 certificate.
+    #[error("certificate {number} is invalid: {source}")]
+    Certificate {
+        /// Number in the text, from 1.
+        number: usize,
+        /// Error of the parser.
+        source: der::Error,
+    },
+    /// The certificate with this number, from 1, cannot be used as a CA.
+    #[error("certificate {number} cannot be used as a CA: {source}")]
+    Ca {
+        /// Number in the text, from 1.
+        number: usize,
+        /// Reason.
+        source: rustls::Error,
+    },
+    /// The key has an unknown type or is invalid.
+    #[error("invalid private key: {0}")]
+    InvalidKey(rustls::Error),
+    /// The key does not belong to the certificate.
+    #[error("the private key does not match the certificate")]
+    KeyMismatch,
+}
+
+/// Error of the contents of the section `tls_server_config`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsConfigError {
+    /// Certificate, key or CA cannot be used.
+    #[error("cannot use {place}: {problem}")]
+    Pem {
+        /// Setting and its file.
+        place: PemPlace,
+        /// Reason.
+        problem: PemProblem,
+    },
+    /// A verifying policy has no CA.
+    #[error("tls_server_config.client_auth_type requires client_ca_file")]
+    MissingClientCa,
+    /// Versions and cipher suites exclude each other.
+    #[error("cannot use tls_server_config: {0}")]
+    Unusable(rustls::Error),
+}
+
+impl TlsConfigError {
+    pub(super) fn pem(setting: TlsSetting, source: &PemSource, problem: PemProblem) -> Self {
+        let file = match source {
+            PemSource::Inline(_) => None,
+            PemSource::File(path) => Some(path.clone()),
+        };
+        Self::Pem { place: PemPlace { setting, file }, problem }
+    }
+}
