@@ -1,13 +1,15 @@
 //! `/api/v1/status/tsdb` and the envelopes of the HTTP API, compared with Debian's Prometheus on a
-//! copy of the directory.
+//! copy of the directory, and read by a stock client in Python.
 //!
 //! Prometheus leaves the order of equal counts to chance, so a name is compared only if its count
 //! is above the lowest one of its list. Debian's version counts memory per value, not per series:
 //! `memoryInBytesByLabelName` is compared with sums over the series instead.
 
-use crate::support::data::{self, HOUR};
+use crate::support::data::{self, BEGIN, HOUR};
 use crate::support::dir;
+use crate::support::foreign::Foreign;
 use crate::support::launch::{Launch, Server};
+use crate::support::wire::{MetricMetadata, TimeSeries, WriteRequest};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,4 +160,24 @@ fn envelopes_equal_prometheus() {
         });
         assert_eq!((got.0, &got), (404, &expected), "{path}");
     }
+}
+
+#[test]
+#[ignore = "needs Python's packages: run tests/run"]
+fn stock_client_uses_the_api() {
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
+    let series = |name, job| TimeSeries::new(&[("__name__", name), ("job", job)], &[(BEGIN, 1.0)]);
+    let up = MetricMetadata { metric_type: 2, family: "up".to_owned(), ..Default::default() };
+    server.remote().write_ok(&WriteRequest {
+        timeseries: vec![
+            series("http_requests_total", "api"),
+            series("up", "api"),
+            series("up", "node"),
+        ],
+        metadata: vec![up],
+    });
+    let mut client = Foreign::start("http_api.py", &[&server.http.port().to_string()]);
+    client.step("done");
+    client.finish();
 }
