@@ -5,6 +5,7 @@
 //! versions are printed.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use narthex::ingest::limits::DryRunLimits;
 use narthex::ingest::limits::{IngestLimits, LabelLimits};
 use narthex::ingest::metadata::MetadataLimits;
 use narthex::ingest::request_series::RequestSeries;
@@ -171,6 +172,7 @@ fn store(c: &mut Criterion) {
                 labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
                 metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
                 max_future_ms: i64::MAX,
+                dry_run: DryRunLimits::NONE,
             },
         };
         let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));

@@ -1,6 +1,7 @@
 //! Appends to known series allocate nothing per sample, series or label, by a counting allocator.
 
 use allocation_counter::measure;
+use narthex::ingest::limits::DryRunLimits;
 use narthex::ingest::limits::{IngestLimits, LabelLimits};
 use narthex::ingest::metadata::MetadataLimits;
 use narthex::ingest::outcome::WriteOutcome;
@@ -113,6 +114,7 @@ fn assert_few_allocations(
             labels: LabelLimits { count: 256, name_bytes: 4096, value_bytes: 4096 },
             metadata: MetadataLimits { name_bytes: 4096, text_bytes: 4096 },
             max_future_ms: 600_000,
+            dry_run: DryRunLimits::NONE,
         },
     };
     let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));

@@ -3,7 +3,8 @@
 //! Only series whose label bytes the head does not know get here. A check that holds for known
 //! series, too, belongs to the passes over samples and exemplars.
 
-use crate::ingest::limits::LabelLimits;
+use crate::ingest::data_limit::{DataLimit, OverLimit};
+use crate::ingest::limits::{IngestLimits, LabelLimits};
 use crate::ingest::request_series::RequestSeries;
 use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder, METRIC_NAME};
 
@@ -16,12 +17,32 @@ pub(crate) enum SeriesLabelsError<E> {
     Unresolved(E),
     #[error("no metric name")]
     NoMetricName,
-    #[error("{0} labels, the limit is {1}")]
-    TooMany(usize, usize),
-    #[error("label name of {0} bytes, the limit is {1}")]
-    LongName(usize, usize),
-    #[error("label value of {0} bytes, the limit is {1}")]
-    LongValue(usize, usize),
+    #[error("{0}")]
+    OverLimit(OverLimit),
+}
+
+/// Canonical label set of a series.
+#[derive(Debug)]
+pub(crate) struct CanonicalLabels {
+    pub(crate) labels: Labels,
+    /// First limit in a dry run that the labels exceed.
+    pub(crate) over_dry_run: Option<OverLimit>,
+}
+
+impl LabelLimits {
+    /// Returns the first limit that the labels of a series exceed.
+    fn exceeded_by(&self, series: &impl RequestSeries) -> Option<OverLimit> {
+        let over = |limit, value: usize, max: usize| {
+            (value > max).then_some(OverLimit { limit, value: value as u64, max: max as u64 })
+        };
+        let count = over(DataLimit::Labels, series.labels().count(), self.count);
+        count.or_else(|| {
+            series.labels().find_map(|(name, value)| {
+                over(DataLimit::LabelNameSize, name.len(), self.name_bytes)
+                    .or_else(|| over(DataLimit::LabelValueSize, value.len(), self.value_bytes))
+            })
+        })
+    }
 }
 
 /// Returns the canonical label set of a series.
@@ -30,41 +51,45 @@ pub(crate) enum SeriesLabelsError<E> {
 /// [`SeriesLabelsError`] if the labels do not name a series or exceed a limit.
 pub(crate) fn canonical_labels<S: RequestSeries>(
     series: &S,
-    limits: &LabelLimits,
-) -> Result<Labels, SeriesLabelsError<S::StringError>> {
+    limits: &IngestLimits,
+) -> Result<CanonicalLabels, SeriesLabelsError<S::StringError>> {
     if let Some(error) = series.label_error() {
         return Err(SeriesLabelsError::Unresolved(error));
     }
-    let count = series.labels().count();
-    if count > limits.count {
-        return Err(SeriesLabelsError::TooMany(count, limits.count));
+    if let Some(over) = limits.labels.exceeded_by(series) {
+        return Err(SeriesLabelsError::OverLimit(over));
     }
     let mut builder = LabelsBuilder::new();
     for (name, value) in series.labels() {
-        if name.len() > limits.name_bytes {
-            return Err(SeriesLabelsError::LongName(name.len(), limits.name_bytes));
-        }
-        if value.len() > limits.value_bytes {
-            return Err(SeriesLabelsError::LongValue(value.len(), limits.value_bytes));
-        }
         builder.add(name, value);
     }
     let labels = builder.build().map_err(SeriesLabelsError::NotASet)?;
     if labels.get(METRIC_NAME).is_none() {
         Err(SeriesLabelsError::NoMetricName)
     } else {
-        Ok(labels)
+        let over_dry_run = limits.dry_run.labels.exceeded_by(series);
+        Ok(CanonicalLabels { labels, over_dry_run })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{SeriesLabelsError, canonical_labels};
-    use crate::ingest::limits::LabelLimits;
+    use crate::ingest::data_limit::{DataLimit, OverLimit};
+    use crate::ingest::limits::{DryRunLimits, IngestLimits, LabelLimits};
+    use crate::ingest::metadata::MetadataLimits;
     use crate::ingest::test_series::TestSeries;
     use crate::model::labels::BuildLabelsError;
 
-    const LIMITS: LabelLimits = LabelLimits { count: 3, name_bytes: 8, value_bytes: 5 };
+    const LIMITS: IngestLimits = IngestLimits {
+        labels: LabelLimits { count: 3, name_bytes: 8, value_bytes: 5 },
+        metadata: MetadataLimits { name_bytes: 5, text_bytes: 5 },
+        max_future_ms: 0,
+        dry_run: DryRunLimits {
+            labels: LabelLimits { count: 2, name_bytes: 8, value_bytes: 3 },
+            ..DryRunLimits::NONE
+        },
+    };
 
     fn error_of(labels: &[(&'static str, &'static str)]) -> SeriesLabelsError<&'static str> {
         canonical_labels(&TestSeries::new(labels), &LIMITS).unwrap_err()
@@ -73,8 +98,8 @@ mod tests {
     #[test]
     fn labels_are_sorted_and_empty_ones_dropped() {
         let sent = TestSeries::new(&[("job", "a"), ("__name__", "up"), ("blank", "")]);
-        let labels = canonical_labels(&sent, &LIMITS).unwrap();
-        assert_eq!(labels.to_string(), "{__name__=\"up\", job=\"a\"}");
+        let canonical = canonical_labels(&sent, &LIMITS).unwrap();
+        assert_eq!(canonical.labels.to_string(), "{__name__=\"up\", job=\"a\"}");
     }
 
     #[test]
@@ -92,8 +117,23 @@ mod tests {
     #[test]
     fn labels_over_a_limit_are_rejected() {
         let four = [("__name__", "up"), ("a", "1"), ("b", "2"), ("c", "3")];
-        assert_eq!(error_of(&four), SeriesLabelsError::TooMany(4, 3));
-        assert_eq!(error_of(&[("longer_na", "1")]), SeriesLabelsError::LongName(9, 8));
-        assert_eq!(error_of(&[("a", "longer")]), SeriesLabelsError::LongValue(6, 5));
+        let over =
+            |limit, value, max| SeriesLabelsError::OverLimit(OverLimit { limit, value, max });
+        assert_eq!(error_of(&four), over(DataLimit::Labels, 4, 3));
+        let long_name = [("__name__", "up"), ("longer_na", "1")];
+        assert_eq!(error_of(&long_name), over(DataLimit::LabelNameSize, 9, 8));
+        assert_eq!(error_of(&[("a", "longer")]), over(DataLimit::LabelValueSize, 6, 5));
+    }
+
+    #[test]
+    fn labels_over_a_limit_in_a_dry_run_are_returned() {
+        let exceeded = |labels: &[(&'static str, &'static str)]| {
+            canonical_labels(&TestSeries::new(labels), &LIMITS).unwrap().over_dry_run
+        };
+        assert_eq!(exceeded(&[("__name__", "up"), ("a", "123")]), None);
+        let over = |limit, value, max| Some(OverLimit { limit, value, max });
+        let three = [("__name__", "up"), ("a", "1234"), ("b", "2")];
+        assert_eq!(exceeded(&three), over(DataLimit::Labels, 3, 2));
+        assert_eq!(exceeded(&three[..2]), over(DataLimit::LabelValueSize, 4, 3));
     }
 }

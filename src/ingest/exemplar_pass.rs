@@ -3,7 +3,7 @@
 //! The series of an entry with samples is known from the first pass. Senders also put exemplars
 //! into entries of their own, whose series is looked up by its labels.
 
-use crate::ingest::canonical_labels::canonical_labels;
+use crate::ingest::canonical_labels::{CanonicalLabels, canonical_labels};
 use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use crate::ingest::rejections::{RejectedItems, SeriesRejections};
 use crate::ingest::request_series::RequestSeries;
@@ -27,8 +27,12 @@ impl SeriesVisitor for ExemplarPass<'_, '_> {
         if let Some(handle) = self.0.kept_series(position) {
             return self.append(series, Some(&handle));
         }
-        match canonical_labels(series, &self.0.limits.labels) {
-            Ok(labels) => {
+        match canonical_labels(series, self.0.limits) {
+            Ok(CanonicalLabels { labels, over_dry_run }) => {
+                if let Some(over) = over_dry_run {
+                    let count = series.exemplars().len() as u64;
+                    self.0.outcome.dry_run.add(over, count, series.labels());
+                }
                 let handle = self.0.appender.find_series(labels.as_bytes());
                 self.append(series, handle.as_ref());
             }
@@ -77,6 +81,7 @@ impl ExemplarPass<'_, '_> {
                 exemplars.for_each(|exemplar| reject(exemplar, ExemplarRejection::UnknownSeries))
             }
         }
+        self.0.add_ahead(series, &rejections);
         let count = series.exemplars().len() as u64;
         let outcome = &mut self.0.outcome;
         let rejected = outcome.rejections.add_series(&rejections, series.labels());

@@ -29,6 +29,7 @@ pub fn ingest<R: WriteRequest>(
     now_ms: i64,
 ) -> Result<WriteOutcome, WalError> {
     let mut state = RequestState::new(appender, limits, now_ms);
+    state.check_size(request.size());
     let rejects_empty = R::REJECTS_EMPTY_SERIES;
     request.visit_series(&mut SamplePass { request: &mut state, rejects_empty });
     request.visit_exemplar_series(&mut ExemplarPass(&mut state));
@@ -45,15 +46,20 @@ pub fn ingest<R: WriteRequest>(
 /// # Errors
 /// [`WalError`] if the WAL cannot be written.
 fn store_family(state: &mut RequestState<'_>, entry: FamilyMetadata<'_>) -> Result<(), WalError> {
+    let family = std::iter::once((METRIC_NAME, entry.family));
     let detail: &dyn fmt::Display = match entry.to_metadata(&state.limits.metadata) {
         Ok(metadata) => match state.appender.set_family_metadata(entry.family, &metadata) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                if let Some(over) = entry.exceeded_limit(&state.limits.dry_run.metadata) {
+                    state.outcome.dry_run.add(over, 1, family);
+                }
+                return Ok(());
+            }
             Err(FamilyError::Log(error)) => return Err(error),
             Err(FamilyError::Limit(limit)) => &{ limit },
         },
         Err(error) => &{ error },
     };
-    let family = std::iter::once((METRIC_NAME, entry.family));
     let (kind, reason) = (ItemKind::Metadata, RejectReason::Metadata);
     state.outcome.rejections.add_all(RejectedItems { kind, reason, count: 1, detail }, family);
     Ok(())
@@ -63,6 +69,7 @@ fn store_family(state: &mut RequestState<'_>, entry: FamilyMetadata<'_>) -> Resu
 mod tests {
     use super::ingest;
     use crate::ingest::item_error::InvalidItem;
+    use crate::ingest::limits::DryRunLimits;
     use crate::ingest::limits::{IngestLimits, LabelLimits};
     use crate::ingest::metadata::{FamilyMetadata, MetadataLimits};
     use crate::ingest::outcome::WriteOutcome;
@@ -83,6 +90,7 @@ mod tests {
         labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 20 },
         metadata: MetadataLimits { name_bytes: 20, text_bytes: 20 },
         max_future_ms: 1000,
+        dry_run: DryRunLimits::NONE,
     };
 
     fn db() -> (Db, TempDir) {

@@ -1,5 +1,6 @@
 //! Metadata of a metric family and its limits.
 
+use crate::ingest::data_limit::{DataLimit, OverLimit};
 use crate::model::metadata::{Metadata, MetadataRef, MetricType};
 
 /// Maximum sizes of a metadata entry.
@@ -21,6 +22,15 @@ impl MetadataLimits {
         } else {
             Ok(())
         }
+    }
+
+    /// Returns the limit that unit and help text exceed.
+    pub(crate) fn exceeded_by(&self, metadata: &MetadataRef<'_>) -> Option<OverLimit> {
+        let Err(MetadataError::LongText(value, max)) = self.check_size(metadata) else {
+            return None;
+        };
+        let (value, max) = (value as u64, max as u64);
+        Some(OverLimit { limit: DataLimit::MetadataSize, value, max })
     }
 }
 
@@ -52,6 +62,17 @@ pub struct FamilyMetadata<'a> {
 }
 
 impl FamilyMetadata<'_> {
+    /// Returns the first limit that the entry exceeds.
+    pub(crate) fn exceeded_limit(&self, limits: &MetadataLimits) -> Option<OverLimit> {
+        let name_bytes = self.family.len();
+        if name_bytes > limits.name_bytes {
+            let (value, max) = (name_bytes as u64, limits.name_bytes as u64);
+            return Some(OverLimit { limit: DataLimit::LabelValueSize, value, max });
+        }
+        let Self { metric_type, unit, help, .. } = *self;
+        limits.exceeded_by(&MetadataRef { metric_type, unit, help })
+    }
+
     /// Returns owned metadata.
     ///
     /// # Errors

@@ -19,6 +19,10 @@
 //! | [`request_series`] | trait for a series of a request |
 //! | [`item_error`] | errors of values that a protocol cannot make storable |
 //! | `canonical_labels` | label set of a new series, checked and sorted |
+//! | [`data_limit`] | limits of data that have a dry run |
+//! | [`dry_run`] | items over limits in a dry run |
+//! | `named_series` | series as text |
+//! | `timestamp_bound` | latest timestamp of a request |
 //! | [`metadata`] | metadata of a metric family and its limits |
 //! | [`limits`] | limits of the items of a request |
 //! | [`outcome`] | counts of stored and rejected items |
@@ -29,11 +33,14 @@
 
 mod canonical_labels;
 pub mod clock_skew;
+pub mod data_limit;
+pub mod dry_run;
 mod exemplar_pass;
 pub mod ingester;
 pub mod item_error;
 pub mod limits;
 pub mod metadata;
+mod named_series;
 pub mod outcome;
 pub mod reject_reason;
 pub mod rejections;
@@ -42,4 +49,5 @@ mod request_state;
 mod sample_pass;
 #[cfg(test)]
 mod test_series;
+mod timestamp_bound;
 pub mod write_request;

@@ -1,5 +1,6 @@
 //! Counts of stored and rejected items of a write request.
 
+use crate::ingest::dry_run::DryRunRejections;
 use crate::ingest::rejections::Rejections;
 
 /// Outcome of a decoded write request. Duplicate samples count as stored.
@@ -23,4 +24,6 @@ pub struct WriteOutcome {
     pub newest_ms: Option<i64>,
     /// Rejected items by reason.
     pub rejections: Rejections,
+    /// Items over limits in a dry run.
+    pub dry_run: DryRunRejections,
 }

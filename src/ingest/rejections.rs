@@ -1,14 +1,15 @@
 //! Rejected items of a request: counts by reason, and the first few series by name.
 
+use crate::ingest::data_limit::{DataLimit, OverLimit};
 use crate::ingest::item_error::{HistogramError, InvalidItem};
+use crate::ingest::named_series::describe;
 use crate::ingest::reject_reason::{ItemKind, RejectReason};
+use crate::ingest::timestamp_bound::TimestampBound;
 use std::cell::Cell;
 use std::fmt;
 
-/// Maximum number of series that are named.
+/// Maximum number of series in the text.
 const NAMED_SERIES: usize = 5;
-/// Maximum length of the text for one series, bytes.
-const NAME_BYTES: usize = 300;
 
 /// Rejected items of one kind and series.
 ///
@@ -19,6 +20,10 @@ pub(crate) struct SeriesRejections {
     counts: [Cell<u64>; RejectReason::ALL.len()],
     first: Cell<Option<FirstRejection>>,
     newest: Cell<Option<i64>>,
+    /// Number of items over the time limit in a dry run.
+    ahead: Cell<u64>,
+    /// Timestamp of the first of them, ms.
+    first_ahead: Cell<i64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +36,14 @@ struct FirstRejection {
 impl SeriesRejections {
     /// Creates an empty set for items of `kind`.
     pub(crate) fn new(kind: ItemKind) -> Self {
-        Self { kind, counts: Default::default(), first: Cell::default(), newest: Cell::default() }
+        Self {
+            kind,
+            counts: Default::default(),
+            first: Cell::default(),
+            newest: Cell::default(),
+            ahead: Cell::default(),
+            first_ahead: Cell::default(),
+        }
     }
 
     /// Returns the kind of the items.
@@ -53,14 +65,36 @@ impl SeriesRejections {
         });
     }
 
-    /// Returns `true` if `t` is at most `latest`. A later `t` is counted as rejected.
+    /// Returns `true` if a timestamp is accepted. Otherwise counts it as rejected.
     #[inline]
-    pub(crate) fn accept_timestamp(&self, t: i64, latest: i64) -> bool {
+    pub(crate) fn accept_timestamp(&self, t: i64, bound: TimestampBound) -> bool {
         self.newest.set(self.newest.get().max(Some(t)));
-        if t > latest {
+        t <= bound.latest || self.accept_ahead(t, bound)
+    }
+
+    /// Decides on a timestamp over the limit, which may be in a dry run.
+    #[cold]
+    fn accept_ahead(&self, t: i64, bound: TimestampBound) -> bool {
+        if t > bound.latest_accepted {
             self.record(RejectReason::TooFarAhead, t);
+            return false;
         }
-        t <= latest
+        if self.ahead.get() == 0 {
+            self.first_ahead.set(t);
+        }
+        self.ahead.set(self.ahead.get() + 1);
+        true
+    }
+
+    /// Returns the first item over the time limit in a dry run, and the number of them.
+    pub(crate) fn ahead(&self, bound: &TimestampBound) -> Option<(OverLimit, u64)> {
+        let count = self.ahead.get();
+        let over = OverLimit {
+            limit: DataLimit::MaxFuture,
+            value: self.first_ahead.get().abs_diff(bound.now),
+            max: bound.latest.abs_diff(bound.now),
+        };
+        (count > 0).then_some((over, count))
     }
 
     /// Returns the newest timestamp passed to [`SeriesRejections::accept_timestamp`], ms.
@@ -98,8 +132,28 @@ impl fmt::Display for SeriesRejections {
 pub struct Rejections {
     /// Counts by kind and reason.
     counts: [[u64; RejectReason::ALL.len()]; ItemKind::ALL.len()],
-    named: Vec<String>,
+    /// The first few series, then one for each reason that these do not have.
+    named: Vec<NamedSeries>,
+    /// Set of the reasons of all named series.
+    named_reasons: ReasonSet,
     series: u64,
+}
+
+/// Series with rejected items.
+#[derive(Debug, Clone)]
+pub struct NamedSeries {
+    /// Labels as they were sent, truncated.
+    pub series: String,
+    /// Description of the first rejection.
+    pub detail: String,
+    reasons: ReasonSet,
+}
+
+/// Bit set of reasons.
+type ReasonSet = u16;
+
+fn reason_bit(reason: RejectReason) -> ReasonSet {
+    1 << reason as u16
 }
 
 impl Rejections {
@@ -121,10 +175,15 @@ impl Rejections {
         self.counts[kind as usize][reason as usize]
     }
 
-    /// Returns the first few series with rejected items, each with the reason.
+    /// Returns the first few series with rejected items.
+    pub fn first_series(&self) -> impl Iterator<Item = &NamedSeries> {
+        self.named.iter().take(NAMED_SERIES)
+    }
+
+    /// Returns a series with items rejected for this reason.
     #[must_use]
-    pub fn first_series(&self) -> &[String] {
-        &self.named
+    pub fn example(&self, reason: RejectReason) -> Option<&NamedSeries> {
+        self.named.iter().find(|named| named.reasons & reason_bit(reason) != 0)
     }
 
     /// Adds the rejections of one series. Returns their number.
@@ -141,7 +200,9 @@ impl Rejections {
         {
             *total += count.get();
         }
-        self.name(labels, rejections);
+        let reasons = RejectReason::ALL.into_iter();
+        let reasons = reasons.filter(|reason| rejections.counts[*reason as usize].get() > 0);
+        self.name(labels, reasons.map(reason_bit).fold(0, |set, bit| set | bit), rejections);
         rejections.total()
     }
 
@@ -152,17 +213,23 @@ impl Rejections {
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) {
         self.counts[items.kind as usize][items.reason as usize] += items.count;
-        self.name(labels, items.detail);
+        self.name(labels, reason_bit(items.reason), items.detail);
     }
 
     fn name<'a>(
         &mut self,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
+        reasons: ReasonSet,
         detail: &dyn fmt::Display,
     ) {
         self.series += 1;
-        if self.named.len() < NAMED_SERIES {
-            self.named.push(format!("{} ({detail})", describe(labels)));
+        if self.named.len() < NAMED_SERIES || reasons & !self.named_reasons != 0 {
+            self.named_reasons |= reasons;
+            self.named.push(NamedSeries {
+                series: describe(labels),
+                detail: detail.to_string(),
+                reasons,
+            });
         }
     }
 }
@@ -195,51 +262,31 @@ impl fmt::Display for Rejections {
                 separator = ", ";
             }
         }
-        for name in &self.named {
-            write!(f, "; {name}")?;
+        for named in self.first_series() {
+            write!(f, "; {named}")?;
         }
-        match self.series.saturating_sub(self.named.len() as u64) {
+        match self.series.saturating_sub(NAMED_SERIES as u64) {
             0 => Ok(()),
             others => write!(f, "; and {others} more series"),
         }
     }
 }
 
-/// Formats labels as they were sent, valid or not, and truncates long ones.
-fn describe<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let mut text = String::from("{");
-    for (name, value) in labels {
-        if text.len() > 1 {
-            text.push_str(", ");
-        }
-        text.push_str(truncate(name));
-        text.push_str(&format!("={:?}", truncate(value)));
-        if text.len() > NAME_BYTES {
-            text.truncate(truncation_index(&text));
-            text.push('…');
-            return text;
-        }
+/// Formats the series with its detail: `{…} (out of order, timestamp 5)`.
+impl fmt::Display for NamedSeries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { series, detail, .. } = self;
+        write!(f, "{series} ({detail})")
     }
-    text.push('}');
-    text
-}
-
-fn truncate(text: &str) -> &str {
-    &text[..truncation_index(text)]
-}
-
-/// Returns the last character boundary within [`NAME_BYTES`].
-fn truncation_index(text: &str) -> usize {
-    text.floor_char_boundary(NAME_BYTES)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        ItemKind, NAME_BYTES, NAMED_SERIES, RejectReason, RejectedItems, Rejections,
-        SeriesRejections, describe,
+        ItemKind, NAMED_SERIES, RejectReason, RejectedItems, Rejections, SeriesRejections,
     };
     use crate::ingest::item_error::InvalidItem;
+    use crate::ingest::timestamp_bound::TimestampBound;
     use crate::model::histogram::validate::InvalidHistogram;
 
     #[test]
@@ -256,7 +303,8 @@ mod tests {
             .record_histogram(InvalidItem { t: 9, reason: InvalidHistogram::Schema(99).into() });
         assert_eq!(rejections.add_series(&histograms, [].into_iter()), 1);
         let exemplars = SeriesRejections::new(ItemKind::Exemplar);
-        assert!(exemplars.accept_timestamp(11, 11) && !exemplars.accept_timestamp(12, 11));
+        let bound = TimestampBound { now: 1, latest: 11, latest_accepted: 11 };
+        assert!(exemplars.accept_timestamp(11, bound) && !exemplars.accept_timestamp(12, bound));
         assert_eq!(rejections.add_series(&exemplars, [].into_iter()), 1);
         assert_eq!(
             rejections.to_string(),
@@ -284,15 +332,33 @@ mod tests {
             ),
             (20, 0)
         );
-        assert_eq!(rejections.first_series().len(), NAMED_SERIES);
+        assert_eq!(rejections.first_series().count(), NAMED_SERIES);
         assert!(rejections.to_string().ends_with("; and 8 more series"), "{rejections}");
     }
 
     #[test]
-    fn long_series_name_is_truncated() {
-        let long = "é".repeat(1 << 20);
-        let text = describe([("a", long.as_str()), (long.as_str(), "b")].into_iter());
-        assert!(text.len() <= NAME_BYTES + 4, "{}", text.len());
-        assert!(text.starts_with("{a=\"é") && text.ends_with('…'));
+    fn every_reason_has_an_example() {
+        let mut rejections = Rejections::default();
+        let add = |rejections: &mut Rejections, name: &'static str, reasons: &[RejectReason]| {
+            let series = SeriesRejections::new(ItemKind::Sample);
+            reasons.iter().for_each(|reason| series.record(*reason, 1));
+            rejections.add_series(&series, [("__name__", name)].into_iter());
+        };
+        for _ in 0..10 {
+            add(&mut rejections, "first", &[RejectReason::OutOfOrder, RejectReason::TooOld]);
+        }
+        add(&mut rejections, "late", &[RejectReason::OutOfOrder, RejectReason::SeriesLimit]);
+        let name = |reason| rejections.example(reason).map(|named| named.series.as_str());
+        for (reason, expected) in [
+            (RejectReason::OutOfOrder, Some("{__name__=\"first\"}")),
+            (RejectReason::TooOld, Some("{__name__=\"first\"}")),
+            (RejectReason::SeriesLimit, Some("{__name__=\"late\"}")),
+            (RejectReason::Metadata, None),
+        ] {
+            assert_eq!(name(reason), expected, "{reason:?}");
+        }
+        assert_eq!(rejections.first_series().count(), NAMED_SERIES);
+        assert!(rejections.to_string().ends_with("; and 6 more series"), "{rejections}");
+        assert_eq!(rejections.named.len(), NAMED_SERIES + 1);
     }
 }

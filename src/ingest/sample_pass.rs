@@ -3,6 +3,7 @@
 //! Within an entry, float samples precede histograms, as in the message.
 
 use crate::ingest::canonical_labels::canonical_labels;
+use crate::ingest::data_limit::{DataLimit, OverLimit};
 use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use crate::ingest::rejections::{RejectedItems, SeriesRejections};
 use crate::ingest::request_series::RequestSeries;
@@ -127,15 +128,26 @@ impl SamplePass<'_, '_> {
         let handle = match known {
             Some(handle) => Some(handle),
             None => {
-                let labels = match canonical_labels(series, &request.limits.labels) {
-                    Ok(labels) => labels,
+                let canonical = match canonical_labels(series, request.limits) {
+                    Ok(canonical) => canonical,
                     Err(error) => {
                         request.reject_all(series, all(RejectReason::BadLabels, &error));
                         return Appended::NOTHING;
                     }
                 };
-                match request.appender.append_or_create(&labels, samples, reject) {
-                    Ok(handle) => handle,
+                if let Some(over) = canonical.over_dry_run {
+                    request.outcome.dry_run.add(over, count as u64, series.labels());
+                }
+                match request.appender.append_or_create(&canonical.labels, samples, reject) {
+                    Ok(created) => {
+                        if let Some(limit) = created.as_ref().and_then(SeriesHandle::over_limit) {
+                            let max = limit.limit as u64;
+                            let limit = DataLimit::ActiveSeries;
+                            let over = OverLimit { limit, value: max + 1, max };
+                            request.outcome.dry_run.add(over, count as u64, series.labels());
+                        }
+                        created
+                    }
                     Err(error) => {
                         request.reject_all(series, all(RejectReason::SeriesLimit, &error));
                         return Appended::NOTHING;
@@ -143,6 +155,7 @@ impl SamplePass<'_, '_> {
                 }
             }
         };
+        request.add_ahead(series, rejections);
         let rejected = request.outcome.rejections.add_series(rejections, series.labels());
         Appended { stored: count as u64 - rejected, series: handle }
     }
@@ -179,8 +192,14 @@ impl SamplePass<'_, '_> {
         handle: &SeriesHandle,
         metadata: MetadataRef<'_>,
     ) {
-        match self.request.limits.metadata.check_size(&metadata) {
-            Ok(()) => self.request.appender.set_series_metadata(handle, metadata),
+        let limits = self.request.limits;
+        match limits.metadata.check_size(&metadata) {
+            Ok(()) => {
+                if let Some(over) = limits.dry_run.metadata.exceeded_by(&metadata) {
+                    self.request.outcome.dry_run.add(over, 1, series.labels());
+                }
+                self.request.appender.set_series_metadata(handle, metadata);
+            }
             Err(error) => {
                 let items = RejectedItems {
                     kind: ItemKind::Metadata,

@@ -3,7 +3,7 @@
 use crate::ingest::item_error::{HistogramError, InvalidItem};
 use crate::ingest::metadata::FamilyMetadata;
 use crate::ingest::request_series::RequestSeries;
-use crate::ingest::write_request::{SeriesVisitor, WriteRequest};
+use crate::ingest::write_request::{RequestSize, SeriesVisitor, WriteRequest};
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::MetadataRef;
 use crate::model::sample::Sample;
@@ -73,6 +73,11 @@ pub(crate) struct TestRequest {
 
 impl WriteRequest for TestRequest {
     const REJECTS_EMPTY_SERIES: bool = true;
+
+    fn size(&self) -> RequestSize {
+        let samples = self.series.iter().map(|series| series.samples.len() as u64).sum();
+        RequestSize { series: self.series.len() as u64, samples }
+    }
 
     fn visit_series(&mut self, visitor: &mut impl SeriesVisitor) {
         self.series

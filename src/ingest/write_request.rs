@@ -9,6 +9,9 @@ pub trait WriteRequest {
     /// Whether a series without samples, histograms and exemplars is rejected.
     const REJECTS_EMPTY_SERIES: bool = false;
 
+    /// Returns the size of the request, for limits in a dry run.
+    fn size(&self) -> RequestSize;
+
     /// Visits every series in the order of the request.
     fn visit_series(&mut self, visitor: &mut impl SeriesVisitor);
 
@@ -21,6 +24,15 @@ pub trait WriteRequest {
     fn families(&self) -> impl Iterator<Item = FamilyMetadata<'_>> {
         std::iter::empty()
     }
+}
+
+/// Numbers of items in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestSize {
+    /// Smallest limit of series that admits the request.
+    pub series: u64,
+    /// Number of samples, histograms and exemplars.
+    pub samples: u64,
 }
 
 /// Visitor of the series of a request. Series borrow buffers of the request, so they cannot be

@@ -2,6 +2,7 @@
 //!
 //! The golden files have Prometheus's responses to reads of it.
 
+use crate::ingest::limits::DryRunLimits;
 use crate::ingest::limits::{IngestLimits, LabelLimits};
 use crate::ingest::metadata::MetadataLimits;
 use crate::metrics::registry::Registry;
@@ -46,6 +47,7 @@ pub(crate) fn db_with(timeseries: Vec<pb::TimeSeries>) -> (Db, TempDir) {
             labels: LabelLimits { count: 100, name_bytes: 1000, value_bytes: 1000 },
             metadata: MetadataLimits { name_bytes: 1000, text_bytes: 1000 },
             max_future_ms: i64::MAX,
+            dry_run: DryRunLimits::NONE,
         },
     };
     let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut Registry::new()));

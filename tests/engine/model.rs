@@ -211,7 +211,7 @@ fn rejected_samples_create_no_series() {
 fn series_limit_rejects_new_series_only() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = DbOptions::new(dir.path().to_owned());
-    options.max_series = 2;
+    options.series_limit.max = 2;
     let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
     for series in [1, 2] {
         assert!(append(&db, series, &[FloatSample::new(HOUR, 1.0)]).is_empty());

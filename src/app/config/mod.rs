@@ -5,10 +5,12 @@
 //! | `db` | options of the database |
 //! | `server` | limits of the server; number of blocking threads |
 //! | `values` | conversions of flag values |
+//! | `writes` | limits of writes |
 
 pub(crate) mod db;
 pub(crate) mod server;
 mod values;
+mod writes;
 
 use crate::app::error::ServeError;
 use crate::app::parts::server::ServerConfig;
@@ -87,7 +89,7 @@ impl AppConfig {
     pub(crate) fn new(flags: &ServeFlags, file: &ConfigFile) -> Result<Self, ApplyConfigError> {
         let settings = settings::at_start(&flags.storage, file);
         Ok(Self {
-            db: db::db_options(&flags.storage, settings),
+            db: db::db_options(&flags.storage, flags.dry_run, settings),
             server: server::server_config(flags),
             listener: ListenerConfig {
                 addresses: flags.web.listen_address.clone(),

@@ -1,6 +1,7 @@
 //! Limits of the server, from flags.
 
-use crate::app::config::values::{limit, millis};
+use crate::app::config::values::limit;
+use crate::app::config::writes;
 use crate::app::parts::budgets::BudgetConfig;
 use crate::app::parts::gates::GateConfig;
 use crate::app::parts::server::{AccessConfig, ServerConfig};
@@ -10,12 +11,7 @@ use crate::config::flags::ServeFlags;
 use crate::config::flags::grpc::GrpcFlags;
 use crate::config::flags::read::ReadFlags;
 use crate::config::flags::web::WebFlags;
-use crate::config::flags::write::WriteFlags;
-use crate::ingest::limits::{IngestLimits, LabelLimits};
-use crate::ingest::metadata::MetadataLimits;
 use crate::remote::read::ReadLimits;
-use crate::remote::write::limits::CountLimits;
-use crate::remote::write::limits::WriteLimits;
 use crate::server::management::process_control::ApiAccess;
 use crate::server::requests::time_limits::TimeLimits;
 use crate::tsdb::db::SupportedEncodings;
@@ -32,7 +28,7 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
         gates: gates(flags),
         streams: streams(&flags.grpc),
         writes: WriteConfig {
-            limits: write_limits(&flags.write),
+            limits: writes::write_limits(flags),
             tenant_label: flags.thanos.tenant_label.clone(),
         },
         reads: reads(&flags.read, bytes_per_direction(&flags.web)),
@@ -107,25 +103,6 @@ fn reads(flags: &ReadFlags, max_response: usize) -> ReadLimits {
             SupportedEncodings::All
         } else {
             SupportedEncodings::Baseline
-        },
-    }
-}
-
-fn write_limits(flags: &WriteFlags) -> WriteLimits {
-    WriteLimits {
-        decoded_bytes: flags.max_decoded_size.as_usize(),
-        counts: CountLimits { series: flags.max_series, samples: flags.max_samples },
-        items: IngestLimits {
-            labels: LabelLimits {
-                count: limit(flags.max_labels),
-                name_bytes: flags.max_label_name_size.as_usize(),
-                value_bytes: flags.max_label_value_size.as_usize(),
-            },
-            metadata: MetadataLimits {
-                name_bytes: flags.max_label_value_size.as_usize(),
-                text_bytes: flags.max_metadata_size.as_usize(),
-            },
-            max_future_ms: millis(flags.max_future),
         },
     }
 }

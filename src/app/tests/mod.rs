@@ -16,10 +16,10 @@
 //! | `faults` | disk faults, a full disk and the series limit |
 //! | `grpc` | behavior of all gRPC services |
 //! | `grpc_read` | remote read over gRPC |
+//! | `guardrails` | limits of data and of time |
 //! | `streams` | gRPC write streams |
 //! | `surface` | reads, exports, health, readiness, status and metrics |
 //! | `thanos_write` | writes of a Thanos Receive router |
-//! | `time_limits` | requests over their time limits |
 //! | `unready` | requests before the database is recovered |
 //! | `write_cases` | cases of writes over every protocol but Thanos's |
 
@@ -36,10 +36,10 @@ mod error_details;
 mod faults;
 mod grpc;
 mod grpc_read;
+mod guardrails;
 mod streams;
 mod surface;
 mod thanos_write;
-mod time_limits;
 mod unready;
 mod write_cases;
 mod write_path;

@@ -26,6 +26,14 @@ fn valid_tenant_request() -> Vec<u8> {
     tenant_request("a", vec![series("good", &[(now_ms(), 1.0)])])
 }
 
+/// Sends series as a router, without a tenant.
+pub(crate) async fn forward_series(
+    server: &TestServer,
+    series: Vec<pb::TimeSeries>,
+) -> TestResponse {
+    server.forward(&tenant_request("", series)).await
+}
+
 impl TestServer {
     async fn forward(&self, message: &[u8]) -> TestResponse {
         self.grpc("/thanos.WriteableStore/RemoteWrite", message).await

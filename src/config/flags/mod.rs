@@ -8,6 +8,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`check`] | checks of files |
+//! | [`dry_run`] | limits in a dry run |
 //! | [`features`] | names of `--enable-feature` |
 //! | [`grpc`] | limits of the gRPC services |
 //! | [`log`] | level and format of the program's log |
@@ -19,6 +20,7 @@
 //! | [`mod@write`] | limits of remote write |
 
 pub mod check;
+pub mod dry_run;
 pub mod features;
 pub mod grpc;
 pub mod log;
@@ -30,6 +32,7 @@ pub mod web;
 pub mod write;
 
 use crate::config::flags::check::CheckFlags;
+use crate::config::flags::dry_run::DryRunFlags;
 use crate::config::flags::grpc::GrpcFlags;
 use crate::config::flags::log::LogFlags;
 use crate::config::flags::read::ReadFlags;
@@ -80,6 +83,9 @@ pub struct ServeFlags {
     /// Limits of remote write.
     #[command(flatten)]
     pub write: WriteFlags,
+    /// Limits in a dry run.
+    #[command(flatten)]
+    pub dry_run: DryRunFlags,
     /// Limits of remote read, exports and lists.
     #[command(flatten)]
     pub read: ReadFlags,

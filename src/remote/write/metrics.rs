@@ -1,6 +1,7 @@
 //! Metrics of remote write, under Prometheus's names if it has them.
 
 use crate::ingest::clock_skew::{ClockSkew, ObservedRequest};
+use crate::ingest::data_limit::DataLimit;
 use crate::ingest::outcome::WriteOutcome;
 use crate::ingest::reject_reason::{ItemKind, RejectReason};
 use crate::metrics::registry::{Counter, Registry};
@@ -10,6 +11,12 @@ use std::sync::Arc;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
     reason: &'static str,
 }
 
@@ -51,6 +58,7 @@ pub struct WriteMetrics {
     exemplars: Counter,
     exemplars_ignored: Counter,
     rejected: [Counter; RejectReason::ALL.len()],
+    dry_run: [Counter; DataLimit::ALL.len()],
     /// Prometheus's counters for some of the reasons, in the order of [`TYPES`].
     prometheus_rejected: [(RejectReason, [Counter; TYPES.len()]); PROMETHEUS_REASONS.len()],
     invalid_labels: Counter,
@@ -75,8 +83,18 @@ impl WriteMetrics {
             "Total number of rejected samples, histograms, exemplars and metadata, by reason.",
             Family::default(),
         );
+        let dry_run: Family<LimitLabels, Counter> = registry.family(
+            "narthex_remote_write_rejected_samples_dry_run_total",
+            "Total number of samples, histograms, exemplars and metadata that limits in a dry run \
+             would have rejected, by limit and reason.",
+            Family::default(),
+        );
         Self {
             clock_skew,
+            dry_run: DataLimit::ALL.map(|limit| {
+                let labels = LimitLabels { limit: limit.flag(), reason: limit.reason() };
+                dry_run.get_or_create_owned(&labels)
+            }),
             prometheus_rejected: prometheus_rejections(registry),
             samples: registry.counter(
                 "narthex_remote_write_samples_total",
@@ -124,6 +142,11 @@ impl WriteMetrics {
         self.exemplars_ignored.inc_by(outcome.exemplars_ignored);
         self.without_metadata.inc_by(outcome.without_metadata);
         self.metadata.inc_by(outcome.families);
+        if !outcome.dry_run.is_empty() {
+            for (limit, counter) in DataLimit::ALL.into_iter().zip(&self.dry_run) {
+                counter.inc_by(outcome.dry_run.count(limit));
+            }
+        }
         if outcome.rejections.is_empty() {
             return;
         }

@@ -37,9 +37,9 @@ pub(crate) fn partial_write_status(outcome: &WriteOutcome) -> Status {
         description: format!("{count} {reason}"),
         reason: reason.label().to_ascii_uppercase(),
     });
-    let named = outcome.rejections.first_series().iter().map(|name| FieldViolation {
+    let named = outcome.rejections.first_series().map(|named| FieldViolation {
         field: "timeseries".to_owned(),
-        description: name.clone(),
+        description: named.to_string(),
         reason: String::new(),
     });
     let WriteResponse { samples, histograms, exemplars } = response(outcome);

@@ -83,6 +83,7 @@ pub use crate::tsdb::head::exemplars::{
     SeriesExemplars,
 };
 pub use crate::tsdb::head::read::family_list::FamilyList;
+pub use crate::tsdb::head::series::store::SeriesLimit;
 pub use crate::tsdb::head::stats::HeadStats;
 pub use crate::tsdb::head::status::HeadStatus;
 pub use crate::tsdb::index::mem_postings::stats::{NameCount, NoMemoryForStats};

@@ -6,6 +6,7 @@ use crate::tsdb::db::disk_guard::DiskReserve;
 use crate::tsdb::db::settings::Settings;
 use crate::tsdb::fs::disk::Disk;
 use crate::tsdb::fs::os_disk::OsDisk;
+use crate::tsdb::head::series::store::SeriesLimit;
 use crate::tsdb::wal::compression::RecordCompression;
 use crate::tsdb::wal::record::builder::RecordVersion;
 use crate::tsdb::wal::write_log::SyncMode;
@@ -28,8 +29,8 @@ pub struct DbOptions {
     pub chunk_range_ms: i64,
     /// Target number of samples per chunk.
     pub samples_per_chunk: u16,
-    /// Maximum number of active series. Replay may exceed it.
-    pub max_series: usize,
+    /// Limit of active series. Replay may exceed it.
+    pub series_limit: SeriesLimit,
     /// Number of threads that replay the WAL.
     pub replay_workers: usize,
     /// Maximum time span of a block, ms; `None`: derived from the retention.
@@ -73,7 +74,7 @@ impl DbOptions {
             wal_sync: SyncMode::Interval(Duration::from_secs(1)),
             chunk_range_ms: 2 * 60 * 60 * 1000,
             samples_per_chunk: 120,
-            max_series: usize::MAX,
+            series_limit: SeriesLimit::NONE,
             replay_workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_block_range_ms: None,
             uploads_file: None,

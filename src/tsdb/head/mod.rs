@@ -65,7 +65,7 @@ use crate::tsdb::head::in_flight::InFlightBatches;
 use crate::tsdb::head::log_batch_pool::LogBatchPool;
 use crate::tsdb::head::metadata::HeadMetadata;
 use crate::tsdb::head::series::HeadSeries;
-use crate::tsdb::head::series::store::SeriesStore;
+use crate::tsdb::head::series::store::{SeriesLimit, SeriesStore};
 use crate::tsdb::head::side_data::SideData;
 use crate::tsdb::head::stats::HeadStats;
 use crate::tsdb::head::times::HeadTimes;
@@ -92,8 +92,8 @@ pub struct Head {
 pub struct HeadOptions {
     /// Rules that end the open chunk.
     pub policy: CutPolicy,
-    /// Maximum number of series; appends create no series beyond it.
-    pub max_series: usize,
+    /// Limit of the number of series.
+    pub series_limit: SeriesLimit,
     /// Samples before this time (ms) belong to blocks: they are neither accepted nor replayed.
     pub min_valid_time: i64,
     /// Encodings of new chunks.
@@ -107,7 +107,7 @@ impl Default for HeadOptions {
     fn default() -> Self {
         Self {
             policy: CutPolicy { chunk_range_ms: 7_200_000, samples_per_chunk: 120 },
-            max_series: usize::MAX,
+            series_limit: SeriesLimit::NONE,
             min_valid_time: i64::MIN,
             encodings: EncodingPolicy::default(),
             record_version: RecordVersion::default(),
@@ -120,7 +120,7 @@ impl Head {
     #[must_use]
     pub fn new(options: HeadOptions, chunks: HeadChunkStore) -> Self {
         Self {
-            series: SeriesStore::new(options.max_series),
+            series: SeriesStore::new(options.series_limit),
             chunks: ChunkStore::new(chunks, options.policy, options.encodings),
             times: HeadTimes::new(options.min_valid_time, options.policy.chunk_range_ms),
             side_data: SideData::default(),

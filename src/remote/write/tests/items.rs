@@ -1,5 +1,6 @@
 //! Outcomes for histograms and exemplars of a request.
 
+use crate::ingest::limits::DryRunLimits;
 use crate::ingest::limits::{IngestLimits, LabelLimits};
 use crate::ingest::metadata::MetadataLimits;
 use crate::ingest::outcome::WriteOutcome;
@@ -42,7 +43,7 @@ struct Bench {
 fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let mut options = DbOptions::new(dir.path().to_owned());
-    options.max_series = 20;
+    options.series_limit.max = 20;
     let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
     let mut registry = Registry::new();
     let limits = WriteLimits {
@@ -52,6 +53,7 @@ fn bench() -> Bench {
             labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
             metadata: MetadataLimits { name_bytes: 100, text_bytes: 100 },
             max_future_ms: 600_000,
+            dry_run: DryRunLimits::NONE,
         },
     };
     let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut registry));

@@ -1,5 +1,6 @@
 //! Outcomes of remote write 1.0 requests.
 
+use crate::ingest::limits::DryRunLimits;
 use crate::ingest::limits::{IngestLimits, LabelLimits};
 use crate::ingest::metadata::MetadataLimits;
 use crate::ingest::outcome::WriteOutcome;
@@ -45,6 +46,7 @@ fn limits() -> WriteLimits {
             labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
             metadata: MetadataLimits { name_bytes: 30, text_bytes: 100 },
             max_future_ms: 600_000,
+            dry_run: DryRunLimits::NONE,
         },
     }
 }
@@ -208,7 +210,7 @@ fn valid_items_are_stored_and_invalid_ones_counted() {
     assert_eq!(count(RejectReason::OutOfOrder), 1);
     assert_eq!(count(RejectReason::TooFarAhead), 1);
     assert_eq!(count(RejectReason::BadLabels), 5);
-    assert_eq!(outcome.rejections.first_series().len(), 5);
+    assert_eq!(outcome.rejections.first_series().count(), 5);
     let text = outcome.rejections.to_string();
     for part in [
         "no metric name",
@@ -246,7 +248,7 @@ fn labels_over_a_limit_are_rejected() {
 
 #[test]
 fn series_over_the_active_limit_is_rejected() {
-    let bench = bench_with(|options| options.max_series = 1);
+    let bench = bench_with(|options| options.series_limit.max = 1);
     let outcome = bench.write(vec![
         series(&[("__name__", "a")], &[(NOW, 1.0)]),
         series(&[("__name__", "b")], &[(NOW, 1.0)]),

@@ -1,5 +1,6 @@
 //! Outcomes of remote write 2.0 requests.
 
+use crate::ingest::limits::DryRunLimits;
 use crate::ingest::limits::{IngestLimits, LabelLimits};
 use crate::ingest::metadata::MetadataLimits;
 use crate::ingest::outcome::WriteOutcome;
@@ -56,6 +57,7 @@ fn bench_with(change: impl FnOnce(&mut DbOptions)) -> Bench {
             labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 1000 },
             metadata: MetadataLimits { name_bytes: 30, text_bytes: 100 },
             max_future_ms: 600_000,
+            dry_run: DryRunLimits::NONE,
         },
     };
     let writer = RemoteWriter::new(limits, WriteMetrics::register(&mut registry));

@@ -74,7 +74,7 @@ fn head_options(shared: &DbShared, min_valid_time: i64) -> HeadOptions {
             chunk_range_ms: options.chunk_range_ms,
             samples_per_chunk: options.samples_per_chunk,
         },
-        max_series: options.max_series,
+        series_limit: options.series_limit,
         min_valid_time,
         encodings: EncodingPolicy {
             floats: shared.settings().float_encoding,

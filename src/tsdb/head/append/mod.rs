@@ -50,13 +50,11 @@ use crate::tsdb::head::append::samples::{SampleAppender, SeriesCollected};
 use crate::tsdb::head::append::series_handle::SeriesHandle;
 use crate::tsdb::head::append::wbl_batch::WriteLogs;
 use crate::tsdb::head::exemplars::ExemplarRejection;
-use crate::tsdb::head::series::HeadSeries;
-use crate::tsdb::head::series::store::{SeriesLimitReached, SeriesStore};
+use crate::tsdb::head::series::store::{AppendLookup, SeriesLimitReached, SeriesStore};
 use crate::tsdb::head::side_data::SideData;
 use crate::tsdb::head::stats::HeadStats;
 use crate::tsdb::head::times::HeadTimes;
 use crate::tsdb::wal::error::WalError;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Numbers of items that are stored after a commit.
@@ -141,9 +139,11 @@ impl<'a> HeadAppender<'a> {
         };
         let mut samples = std::iter::once(first).chain(samples);
         loop {
-            let series = self.create_series(labels)?;
+            let AppendLookup { series, over_limit, .. } = self.create_series(labels)?;
             match self.samples.append_to(&mut self.log, &series, samples, &mut reject) {
-                Ok(()) => return Ok(Some(SeriesHandle::new(series))),
+                Ok(()) => {
+                    return Ok(Some(SeriesHandle::new(series).with_over_limit(over_limit)));
+                }
                 // The collected series is about to leave the map; a retry creates a new one.
                 Err(SeriesCollected(unread)) => samples = unread,
             }
@@ -204,7 +204,7 @@ impl<'a> HeadAppender<'a> {
         Ok(CommitStats { samples: counts.appended + counts.duplicates, exemplars: self.exemplars })
     }
 
-    fn create_series(&mut self, labels: &Labels) -> Result<Arc<HeadSeries>, SeriesLimitReached> {
+    fn create_series(&mut self, labels: &Labels) -> Result<AppendLookup, SeriesLimitReached> {
         let lookup = self.series.get_or_create(labels, self.log.batch_id())?;
         if lookup.created {
             self.samples.add_created(lookup.series.series_ref);
@@ -212,7 +212,7 @@ impl<'a> HeadAppender<'a> {
             self.stats.series_created.fetch_add(1, Ordering::Relaxed);
             self.metadata().inherit(&lookup.series);
         }
-        Ok(lookup.series)
+        Ok(lookup)
     }
 
     fn metadata(&mut self) -> MetadataAppender<'_, 'a> {

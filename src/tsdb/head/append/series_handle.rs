@@ -5,24 +5,39 @@
 
 use crate::model::labels::Labels;
 use crate::tsdb::head::series::HeadSeries;
+use crate::tsdb::head::series::store::SeriesLimitReached;
 use std::sync::Arc;
 
 /// Series that an append found or created. It costs no allocation.
 #[derive(Clone, Debug)]
-pub struct SeriesHandle(Arc<HeadSeries>);
+pub struct SeriesHandle {
+    series: Arc<HeadSeries>,
+    over_limit: Option<SeriesLimitReached>,
+}
 
 impl SeriesHandle {
     pub(super) fn new(series: Arc<HeadSeries>) -> Self {
-        Self(series)
+        Self { series, over_limit: None }
+    }
+
+    /// Adds the limit in a dry run that the series exceeded when the append created it.
+    pub(super) fn with_over_limit(self, over_limit: Option<SeriesLimitReached>) -> Self {
+        Self { over_limit, ..self }
+    }
+
+    /// Returns the limit in a dry run that the series exceeded when this append created it.
+    #[must_use]
+    pub fn over_limit(&self) -> Option<SeriesLimitReached> {
+        self.over_limit
     }
 
     /// Labels of the series.
     #[must_use]
     pub fn labels(&self) -> &Labels {
-        &self.0.labels
+        &self.series.labels
     }
 
     pub(super) fn series(&self) -> &HeadSeries {
-        &self.0
+        &self.series
     }
 }

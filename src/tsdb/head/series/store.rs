@@ -28,6 +28,31 @@ pub struct SeriesLimitReached {
     pub limit: usize,
 }
 
+/// Limit of the number of series.
+#[derive(Clone, Copy, Debug)]
+pub struct SeriesLimit {
+    /// Maximum number of series.
+    pub max: usize,
+    /// Whether appends create series beyond the maximum, and report them.
+    pub is_dry_run: bool,
+}
+
+impl SeriesLimit {
+    /// No limit.
+    pub const NONE: Self = Self { max: usize::MAX, is_dry_run: false };
+}
+
+/// Series that an append found or created.
+#[derive(Debug)]
+pub struct AppendLookup {
+    /// Existing or created series.
+    pub series: Arc<HeadSeries>,
+    /// Whether this call created the series.
+    pub created: bool,
+    /// The limit in a dry run that the created series exceeds.
+    pub over_limit: Option<SeriesLimitReached>,
+}
+
 /// Series of the head and their inverted index.
 #[derive(Debug)]
 pub struct SeriesStore {
@@ -35,20 +60,19 @@ pub struct SeriesStore {
     postings: MemPostings,
     /// Greatest reference that was assigned or found on disk.
     last_ref: AtomicU64,
-    /// Maximum number of series; appends create no series beyond it.
-    max_series: usize,
+    limit: SeriesLimit,
     wal_expiries: WalExpiries,
 }
 
 impl SeriesStore {
-    /// Creates an empty store. Appends create at most `max_series` series.
+    /// Creates an empty store.
     #[must_use]
-    pub fn new(max_series: usize) -> Self {
+    pub fn new(limit: SeriesLimit) -> Self {
         Self {
             map: SeriesMap::default(),
             postings: MemPostings::default(),
             last_ref: AtomicU64::new(0),
-            max_series,
+            limit,
             wal_expiries: WalExpiries::default(),
         }
     }
@@ -141,19 +165,25 @@ impl SeriesStore {
         &self,
         labels: &Labels,
         batch_id: BatchId,
-    ) -> Result<SeriesLookup, SeriesLimitReached> {
-        let limit = self.max_series;
+    ) -> Result<AppendLookup, SeriesLimitReached> {
+        let SeriesLimit { max, is_dry_run } = self.limit;
+        let mut over_limit = None;
         let lookup = self.map.get_or_create(labels, |hash, labels| {
-            if self.map.len() >= limit {
-                return Err(SeriesLimitReached { limit });
+            if self.map.len() >= max {
+                let reached = SeriesLimitReached { limit: max };
+                if !is_dry_run {
+                    return Err(reached);
+                }
+                over_limit = Some(reached);
             }
             let series_ref = SeriesRef(self.last_ref.fetch_add(1, Ordering::Relaxed) + 1);
             Ok(HeadSeries::new(series_ref, hash, labels, batch_id))
         })?;
-        if lookup.created {
-            self.postings.add(lookup.series.series_ref, &lookup.series.labels);
+        let SeriesLookup { series, created } = lookup;
+        if created {
+            self.postings.add(series.series_ref, &series.labels);
         }
-        Ok(lookup)
+        Ok(AppendLookup { series, created, over_limit })
     }
 
     /// Returns the series with these labels. If it does not exist, creates it with a reference

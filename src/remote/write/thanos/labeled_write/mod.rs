@@ -1,6 +1,6 @@
 //! Router's request with tenant labels, as it is stored.
 
-use crate::ingest::write_request::{SeriesVisitor, WriteRequest};
+use crate::ingest::write_request::{RequestSize, SeriesVisitor, WriteRequest};
 use crate::remote::write::thanos::request_index::ValidatedThanosWrite;
 use crate::remote::write::thanos::series::LabeledTenantSeries;
 use crate::remote::write::thanos::tenant::TenantLabel;
@@ -14,6 +14,10 @@ pub(crate) struct LabeledThanosWrite<'a> {
 }
 
 impl WriteRequest for LabeledThanosWrite<'_> {
+    fn size(&self) -> RequestSize {
+        self.request.size()
+    }
+
     fn visit_series(&mut self, visitor: &mut impl SeriesVisitor) {
         for (position, series) in self.request.series().enumerate() {
             let series = LabeledTenantSeries::new(series, self.tenants, self.labels);

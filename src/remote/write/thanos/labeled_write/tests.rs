@@ -1,5 +1,6 @@
 //! Database contents after a router's request.
 
+use crate::ingest::limits::DryRunLimits;
 use crate::ingest::limits::{IngestLimits, LabelLimits};
 use crate::ingest::metadata::MetadataLimits;
 use crate::ingest::outcome::WriteOutcome;
@@ -45,6 +46,7 @@ fn bench(tenant_label: &str) -> Bench {
             labels: LabelLimits { count: 10, name_bytes: 20, value_bytes: 50 },
             metadata: MetadataLimits { name_bytes: 100, text_bytes: 100 },
             max_future_ms: 600_000,
+            dry_run: DryRunLimits::NONE,
         },
     };
     let metrics = WriteMetrics::register(&mut Registry::new());

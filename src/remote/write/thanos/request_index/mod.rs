@@ -5,6 +5,7 @@
 //! `timeseries` and `tenant`, current ones `timeseriesTenantData`. A request with both is not
 //! expected, but both are read.
 
+use crate::ingest::write_request::RequestSize;
 use crate::remote::wire::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::wire::schema::SERIES_LEVEL;
 use crate::remote::write::limits::CountLimits;
@@ -237,6 +238,11 @@ impl<'a> ValidatedThanosWrite<'a> {
                 .iter()
                 .map(move |span| TenantSeriesV1 { tenant, series: SeriesV1::new(body, *span) })
         })
+    }
+
+    /// Returns the size of the request, all tenants together.
+    pub(crate) fn size(&self) -> RequestSize {
+        RequestSize { series: self.index.series.len() as u64, samples: self.index.samples }
     }
 
     /// Returns `true` if any series of the request has an exemplar.

@@ -13,7 +13,7 @@
 //! if they are contiguous, as all known senders write them.
 
 use crate::ingest::metadata::FamilyMetadata;
-use crate::ingest::write_request::{SeriesVisitor, WriteRequest};
+use crate::ingest::write_request::{RequestSize, SeriesVisitor, WriteRequest};
 use crate::remote::wire::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::wire::schema::{self, SERIES_LEVEL};
 use crate::remote::write::decode_error::DecodeWriteRequestError;
@@ -111,6 +111,10 @@ impl<'a> ValidatedWriteV1<'a> {
 }
 
 impl WriteRequest for ValidatedWriteV1<'_> {
+    fn size(&self) -> RequestSize {
+        RequestSize { series: self.index.series.len() as u64, samples: self.index.samples }
+    }
+
     fn visit_series(&mut self, visitor: &mut impl SeriesVisitor) {
         for (position, series) in self.series().enumerate() {
             visitor.visit(position, &series);

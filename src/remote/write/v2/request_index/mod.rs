@@ -9,7 +9,7 @@
 //! A symbol may be referenced many times, so a request may mean far more than its bytes. The labels
 //! and metadata of all series together are limited like the bytes of a request.
 
-use crate::ingest::write_request::{SeriesVisitor, WriteRequest};
+use crate::ingest::write_request::{RequestSize, SeriesVisitor, WriteRequest};
 use crate::remote::wire::protobuf::{DecodeMessageError, MAX_DEPTH, MessageCursor, WireType};
 use crate::remote::write::decode_error::DecodeWriteRequestError;
 use crate::remote::write::limits::CountLimits;
@@ -193,6 +193,14 @@ pub(crate) struct LabeledWriteV2<'a> {
 
 impl WriteRequest for LabeledWriteV2<'_> {
     const REJECTS_EMPTY_SERIES: bool = true;
+
+    /// A request is rejected for its number of symbols, too, which the limit of series bounds.
+    fn size(&self) -> RequestSize {
+        let index = self.request.index;
+        let symbols = (index.symbols.len() as u64).saturating_sub(SYMBOLS_OF_REQUEST);
+        let series = (index.series.len() as u64).max(symbols.div_ceil(SYMBOLS_OF_SERIES));
+        RequestSize { series, samples: index.samples }
+    }
 
     fn visit_series(&mut self, visitor: &mut impl SeriesVisitor) {
         for (position, series) in self.request.series().enumerate() {
