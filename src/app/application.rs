@@ -33,7 +33,6 @@ use crate::tsdb::db::maintenance::Maintenance;
 use crate::tsdb::db::recovery::Recovered;
 use crate::tsdb::db::recovery::error::RecoveryError;
 use crate::tsdb::db::recovery::report::RecoveryReport;
-use crate::tsdb::db::state::shared::DbShared;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -158,8 +157,7 @@ impl App {
                 self.context.process.lifecycle.advance(Phase::Ready);
                 self.context.process.notifications.clear(Notice::Starting);
                 spawn_maintenance(maintenance)?;
-                let db = self.context.process.db.shared();
-                announce(&self.addresses, management_address, self.access, db);
+                announce(&self.addresses, management_address, self.access, &self.context);
                 stops.next().await;
             }
             () = stops.next() => tracing::warn!("shutdown requested, abandoning replay"),
@@ -198,9 +196,10 @@ fn announce(
     addresses: &[SocketAddr],
     management: Option<SocketAddr>,
     access: AccessInfo,
-    db: &DbShared,
+    context: &SharedState,
 ) {
-    logging::print(&banner::banner(addresses, management, access, db));
+    let db = context.process.db.shared();
+    logging::print(&banner::banner(addresses, management, access, &context.web, db));
     tracing::info!("server is ready");
 }
 

@@ -1,9 +1,11 @@
 //! Banner of `narthex serve`: addresses, settings for `prometheus.yml`, and the effective storage
 //! options.
 
+use crate::config::external_url::{ExternalUrl, UrlPath};
 use crate::config::flags::VERSION;
 use crate::config::units;
 use crate::config::web::contents::{ClientAuthPolicy, WebConfig};
+use crate::server::management::web_state::WebState;
 use crate::tsdb::db::SyncMode;
 use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
 use crate::tsdb::db::state::shared::DbShared;
@@ -45,6 +47,10 @@ impl AccessInfo {
 struct BannerInfo<'a> {
     /// Bound addresses, with their ports.
     addresses: &'a [SocketAddr],
+    /// Prefix of all routes.
+    route_prefix: &'a UrlPath,
+    /// URL under which clients reach the server, if it is configured.
+    external_url: Option<String>,
     /// Bound address of the management listener.
     management: Option<SocketAddr>,
     access: AccessInfo,
@@ -61,6 +67,7 @@ pub(crate) fn banner(
     addresses: &[SocketAddr],
     management: Option<SocketAddr>,
     access: AccessInfo,
+    web: &WebState,
     db: &DbShared,
 ) -> String {
     let options = db.options();
@@ -73,6 +80,8 @@ pub(crate) fn banner(
     };
     render(&BannerInfo {
         addresses,
+        route_prefix: &web.route_prefix,
+        external_url: web.external_url.as_ref().and_then(ExternalUrl::url),
         management,
         access,
         directory: &directory,
@@ -85,26 +94,30 @@ pub(crate) fn banner(
 fn render(info: &BannerInfo<'_>) -> String {
     let BannerInfo { addresses, directory, retention, .. } = info;
     let AccessInfo { scheme, description: access } = info.access;
+    let url_at = |address: SocketAddr| {
+        format!("{scheme}://{}{}", client_address(address), info.route_prefix)
+    };
     let window = describe_window(info.out_of_order_window_ms);
     let mut text = format!("\nnarthex {VERSION} is ready\n\n");
     for address in *addresses {
         let place = client_address(*address);
+        let url = url_at(*address);
         let _ = write!(
             text,
-            "  remote write   {scheme}://{place}/api/v1/write\n  \
-               remote read    {scheme}://{place}/api/v1/read\n  \
+            "  remote write   {url}/api/v1/write\n  \
+               remote read    {url}/api/v1/read\n  \
                gRPC           {place} (narthex.v1, Thanos's services, health, reflection)\n  \
-               metrics        {scheme}://{place}/metrics\n  \
-               check samples  curl -g '{scheme}://{place}/api/v1/export?match[]=up'\n\n"
+               metrics        {url}/metrics\n  \
+               check samples  curl -g '{url}/api/v1/export?match[]=up'\n\n"
         );
     }
-    if let Some(address) = addresses.first() {
-        let place = client_address(*address);
+    let local = || Some(url_at(*addresses.first()?));
+    if let Some(url) = info.external_url.clone().or_else(local) {
         let _ = write!(
             text,
             "  For prometheus.yml:\n\n\
-             remote_write:\n  - url: {scheme}://{place}/api/v1/write\n\
-             remote_read:\n  - url: {scheme}://{place}/api/v1/read\n    read_recent: true\n\n"
+             remote_write:\n  - url: {url}/api/v1/write\n\
+             remote_read:\n  - url: {url}/api/v1/read\n    read_recent: true\n\n"
         );
     }
     let sync = describe_sync(info.wal_sync);
@@ -203,6 +216,7 @@ fn client_address(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::{AccessInfo, BannerInfo, describe_held_retention, describe_retention, render};
+    use crate::config::external_url::UrlPath;
     use crate::config::web::contents::WebConfig;
     use crate::tsdb::db::SyncMode;
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
@@ -228,6 +242,8 @@ mod tests {
             ["[::]:9201", "[::1]:7", "0.0.0.0:8"].map(|address| address.parse().unwrap());
         let text = render(&BannerInfo {
             addresses: &addresses,
+            route_prefix: &UrlPath::default(),
+            external_url: None,
             management: Some("127.0.0.1:9".parse().unwrap()),
             access: AccessInfo::of(&WebConfig::default()),
             directory: Path::new("/data"),
@@ -250,5 +266,30 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn urls_of_the_banner_have_the_route_prefix() {
+        let text = render(&BannerInfo {
+            addresses: &["127.0.0.1:9201".parse().unwrap()],
+            route_prefix: &"/p".parse().unwrap(),
+            external_url: Some("https://host/ext".to_owned()),
+            management: None,
+            access: AccessInfo::of(&WebConfig::default()),
+            directory: Path::new("/data"),
+            retention: "15d",
+            out_of_order_window_ms: 0,
+            wal_sync: SyncMode::Os,
+        });
+        for part in [
+            "remote write   http://127.0.0.1:9201/p/api/v1/write\n",
+            "curl -g 'http://127.0.0.1:9201/p/api/v1/export?match[]=up'\n",
+            "gRPC           127.0.0.1:9201 (",
+            "\nremote_write:\n  - url: https://host/ext/api/v1/write\nremote_read:\n  \
+             - url: https://host/ext/api/v1/read\n",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(!text.contains("  management"), "{text}");
     }
 }

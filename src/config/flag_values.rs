@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Prefix of the negative form of a switch.
 const NO: &str = "no-";
 
+/// Flag whose default is the path of another one.
+const ROUTE_PREFIX: &str = "web.route-prefix";
+
 /// Value of every flag, by name without dashes.
 pub type FlagValues = BTreeMap<String, String>;
 
@@ -29,6 +32,8 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Erro
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Command::Serve(flags), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
         flags.flag_values = display_values(matches);
+        let prefix = flags.web.effective_route_prefix();
+        flags.flag_values.insert(ROUTE_PREFIX.to_owned(), prefix.display().to_owned());
     }
     Ok(cli)
 }
@@ -108,6 +113,9 @@ mod tests {
             ("web.enable-admin-api", "false"),
             ("web.enable-lifecycle", "false"),
             ("web.listen-address", ":9201"),
+            ("web.external-url", ""),
+            ("web.route-prefix", "/"),
+            ("web.cors.origin", ""),
             ("storage.remote.read-sample-limit", "5e7"),
             ("config.file", ""),
             ("enable-feature", ""),
@@ -126,6 +134,8 @@ mod tests {
             "--no-storage.tsdb.wal-compression",
             "--web.listen-address=:1",
             "--web.listen-address=127.0.0.1:2",
+            "--web.external-url=https://host/ext/",
+            "--web.cors.origin=.*",
             "--enable-feature=xor2-encoding,exemplar-storage",
         ]);
         for (name, value) in [
@@ -134,6 +144,9 @@ mod tests {
             ("web.enable-admin-api", "true"),
             ("storage.tsdb.wal-compression", "false"),
             ("web.listen-address", ":1,127.0.0.1:2"),
+            ("web.external-url", "https://host/ext/"),
+            ("web.route-prefix", "/ext"),
+            ("web.cors.origin", ".*"),
             ("enable-feature", "xor2-encoding,exemplar-storage"),
         ] {
             assert_eq!(flags.get(name).map(String::as_str), Some(value), "{name}");

@@ -6,8 +6,10 @@
 //! | module | contents |
 //! |---|---|
 //! | [`address`] | listen addresses |
+//! | [`cors_origin`] | origins of CORS |
 //! | [`effective`] | the effective configuration as YAML |
 //! | [`expand`] | environment variables in external labels |
+//! | [`external_url`] | external URL and route prefix |
 //! | [`mod@file`] | the configuration file |
 //! | [`flag_values`] | parser of the command line; the value of every flag |
 //! | [`flags`] | the flags of narthex |
@@ -18,8 +20,10 @@
 //! | [`yaml`] | YAML documents with positions; errors of configuration files |
 
 pub mod address;
+pub mod cors_origin;
 pub mod effective;
 pub mod expand;
+pub mod external_url;
 pub mod file;
 pub mod flag_values;
 pub mod flags;

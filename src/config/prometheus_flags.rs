@@ -62,13 +62,10 @@ const PROMETHEUS_FLAGS: &[(&str, FlagArity, FlagSupport)] = &[
     ("storage.tsdb.use-lockfile", Switch, Ignored),
     ("web.console.libraries", Value, Ignored),
     ("web.console.templates", Value, Ignored),
-    ("web.cors.origin", Value, Ignored),
     ("web.enable-otlp-receiver", Switch, Unsupported),
     ("web.enable-remote-write-receiver", Switch, Ignored),
-    ("web.external-url", Value, Unsupported),
     ("web.page-title", Value, Ignored),
     ("web.remote-write-receiver.accepted-protobuf-messages", Value, Unsupported),
-    ("web.route-prefix", Value, Unsupported),
     ("web.search.max-limit", Value, Ignored),
     ("web.user-assets", Value, Ignored),
 ];

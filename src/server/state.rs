@@ -6,6 +6,7 @@ use crate::server::api::status::StatusState;
 use crate::server::grpc::layers::GrpcState;
 use crate::server::grpc::write_stream::StreamState;
 use crate::server::management::process_state::ProcessState;
+use crate::server::management::web_state::WebState;
 use crate::server::requests::list_state::ListState;
 use crate::server::requests::read_state::ReadState;
 use crate::server::requests::time_limits::TimeLimits;
@@ -33,6 +34,8 @@ pub struct ServerStates {
     pub admin: Arc<AdminState>,
     /// Status API.
     pub status: Arc<StatusState>,
+    /// Appearance to web clients.
+    pub web: Arc<WebState>,
     /// Compression of gRPC messages.
     pub grpc: Arc<GrpcState>,
     /// Time limits of all routes.
@@ -79,4 +82,5 @@ extract! {
     exports: ExportState,
     admin: AdminState,
     status: StatusState,
+    web: WebState,
 }

@@ -22,7 +22,7 @@ const NOT_RUN: [(&str, &str); 5] = [
 ];
 
 /// Part of a command, and part of its output. An empty part means no output.
-const PRINTED: [(&str, &str); 16] = [
+const PRINTED: [(&str, &str); 17] = [
     ("/api/v1/export?match[]=up'", r#""values":[1"#),
     ("&values=bits", "3ff0000000000000"),
     ("/api/v1/metadata?metric=up", r#""type":"gauge""#),
@@ -31,6 +31,7 @@ const PRINTED: [(&str, &str); 16] = [
     ("/api/v1/status/tsdb?", r#""seriesCountByMetricName""#),
     ("/api/v1/status/buildinfo", r#""version":"3.14.0""#),
     ("/api/v1/notifications", r#""data":[]"#),
+    ("--compressed ", r#""web.route-prefix":"/""#),
     ("/-/reload", ""),
     ("/admin/tsdb/delete_series?", ""),
     ("/admin/tsdb/snapshot?", r#""name""#),

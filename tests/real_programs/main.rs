@@ -1,9 +1,10 @@
-//! narthex with real programs: Debian's prometheus, promtool and node exporter, and clients in
-//! Python.
+//! narthex with real programs: Debian's prometheus, promtool and node exporter, clients in
+//! Python, and curl.
 //!
 //! `tests/run` installs them; a test that needs one is ignored otherwise.
 
 mod admin;
+mod curl;
 mod directory;
 mod directory_blocks;
 mod directory_kinds;

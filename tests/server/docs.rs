@@ -13,7 +13,7 @@ use std::process::Command;
 /// Flags in the documents that belong to other programs.
 const OTHER_PROGRAMS: [(&str, &[&str]); 3] = [
     ("cargo", &["--release", "--bench"]),
-    ("curl", &["--data-urlencode"]),
+    ("curl", &["--compressed", "--data-urlencode"]),
     (
         "Thanos",
         &[
@@ -242,8 +242,8 @@ fn configuration_blocks_of_docs_are_accepted() {
             }
             // promtool checks it in tests/real_programs/docs.rs.
             Some("# prometheus.yml") => {}
-            // Part of a Kubernetes object; it names paths and a port.
-            Some("# pod.yml") => {}
+            // Kubernetes objects, which name paths and ports.
+            Some("# pod.yml" | "# ingress.yml") => {}
             other => panic!("{}: the first line names no file: {other:?}", block.place),
         }
     }

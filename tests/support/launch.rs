@@ -98,6 +98,12 @@ impl Launch {
         self.flag(format!("--config.file={}", file.display()))
     }
 
+    /// Sets the path that is 200 when the server is ready.
+    pub(crate) fn ready_path(mut self, path: &'static str) -> Launch {
+        self.ready_path = path;
+        self
+    }
+
     pub(crate) fn without_flag(mut self, flag: &str) -> Launch {
         self.arguments.retain(|argument| argument != flag);
         self

@@ -6,6 +6,7 @@ use crate::app::parts::budgets::BudgetConfig;
 use crate::app::parts::gates::GateConfig;
 use crate::app::parts::server::{AccessConfig, ServerConfig};
 use crate::app::parts::streams::StreamConfig;
+use crate::app::parts::web::AppearanceConfig;
 use crate::app::parts::writes::WriteConfig;
 use crate::config::flags::ServeFlags;
 use crate::config::flags::grpc::GrpcFlags;
@@ -44,6 +45,12 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
             admin: flags.web.admin_timeout,
             other: flags.web.request_timeout,
         },
+        appearance: AppearanceConfig {
+            external_url: flags.web.external_url.clone(),
+            route_prefix: flags.web.effective_route_prefix(),
+            cors_origin: flags.web.cors_origin.clone(),
+            compressors: processors(),
+        },
         decompressors: processors(),
         flag_values: flags.flag_values.clone(),
     }
@@ -54,7 +61,8 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
 pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
     gates(flags)
         .permits()
-        .saturating_add(processors())
+        // Decompression of messages and compression of responses.
+        .saturating_add(2 * processors())
         .saturating_add(OTHER_BLOCKING_THREADS)
         .min(MAX_BLOCKING_THREADS)
 }

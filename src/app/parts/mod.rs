@@ -7,6 +7,7 @@
 //! | `process` | metrics of the process |
 //! | `server` | all parts together |
 //! | `streams` | limits of write streams |
+//! | `web` | appearance to web clients |
 //! | `writes` | writer of remote write |
 
 pub(crate) mod budgets;
@@ -14,4 +15,5 @@ pub(crate) mod gates;
 mod process;
 pub(crate) mod server;
 pub(crate) mod streams;
+pub(crate) mod web;
 pub(crate) mod writes;

@@ -6,6 +6,7 @@ use crate::app::parts::budgets::{BudgetConfig, Budgets};
 use crate::app::parts::gates::{GateConfig, Gates};
 use crate::app::parts::process;
 use crate::app::parts::streams::{StreamConfig, Streams};
+use crate::app::parts::web::AppearanceConfig;
 use crate::app::parts::writes::WriteConfig;
 use crate::app::reload::ReloadMetrics;
 use crate::app::web_config::live::LiveWeb;
@@ -48,6 +49,7 @@ pub(crate) struct ServerConfig {
     pub(crate) writes: WriteConfig,
     pub(crate) reads: ReadLimits,
     pub(crate) access: AccessConfig,
+    pub(crate) appearance: AppearanceConfig,
     /// Maximum number of subscribers to notifications.
     pub(crate) max_subscribers: usize,
     pub(crate) time_limits: TimeLimits,
@@ -127,6 +129,7 @@ impl ServerParts {
             admin: Arc::new(shared.admin(control.admin, gates.admin)),
             reads: Arc::new(shared.reads(&config.reads, gates.reads, &mut registry)),
             status: Arc::new(shared.status(config.flag_values, &replay)),
+            web: Arc::new(config.appearance.build(&shared.budgets.responses)),
             grpc: Arc::new(GrpcState {
                 decompressor: MessageDecompressor::register(&mut registry, config.decompressors),
                 max_write_bytes: writes.writer.limits().decoded_bytes,
@@ -205,6 +208,7 @@ impl SharedParts {
             db: self.db.clone(),
             lifecycle: self.lifecycle.clone(),
             gate,
+            bodies: self.budgets.bodies.clone(),
             responses: self.budgets.responses.clone(),
         }
     }

@@ -26,9 +26,10 @@ use tonic_health::pb::health_client::HealthClient;
 async fn unknown_method_is_405_and_unknown_path_404() {
     let edge = TestServer::ready(&[]).await;
     let got = edge.get("/api/v1/write").await;
-    assert_eq!((got.status, got.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+    assert_eq!((got.status, got.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST,OPTIONS"));
     let got = edge.send(Request::post("/metrics").body(Body::empty()).unwrap()).await;
-    assert_eq!((got.status, got.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD"));
+    let allowed = "GET,HEAD,OPTIONS";
+    assert_eq!((got.status, got.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, allowed));
     assert_eq!(edge.get("/api/v1/nothing").await.status, StatusCode::NOT_FOUND);
     assert_eq!(edge.grpc("/nothing.Here/At", b"").await.grpc_status(), "12");
 }

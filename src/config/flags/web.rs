@@ -1,6 +1,8 @@
 //! Flags of the listeners.
 
 use crate::config::address::ListenAddress;
+use crate::config::cors_origin::CorsOrigin;
+use crate::config::external_url::{ExternalUrl, RoutePrefixFlag, UrlPath};
 use crate::config::flags::values::{message_size, positive_count, positive_duration};
 use crate::config::units;
 use crate::config::units::ByteSize;
@@ -37,6 +39,17 @@ pub struct WebFlags {
     /// Negative form of --web.management-metrics.
     #[arg(long = "no-web.management-metrics", hide = true, overrides_with = "management_metrics")]
     pub no_management_metrics: bool,
+    /// URL under which clients reach narthex, for example through a reverse proxy. Its path is the
+    /// prefix of links and, by default, of all HTTP routes.
+    #[arg(long = "web.external-url", value_name = "URL")]
+    pub external_url: Option<ExternalUrl>,
+    /// Prefix of all HTTP routes. Without it, the path of --web.external-url.
+    #[arg(long = "web.route-prefix", value_name = "PATH")]
+    pub route_prefix: Option<RoutePrefixFlag>,
+    /// Regular expression for the origins whose scripts may read responses of the API. It is fully
+    /// anchored. Without it, CORS is off.
+    #[arg(long = "web.cors.origin", value_name = "REGEX")]
+    pub cors_origin: Option<CorsOrigin>,
     /// Maximum number of simultaneous connections across all listeners. Further connections get
     /// 503.
     #[arg(
@@ -107,4 +120,12 @@ pub struct WebFlags {
         value_parser = units::parse_duration
     )]
     pub shutdown_timeout: Duration,
+}
+
+impl WebFlags {
+    /// Returns the effective prefix of all HTTP routes.
+    #[must_use]
+    pub fn effective_route_prefix(&self) -> UrlPath {
+        self.route_prefix.clone().unwrap_or_default().or_path_of(self.external_url.as_ref())
+    }
 }

@@ -7,7 +7,7 @@ use crate::server::contract::api_error::ApiError;
 use crate::server::management::lifecycle::Lifecycle;
 use crate::server::requests::acceptance;
 use crate::server::transport::body;
-use crate::server::transport::body::BodyLimits;
+use crate::server::transport::body::{BodyError, BodyLimits};
 use crate::tsdb::db::DbHandle;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
@@ -35,6 +35,18 @@ pub(crate) async fn parse_request(
     bodies: &BodyLimits,
     request: Request,
 ) -> Result<Vec<Parameter>, ApiError> {
+    let parameters = read_request(bodies, request).await;
+    parameters.map_err(|error| ApiError::BadData(format!("cannot read form: {error}")))
+}
+
+/// Returns the parameters like [`parse_request`], for handlers with errors of their own.
+///
+/// # Errors
+/// [`BodyError`] of the form.
+pub(crate) async fn read_request(
+    bodies: &BodyLimits,
+    request: Request,
+) -> Result<Vec<Parameter>, BodyError> {
     let query = request.uri().query().unwrap_or_default().to_owned();
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = content_type
@@ -43,8 +55,7 @@ pub(crate) async fn parse_request(
     let mut parameters = Vec::new();
     if is_form {
         let limits = BodyLimits { size: MAX_FORM_BYTES, ..bodies.clone() };
-        let form = body::collect(request.into_body(), limits).await;
-        let form = form.map_err(|error| ApiError::BadData(format!("cannot read form: {error}")))?;
+        let form = body::collect(request.into_body(), limits).await?;
         parameters.extend(form_urlencoded::parse(&form.bytes).into_owned());
     }
     parameters.extend(form_urlencoded::parse(query.as_bytes()).into_owned());

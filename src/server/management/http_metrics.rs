@@ -2,6 +2,7 @@
 //! sizes.
 
 use crate::metrics::registry::{Histogram, Registry};
+use crate::server::management::web_state::WebState;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -12,6 +13,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -73,15 +75,15 @@ impl HttpMetrics {
     }
 }
 
-/// Middleware that measures a request. The handler label is the pattern of the route, so that
-/// clients cannot create series.
+/// Middleware that measures a request. The handler label is the pattern of the route without the
+/// route prefix, so that clients cannot create series.
 pub(crate) async fn measure(
-    State(metrics): State<HttpMetrics>,
+    State((metrics, web)): State<(HttpMetrics, Arc<WebState>)>,
     request: Request,
     next: Next,
 ) -> Response {
     let handler = match request.extensions().get::<MatchedPath>() {
-        Some(path) => path.as_str().replace("{*method}", ":method"),
+        Some(path) => web.without_prefix(path.as_str()).replace("{*method}", ":method"),
         None => "other".to_owned(),
     };
     let started = Instant::now();

@@ -10,6 +10,7 @@
 //! | [`configuration`]   | active configuration and result of the last reload |
 //! | `status_pages`      | index page, health, readiness, metrics             |
 //! | [`http_metrics`]    | request metrics                                    |
+//! | [`web_state`]       | appearance to web clients                          |
 
 pub mod configuration;
 pub mod http_metrics;
@@ -19,3 +20,4 @@ pub mod notifications;
 pub mod process_control;
 pub mod process_state;
 pub(crate) mod status_pages;
+pub mod web_state;

@@ -7,7 +7,7 @@
 use crate::server::management::process_control::ApiAccess;
 use crate::server::management::status_pages;
 use crate::server::router::time_limit::LimitedRouter;
-use crate::server::router::{host, panics};
+use crate::server::router::{compression, host, panics};
 use crate::server::state::SharedState;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -19,7 +19,10 @@ pub fn routes(states: &SharedState, metrics: ApiAccess) -> Router {
         .route("/-/healthy", get(status_pages::healthy).fallback(not_found))
         .route("/-/ready", get(status_pages::ready).fallback(not_found));
     if metrics == ApiAccess::On {
-        routes = routes.route("/metrics", get(status_pages::metrics).fallback(not_found));
+        let compressor = states.web.compressor.clone();
+        let compress = middleware::from_fn_with_state(compressor, compression::compress);
+        let metrics = get(status_pages::metrics).route_layer(compress).fallback(not_found);
+        routes = routes.route("/metrics", metrics);
     }
     let routes =
         routes.into_router().fallback(not_found).layer(middleware::from_fn(panics::answer_panics));

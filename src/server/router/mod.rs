@@ -2,16 +2,22 @@
 //!
 //! | file           | content                             |
 //! |----------------|-------------------------------------|
+//! | `compression`  | compression of responses            |
+//! | `cors`         | CORS headers                        |
 //! | [`host`]       | check of the Host header            |
 //! | [`management`] | routes of the management listener   |
 //! | `panics`       | responses for handlers that panic   |
 //! | `redirect`     | redirects to canonical paths        |
+//! | `route_layers` | layers of each HTTP route           |
 //! | `time_limit`   | routes with a time limit            |
 
+mod compression;
+mod cors;
 pub mod host;
 pub mod management;
 mod panics;
-mod redirect;
+pub(crate) mod redirect;
+mod route_layers;
 mod time_limit;
 
 use crate::server::api::status::{build, features, runtime, tsdb};
@@ -23,13 +29,14 @@ use crate::server::contract;
 use crate::server::contract::request_error::RequestError;
 use crate::server::grpc;
 use crate::server::grpc::reflection;
+use crate::server::management::web_state::WebState;
 use crate::server::management::{http_metrics, lifecycle_api, status_pages};
-use crate::server::requests::time_limits::{RouteKind, TimeLimits};
-use crate::server::router::redirect::KnownPath;
+use crate::server::requests::time_limits::RouteKind;
+use crate::server::router::redirect::{KnownPath, RedirectRules};
 use crate::server::router::time_limit::LimitedRouter;
 use crate::server::state::SharedState;
 use crate::server::transport::framing;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::http::Method;
 use axum::response::Response;
@@ -82,15 +89,20 @@ fn grpc_routes<H: Health>(states: &SharedState, health: HealthServer<H>) -> Rout
         .layer(middleware::from_fn(grpc::layers::deadline_layer))
 }
 
-/// Routes of HTTP, and the list of their paths and methods for [`redirect`].
+/// Routes of HTTP below the route prefix, and the list of their paths and methods.
 struct HttpRoutes {
+    web: Arc<WebState>,
     router: LimitedRouter<SharedState>,
     known: Vec<KnownPath>,
 }
 
 impl HttpRoutes {
-    fn new(limits: TimeLimits) -> Self {
-        Self { router: LimitedRouter::new(limits), known: Vec::new() }
+    fn new(states: &SharedState) -> Self {
+        let mut router = LimitedRouter::new(states.time_limits);
+        if !states.web.route_prefix.is_empty() {
+            router = router.route("/", get(redirect::to_prefix));
+        }
+        Self { web: states.web.clone(), router, known: Vec::new() }
     }
 
     /// Sets the kind of the routes that are added next.
@@ -128,20 +140,22 @@ impl HttpRoutes {
         methods: &[Method],
         route: MethodRouter<SharedState>,
     ) -> Self {
-        self.router = self.router.route(path, route);
-        self.known.push(KnownPath { pattern: path, methods: methods.to_vec() });
+        let pattern = format!("{}{path}", self.web.route_prefix);
+        let route = route_layers::wrap(&self.web, path, methods, route);
+        self.router = self.router.route(&pattern, route);
+        self.known.push(KnownPath { pattern: pattern.into(), methods: methods.to_vec() });
         self
     }
 }
 
-fn http_routes(limits: TimeLimits) -> HttpRoutes {
+fn http_routes(states: &SharedState) -> HttpRoutes {
     let reload = post(lifecycle_api::reload)
         .put(lifecycle_api::reload)
         .fallback(lifecycle_api::other_method);
     let quit =
         post(lifecycle_api::quit).put(lifecycle_api::quit).fallback(lifecycle_api::other_method);
     let lifecycle_methods = [Method::GET, Method::POST, Method::PUT];
-    HttpRoutes::new(limits)
+    HttpRoutes::new(states)
         .get("/", status_pages::index_page)
         .get("/-/healthy", status_pages::healthy)
         .get("/-/ready", status_pages::ready)
@@ -152,7 +166,7 @@ fn http_routes(limits: TimeLimits) -> HttpRoutes {
         .post("/api/v1/write", write::write)
         .of_kind(RouteKind::Read)
         .post("/api/v1/read", read::read)
-        .get("/api/v1/export", export::export)
+        .get_or_post("/api/v1/export", export::export)
         .of_kind(RouteKind::List)
         .get_or_post("/api/v1/query_exemplars", exemplars::query_exemplars)
         .get_or_post("/api/v1/labels", labels::label_names)
@@ -196,11 +210,11 @@ fn http_routes(limits: TimeLimits) -> HttpRoutes {
 
 /// Returns the router of all requests. `health` is the gRPC health service.
 pub fn routes<H: Health>(states: SharedState, health: HealthServer<H>) -> Router {
-    let measure =
-        middleware::from_fn_with_state(states.process.http_metrics.clone(), http_metrics::measure);
-    let HttpRoutes { router, known } = http_routes(states.time_limits);
-    let known: Arc<[KnownPath]> = known.into();
-    let redirect = middleware::from_fn_with_state(known, redirect::redirect);
+    let measured = (states.process.http_metrics.clone(), states.web.clone());
+    let measure = middleware::from_fn_with_state(measured, http_metrics::measure);
+    let HttpRoutes { router, known, .. } = http_routes(&states);
+    let rules = Arc::new(RedirectRules::new(known, &states.web.route_prefix));
+    let redirect = middleware::from_fn_with_state(rules, redirect::redirect);
     router
         .into_router()
         .method_not_allowed_fallback(contract::http::method_not_allowed)
@@ -210,6 +224,12 @@ pub fn routes<H: Health>(states: SharedState, health: HealthServer<H>) -> Router
         .layer(middleware::from_fn(panics::answer_panics))
         .layer(measure)
         .with_state(states)
+}
+
+/// Returns the paths and methods of all HTTP routes.
+#[cfg(test)]
+pub(crate) fn http_paths(states: &SharedState) -> Vec<KnownPath> {
+    http_routes(states).known
 }
 
 /// Returns the router for connections beyond the limit, which responds 503 to every request.
@@ -225,9 +245,12 @@ pub fn overload_router() -> Router {
     host::require_host(Router::new().fallback(reject))
 }
 
-async fn not_found(request: Request) -> Response {
+async fn not_found(State(web): State<Arc<WebState>>, request: Request) -> Response {
+    let path = request.uri().path().strip_prefix(web.route_prefix.as_str());
     if framing::is_grpc(&request) {
         contract::grpc::error_response(contract::grpc::unknown_method())
+    } else if request.method() == Method::OPTIONS && path.is_some_and(route_layers::is_below_api) {
+        route_layers::unknown_path_options(&web, &request)
     } else {
         contract::http::page_not_found()
     }

@@ -6,10 +6,17 @@
 //! | `/api/v1`                            | 307 to `/api/v1/`                                     |
 //! | a known path and `/`                 | 301 (308 unless GET) to the path without the slash    |
 //! | a known path below `/api/v1` and `/` | the same without `/api/v1`, which Prometheus loses    |
+//! | a known path without its `/`         | 301 (308 unless GET) to the path with the slash       |
+//! | `/` outside of the route prefix      | 302 to the route prefix                               |
 //!
+//! A route prefix precedes all of these paths. Only the route prefix itself has a slash at its end.
 //! The first two come from Go's `http.ServeMux`, the others from `httprouter`, which sees the paths
 //! of the API without their prefix. gRPC requests are never redirected.
 
+use crate::config::external_url::UrlPath;
+use crate::server::contract;
+use crate::server::management::web_state::WebState;
+use crate::server::router::route_layers::API;
 use crate::server::transport::framing;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -19,12 +26,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
-const API: &str = "/api/v1";
-
 /// Served path and its methods. A segment in braces matches any segment.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownPath {
-    pub(crate) pattern: &'static str,
+    /// Path with the route prefix.
+    pub(crate) pattern: Arc<str>,
     pub(crate) methods: Vec<Method>,
 }
 
@@ -32,7 +38,7 @@ impl KnownPath {
     fn serves(&self, method: &Method, path: &str) -> bool {
         // A response to HEAD is that to GET without its body.
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.methods.contains(method) && matches_pattern(self.pattern, path)
+        self.methods.contains(method) && matches_pattern(&self.pattern, path)
     }
 }
 
@@ -48,9 +54,34 @@ fn matches_pattern(pattern: &str, path: &str) -> bool {
     }
 }
 
+/// Paths that decide about redirects.
+#[derive(Debug)]
+pub(super) struct RedirectRules {
+    known: Vec<KnownPath>,
+    /// Path of the API with the route prefix, without a slash at its end.
+    api: String,
+}
+
+impl RedirectRules {
+    pub(super) fn new(known: Vec<KnownPath>, prefix: &UrlPath) -> Self {
+        Self { known, api: format!("{prefix}{API}") }
+    }
+
+    fn serves(&self, method: &Method, path: &str) -> bool {
+        self.known.iter().any(|known| known.serves(method, path))
+    }
+}
+
+/// `GET /` outside of the route prefix: redirects to the prefix.
+pub(super) async fn to_prefix(State(web): State<Arc<WebState>>, request: Request) -> Response {
+    let path = web.route_prefix.as_str().to_owned();
+    let found = respond(&request, Target { status: StatusCode::FOUND, path });
+    found.unwrap_or_else(contract::http::page_not_found)
+}
+
 /// Middleware that redirects a request or passes it on.
-pub(crate) async fn redirect(
-    State(known): State<Arc<[KnownPath]>>,
+pub(super) async fn redirect(
+    State(rules): State<Arc<RedirectRules>>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -58,7 +89,7 @@ pub(crate) async fn redirect(
     let target = if framing::is_grpc(&request) || request.method() == Method::CONNECT {
         None
     } else {
-        find_target(request.method(), request.uri().path(), is_routed, &known)
+        find_target(request.method(), request.uri().path(), is_routed, &rules)
     };
     match target.and_then(|target| respond(&request, target)) {
         Some(response) => response,
@@ -77,7 +108,7 @@ fn find_target(
     method: &Method,
     path: &str,
     is_routed: bool,
-    known: &[KnownPath],
+    rules: &RedirectRules,
 ) -> Option<Target> {
     if !path.starts_with('/') {
         return None;
@@ -89,18 +120,22 @@ fn find_target(
     if is_routed {
         return None;
     }
-    if path == API {
-        return Some(Target { status: StatusCode::TEMPORARY_REDIRECT, path: format!("{API}/") });
-    }
-    let without_slash = path.strip_suffix('/')?;
-    if !known.iter().any(|known| known.serves(method, without_slash)) {
-        return None;
+    if path == rules.api {
+        return Some(Target { status: StatusCode::TEMPORARY_REDIRECT, path: format!("{path}/") });
     }
     let is_get = method == Method::GET;
     let status =
         if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
-    let target = without_slash.strip_prefix(API).unwrap_or(without_slash);
-    Some(Target { status, path: target.to_owned() })
+    match path.strip_suffix('/') {
+        Some(without_slash) if rules.serves(method, without_slash) => {
+            let target = without_slash.strip_prefix(&rules.api).unwrap_or(without_slash);
+            Some(Target { status, path: target.to_owned() })
+        }
+        None if rules.serves(method, &format!("{path}/")) => {
+            Some(Target { status, path: format!("{path}/") })
+        }
+        _ => None,
+    }
 }
 
 /// Returns the path without empty segments and without `.` and `..`. It starts with `/`; a trailing
@@ -157,7 +192,7 @@ fn escape_html(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KnownPath, Target, clean_path, find_target};
+    use super::{KnownPath, RedirectRules, Target, clean_path, find_target};
     use axum::http::{Method, StatusCode};
 
     #[test]
@@ -177,14 +212,43 @@ mod tests {
         }
     }
 
+    fn rules(prefix: &str) -> RedirectRules {
+        let known = |path: &str, method| KnownPath {
+            pattern: format!("{prefix}{path}").into(),
+            methods: vec![method],
+        };
+        let known = vec![
+            known("/", Method::GET),
+            known("/metrics", Method::GET),
+            known("/api/v1/write", Method::POST),
+            known("/api/v1/label/{name}/values", Method::GET),
+        ];
+        RedirectRules::new(known, &prefix.parse().unwrap())
+    }
+
+    #[test]
+    fn redirects_keep_the_route_prefix_except_below_the_api() {
+        let rules = rules("/p/q");
+        for (path, target) in [
+            ("/p/q", Some("/p/q/")),
+            ("/p/q/metrics/", Some("/p/q/metrics")),
+            ("/p/q/api/v1", Some("/p/q/api/v1/")),
+            ("/p/q/api/v1/label/a/values/", Some("/label/a/values")),
+            ("/p//q/x", Some("/p/q/x")),
+            ("/p/q/nothing", None),
+            ("/p", None),
+            ("/metrics/", None),
+            ("/api/v1", None),
+        ] {
+            let found = find_target(&Method::GET, path, false, &rules);
+            assert_eq!(found.as_ref().map(|found| found.path.as_str()), target, "{path}");
+        }
+    }
+
     #[test]
     fn trailing_slash_is_redirected_for_served_methods() {
-        let known = [
-            KnownPath { pattern: "/metrics", methods: vec![Method::GET] },
-            KnownPath { pattern: "/api/v1/write", methods: vec![Method::POST] },
-            KnownPath { pattern: "/api/v1/label/{name}/values", methods: vec![Method::GET] },
-        ];
-        let target = |method, path: &str| find_target(&method, path, false, &known);
+        let rules = rules("");
+        let target = |method, path: &str| find_target(&method, path, false, &rules);
         let to = |status: StatusCode, path: &str| Some(Target { status, path: path.to_owned() });
         assert_eq!(target(Method::GET, "/metrics/"), to(StatusCode::MOVED_PERMANENTLY, "/metrics"));
         assert_eq!(

@@ -159,7 +159,7 @@ where
 /// Error of a response that the client did not read in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the client did not read the response within {0:?}")]
-pub(crate) struct ResponseTimeout(Duration);
+pub(crate) struct ResponseTimeout(pub(crate) Duration);
 
 /// Body of pieces. It releases its memory when it is dropped or when its time is over.
 #[derive(Debug)]

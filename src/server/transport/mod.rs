@@ -16,9 +16,12 @@
 //! | `blocking`           | work on blocking threads, within a concurrency limit  |
 //! | `piece_stream`       | queue of pieces from a blocking thread to the client  |
 //! | `piece_writer`       | streamed response: messages, collected into pieces    |
+//! | `accept_encoding`    | choice of the encoding of a response                  |
+//! | [`gzip_body`]        | compression of response bodies                        |
 //! | [`framing`]          | gRPC messages and the bodies that carry them          |
 //! | `tls`                | TLS: contexts, handshakes, client certificates        |
 
+pub(crate) mod accept_encoding;
 pub mod admission;
 pub(crate) mod blocking;
 pub mod body;
@@ -27,6 +30,7 @@ pub mod client_limit;
 pub mod connection;
 mod connection_service;
 pub mod framing;
+pub mod gzip_body;
 mod lingering;
 pub mod listener;
 pub(crate) mod piece_stream;

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::path::Path;
 
 /// The recorded responses of a server with these flags; `data` is one without special flags.
-fn recorded(group: &str) -> Vec<Value> {
+pub(super) fn recorded(group: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/api/answers.json.gz");
     let mut file: Value =
         serde_json::from_reader(GzDecoder::new(File::open(path).unwrap())).unwrap();
@@ -44,7 +44,7 @@ async fn assert_as_recorded(group: &str, cases: &[&str]) {
     }
 }
 
-async fn send(edge: &TestServer, recorded: &Value) -> TestResponse {
+pub(super) async fn send(edge: &TestServer, recorded: &Value) -> TestResponse {
     let (method, path) = (recorded["method"].as_str().unwrap(), recorded["path"].as_str().unwrap());
     let mut request = Request::builder().method(method).uri(path);
     for header in recorded["request_headers"].as_array().into_iter().flatten() {

@@ -3,11 +3,17 @@
 //! | module | contents |
 //! |---|---|
 //! | `clients` | checks that clients make before they use the API |
+//! | `compression` | compressed responses and form bodies |
 //! | `golden` | responses compared with recordings of Prometheus |
 //! | `notifications` | notifications, as a list and live |
+//! | `origins` | CORS and `OPTIONS` |
 //! | `paths` | every path of Prometheus's API |
+//! | `prefix` | route prefix, external URL, HEAD of every route |
 
 mod clients;
+mod compression;
 mod golden;
 mod notifications;
+mod origins;
 mod paths;
+mod prefix;

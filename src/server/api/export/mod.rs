@@ -1,4 +1,5 @@
-//! `GET /api/v1/export?match[]=…&start=…&end=…`: float samples and histograms as JSON lines.
+//! `GET` or `POST /api/v1/export?match[]=…&start=…&end=…`: float samples and histograms as JSON
+//! lines.
 //!
 //! # Format
 //! ```text
@@ -35,19 +36,19 @@ use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
 use crate::promql::selector;
 use crate::server::api::export::line::{ExportLine, ValueFormat};
-use crate::server::api::timestamp;
+use crate::server::api::{parameters, timestamp};
 use crate::server::contract::request_error::RequestError;
 use crate::server::management::lifecycle::Lifecycle;
 use crate::server::requests::acceptance;
 use crate::server::transport::admission::ConcurrencyLimiter;
-use crate::server::transport::body::ResponseLimits;
+use crate::server::transport::body::{BodyLimits, ResponseLimits};
 use crate::server::transport::piece_stream::StreamError;
 use crate::server::transport::piece_writer::{PieceLimits, PieceWriter, stream_response};
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::QueryError;
 use crate::tsdb::db::error::NotReady;
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct ExportState {
     pub lifecycle: Arc<Lifecycle>,
     /// Limit of concurrent exports.
     pub gate: ConcurrencyLimiter,
+    /// Time and memory limits of request bodies. `size` is a default that handlers replace.
+    pub bodies: BodyLimits,
     /// Time and memory limits of responses.
     pub responses: ResponseLimits,
 }
@@ -82,19 +85,13 @@ struct ExportQuery {
     values: ValueFormat,
 }
 
-pub(crate) async fn export(
-    State(exports): State<Arc<ExportState>>,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Response {
-    start(&exports, &parameters).await.unwrap_or_else(RequestError::into_response)
+pub(crate) async fn export(State(exports): State<Arc<ExportState>>, request: Request) -> Response {
+    start(&exports, request).await.unwrap_or_else(RequestError::into_response)
 }
 
-async fn start(
-    exports: &ExportState,
-    parameters: &[(String, String)],
-) -> Result<Response, RequestError> {
+async fn start(exports: &ExportState, request: Request) -> Result<Response, RequestError> {
     acceptance::check_accepting(&exports.lifecycle, &exports.db)?;
-    let query = parse_params(parameters)?;
+    let query = parse_params(&parameters::read_request(&exports.bodies, request).await?)?;
     let permit = exports.gate.acquire().await?;
     let limits = PieceLimits {
         piece_bytes: PIECE_BYTES,
