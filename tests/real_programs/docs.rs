@@ -1,13 +1,14 @@
 //! Commands and `prometheus.yml` of the documents, run as a reader would run them.
 //!
 //! Commands run in a shell against a server of the test. Its port replaces 9201, its data directory
-//! replaces `./data`. curl fails on a status of 400 or more. `tests/server/docs.rs` checks the rest
-//! of the documents.
+//! replaces `./data`. curl fails on a status of 400 or more. `narthex` is the binary of the test,
+//! and `web.yml` is that of the documents. `tests/server/docs.rs` checks the rest of the documents.
 
 use crate::support::data::BEGIN;
 use crate::support::dir;
 use crate::support::launch::{Launch, Server};
 use crate::support::markdown::{Block, Document, documents};
+use crate::support::web_config;
 use crate::support::wire::{Exemplar, Label, MetricMetadata, TimeSeries, WriteRequest};
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +23,7 @@ const NOT_RUN: [(&str, &str); 5] = [
 ];
 
 /// Part of a command, and part of its output. An empty part means no output.
-const PRINTED: [(&str, &str); 17] = [
+const PRINTED: [(&str, &str); 18] = [
     ("/api/v1/export?match[]=up'", r#""values":[1"#),
     ("&values=bits", "3ff0000000000000"),
     ("/api/v1/metadata?metric=up", r#""type":"gauge""#),
@@ -40,10 +41,17 @@ const PRINTED: [(&str, &str); 17] = [
     ("/api/v1/series?", r#""__name__":"up""#),
     ("/api/v1/query_exemplars", "4bf92f3577b34da6"),
     ("/metrics", "prometheus_tsdb_head_series 2"),
+    ("narthex check web-config", "web.yml SUCCESS\n"),
 ];
 
 /// Start of every script: curl fails on a status of 400 or more and uses no proxy.
-const PROLOGUE: &str = "set -eu\ncurl() { command curl --silent --show-error --fail-with-body --noproxy '*' \"$@\"; }\n";
+const PROLOGUE: &str = concat!(
+    "set -eu\n",
+    "curl() { command curl --silent --show-error --fail-with-body --noproxy '*' \"$@\"; }\n",
+    "narthex() { '",
+    env!("CARGO_BIN_EXE_narthex"),
+    "' \"$@\"; }\n",
+);
 
 fn label(name: &str, value: &str) -> Label {
     Label { name: name.to_owned(), value: value.to_owned() }
@@ -76,10 +84,20 @@ fn run(block: &Block, server: &Server, dir: &Path) -> String {
     let script = PROLOGUE.to_owned() + &text.replace("./data", &data.display().to_string());
     let output =
         Command::new("sh").args(["-c", &script]).current_dir(dir).output().expect("a shell runs");
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {}\n{text}{printed}{errors}", block.place, output.status);
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    assert!(output.status.success(), "{}: {}\n{text}{printed}", block.place, output.status);
     printed
+}
+
+/// Writes the first `web.yml` of the documents and its certificates.
+fn write_web_config(dir: &Path) {
+    let documents = documents();
+    let mut blocks = documents.iter().flat_map(Document::blocks);
+    let block = blocks.find(|block| block.text.starts_with("# web.yml\n"));
+    let text = block.expect("a document has a web.yml").text;
+    std::fs::write(dir.join("web.yml"), text).expect("a file can be written");
+    web_config::copy_certificates(dir);
 }
 
 #[test]
@@ -93,6 +111,7 @@ fn commands_of_docs_print_expected_output() {
         .flag("--web.enable-admin-api")
         .start();
     server.remote().write_ok(&example_request());
+    write_web_config(temp_dir.path());
     let (mut skipped, mut printed) = ([0; NOT_RUN.len()], [0; PRINTED.len()]);
     for block in
         documents().iter().flat_map(Document::blocks).filter(|block| block.language == "sh")

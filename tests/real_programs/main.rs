@@ -16,6 +16,7 @@ mod native_histograms;
 mod oracle;
 mod real_clients;
 mod status_api;
+mod web_config;
 
 #[path = "../support/mod.rs"]
 mod support;

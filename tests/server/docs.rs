@@ -5,6 +5,7 @@
 use crate::support::dir;
 use crate::support::launch::{Launch, Server};
 use crate::support::markdown::{Document, documents, repository_path};
+use crate::support::web_config;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -225,11 +226,23 @@ fn metrics_of_docs_exist_and_are_complete() {
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
+/// Checks a web configuration file next to a server's certificates: result and output.
+fn check_web_config(text: &str) -> (bool, String) {
+    let temp_dir = dir::temp();
+    web_config::copy_certificates(temp_dir.path());
+    let file = temp_dir.path().join("web.yml");
+    std::fs::write(&file, text).expect("a file can be written");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_narthex"));
+    let output = check.args(["check", "web-config"]).arg(file).output().expect("narthex runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 #[test]
 fn configuration_blocks_of_docs_are_accepted() {
     let running = ConfiguredServer::start();
     let (status, text) = running.reload("storage: {tsdb: {retention: {time: soon}}}\n");
     assert_eq!(status, 500, "an invalid file must be rejected: {text}");
+    assert!(!check_web_config("http_server_config: {http3: on}\n").0, "an unknown key");
     let mut checked = 0;
     for block in
         documents().iter().flat_map(Document::blocks).filter(|block| block.language == "yaml")
@@ -238,6 +251,11 @@ fn configuration_blocks_of_docs_are_accepted() {
             Some("# narthex.yml") => {
                 let (status, text) = running.reload(&block.text);
                 assert_eq!(status, 200, "{}: {text}", block.place);
+                checked += 1;
+            }
+            Some("# web.yml") => {
+                let (is_valid, text) = check_web_config(&block.text);
+                assert!(is_valid, "{}: {text}", block.place);
                 checked += 1;
             }
             // promtool checks it in tests/real_programs/docs.rs.

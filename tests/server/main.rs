@@ -20,6 +20,7 @@ mod status_blocks;
 mod streamed_read;
 mod thanos_store;
 mod thanos_write;
+mod web_config_check;
 
 #[path = "../support/mod.rs"]
 mod support;

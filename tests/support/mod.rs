@@ -36,5 +36,6 @@ pub(crate) mod seed;
 pub(crate) mod stream;
 pub(crate) mod streamed;
 pub(crate) mod wait;
+pub(crate) mod web_config;
 pub(crate) mod wire;
 pub(crate) mod writers;

@@ -1,10 +1,9 @@
-//! Check of web configuration files, with the output and exit codes of `promtool check web-config`.
+//! Check of web configuration files and the files that they name, with the output and exit codes of
+//! `promtool check web-config`.
 
+use crate::app::web_config::setup::WebConfigSource;
 use crate::config::flags::check::CheckWebConfigFlags;
-use crate::config::web;
-use crate::config::yaml::error::{ConfigProblem, LoadConfigError};
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Checks all files and writes a line for each to standard error.
@@ -13,10 +12,11 @@ pub(super) fn run(flags: &CheckWebConfigFlags) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in &flags.files {
         let path = file.display();
+        let source = WebConfigSource { path: file.clone(), max_bcrypt_cost: flags.max_bcrypt_cost };
         // Failed writes are ignored: the exit code has the result, too.
-        match check(file, flags.max_bcrypt_cost) {
-            Ok(warnings) => {
-                for warning in warnings {
+        match source.load(None) {
+            Ok(setup) => {
+                for warning in setup.warnings {
                     let _ = writeln!(stderr, "{path} WARNING: {path}:{warning}");
                 }
                 let _ = writeln!(stderr, "{path} SUCCESS");
@@ -28,9 +28,4 @@ pub(super) fn run(flags: &CheckWebConfigFlags) -> ExitCode {
         }
     }
     code
-}
-
-/// Returns the warnings of a valid file.
-fn check(path: &Path, max_bcrypt_cost: u32) -> Result<Vec<ConfigProblem>, LoadConfigError> {
-    Ok(web::load(path, max_bcrypt_cost)?.warnings)
 }
