@@ -9,6 +9,7 @@ mod directory;
 mod directory_blocks;
 mod directory_kinds;
 mod docs;
+mod early_responses;
 mod end_to_end;
 mod metadata;
 mod metrics_lint;

@@ -12,6 +12,7 @@ mod grpc;
 mod grpc_stream;
 mod labels;
 mod lifecycle;
+mod lingering;
 mod log_output;
 mod panics;
 mod reload;

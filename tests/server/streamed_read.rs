@@ -5,6 +5,7 @@ use crate::support::admin::Admin;
 use crate::support::launch::{Launch, Server};
 use crate::support::metrics::Metrics;
 use crate::support::points::{PointValue, Points};
+use crate::support::program::anonymous_memory;
 use crate::support::remote::{READ, READ_HEADERS};
 use crate::support::samples::wire_labels;
 use crate::support::streamed::{
@@ -236,22 +237,6 @@ fn start_with_megabyte(launch: Launch) -> Server {
         server.remote().write_ok(&WriteRequest::one(&labels, &points));
     }
     server
-}
-
-/// Returns the anonymous memory of a process, bytes.
-fn anonymous_memory(pid: u32) -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of a process");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("RssAnon:"))
-        .expect("a line of anonymous memory");
-    let kib = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|kib| kib.parse::<u64>().ok())
-        .expect("a number of KiB");
-    kib << 10
 }
 
 fn running_reads(server: &Server) -> f64 {

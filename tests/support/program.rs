@@ -8,6 +8,15 @@ use std::time::Instant;
 
 use super::wait::wait_for;
 
+/// Returns the anonymous memory of a running process, bytes.
+pub(crate) fn anonymous_memory(pid: u32) -> u64 {
+    let status =
+        std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.expect("a number of KiB") << 10
+}
+
 /// Running or exited program with its output.
 pub(crate) struct Program {
     name: String,

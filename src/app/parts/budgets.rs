@@ -1,8 +1,9 @@
 //! Memory and time for request bodies and responses.
 
+use crate::config::flags::write::MAX_BODY_SIZE;
 use crate::metrics::registry::Registry;
 use crate::server::transport::admission::ByteBudget;
-use crate::server::transport::body::{BodyLimits, ResponseLimits};
+use crate::server::transport::body::{BodyLimits, ResponseLimits, SizeLimit};
 use std::time::Duration;
 
 /// Limits of bodies and responses.
@@ -33,7 +34,11 @@ impl Budgets {
             "responses to remote reads",
         );
         Self {
-            bodies: BodyLimits { size: config.body_bytes, time: config.time, budget: requests },
+            bodies: BodyLimits {
+                size: SizeLimit::set_by(MAX_BODY_SIZE, config.body_bytes),
+                time: config.time,
+                budget: requests,
+            },
             responses: ResponseLimits { time: config.time, budget: responses },
         }
     }

@@ -132,7 +132,7 @@ impl ServerParts {
             web: Arc::new(config.appearance.build(&shared.budgets.responses)),
             grpc: Arc::new(GrpcState {
                 decompressor: MessageDecompressor::register(&mut registry, config.decompressors),
-                max_write_bytes: writes.writer.limits().decoded_bytes,
+                max_write_size: writes.max_decoded_size(),
                 bodies: shared.budgets.bodies,
                 response_budget: shared.budgets.responses.budget,
             }),

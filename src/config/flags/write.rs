@@ -6,6 +6,11 @@ use crate::config::units::ByteSize;
 use clap::Args;
 use std::time::Duration;
 
+/// Flag of the maximum size of a request body, for errors.
+pub const MAX_BODY_SIZE: &str = "--storage.remote.write-max-body-size";
+/// Flag of the maximum size after decompression, for errors.
+pub const MAX_DECODED_SIZE: &str = "--storage.remote.write-max-decoded-size";
+
 /// Flags of remote write, for HTTP and gRPC.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Remote write")]

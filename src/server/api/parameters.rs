@@ -7,13 +7,13 @@ use crate::server::contract::api_error::ApiError;
 use crate::server::management::lifecycle::Lifecycle;
 use crate::server::requests::acceptance;
 use crate::server::transport::body;
-use crate::server::transport::body::{BodyError, BodyLimits};
+use crate::server::transport::body::{BodyError, BodyLimits, SizeLimit};
 use crate::tsdb::db::DbHandle;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 
-/// Maximum size of a form, bytes.
-const MAX_FORM_BYTES: usize = 10 << 20;
+/// Maximum size of a form.
+const MAX_FORM_SIZE: SizeLimit = SizeLimit::fixed(10 << 20);
 
 /// Name and value of a parameter.
 pub(crate) type Parameter = (String, String);
@@ -30,13 +30,19 @@ pub(crate) fn check_ready(lifecycle: &Lifecycle, db: &DbHandle) -> Result<(), Ap
 /// Returns the parameters. Those of a form precede those of the query string.
 ///
 /// # Errors
-/// [`ApiError::BadData`] if the form cannot be read.
+/// [`ApiError`] if the form cannot be read.
 pub(crate) async fn parse_request(
     bodies: &BodyLimits,
     request: Request,
 ) -> Result<Vec<Parameter>, ApiError> {
-    let parameters = read_request(bodies, request).await;
-    parameters.map_err(|error| ApiError::BadData(format!("cannot read form: {error}")))
+    read_request(bodies, request).await.map_err(|error| {
+        let message = format!("cannot read form: {error}");
+        match error {
+            BodyError::TooLarge(_) => ApiError::TooLarge(message),
+            BodyError::TooSlow(_) | BodyError::NoMemory(_) => ApiError::Unavailable(message),
+            BodyError::Broken(_) => ApiError::BadData(message),
+        }
+    })
 }
 
 /// Returns the parameters like [`parse_request`], for handlers with errors of their own.
@@ -54,7 +60,7 @@ pub(crate) async fn read_request(
         .is_some_and(|kind| kind.essence == "application/x-www-form-urlencoded");
     let mut parameters = Vec::new();
     if is_form {
-        let limits = BodyLimits { size: MAX_FORM_BYTES, ..bodies.clone() };
+        let limits = BodyLimits { size: MAX_FORM_SIZE, ..bodies.clone() };
         let form = body::collect(request.into_body(), limits).await?;
         parameters.extend(form_urlencoded::parse(&form.bytes).into_owned());
     }

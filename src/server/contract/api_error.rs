@@ -18,6 +18,8 @@ pub(crate) enum ApiError {
     BadData(String),
     /// 404: narthex does not have what the request asks for.
     NotFound(String),
+    /// 413: the request exceeds a size limit. Prometheus responds 400.
+    TooLarge(String),
     /// 500: the API is disabled. Prometheus has no other status for this.
     Disabled(String),
     /// 503: the request failed for now; the client can retry later.
@@ -39,6 +41,7 @@ impl IntoResponse for ApiError {
         let (status, error_type, error) = match self {
             Self::BadData(error) => (StatusCode::BAD_REQUEST, "bad_data", error),
             Self::NotFound(error) => (StatusCode::NOT_FOUND, "not_found", error),
+            Self::TooLarge(error) => (StatusCode::PAYLOAD_TOO_LARGE, "bad_data", error),
             Self::Disabled(error) => (StatusCode::INTERNAL_SERVER_ERROR, "unavailable", error),
             Self::Unavailable(error) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", error),
             Self::Internal(error) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", error),

@@ -94,7 +94,9 @@ impl From<DecompressBodyError> for Status {
         match error {
             DecompressBodyError::Message(error) => error.into(),
             DecompressBodyError::Decompress(error) => RequestError::from(error).into(),
-            DecompressBodyError::Oversized => Self::resource_exhausted(error.to_string()),
+            DecompressBodyError::TooLarge(_) | DecompressBodyError::Oversized => {
+                Self::resource_exhausted(error.to_string())
+            }
         }
     }
 }

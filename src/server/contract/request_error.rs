@@ -11,6 +11,7 @@
 //! # Statuses never used
 //! 409 and 429, and 5xx for bad data: Prometheus drops data on 429 and retries forever on 5xx.
 
+use crate::config::flags::write::MAX_DECODED_SIZE;
 use crate::remote::decompress::output::DecompressError;
 use crate::remote::read::read_request::RemoteReadError;
 use crate::remote::write::RemoteWriteError;
@@ -87,6 +88,9 @@ impl From<RemoteWriteError> for RequestError {
     fn from(error: RemoteWriteError) -> Self {
         let message = error.to_string();
         match error {
+            RemoteWriteError::Decompress(DecompressError::TooLarge { .. }) => {
+                Self::TooLarge(format!("{message} ({MAX_DECODED_SIZE})"))
+            }
             RemoteWriteError::Decompress(error) => error.into(),
             RemoteWriteError::Request(error) if error.is_malformed() => Self::BadData(message),
             RemoteWriteError::Request(_) => Self::TooLarge(message),

@@ -10,12 +10,12 @@
 //!
 //! Responses are compressed if the `grpc-accept-encoding` of the client has a supported encoding.
 
-use crate::remote::write::stream_request::ENVELOPE_BYTES;
 use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
 use crate::server::grpc::write;
+use crate::server::grpc::write_stream::with_envelope;
 use crate::server::transport::admission::ByteBudget;
-use crate::server::transport::body::BodyLimits;
+use crate::server::transport::body::{BodyLimits, SizeLimit};
 use crate::server::transport::framing;
 use crate::server::transport::framing::compress_body::compress_body;
 use crate::server::transport::framing::deadline;
@@ -32,8 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
-/// Maximum size of a message of methods that do not write, bytes.
-const MAX_REQUEST_BYTES: usize = 4 << 20;
+/// Maximum size of a message of methods that do not write.
+const MAX_REQUEST_SIZE: SizeLimit = SizeLimit::fixed(4 << 20);
 /// Path prefixes of methods whose messages are write requests.
 const WRITE_METHOD_PREFIXES: [&str; 2] = ["/narthex.v1.Write/", "/thanos.WriteableStore/"];
 /// Maximum time that a message of a write stream waits for memory. Other messages do not wait.
@@ -44,8 +44,8 @@ const STREAM_MAX_WAIT: Duration = Duration::from_secs(10);
 pub struct GrpcState {
     /// Decompressor of messages.
     pub decompressor: MessageDecompressor,
-    /// Maximum size of a write request, bytes.
-    pub max_write_bytes: usize,
+    /// Maximum size of a write request.
+    pub max_write_size: SizeLimit,
     /// Time and memory limits of request bodies. `size` is a default that is replaced.
     pub bodies: BodyLimits,
     /// Budget for the memory of compressed responses.
@@ -103,11 +103,7 @@ pub(crate) async fn compression_layer(
 pub(crate) fn limits(grpc_state: &GrpcState, path: &str) -> MessageLimits {
     let is_write = WRITE_METHOD_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
     MessageLimits {
-        size: if is_write {
-            grpc_state.max_write_bytes.saturating_add(ENVELOPE_BYTES)
-        } else {
-            MAX_REQUEST_BYTES
-        },
+        size: if is_write { with_envelope(grpc_state.max_write_size) } else { MAX_REQUEST_SIZE },
         time: grpc_state.bodies.time,
         max_wait: if path == write::WRITE_STREAM { STREAM_MAX_WAIT } else { Duration::ZERO },
         budget: grpc_state.bodies.budget.clone(),

@@ -29,8 +29,7 @@ pub(crate) async fn remote_write(
 
 async fn store(writes: &Arc<WriteState>, request: Request) -> Result<Response, Status> {
     acceptance::check_accepting(&writes.lifecycle, &writes.db).map_err(thanos::status)?;
-    let size = writes.writer.limits().decoded_bytes;
-    let limits = BodyLimits { size, ..writes.bodies.clone() };
+    let limits = BodyLimits { size: writes.max_decoded_size(), ..writes.bodies.clone() };
     let message = messages::read_single_message(request.into_body(), limits).await;
     let GrpcMessage { bytes, reservation, .. } = message.map_err(thanos::message_status)?;
     let stored = write_requests::store_forwarded(writes, bytes, reservation).await;

@@ -46,8 +46,7 @@ async fn store(
     version: RemoteWriteVersion,
 ) -> Result<Response, Status> {
     acceptance::check_accepting(&writes.lifecycle, &writes.db)?;
-    let size = writes.writer.limits().decoded_bytes;
-    let limits = BodyLimits { size, ..writes.bodies.clone() };
+    let limits = BodyLimits { size: writes.max_decoded_size(), ..writes.bodies.clone() };
     let message = messages::read_single_message(request.into_body(), limits).await;
     let GrpcMessage { bytes, reservation, .. } = message.map_err(grpc::unary_message_status)?;
     let form = WireFormat { version, packing: BodyCompression::Plain };

@@ -46,6 +46,7 @@ use crate::server::requests::write_requests;
 use crate::server::requests::write_requests::WriteState;
 use crate::server::transport::admission::ConcurrencyLimiter;
 use crate::server::transport::admission::Reservation;
+use crate::server::transport::body::SizeLimit;
 use crate::server::transport::client_limit::ClientLimit;
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::framing;
@@ -101,7 +102,7 @@ pub(crate) async fn write_stream(
         ));
     };
     let limits = MessageLimits {
-        size: streams.writes.writer.limits().decoded_bytes.saturating_add(ENVELOPE_BYTES),
+        size: with_envelope(streams.writes.max_decoded_size()),
         time: streams.writes.bodies.time,
         max_wait: MAX_WAIT,
         budget: streams.writes.bodies.budget.clone(),
@@ -118,6 +119,11 @@ pub(crate) async fn write_stream(
         }
     });
     channel_response(responses)
+}
+
+/// Returns the maximum size of a message of a stream, whose request has this limit.
+pub(crate) fn with_envelope(request: SizeLimit) -> SizeLimit {
+    SizeLimit { bytes: request.bytes.saturating_add(ENVELOPE_BYTES), ..request }
 }
 
 /// Returns a response with the messages of a channel. An error ends it.

@@ -20,5 +20,7 @@ pub(crate) mod streamed_read;
 pub(crate) mod time_limits;
 pub(crate) mod write_requests;
 
-/// Maximum size of the body of a read request, bytes.
-pub(crate) const MAX_READ_BODY: usize = 1 << 20;
+use crate::server::transport::body::SizeLimit;
+
+/// Maximum size of the body of a read request.
+pub(crate) const MAX_READ_BODY: SizeLimit = SizeLimit::fixed(1 << 20);

@@ -1,5 +1,6 @@
 //! Storage of write requests from HTTP and gRPC: admission, a blocking thread, the outcome.
 
+use crate::config::flags::write::MAX_DECODED_SIZE;
 use crate::ingest::outcome::WriteOutcome;
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::OutOfBudget;
@@ -10,7 +11,7 @@ use crate::server::management::lifecycle::Lifecycle;
 use crate::server::requests::time_limits::TimeLimit;
 use crate::server::transport::admission::{ConcurrencyLimiter, Reservation};
 use crate::server::transport::blocking::run_with_permit;
-use crate::server::transport::body::BodyLimits;
+use crate::server::transport::body::{BodyLimits, SizeLimit};
 use crate::tsdb::db::Db;
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::clock::now_ms;
@@ -34,6 +35,13 @@ pub struct WriteState {
     pub(crate) time_limit: TimeLimit,
     /// Limits of request bodies. `size` is that of an HTTP body before decompression.
     pub bodies: BodyLimits,
+}
+
+impl WriteState {
+    /// Returns the maximum size of a request after decompression, and of a message over gRPC.
+    pub(crate) fn max_decoded_size(&self) -> SizeLimit {
+        SizeLimit::set_by(MAX_DECODED_SIZE, self.writer.limits().decoded_bytes)
+    }
 }
 
 /// Stores a write request.

@@ -6,6 +6,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -20,9 +21,9 @@ const EAGER_BYTES: u64 = 1 << 20;
 /// Error of reading a request body.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The body exceeds this number of bytes.
-    #[error("request body exceeds {0} bytes")]
-    TooLarge(usize),
+    /// The body exceeds the limit.
+    #[error("request body exceeds {0}")]
+    TooLarge(SizeLimit),
     /// The body did not arrive within this time.
     #[error("request body did not arrive within {0:?}")]
     TooSlow(Duration),
@@ -34,11 +35,39 @@ pub enum BodyError {
     Broken(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Maximum size of a body or message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeLimit {
+    /// Number of bytes.
+    pub bytes: usize,
+    /// Flag that sets the limit; `None` for a fixed limit.
+    pub flag: Option<&'static str>,
+}
+
+impl SizeLimit {
+    /// Returns a limit that no flag sets.
+    pub(crate) const fn fixed(bytes: usize) -> Self {
+        Self { bytes, flag: None }
+    }
+
+    /// Returns a limit that `flag` sets.
+    pub(crate) const fn set_by(flag: &'static str, bytes: usize) -> Self {
+        Self { bytes, flag: Some(flag) }
+    }
+}
+
+impl fmt::Display for SizeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes)?;
+        self.flag.map_or(Ok(()), |flag| write!(f, " ({flag})"))
+    }
+}
+
 /// Limits of a request body.
 #[derive(Debug, Clone)]
 pub struct BodyLimits {
-    /// Maximum size, bytes.
-    pub size: usize,
+    /// Maximum size.
+    pub size: SizeLimit,
     /// Maximum time from the head of the request to the last byte.
     pub time: Duration,
     /// Budget for the memory of the body.
@@ -73,7 +102,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let declared = body.size_hint().lower();
-    if declared > limits.size as u64 {
+    if declared > limits.size.bytes as u64 {
         return Err(BodyError::TooLarge(limits.size));
     }
     let mut body = LimitedBody::new(body, limits);
@@ -96,7 +125,7 @@ where
 pub(crate) struct LimitedBody<B> {
     body: B,
     remaining: usize,
-    size: usize,
+    size: SizeLimit,
     time: Duration,
     timer: Pin<Box<Sleep>>,
     reservation: Reservation,
@@ -106,7 +135,7 @@ impl<B> LimitedBody<B> {
     pub(crate) fn new(body: B, limits: BodyLimits) -> Self {
         Self {
             body,
-            remaining: limits.size,
+            remaining: limits.size.bytes,
             size: limits.size,
             time: limits.time,
             timer: Box::pin(tokio::time::sleep(limits.time)),
@@ -231,7 +260,7 @@ impl Body for ResponseBody {
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyError, BodyLimits, ResponseBody, collect};
+    use super::{BodyError, BodyLimits, ResponseBody, SizeLimit, collect};
     use crate::server::transport::admission::ByteBudget;
     use crate::testing::channel_body::ChannelBody;
     use bytes::Bytes;
@@ -241,6 +270,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     fn limits(size: usize, budget: usize) -> BodyLimits {
+        let size = SizeLimit::set_by("--max", size);
         BodyLimits { size, time: Duration::from_millis(50), budget: ByteBudget::new(budget) }
     }
 
@@ -260,10 +290,8 @@ mod tests {
 
     #[tokio::test]
     async fn body_beyond_a_limit_is_rejected() {
-        assert!(matches!(
-            collect(Full::from("abc"), limits(2, 9)).await,
-            Err(BodyError::TooLarge(2))
-        ));
+        let error = collect(Full::from("abc"), limits(2, 9)).await.unwrap_err();
+        assert_eq!(error.to_string(), "request body exceeds 2 bytes (--max)");
         assert!(matches!(
             collect(in_pieces(&["ab", "c"]), limits(9, 2)).await,
             Err(BodyError::NoMemory(_))
@@ -285,7 +313,7 @@ mod tests {
         drop(sender);
         assert!(matches!(
             collect(ChannelBody::from(receiver), limits(5, 9)).await,
-            Err(BodyError::TooLarge(5))
+            Err(BodyError::TooLarge(SizeLimit { bytes: 5, .. }))
         ));
     }
 

@@ -10,6 +10,7 @@ use crate::remote::decompress::BodyDecompressor;
 use crate::remote::decompress::output::{DecompressBudget, DecompressError, OutOfBudget};
 use crate::server::transport::admission::Reservation;
 use crate::server::transport::blocking::run_with_permit;
+use crate::server::transport::body::SizeLimit;
 use crate::server::transport::framing::encoding::GrpcEncoding;
 use crate::server::transport::framing::messages::{
     CompressionFlag, FRAME_HEADER, GrpcMessage, MessageError, MessageLimits, MessageReader,
@@ -75,6 +76,9 @@ pub(crate) enum DecompressBodyError {
     /// The message cannot be decompressed.
     #[error(transparent)]
     Decompress(#[from] DecompressError),
+    /// The decompressed message exceeds the limit.
+    #[error("message exceeds {0} after decompression")]
+    TooLarge(SizeLimit),
     /// The decompressed message is too long for the length field of a frame.
     #[error("decompressed message exceeds 4 GiB")]
     Oversized,
@@ -128,7 +132,14 @@ impl DecompressBody {
             CompressionFlag::Plain => {
                 DecompressedMessage { bytes: message.bytes, reservation: message.reservation }
             }
-            CompressionFlag::Packed => self.decompress(message).await?,
+            CompressionFlag::Packed => {
+                self.decompress(message).await.map_err(|error| match error {
+                    DecompressError::TooLarge { .. } => {
+                        DecompressBodyError::TooLarge(self.limits.size)
+                    }
+                    error => error.into(),
+                })?
+            }
         };
         let mut header = BytesMut::with_capacity(FRAME_HEADER);
         header.put_u8(0);
@@ -158,7 +169,7 @@ impl DecompressBody {
         &mut self,
         message: &GrpcMessage,
     ) -> Result<DecompressedMessage, DecompressError> {
-        let limit = self.limits.size;
+        let limit = self.limits.size.bytes;
         if message.bytes.len() <= INLINE_COMPRESSED {
             match self.work(message).run(limit.min(INLINE_DECOMPRESSED)) {
                 Err(DecompressError::TooLarge { .. } | DecompressError::Window)

@@ -18,7 +18,7 @@
 //! longer.
 
 use crate::server::transport::admission::{BudgetExhausted, ByteBudget, Reservation};
-use crate::server::transport::body::BodyLimits;
+use crate::server::transport::body::{BodyLimits, SizeLimit};
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -63,8 +63,8 @@ where
 /// Limits of the messages of a stream.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageLimits {
-    /// Maximum size of a message, bytes.
-    pub(crate) size: usize,
+    /// Maximum size of a message.
+    pub(crate) size: SizeLimit,
     /// Maximum time from the first to the last byte of a message.
     pub(crate) time: Duration,
     /// Maximum time that a message waits for memory.
@@ -77,8 +77,8 @@ pub(crate) struct MessageLimits {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MessageError {
     /// The message exceeds the size limit.
-    #[error("message of {size} bytes exceeds the limit of {limit} bytes")]
-    TooLarge { size: usize, limit: usize },
+    #[error("message of {size} bytes exceeds the limit of {limit}")]
+    TooLarge { size: usize, limit: SizeLimit },
     /// The message is compressed, but the request names no encoding.
     #[error("message is compressed, but grpc-encoding is missing or identity")]
     Packed,
@@ -193,7 +193,7 @@ where
         // The header is dropped here; only the message stays in memory.
         reservation.shrink(FRAME_HEADER);
         let limit = self.limits.size;
-        if size > limit {
+        if size > limit.bytes {
             return Err(MessageError::TooLarge { size, limit });
         }
         let bytes = self.read_exact(size, &mut reservation).await?;

@@ -1,6 +1,7 @@
 //! Tests of the message reader: framing, memory reservation and time limits.
 
 use crate::server::transport::admission::ByteBudget;
+use crate::server::transport::body::SizeLimit;
 use crate::server::transport::framing::messages::{
     EAGER_BYTES, FRAME_HEADER, GrpcMessage, MessageError, MessageLimits, MessageReader,
 };
@@ -21,6 +22,7 @@ fn given(size: usize, budget: usize) -> Given {
     let (pieces, receiver) = mpsc::channel(1024);
     let budget = ByteBudget::new(budget);
     let max_wait = Duration::from_millis(50);
+    let size = SizeLimit::fixed(size);
     let limits =
         MessageLimits { size, time: Duration::from_millis(200), max_wait, budget: budget.clone() };
     Given { pieces, messages: MessageReader::new(ChannelBody::from(receiver), limits), budget }
@@ -85,7 +87,7 @@ async fn invalid_message_is_rejected() {
     give(&large.pieces, &b"\0\xff\xff\xff\xff"[..]).await;
     assert!(matches!(
         large.rejected().await,
-        MessageError::TooLarge { size: 0xffff_ffff, limit: 9 }
+        MessageError::TooLarge { size: 0xffff_ffff, limit: SizeLimit { bytes: 9, .. } }
     ));
     let mut broken = given(9, 100);
     broken.pieces.send(Err(std::io::Error::other("reset"))).await.unwrap();

@@ -1,0 +1,91 @@
+//! Responses to requests that are rejected before their body was read: curl, raw sockets and stock
+//! clients read each of them, over HTTP/1.1, HTTP/2 and gRPC, with and without TLS.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::dir;
+use crate::support::foreign::Foreign;
+use crate::support::http::Http;
+use crate::support::launch::{Launch, Server, free_port};
+use crate::support::wait::wait_until;
+
+/// Number of attempts of each combination.
+const ATTEMPTS: &str = "100";
+
+/// Writes a self-signed certificate, which is its own CA, and a web configuration file with it.
+/// Returns the paths of both.
+fn write_tls_config(dir: &Path) -> (PathBuf, PathBuf) {
+    let names = ["127.0.0.1", "*.narthex.test"].map(str::to_owned).to_vec();
+    let certified = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let (certificate, config) = (dir.join("server.crt"), dir.join("web.yml"));
+    let write = |path: &Path, text: &str| std::fs::write(path, text).expect("a file");
+    write(&certificate, &certified.cert.pem());
+    write(&dir.join("server.key"), &certified.signing_key.serialize_pem());
+    write(&config, "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n");
+    (certificate, config)
+}
+
+/// Starts a server and waits on its management listener until it is ready.
+fn start(launch: Launch) -> Server {
+    let management = Http::new(free_port());
+    let server = launch
+        // The clients keep many connections until their end.
+        .flag("--web.max-connections=4096")
+        .flag(format!("--web.management-listen-address=127.0.0.1:{}", management.port()))
+        .spawn();
+    wait_until("a server to be ready", || {
+        management.try_get("/-/ready").is_ok_and(|response| response.status == 200)
+    });
+    server
+}
+
+/// Runs the clients against servers of both kinds.
+fn assert_responses_are_read(with_tls: bool) {
+    for (kind, flags, min_combinations) in [
+        (
+            "limits",
+            &[
+                "--storage.remote.write-max-body-size=64KB",
+                "--storage.remote.write-max-decoded-size=128KB",
+            ][..],
+            90,
+        ),
+        // Bodies get half of this memory.
+        ("overload", &["--web.max-bytes-in-flight=64KB"], 10),
+    ] {
+        let temp_dir = dir::temp();
+        let mut launch = Launch::narthex(&temp_dir.path().join("data"));
+        launch = flags.iter().fold(launch, |launch, flag| launch.flag(*flag));
+        let mut ca = None;
+        if with_tls {
+            let (certificate, config) = write_tls_config(temp_dir.path());
+            launch = launch.flag(format!("--web.config.file={}", config.display()));
+            ca = Some(certificate.display().to_string());
+        }
+        let server = start(launch);
+        let port = server.http.port().to_string();
+        let arguments: Vec<&str> =
+            [&port, kind, ATTEMPTS].into_iter().chain(ca.as_deref()).collect();
+        let mut clients = Foreign::start("early_response.py", &arguments);
+        let report = clients.step("read");
+        clients.finish();
+        let combinations = report["combinations"].as_u64().expect("a number");
+        assert!(combinations >= min_combinations, "{kind}: {report}");
+        assert_eq!(report["attempts"], Value::from(100), "{kind}");
+        server.stop();
+    }
+}
+
+#[test]
+#[ignore = "needs Python's gRPC and curl: run tests/run"]
+fn early_responses_are_read_by_every_client() {
+    assert_responses_are_read(false);
+}
+
+#[test]
+#[ignore = "needs Python's gRPC and curl: run tests/run"]
+fn early_responses_are_read_by_every_client_over_tls() {
+    assert_responses_are_read(true);
+}
