@@ -51,3 +51,18 @@ fn blocks_have_the_fields_of_their_meta_files() {
         "{head}"
     );
 }
+
+#[test]
+fn empty_head_begins_at_the_end_of_the_blocks() {
+    let temp_dir = dir::temp();
+    let data = golden::unpack("snapshot-admin", temp_dir.path());
+    let end = metas(&data).values().map(|meta| meta["maxTime"].clone()).max_by_key(Value::as_i64);
+    let end = end.expect("a block");
+    let server = Launch::narthex(&data).flag("--storage.tsdb.retention.time=100y").start();
+    let status = server.http.get("/api/v1/status/tsdb").json();
+    let head = json!({
+        "numSeries": 0, "numLabelPairs": 0, "chunkCount": 0, "minTime": end, "maxTime": end,
+    });
+    assert_eq!(status["data"]["headStats"], head, "{status}");
+    assert_eq!(status["data"]["seriesCountByMetricName"], json!([]), "{status}");
+}

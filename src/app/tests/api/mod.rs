@@ -9,6 +9,7 @@
 //! | `origins` | CORS and `OPTIONS` |
 //! | `paths` | every path of Prometheus's API |
 //! | `prefix` | route prefix, external URL, HEAD of every route |
+//! | `status` | status of the database |
 
 mod clients;
 mod compression;
@@ -17,3 +18,4 @@ mod notifications;
 mod origins;
 mod paths;
 mod prefix;
+mod status;
