@@ -17,6 +17,7 @@ mod native_histograms;
 mod oracle;
 mod real_clients;
 mod status_api;
+mod tls;
 mod web_config;
 
 #[path = "../support/mod.rs"]

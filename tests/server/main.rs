@@ -21,6 +21,7 @@ mod status_blocks;
 mod streamed_read;
 mod thanos_store;
 mod thanos_write;
+mod tls_rotation;
 mod web_config_check;
 
 #[path = "../support/mod.rs"]

@@ -70,7 +70,12 @@ impl Foreign {
 
     /// Sends the line that continues the program.
     pub(crate) fn go_on(&mut self) {
-        if let Err(error) = self.input.write_all(b"{}\n") {
+        self.send(&Value::Object(serde_json::Map::new()));
+    }
+
+    /// Sends a line of input.
+    pub(crate) fn send(&mut self, value: &Value) {
+        if let Err(error) = self.input.write_all(format!("{value}\n").as_bytes()) {
             self.fail(&format!("does not listen ({error})"));
         }
     }

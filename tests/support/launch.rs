@@ -24,6 +24,8 @@ pub(crate) struct Launch {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     port: u16,
+    /// Port of the management listener, which replaces `port` for the client of the server.
+    management_port: Option<u16>,
     ready_path: &'static str,
     keeps_negative_zero: bool,
 }
@@ -42,6 +44,7 @@ impl Launch {
             ],
             environment: Vec::new(),
             port,
+            management_port: None,
             ready_path: "/-/ready",
             keeps_negative_zero: true,
         }
@@ -68,6 +71,7 @@ impl Launch {
             ],
             environment: Vec::new(),
             port,
+            management_port: None,
             ready_path: "/-/ready",
             keeps_negative_zero: false,
         }
@@ -81,6 +85,7 @@ impl Launch {
             arguments: vec![format!("--web.listen-address=127.0.0.1:{port}")],
             environment: Vec::new(),
             port,
+            management_port: None,
             ready_path: "/metrics",
             keeps_negative_zero: false,
         }
@@ -104,6 +109,16 @@ impl Launch {
         self
     }
 
+    /// Serves by a web configuration file. The client of the server then is one of the management
+    /// listener, which has no TLS and serves `/metrics`.
+    pub(crate) fn web_config(mut self, file: &Path) -> Launch {
+        let port = free_port();
+        self.management_port = Some(port);
+        self.flag(format!("--web.config.file={}", file.display()))
+            .flag(format!("--web.management-listen-address=127.0.0.1:{port}"))
+            .flag("--web.management-metrics")
+    }
+
     pub(crate) fn without_flag(mut self, flag: &str) -> Launch {
         self.arguments.retain(|argument| argument != flag);
         self
@@ -123,11 +138,12 @@ impl Launch {
 
     /// Starts the server without waiting.
     pub(crate) fn spawn(self) -> Server {
-        let http = Http::new(self.port);
-        let (name, ready_path, keeps_negative_zero) =
-            (self.name, self.ready_path, self.keeps_negative_zero);
+        let http = Http::new(self.management_port.unwrap_or(self.port));
+        let (name, port, ready_path, keeps_negative_zero) =
+            (self.name, self.port, self.ready_path, self.keeps_negative_zero);
         Server {
             program: Program::spawn(name, self.command()),
+            port,
             http,
             ready_path,
             keeps_negative_zero,
@@ -163,6 +179,7 @@ impl Launch {
 
 pub(crate) struct Server {
     pub(crate) program: Program,
+    pub(crate) port: u16,
     pub(crate) http: Http,
     ready_path: &'static str,
     /// Whether remote read keeps -0; Prometheus returns 0 for it.

@@ -35,6 +35,7 @@ pub(crate) mod samples;
 pub(crate) mod seed;
 pub(crate) mod stream;
 pub(crate) mod streamed;
+pub(crate) mod tls;
 pub(crate) mod wait;
 pub(crate) mod web_config;
 pub(crate) mod wire;

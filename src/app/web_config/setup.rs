@@ -43,15 +43,15 @@ pub(crate) enum WebConfigError {
         /// Setting and reason.
         problem: Box<TlsConfigError>,
     },
-    /// The file has a section that this version of narthex does not apply.
-    #[error("{}{section} is not supported yet", place(path, *position))]
+    /// The file has a setting that this version of narthex does not apply.
+    #[error("{}{setting} is not supported yet", place(path, *position))]
     Unsupported {
         /// Path of the web configuration file.
         path: PathBuf,
-        /// Position of the section.
+        /// Position of the setting.
         position: Option<Position>,
-        /// Name of the section or key.
-        section: &'static str,
+        /// Section, or section and key.
+        setting: &'static str,
     },
 }
 
@@ -64,18 +64,16 @@ impl WebConfigSource {
     ) -> Result<WebSetup, WebConfigError> {
         let setup = self.load(versions)?;
         let unsupported = [
-            ("basic_auth_users", "", !setup.config.users.is_empty()),
-            ("http_server_config", "headers", !setup.config.http.headers.is_empty()),
-            ("rate_limit", "", setup.config.rate_limit.is_some()),
+            ("basic_auth_users", !setup.config.users.is_empty()),
+            ("http_server_config.headers", !setup.config.http.headers.is_empty()),
+            ("rate_limit", setup.config.rate_limit.is_some()),
         ];
-        match unsupported.into_iter().find(|(_, _, is_set)| *is_set) {
-            None => Ok(setup),
-            Some((section, key, _)) => Err(WebConfigError::Unsupported {
-                path: self.path.clone(),
-                position: web::position_of(&self.path, section, key),
-                section,
-            }),
-        }
+        let Some((setting, _)) = unsupported.into_iter().find(|(_, is_set)| *is_set) else {
+            return Ok(setup);
+        };
+        let (section, key) = setting.split_once('.').unwrap_or((setting, ""));
+        let position = web::position_of(&self.path, section, key);
+        Err(WebConfigError::Unsupported { path: self.path.clone(), position, setting })
     }
 
     /// Loads the file and the files that it names.

@@ -198,6 +198,8 @@ fn invalid_file_of_the_start_is_named_with_position() {
         "web.yml:3:3: cannot use tls_server_config.key_file other.key: \
          the private key does not match the certificate"
     );
+    let headers = "http_server_config:\n  http2: true\n  headers: {X-Frame-Options: deny}\n";
+    assert_eq!(error(headers), "web.yml:3:3: http_server_config.headers is not supported yet");
     assert!(error("tls_server_config:\n  cert: x\n").starts_with("web.yml:2:"));
     assert!(error("http_server_config:\n  wrong: x\n").starts_with("web.yml:2:"));
 }

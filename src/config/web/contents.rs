@@ -39,7 +39,7 @@ pub struct TlsConfig {
     /// Cipher suites of TLS 1.2 to offer, without duplicates; empty means all. TLS 1.3 always
     /// offers its three suites.
     pub cipher_suites: Vec<CipherSuite>,
-    /// Curves in order of preference, without duplicates; empty means all.
+    /// Curves to offer, without duplicates; empty means all. The order of the client selects one.
     pub curves: Vec<Curve>,
     /// Whether the order of the server, not that of the client, selects the cipher suite.
     pub prefer_server_cipher_suites: bool,

@@ -117,7 +117,9 @@ impl FailureReason {
 
     fn of_incompatible(error: &PeerIncompatible) -> Self {
         match error {
-            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            // Clients have sent signature algorithms since TLS 1.2.
+            PeerIncompatible::SignatureAlgorithmsExtensionRequired
+            | PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
             | PeerIncompatible::SupportedVersionsExtensionRequired
             | PeerIncompatible::Tls12NotOffered

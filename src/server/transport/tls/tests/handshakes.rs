@@ -2,14 +2,19 @@
 
 use super::client::{EchoServer, cert_file, client, client_of_versions, context, section};
 use crate::config::web::contents::{CipherSuite, ClientAuthPolicy, Curve, TlsVersion};
+use crate::server::transport::client_cert::ClientCertSlot;
+use crate::server::transport::client_limit::PeerAddress;
+use crate::server::transport::connection::{ConnectionTimeouts, IdleTimeoutStream};
+use crate::server::transport::lingering::UnreadStream;
 use crate::server::transport::listener::HttpVersions;
 use crate::server::transport::tls::context::TlsContext;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, CipherSuite as SuiteName, HandshakeKind, ProtocolVersion, version};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
 
 const REFUSED: Duration = Duration::from_secs(30);
 
@@ -188,10 +193,9 @@ async fn connection_that_ends_early_is_incomplete() {
     tokio::time::timeout(REFUSED, counted).await.unwrap();
     assert_eq!(server.failures("incomplete"), 1, "the probe sent no byte");
     // A stream that is dropped by a timeout.
-    let (client, stream) = tokio::io::duplex(1024);
-    let (mut client, peer) = (client, [192, 0, 2, 1].into());
-    let peer = crate::server::transport::client_limit::PeerAddress(peer);
-    let mut stream = server.server.accept(stream, peer, Default::default());
+    let (mut client, stream) = tokio::io::duplex(1024);
+    let peer = PeerAddress([192, 0, 2, 1].into());
+    let mut stream = server.server.accept(stream, peer, ClientCertSlot::default());
     client.write_all(&[22, 3, 1]).await.unwrap();
     let waited = tokio::time::timeout(Duration::from_millis(20), stream.read_u8()).await;
     assert!(waited.is_err());
@@ -255,4 +259,30 @@ async fn session_is_resumed_within_a_context_without_client_certs() {
             assert_eq!(kind_of(&server, &certified).await, Some(HandshakeKind::Full));
         }
     }
+}
+
+#[tokio::test]
+async fn client_that_reads_nothing_times_out_at_the_flush() {
+    let server = EchoServer::new(&section(ClientAuthPolicy::None));
+    let (client_stream, stream) = tokio::io::duplex(1024);
+    let peer = PeerAddress([192, 0, 2, 1].into());
+    let stream = server.server.accept(stream, peer, ClientCertSlot::default());
+    let timeouts =
+        ConnectionTimeouts { idle: Duration::from_millis(200), head: Duration::from_secs(60) };
+    let mut stream =
+        IdleTimeoutStream::new(stream, timeouts, Arc::default(), UnreadStream::default());
+    let handshake = async {
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client =
+            TlsConnector::from(client(None)).connect(name, client_stream).await.unwrap();
+        client.write_all(b"x").await.unwrap();
+        client.flush().await.unwrap();
+        client
+    };
+    let (_client, read) = tokio::join!(handshake, stream.read_u8());
+    assert_eq!(read.unwrap(), b'x');
+    // The TLS layer buffers all of it, although the client takes nothing.
+    stream.write_all(&[0; 30_000]).await.unwrap();
+    let error = stream.flush().await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
 }
