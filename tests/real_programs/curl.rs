@@ -80,7 +80,7 @@ fn curl_follows_redirects_below_the_external_url() {
         assert!(page.contains("<a href=\"/ext/metrics\">/metrics</a>"), "{path}: {page}");
     }
     let metrics = curl(&["--location", &server.http.url("/ext/metrics/")]);
-    assert!(metrics.contains("\nprometheus_ready 1\n"), "{metrics}");
+    assert!(metrics.contains("\nprometheus_config_last_reload_successful 1\n"), "{metrics}");
     let log = server.stop();
     assert!(log.contains("  - url: https://example.com/ext/api/v1/write\n"), "{log}");
 }

@@ -106,3 +106,12 @@ async fn head_responses_are_those_of_get_without_body() {
     assert_eq!(head.body.len(), 0);
     assert_eq!(head.header("content-length"), get.body.len().to_string());
 }
+
+#[tokio::test]
+async fn prefix_like_a_grpc_path_is_served() {
+    let prefix = "/grpc.health.v1.Health";
+    let edge = TestServer::ready(&[&format!("--web.route-prefix={prefix}")]).await;
+    assert_eq!(edge.get(&format!("{prefix}/-/ready")).await.status, 200);
+    assert_eq!(edge.get(&format!("{prefix}/api/v1/label/a/values")).await.status, 200);
+    assert_eq!(edge.grpc("/grpc.health.v1.Health/Check", b"").await.grpc_status(), "0");
+}
