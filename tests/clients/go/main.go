@@ -16,17 +16,18 @@ const patience = 2 * time.Minute
 const begin = int64(1_762_300_800_000)
 
 func main() {
-	if len(os.Args) != 3 {
-		fail(fmt.Errorf("arguments: the address of a server, and that of one that has no space left"))
+	if len(os.Args) != 4 {
+		fail(fmt.Errorf("arguments: the addresses of a server, of one without free space, and of one with a limit of 64KB for bodies"))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	good, full := os.Args[1], os.Args[2]
+	good, full, small := os.Args[1], os.Args[2], os.Args[3]
 	for _, part := range []struct {
 		name string
 		run  func() error
 	}{
 		{"remote write 2.0 by client_golang", func() error { return remoteWrite(ctx, good, full) }},
+		{"bodies over the limit by client_golang", func() error { return tooLarge(ctx, small) }},
 		{"thanos.WriteableStore", func() error { return writeableStore(ctx, good, full) }},
 		{"thanos.info.Info", func() error { return info(ctx, good) }},
 		{"thanos.Store", func() error { return store(ctx, good) }},

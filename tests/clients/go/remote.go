@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand"
 	"net/http"
 	"strings"
 	"time"
@@ -124,6 +125,43 @@ func repeats(good, full string, write func(*remote.API, []*writev2.TimeSeries, .
 	// Each of the two said to come back after 1 to 5 seconds; that it was not at once shows that the header is understood.
 	if waited := time.Since(begun); waited < 2*time.Second {
 		return fmt.Errorf("the client came back after %v", waited)
+	}
+	return nil
+}
+
+// counter counts the requests that are sent.
+type counter struct {
+	sent int
+}
+
+func (c *counter) RoundTrip(request *http.Request) (*http.Response, error) {
+	c.sent++
+	return http.DefaultTransport.RoundTrip(request)
+}
+
+// tooLarge checks that the stock client reads 413 each time and does not retry, whether the body exceeds the limit a little or by far. A
+// connection reset would be retried.
+func tooLarge(ctx context.Context, small string) error {
+	for _, count := range []int{10_000, 1_000_000} {
+		values := make([]float64, count)
+		for at := range values {
+			values[at] = rand.Float64()
+		}
+		transport := &counter{}
+		client, err := api(small, transport)
+		if err != nil {
+			return err
+		}
+		const attempts = 100
+		for range attempts {
+			_, err := client.Write(ctx, remote.WriteV2MessageType, request(floats(values...)))
+			if err == nil || !strings.Contains(err.Error(), "413") || !strings.Contains(err.Error(), "--storage.remote.write-max-body-size") {
+				return fmt.Errorf("%d samples: the response is %v", count, err)
+			}
+		}
+		if err := equal(fmt.Sprintf("requests of %d samples in %d attempts", count, attempts), transport.sent, attempts); err != nil {
+			return err
+		}
 	}
 	return nil
 }
