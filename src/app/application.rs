@@ -71,6 +71,7 @@ impl App {
         reload::check(&settings, locked.shared().options())?;
         let db = Arc::new(DbHandle::new(locked.shared().clone()));
         let access = AccessInfo::of(&config.web.config);
+        let is_grpc_enabled = config.server.access.is_grpc_enabled;
         let ServerParts {
             reloads,
             quit,
@@ -80,13 +81,17 @@ impl App {
             connections,
             management_connections,
             replay,
-        } = ServerParts::build(config.server, config.labels, config.web, db.clone());
+        } = ServerParts::build(config.server, config.labels, config.web, db.clone())?;
         let (health, health_service) = health::service().await;
         let listener = Listener {
             sockets: web.listen(sockets),
-            router: host::require_host(router::routes(context.clone(), health_service)),
+            router: host::require_host(router::routes(
+                context.clone(),
+                is_grpc_enabled.then_some(health_service),
+            )),
             overload_router: router::overload_router(),
             versions: web.http_versions(),
+            headers: web.response_headers(),
             limits: config.listener.limits,
             metrics: connections,
         };

@@ -24,22 +24,25 @@ pub(crate) struct AccessInfo {
 
 impl AccessInfo {
     pub(crate) fn of(config: &WebConfig) -> Self {
-        match config.tls.as_ref().map(|tls| tls.client_auth) {
-            None => Self {
-                scheme: "http",
-                description: "no authentication, no TLS: \
-                              anyone who reaches the port can read and write",
-            },
-            Some(ClientAuthPolicy::RequireAndVerify) => Self {
-                scheme: "https",
-                description: "TLS, clients with a certificate of client_ca_file",
-            },
-            Some(_) => Self {
-                scheme: "https",
-                description: "TLS, no authentication: \
-                              anyone who reaches the port can read and write",
-            },
-        }
+        let policy = config.tls.as_ref().map(|tls| tls.client_auth);
+        let needs_certificate = policy == Some(ClientAuthPolicy::RequireAndVerify);
+        let description = match (policy.is_some(), !config.users.is_empty()) {
+            (false, false) => {
+                "no authentication, no TLS: anyone who reaches the port can read and write"
+            }
+            (false, true) => "users of basic_auth_users, no TLS: passwords are sent in clear text",
+            (true, true) if needs_certificate => {
+                "TLS, users of basic_auth_users with a certificate of client_ca_file"
+            }
+            (true, true) => "TLS, users of basic_auth_users",
+            (true, false) if needs_certificate => {
+                "TLS, clients with a certificate of client_ca_file"
+            }
+            (true, false) => {
+                "TLS, no authentication: anyone who reaches the port can read and write"
+            }
+        };
+        Self { scheme: if policy.is_some() { "https" } else { "http" }, description }
     }
 }
 

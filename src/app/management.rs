@@ -7,6 +7,7 @@ use crate::server::router;
 use crate::server::router::management;
 use crate::server::state::SharedState;
 use crate::server::transport::listener::{ConnectionMetrics, DrainOutcome, HttpVersions, Listener};
+use crate::server::transport::response_headers::ResponseHeaders;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ impl ManagementSocket {
             router: management::routes(states, self.config.metrics),
             overload_router: router::overload_router(),
             versions: HttpVersions::All,
+            headers: ResponseHeaders::default(),
             limits: self.config.limits,
             metrics,
         };

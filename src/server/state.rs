@@ -11,6 +11,7 @@ use crate::server::requests::list_state::ListState;
 use crate::server::requests::read_state::ReadState;
 use crate::server::requests::time_limits::TimeLimits;
 use crate::server::requests::write_requests::WriteState;
+use crate::server::transport::access::control::AccessControl;
 use axum::extract::FromRef;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 /// States of all handlers. A handler extracts the state of its own requests.
 #[derive(Debug)]
 pub struct ServerStates {
+    /// Rate limit and credentials of every request.
+    pub access: Arc<AccessControl>,
     /// Health, metrics, reload and shutdown.
     pub process: Arc<ProcessState>,
     /// Writes.

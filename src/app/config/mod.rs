@@ -16,7 +16,8 @@ use crate::app::error::ServeError;
 use crate::app::parts::server::ServerConfig;
 use crate::app::reload;
 use crate::app::reload::{ApplyConfigError, ReloadConfig};
-use crate::app::web_config::setup::{WebConfigSource, WebSetup};
+use crate::app::web_config::grpc;
+use crate::app::web_config::setup::{WebConfigError, WebConfigSource, WebSetup};
 use crate::app::web_config::watcher::WatchedConfig;
 use crate::config::address::ListenAddress;
 use crate::config::file::contents::ConfigFile;
@@ -78,9 +79,12 @@ impl AppConfig {
         let mut config = Self::new(flags, &file.map_err(ApplyConfigError::from)?)?;
         if let Some(path) = flags.web.config_file.clone() {
             let source = WebConfigSource { path, max_bcrypt_cost: flags.web.auth_max_bcrypt_cost };
-            let (setup, watched) = WatchedConfig::load(source)?;
+            let (setup, watched) = WatchedConfig::load(source, flags.grpc.clone())?;
             config.web = setup;
             config.watched = Some(watched);
+        } else {
+            grpc::check(&config.web.config, &flags.grpc)
+                .map_err(|problem| WebConfigError::Grpc { place: String::new(), problem })?;
         }
         Ok(config)
     }

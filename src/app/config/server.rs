@@ -4,17 +4,19 @@ use crate::app::config::values::limit;
 use crate::app::config::writes;
 use crate::app::parts::budgets::BudgetConfig;
 use crate::app::parts::gates::GateConfig;
-use crate::app::parts::server::{AccessConfig, ServerConfig};
+use crate::app::parts::server::{ApiConfig, ServerConfig};
 use crate::app::parts::streams::StreamConfig;
 use crate::app::parts::web::AppearanceConfig;
 use crate::app::parts::writes::WriteConfig;
+use crate::app::web_config::access::AccessConfig;
 use crate::config::flags::ServeFlags;
-use crate::config::flags::grpc::GrpcFlags;
+use crate::config::flags::grpc::{GrpcAuthFlag, GrpcFlags};
 use crate::config::flags::read::ReadFlags;
 use crate::config::flags::web::WebFlags;
 use crate::remote::read::ReadLimits;
 use crate::server::management::process_control::ApiAccess;
 use crate::server::requests::time_limits::TimeLimits;
+use crate::server::transport::access::control::GrpcCredentials;
 use crate::tsdb::db::SupportedEncodings;
 
 /// Blocking threads for short or single tasks: metrics, replay, close.
@@ -33,7 +35,7 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
             tenant_label: flags.thanos.tenant_label.clone(),
         },
         reads: reads(&flags.read, bytes_per_direction(&flags.web)),
-        access: AccessConfig {
+        apis: ApiConfig {
             admin: access(flags.web.enable_admin_api),
             lifecycle: access(flags.web.enable_lifecycle),
         },
@@ -50,6 +52,15 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
             route_prefix: flags.web.effective_route_prefix(),
             cors_origin: flags.web.cors_origin.clone(),
             compressors: processors(),
+        },
+        access: AccessConfig {
+            password_checks: password_checks(),
+            is_grpc_enabled: flags.grpc.is_enabled(),
+            grpc: match flags.grpc.auth {
+                GrpcAuthFlag::Basic => GrpcCredentials::Basic,
+                GrpcAuthFlag::Cert => GrpcCredentials::Certificate,
+            },
+            open_probes: flags.web.health_without_auth,
         },
         decompressors: processors(),
         flag_values: flags.flag_values.clone(),
@@ -117,6 +128,11 @@ fn reads(flags: &ReadFlags, max_response: usize) -> ReadLimits {
 
 pub(super) fn access(is_on: bool) -> ApiAccess {
     if is_on { ApiAccess::On } else { ApiAccess::Off }
+}
+
+/// Returns the number of concurrent computations of bcrypt, which keep a processor busy.
+fn password_checks() -> usize {
+    1.max(processors() / 4)
 }
 
 fn processors() -> usize {

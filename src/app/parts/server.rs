@@ -9,6 +9,7 @@ use crate::app::parts::streams::{StreamConfig, Streams};
 use crate::app::parts::web::AppearanceConfig;
 use crate::app::parts::writes::WriteConfig;
 use crate::app::reload::ReloadMetrics;
+use crate::app::web_config::access::{Access, AccessConfig};
 use crate::app::web_config::live::LiveWeb;
 use crate::app::web_config::setup::WebSetup;
 use crate::metrics::registry::Registry;
@@ -37,6 +38,7 @@ use crate::server::transport::framing::decompress_body::MessageDecompressor;
 use crate::server::transport::listener::ConnectionMetrics;
 use crate::tsdb::db::DbHandle;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -48,6 +50,7 @@ pub(crate) struct ServerConfig {
     pub(crate) streams: StreamConfig,
     pub(crate) writes: WriteConfig,
     pub(crate) reads: ReadLimits,
+    pub(crate) apis: ApiConfig,
     pub(crate) access: AccessConfig,
     pub(crate) appearance: AppearanceConfig,
     /// Maximum number of subscribers to notifications.
@@ -61,7 +64,7 @@ pub(crate) struct ServerConfig {
 
 /// Availability of APIs that change the server.
 #[derive(Debug, Clone)]
-pub(crate) struct AccessConfig {
+pub(crate) struct ApiConfig {
     pub(crate) admin: ApiAccess,
     pub(crate) lifecycle: ApiAccess,
 }
@@ -97,12 +100,15 @@ struct SharedParts {
 
 impl ServerParts {
     /// Builds the parts and registers all metrics.
+    ///
+    /// # Errors
+    /// The error of the system's random number generator.
     pub(crate) fn build(
         config: ServerConfig,
         labels: LoadedConfig,
         web: WebSetup,
         db: Arc<DbHandle>,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let mut registry = Registry::new();
         let lifecycle = Arc::new(Lifecycle::starting());
         let reload = ReloadMetrics::register(&mut registry);
@@ -110,19 +116,21 @@ impl ServerParts {
         process::register(&mut registry, &lifecycle);
         let connections = ConnectionMetrics::register(&mut registry);
         let management_connections = ConnectionMetrics::register_management(&mut registry);
-        let web = LiveWeb::register(web, &mut registry);
+        let access = Access::build(&config.access, web.config.rate_limit, &mut registry)?;
+        let web = LiveWeb::register(web, access.clone(), &mut registry);
         let configuration = Arc::new(Configuration::new(labels));
         let budgets = Budgets::build(&config.budgets, &mut registry);
         let shared = SharedParts { db, lifecycle, configuration, budgets };
         let gates = Gates::build(&config.gates, &mut registry);
         let streams = Streams::build(&config.streams, &mut registry);
         let ControlChannel { control, receiver } =
-            process_control::control_channel(config.access.admin, config.access.lifecycle);
+            process_control::control_channel(config.apis.admin, config.apis.lifecycle);
         let timeout = config.time_limits.of(RouteKind::Write);
         let writer = config.writes.writer(&mut registry);
         let writes = Arc::new(shared.writes(writer, gates.writes, timeout));
         let (gate, clients) = (streams.gate, streams.clients);
         let states = ServerStates {
+            access: access.control.clone(),
             streams: Arc::new(StreamState { writes: writes.clone(), gate, clients }),
             lists: Arc::new(shared.lists(&config.reads, gates.lists)),
             exports: Arc::new(shared.exports(gates.exports)),
@@ -152,7 +160,16 @@ impl ServerParts {
         };
         let (reloads, quit) = (receiver.reload, receiver.stop);
         let context = SharedState::new(states);
-        Self { reloads, quit, reload, web, context, connections, management_connections, replay }
+        Ok(Self {
+            reloads,
+            quit,
+            reload,
+            web,
+            context,
+            connections,
+            management_connections,
+            replay,
+        })
     }
 }
 

@@ -3,9 +3,11 @@
 use crate::app::config::AppConfig;
 use crate::app::parts::server::ServerParts;
 use crate::app::reload::Reloader;
+use crate::app::web_config::setup::WebSetup;
 use crate::config::file::contents::ConfigFile;
 use crate::config::flag_values;
 use crate::config::flags::Command;
+use crate::config::web::contents::WebConfig;
 use crate::remote::pb::prometheus as pb;
 use crate::server::grpc::health;
 use crate::server::management::lifecycle::Phase;
@@ -69,10 +71,10 @@ impl TestResponse {
 impl TestServer {
     /// Creates a server in phase starting.
     pub(crate) async fn starting(flags: &[&str]) -> Self {
-        Self::starting_on(Arc::new(OsDisk), flags).await
+        Self::starting_on(Arc::new(OsDisk), WebConfig::default(), flags).await
     }
 
-    async fn starting_on(disk: Arc<dyn Disk>, flags: &[&str]) -> Self {
+    async fn starting_on(disk: Arc<dyn Disk>, web: WebConfig, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = format!("--storage.tsdb.path={}", dir.path().display());
         let line = ["narthex", "serve", path.as_str()].into_iter().chain(flags.iter().copied());
@@ -81,10 +83,12 @@ impl TestServer {
             unreachable!()
         };
         let config = AppConfig::new(&flags, &ConfigFile::default()).unwrap();
+        let web = WebSetup { config: web, ..WebSetup::default() };
         let locked = LockedDir::open(DbOptions { disk, ..config.db }).unwrap();
         let db = Arc::new(DbHandle::new(locked.shared().clone()));
+        let is_grpc_enabled = config.server.access.is_grpc_enabled;
         let ServerParts { context, reloads, reload, .. } =
-            ServerParts::build(config.server, config.labels, config.web, db.clone());
+            ServerParts::build(config.server, config.labels, web, db.clone()).unwrap();
         let reloader = Reloader {
             config: config.reload,
             db,
@@ -96,7 +100,7 @@ impl TestServer {
         tokio::spawn(reloader.run(reloads, no_events));
         let (keeper, service) = health::service().await;
         tokio::spawn(keeper.run(context.process.clone()));
-        let router = router::routes(context.clone(), service);
+        let router = router::routes(context.clone(), is_grpc_enabled.then_some(service));
         Self { router, context, locked: Mutex::new(Some(locked)), _dir: dir }
     }
 
@@ -107,10 +111,18 @@ impl TestServer {
 
     /// Creates a server in phase ready whose database writes through `disk`.
     pub(crate) async fn ready_on(disk: Arc<dyn Disk>, flags: &[&str]) -> Self {
-        let server = Self::starting_on(disk, flags).await;
-        server.recover();
-        server.context.process.lifecycle.advance(Phase::Ready);
-        server
+        Self::starting_on(disk, WebConfig::default(), flags).await.into_ready()
+    }
+
+    /// Creates a server in phase ready with this web configuration.
+    pub(crate) async fn with_web(web: WebConfig, flags: &[&str]) -> Self {
+        Self::starting_on(Arc::new(OsDisk), web, flags).await.into_ready()
+    }
+
+    fn into_ready(self) -> Self {
+        self.recover();
+        self.context.process.lifecycle.advance(Phase::Ready);
+        self
     }
 
     /// Recovers the database and publishes it, without a change of the phase.

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `edge` | server without sockets |
+//! | `access` | credentials of every route, gRPC credentials, rate limit |
 //! | `error_details` | gRPC error details |
 //! | `write_path` | write paths |
 //! | `admin` | admin and management API |
@@ -23,6 +24,7 @@
 //! | `unready` | requests before the database is recovered |
 //! | `write_cases` | cases of writes over every protocol but Thanos's |
 
+mod access;
 mod admin;
 mod api;
 mod application;

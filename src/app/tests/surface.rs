@@ -11,6 +11,7 @@ use crate::server::router::overload_router;
 use crate::server::transport::listener::{
     ConnectionLimits, ConnectionMetrics, DrainOutcome, HttpVersions, Listener,
 };
+use crate::server::transport::response_headers::ResponseHeaders;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -337,8 +338,10 @@ async fn open_health_watch_does_not_delay_drain() {
     let (stop, stopped) = watch::channel(false);
     let (router, overload_router) = (edge.router.clone(), overload_router());
     let versions = HttpVersions::All;
+    let headers = ResponseHeaders::default();
+    let sockets = vec![socket];
     let listener =
-        Listener { sockets: vec![socket], router, overload_router, versions, limits, metrics };
+        Listener { sockets, router, overload_router, versions, headers, limits, metrics };
     let listening = tokio::spawn(listener.run(stopped));
     let mut client = HealthClient::new(
         Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap(),

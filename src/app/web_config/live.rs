@@ -1,10 +1,12 @@
 //! Parts of a running server that a web configuration file sets.
 
+use crate::app::web_config::access::Access;
 use crate::app::web_config::metrics::WebReloadMetrics;
 use crate::app::web_config::setup::WebSetup;
 use crate::config::web::contents::RateLimit;
 use crate::metrics::registry::Registry;
 use crate::server::transport::listener::HttpVersions;
+use crate::server::transport::response_headers::ResponseHeaders;
 use crate::server::transport::tls::server::TlsServer;
 use crate::server::transport::tls::socket::ListenSocket;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use tokio::net::TcpListener;
 pub(crate) struct LiveWeb {
     /// TLS of the listener; `None` = plain connections.
     tls: Option<Arc<TlsServer>>,
+    /// Users, rate limit and response headers.
+    access: Access,
     pub(crate) metrics: WebReloadMetrics,
     start: StartSettings,
 }
@@ -39,10 +43,12 @@ impl StartSettings {
 
 impl LiveWeb {
     /// Uses the setup of the start, and registers the metrics of its parts.
-    pub(crate) fn register(setup: WebSetup, registry: &mut Registry) -> Self {
+    pub(crate) fn register(setup: WebSetup, access: Access, registry: &mut Registry) -> Self {
+        access.apply(&setup.config);
         let start = StartSettings::of(&setup);
         let metrics = WebReloadMetrics::register(registry);
-        Self { tls: setup.tls.map(|tls| TlsServer::register(tls, registry)), metrics, start }
+        let tls = setup.tls.map(|tls| TlsServer::register(tls, registry));
+        Self { tls, access, metrics, start }
     }
 
     /// Serves the sockets with TLS, if it is on.
@@ -61,10 +67,16 @@ impl LiveWeb {
         }
     }
 
+    /// Returns the headers of every response.
+    pub(crate) fn response_headers(&self) -> ResponseHeaders {
+        self.access.headers.clone()
+    }
+
     /// Uses a setup for new handshakes and new requests. Returns the settings that differ from
     /// those of the start, which need a restart.
     pub(crate) fn apply(&self, setup: WebSetup) -> Vec<&'static str> {
         let new = StartSettings::of(&setup);
+        self.access.apply(&setup.config);
         if let (Some(server), Some(tls)) = (&self.tls, setup.tls) {
             server.replace(tls);
         }

@@ -8,13 +8,17 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`access`] | rate limit, users and response headers of a server |
 //! | [`fingerprint`] | comparison of files by contents |
+//! | [`grpc`] | agreement with the flags of gRPC |
 //! | [`live`] | parts of a running server that a file sets |
 //! | [`metrics`] | metrics of reloads |
 //! | [`setup`] | everything that a file describes, valid and built |
 //! | [`watcher`] | detection of changes, reload |
 
+pub(crate) mod access;
 pub(crate) mod fingerprint;
+pub(crate) mod grpc;
 pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod setup;

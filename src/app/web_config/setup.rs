@@ -1,5 +1,8 @@
 //! Everything that a web configuration file describes, valid and built.
 
+use crate::app::web_config::grpc;
+use crate::app::web_config::grpc::GrpcConfigError;
+use crate::config::flags::grpc::GrpcFlags;
 use crate::config::web;
 use crate::config::web::WebConfigFile;
 use crate::config::web::contents::{PemSource, WebConfig};
@@ -9,7 +12,7 @@ use crate::server::transport::tls::context::TlsContext;
 use crate::server::transport::tls::error::TlsConfigError;
 use std::path::{Path, PathBuf};
 
-/// Path of a web configuration file, and the limits that flags set for it.
+/// Path of a web configuration file, and the flags that apply to it.
 #[derive(Debug, Clone)]
 pub(crate) struct WebConfigSource {
     pub(crate) path: PathBuf,
@@ -43,37 +46,36 @@ pub(crate) enum WebConfigError {
         /// Setting and reason.
         problem: Box<TlsConfigError>,
     },
-    /// The file has a setting that this version of narthex does not apply.
-    #[error("{}{setting} is not supported yet", place(path, *position))]
-    Unsupported {
-        /// Path of the web configuration file.
-        path: PathBuf,
-        /// Position of the setting.
-        position: Option<Position>,
-        /// Section, or section and key.
-        setting: &'static str,
+    /// The file contradicts a flag of gRPC.
+    #[error("{place}{problem}")]
+    Grpc {
+        /// Path and position of the setting; empty without a file.
+        place: String,
+        /// Setting, flag and reason.
+        problem: GrpcConfigError,
     },
 }
 
 impl WebConfigSource {
-    /// Loads the file and the files that it names, and rejects settings that `narthex serve` does
-    /// not apply.
+    /// Loads the file and the files that it names, and checks that gRPC can work with it.
+    ///
+    /// `versions` are as in [`Self::load`].
     pub(crate) fn load_for_server(
         &self,
         versions: Option<HttpVersions>,
+        flags: &GrpcFlags,
     ) -> Result<WebSetup, WebConfigError> {
         let setup = self.load(versions)?;
-        let unsupported = [
-            ("basic_auth_users", !setup.config.users.is_empty()),
-            ("http_server_config.headers", !setup.config.http.headers.is_empty()),
-            ("rate_limit", setup.config.rate_limit.is_some()),
-        ];
-        let Some((setting, _)) = unsupported.into_iter().find(|(_, is_set)| *is_set) else {
-            return Ok(setup);
+        let checked = match versions {
+            None => grpc::check(&setup.config, flags),
+            Some(_) => grpc::check_reload(&setup.config, flags),
         };
-        let (section, key) = setting.split_once('.').unwrap_or((setting, ""));
-        let position = web::position_of(&self.path, section, key);
-        Err(WebConfigError::Unsupported { path: self.path.clone(), position, setting })
+        checked.map_err(|problem| {
+            let (section, key) = problem.key();
+            let position = web::position_of(&self.path, section, key);
+            WebConfigError::Grpc { place: place(&self.path, position), problem }
+        })?;
+        Ok(setup)
     }
 
     /// Loads the file and the files that it names.

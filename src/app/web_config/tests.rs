@@ -1,13 +1,24 @@
 //! Tests of the load and reload of a web configuration file.
 
+use crate::app::web_config::access::{Access, AccessConfig};
 use crate::app::web_config::live::LiveWeb;
 use crate::app::web_config::setup::WebConfigSource;
 use crate::app::web_config::watcher::{WatchedConfig, WebConfigWatcher};
+use crate::config::flags::grpc::GrpcFlags;
+use crate::config::flags::{Cli, Command};
 use crate::config::web::DEFAULT_MAX_BCRYPT_COST;
+use crate::config::web::contents::WebConfig;
 use crate::metrics::registry::Registry;
 use crate::metrics::text::ExpositionFormat;
 use crate::server::management::notifications::Notifications;
+use crate::server::transport::access::control::{
+    AccessRequest, GrpcCredentials, RequiredCredentials,
+};
 use crate::server::transport::listener::HttpVersions;
+use axum::http::HeaderMap;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use clap::Parser;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +50,7 @@ struct Fixture {
     dir: TempDir,
     registry: Registry,
     notifications: Arc<Notifications>,
+    access: Access,
     live: LiveWeb,
     watcher: WebConfigWatcher,
 }
@@ -53,16 +65,37 @@ impl Fixture {
 
     fn load_in(dir: TempDir, text: &str) -> Self {
         std::fs::write(dir.path().join("web.yml"), text).unwrap();
-        let (setup, watched) = WatchedConfig::load(source(dir.path())).unwrap();
+        let (setup, watched) = WatchedConfig::load(source(dir.path()), grpc_flags(&[])).unwrap();
         let mut registry = Registry::new();
-        let live = LiveWeb::register(setup, &mut registry);
+        let access = access(&setup.config, &mut registry);
+        let live = LiveWeb::register(setup, access.clone(), &mut registry);
         let notifications = Arc::new(Notifications::register(&mut registry, 1));
         let watcher = WebConfigWatcher::new(watched, live.clone(), notifications.clone());
-        Self { dir, registry, notifications, live, watcher }
+        Self { dir, registry, notifications, access, live, watcher }
     }
 
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// Returns `true` if the password of `alice` admits a request.
+    async fn admits(&self, password: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        let credentials = STANDARD.encode(format!("alice:{password}"));
+        headers.insert("authorization", format!("Basic {credentials}").parse().unwrap());
+        let request = AccessRequest {
+            required: RequiredCredentials::Password,
+            headers: &headers,
+            client: None,
+            has_certificate: false,
+        };
+        self.access.control.admit(request).await.is_ok()
+    }
+
+    fn frame_options(&self) -> Option<String> {
+        let mut response = HeaderMap::new();
+        self.live.response_headers().add_to(&mut response);
+        Some(response.get("x-frame-options")?.to_str().unwrap().to_owned())
     }
 
     fn metric(&self, name: &str) -> f64 {
@@ -90,6 +123,24 @@ impl Fixture {
 
 fn source(dir: &Path) -> WebConfigSource {
     WebConfigSource { path: dir.join("web.yml"), max_bcrypt_cost: DEFAULT_MAX_BCRYPT_COST }
+}
+
+fn grpc_flags(flags: &[&str]) -> GrpcFlags {
+    let Command::Serve(flags) = Cli::parse_from(["narthex", "serve"].iter().chain(flags)).command
+    else {
+        panic!("the command is serve");
+    };
+    flags.grpc
+}
+
+fn access(config: &WebConfig, registry: &mut Registry) -> Access {
+    let settings = AccessConfig {
+        password_checks: 1,
+        is_grpc_enabled: true,
+        grpc: GrpcCredentials::Basic,
+        open_probes: false,
+    };
+    Access::build(&settings, config.rate_limit, registry).unwrap()
 }
 
 #[test]
@@ -190,7 +241,8 @@ fn invalid_file_of_the_start_is_named_with_position() {
         copy_certificate(dir.path(), "server");
         std::fs::copy(cert_path("server2.key"), dir.path().join("other.key")).unwrap();
         std::fs::write(dir.path().join("web.yml"), text).unwrap();
-        let error = WatchedConfig::load(source(dir.path())).unwrap_err().to_string();
+        let error =
+            WatchedConfig::load(source(dir.path()), grpc_flags(&[])).unwrap_err().to_string();
         error.replace(&format!("{}/", dir.path().display()), "")
     };
     assert_eq!(
@@ -198,8 +250,74 @@ fn invalid_file_of_the_start_is_named_with_position() {
         "web.yml:3:3: cannot use tls_server_config.key_file other.key: \
          the private key does not match the certificate"
     );
-    let headers = "http_server_config:\n  http2: true\n  headers: {X-Frame-Options: deny}\n";
-    assert_eq!(error(headers), "web.yml:3:3: http_server_config.headers is not supported yet");
     assert!(error("tls_server_config:\n  cert: x\n").starts_with("web.yml:2:"));
     assert!(error("http_server_config:\n  wrong: x\n").starts_with("web.yml:2:"));
+}
+
+fn users(password: &str) -> String {
+    let hash = bcrypt::hash_with_salt(password, 4, [5; 16]).unwrap();
+    format!("basic_auth_users:\n  alice: {hash}\n")
+}
+
+#[tokio::test]
+async fn users_and_headers_are_replaced_with_the_file() {
+    const FRAMES: &str = "http_server_config:\n  headers:\n    X-Frame-Options: ";
+    let mut fixture = Fixture::load("");
+    assert!(fixture.admits("anything").await);
+    assert_eq!(fixture.frame_options(), None);
+    for (password, frames) in [("one", "deny"), ("two", "sameorigin")] {
+        fixture.write("web.yml", &format!("{}{FRAMES}{frames}\n", users(password)));
+        fixture.watcher.reload_if_changed();
+        assert!(fixture.admits(password).await && !fixture.admits("anything").await);
+        assert_eq!(fixture.frame_options().as_deref(), Some(frames));
+    }
+    // Nothing of a file that is invalid somewhere is used.
+    fixture.write("web.yml", &format!("{}rate_limit: 1\n", users("three")));
+    fixture.watcher.reload_if_changed();
+    assert_eq!(fixture.metric(SUCCESSFUL), 0.0);
+    assert!(fixture.admits("two").await && !fixture.admits("three").await);
+    assert_eq!(fixture.frame_options().as_deref(), Some("sameorigin"));
+    fixture.write("web.yml", "");
+    fixture.watcher.reload_if_changed();
+    assert!(fixture.admits("anything").await);
+    assert_eq!(fixture.frame_options(), None);
+}
+
+#[test]
+fn file_without_a_way_for_grpc_is_an_error_that_names_both() {
+    let dir = tempfile::tempdir().unwrap();
+    copy_certificate(dir.path(), "server");
+    std::fs::copy(cert_path("ca.crt"), dir.path().join("ca.crt")).unwrap();
+    let load = |text: &str, flags: &[&str], versions: Option<HttpVersions>| {
+        std::fs::write(dir.path().join("web.yml"), text).unwrap();
+        let loaded = source(dir.path()).load_for_server(versions, &grpc_flags(flags));
+        loaded.map(drop).map_err(|error| error.to_string())
+    };
+    let no_http2 = format!("{TLS}http_server_config:\n  http2: false\n");
+    let error = load(&no_http2, &[], None).unwrap_err();
+    assert!(error.contains("web.yml:5:3: ") && error.contains("http2"), "{error}");
+    assert!(error.contains("--no-grpc.enabled"), "{error}");
+    assert_eq!(load(&no_http2, &["--no-grpc.enabled"], None), Ok(()));
+    assert_eq!(load("http_server_config:\n  http2: false\n", &[], None), Ok(()));
+    // A change of it needs a restart.
+    assert_eq!(load(&no_http2, &[], Some(HttpVersions::All)), Ok(()));
+
+    let cert = ["--grpc.auth=cert"];
+    let policy = |name: &str| {
+        let ca = if name.contains("Verify") { "  client_ca_file: ca.crt\n" } else { "" };
+        format!("{TLS}{ca}  client_auth_type: {name}\n")
+    };
+    for text in ["", TLS, &policy("NoClientCert"), &policy("RequireAnyClientCert")] {
+        for versions in [None, Some(HttpVersions::All)] {
+            let error = load(text, &cert, versions).unwrap_err();
+            assert!(error.contains("--grpc.auth=cert"), "{error}");
+            assert!(error.contains("client_auth_type"), "{error}");
+        }
+        assert_eq!(load(text, &[cert[0], "--no-grpc.enabled"], None), Ok(()));
+    }
+    for name in ["VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] {
+        assert_eq!(load(&policy(name), &cert, None), Ok(()), "{name}");
+    }
+    let error = load(&policy("RequireAnyClientCert"), &cert, None).unwrap_err();
+    assert!(error.contains("web.yml:4:3: "), "{error}");
 }

@@ -7,7 +7,9 @@
 use crate::app::web_config::fingerprint::Fingerprint;
 use crate::app::web_config::live::LiveWeb;
 use crate::app::web_config::setup::{WebConfigError, WebConfigSource, WebSetup};
+use crate::config::flags::grpc::GrpcFlags;
 use crate::server::management::notifications::{Notice, Notifications};
+use crate::server::transport::listener::HttpVersions;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ const MAX_ATTEMPTS: usize = 5;
 #[derive(Debug)]
 pub(crate) struct WatchedConfig {
     pub(crate) source: WebConfigSource,
+    grpc: GrpcFlags,
     /// The file and the files that it names.
     files: Vec<PathBuf>,
     loaded: Fingerprint,
@@ -30,13 +33,21 @@ pub(crate) struct WatchedConfig {
 
 impl WatchedConfig {
     /// Loads the file of the start, and logs its warnings.
-    pub(crate) fn load(source: WebConfigSource) -> Result<(WebSetup, Self), WebConfigError> {
+    pub(crate) fn load(
+        source: WebConfigSource,
+        grpc: GrpcFlags,
+    ) -> Result<(WebSetup, Self), WebConfigError> {
         let files = source.files()?;
         // Before the contents are used: a change in between is found by the first comparison.
         let loaded = Fingerprint::of(&files);
-        let setup = source.load_for_server(None)?;
+        let setup = source.load_for_server(None, &grpc)?;
         setup.log_warnings(&source.path);
-        Ok((setup, Self { source, files, loaded }))
+        Ok((setup, Self { source, grpc, files, loaded }))
+    }
+
+    /// Loads the current contents. TLS connections continue to offer `versions`.
+    fn load_again(&self, versions: HttpVersions) -> Result<WebSetup, WebConfigError> {
+        self.source.load_for_server(Some(versions), &self.grpc)
     }
 }
 
@@ -91,7 +102,7 @@ impl WebConfigWatcher {
             }
             let before = Fingerprint::of(&self.watched.files);
             std::thread::sleep(SETTLE);
-            let setup = self.watched.source.load_for_server(Some(self.live.http_versions()));
+            let setup = self.watched.load_again(self.live.http_versions());
             if Fingerprint::of(&self.watched.files) == before {
                 self.watched.loaded = before;
                 match setup {

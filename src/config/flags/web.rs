@@ -50,6 +50,16 @@ pub struct WebFlags {
     /// anchored. Without it, CORS is off.
     #[arg(long = "web.cors.origin", value_name = "REGEX")]
     pub cors_origin: Option<CorsOrigin>,
+    /// Serve /-/healthy and /-/ready without credentials, for probes that have none.
+    #[arg(long = "web.health-without-auth", overrides_with = "no_health_without_auth")]
+    pub health_without_auth: bool,
+    /// Negative form of --web.health-without-auth.
+    #[arg(
+        long = "no-web.health-without-auth",
+        hide = true,
+        overrides_with = "health_without_auth"
+    )]
+    pub no_health_without_auth: bool,
     /// Maximum number of simultaneous connections across all listeners. Further connections get
     /// 503.
     #[arg(

@@ -5,6 +5,7 @@
 //! | file             | content                                                             |
 //! |------------------|---------------------------------------------------------------------|
 //! | `request_error`  | errors of requests, by the reaction of the sender                   |
+//! | `access`         | statuses of requests that are not admitted                          |
 //! | `http`           | statuses of HTTP                                                    |
 //! | `api_error`      | errors and statuses of Prometheus's HTTP API                        |
 //! | `grpc`           | statuses of gRPC                                                    |
@@ -13,6 +14,7 @@
 //! | `details`        | error details over gRPC                                             |
 //! | `write_response` | write outcomes as errors, and as messages and statuses of gRPC      |
 
+pub(crate) mod access;
 pub(crate) mod api_error;
 pub(crate) mod details;
 pub(crate) mod grpc;

@@ -9,7 +9,8 @@
 //! | `Internal`    | retries; this is safe  |
 //!
 //! # Statuses never used
-//! 409 and 429, and 5xx for bad data: Prometheus drops data on 429 and retries forever on 5xx.
+//! 409, 429 for writes, and 5xx for bad data: Prometheus drops data on 429 and retries forever on
+//! 5xx.
 
 use crate::config::flags::write::MAX_DECODED_SIZE;
 use crate::remote::decompress::output::DecompressError;

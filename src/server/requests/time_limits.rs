@@ -6,7 +6,7 @@
 use crate::config::units;
 use std::time::Duration;
 
-/// Kind of a route, by its time limit and the form of its errors.
+/// Kind of a route, by its time limit, the form of its errors and its access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RouteKind {
     /// Writes.
@@ -19,7 +19,9 @@ pub(crate) enum RouteKind {
     Admin,
     /// Status of the API.
     Status,
-    /// Pages, health, metrics and the lifecycle API.
+    /// Health and readiness, which `--web.health-without-auth` opens.
+    Probe,
+    /// Pages, metrics and the lifecycle API.
     Page,
 }
 
@@ -56,7 +58,9 @@ impl TimeLimits {
             RouteKind::Write => (self.write, "--storage.remote.write-timeout"),
             RouteKind::Read | RouteKind::List => (self.query, "--query.timeout"),
             RouteKind::Admin => (self.admin, "--web.admin-timeout"),
-            RouteKind::Status | RouteKind::Page => (self.other, "--web.request-timeout"),
+            RouteKind::Status | RouteKind::Probe | RouteKind::Page => {
+                (self.other, "--web.request-timeout")
+            }
         };
         TimeLimit { kind, time, flag }
     }
@@ -68,7 +72,11 @@ impl TimeLimit {
         match self.kind {
             RouteKind::Write => "; it may still be stored, and a retry is safe",
             RouteKind::Admin => "; the operation continues",
-            RouteKind::Read | RouteKind::List | RouteKind::Status | RouteKind::Page => "",
+            RouteKind::Read
+            | RouteKind::List
+            | RouteKind::Status
+            | RouteKind::Probe
+            | RouteKind::Page => "",
         }
     }
 }

@@ -1,16 +1,19 @@
 //! Routes of HTTP and gRPC, and the middleware of every request.
 //!
-//! | file           | content                             |
-//! |----------------|-------------------------------------|
-//! | `compression`  | compression of responses            |
-//! | `cors`         | CORS headers                        |
-//! | [`host`]       | check of the Host header            |
-//! | [`management`] | routes of the management listener   |
-//! | `panics`       | responses for handlers that panic   |
-//! | `redirect`     | redirects to canonical paths        |
-//! | `route_layers` | layers of each HTTP route           |
-//! | `time_limit`   | routes with a time limit            |
+//! | file           | content                                     |
+//! |----------------|---------------------------------------------|
+//! | `access`       | rate limit and credentials of every request |
+//! | `compression`  | compression of responses                    |
+//! | `cors`         | CORS headers                                |
+//! | [`host`]       | check of the Host header                    |
+//! | [`management`] | routes of the management listener           |
+//! | `panics`       | responses for handlers that panic           |
+//! | `redirect`     | redirects to canonical paths                |
+//! | `route_layers` | layers of each HTTP route                   |
+//! | `route_table`  | tables of all routes                        |
+//! | `time_limit`   | routes with a time limit                    |
 
+mod access;
 mod compression;
 mod cors;
 pub mod host;
@@ -18,6 +21,7 @@ pub mod management;
 mod panics;
 pub(crate) mod redirect;
 mod route_layers;
+pub(crate) mod route_table;
 mod time_limit;
 
 use crate::server::api::status::{build, features, runtime, tsdb};
@@ -32,42 +36,49 @@ use crate::server::grpc::reflection;
 use crate::server::management::web_state::WebState;
 use crate::server::management::{http_metrics, lifecycle_api, status_pages};
 use crate::server::requests::time_limits::RouteKind;
-use crate::server::router::redirect::{KnownPath, RedirectRules};
-use crate::server::router::time_limit::LimitedRouter;
+use crate::server::router::access::AccessGate;
+use crate::server::router::redirect::RedirectRules;
+use crate::server::router::route_table::{GrpcRoutes, HttpRoutes};
 use crate::server::state::SharedState;
 use crate::server::transport::framing;
 use axum::extract::{Request, State};
-use axum::handler::Handler;
 use axum::http::Method;
 use axum::response::Response;
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::Layer;
 
+/// Path of all methods of the gRPC health service.
+const HEALTH: &str = "/grpc.health.v1.Health/{*method}";
+
+/// Router of gRPC with its middleware, and the list of its paths.
+#[derive(Default)]
+struct GrpcTable {
+    router: Router<SharedState>,
+    paths: Vec<&'static str>,
+}
+
 /// Routes of gRPC methods.
-fn grpc_routes<H: Health>(states: &SharedState, health: HealthServer<H>) -> Router<SharedState> {
-    let mut routes = LimitedRouter::new(states.time_limits)
+fn grpc_routes<H: Health>(states: &SharedState, health: HealthServer<H>) -> GrpcTable {
+    let mut routes = GrpcRoutes::new(states.time_limits)
         .of_kind(RouteKind::Write)
-        .route(grpc::write::WRITE_V1, any(grpc::write::write_v1))
-        .route(grpc::write::WRITE_V2, any(grpc::write::write_v2))
-        .route(grpc::write::WRITE_STREAM, any(grpc::write_stream::write_stream))
-        .route(grpc::thanos_write::REMOTE_WRITE, any(grpc::thanos_write::remote_write))
+        .method(grpc::write::WRITE_V1, grpc::write::write_v1)
+        .method(grpc::write::WRITE_V2, grpc::write::write_v2)
+        .method(grpc::write::WRITE_STREAM, grpc::write_stream::write_stream)
+        .method(grpc::thanos_write::REMOTE_WRITE, grpc::thanos_write::remote_write)
         .of_kind(RouteKind::Read)
-        .route(grpc::read::READ, any(grpc::read::read))
-        .route(grpc::read::READ_CHUNKS, any(grpc::read::read_chunks))
-        .route(grpc::thanos_store::SERIES, any(grpc::thanos_store::series))
-        .route(grpc::thanos_store::LABEL_NAMES, any(grpc::thanos_store::label_names))
-        .route(grpc::thanos_store::LABEL_VALUES, any(grpc::thanos_store::label_values))
-        .route(grpc::thanos_info::INFO, any(grpc::thanos_info::info))
-        .route(grpc::thanos_exemplars::EXEMPLARS, any(grpc::thanos_exemplars::exemplars))
-        .route(
-            grpc::thanos_exemplars::METRIC_METADATA,
-            any(grpc::thanos_exemplars::metric_metadata),
-        )
+        .method(grpc::read::READ, grpc::read::read)
+        .method(grpc::read::READ_CHUNKS, grpc::read::read_chunks)
+        .method(grpc::thanos_store::SERIES, grpc::thanos_store::series)
+        .method(grpc::thanos_store::LABEL_NAMES, grpc::thanos_store::label_names)
+        .method(grpc::thanos_store::LABEL_VALUES, grpc::thanos_store::label_values)
+        .method(grpc::thanos_info::INFO, grpc::thanos_info::info)
+        .method(grpc::thanos_exemplars::EXEMPLARS, grpc::thanos_exemplars::exemplars)
+        .method(grpc::thanos_exemplars::METRIC_METADATA, grpc::thanos_exemplars::metric_metadata)
         .of_kind(RouteKind::Page)
-        .route_service("/grpc.health.v1.Health/{*method}", health);
+        .service(HEALTH, health);
     let draining = || {
         middleware::from_fn_with_state(
             states.process.lifecycle.clone(),
@@ -77,75 +88,18 @@ fn grpc_routes<H: Health>(states: &SharedState, health: HealthServer<H>) -> Rout
     match (reflection::v1(), reflection::v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
             routes = routes
-                .route_service(reflection::PATH_V1, draining().layer(v1))
-                .route_service(reflection::PATH_V1ALPHA, draining().layer(v1alpha));
+                .service(reflection::PATH_V1, draining().layer(v1))
+                .service(reflection::PATH_V1ALPHA, draining().layer(v1alpha));
         }
         // The build script made the descriptors; serve without reflection rather than not at all.
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot start reflection"),
     }
-    routes
+    let GrpcRoutes { router, paths } = routes;
+    let router = router
         .into_router()
         .layer(middleware::from_fn_with_state(states.grpc.clone(), grpc::layers::compression_layer))
-        .layer(middleware::from_fn(grpc::layers::deadline_layer))
-}
-
-/// Routes of HTTP below the route prefix, and the list of their paths and methods.
-struct HttpRoutes {
-    web: Arc<WebState>,
-    router: LimitedRouter<SharedState>,
-    known: Vec<KnownPath>,
-}
-
-impl HttpRoutes {
-    fn new(states: &SharedState) -> Self {
-        let mut router = LimitedRouter::new(states.time_limits);
-        if !states.web.route_prefix.is_empty() {
-            router = router.route("/", get(redirect::to_prefix));
-        }
-        Self { web: states.web.clone(), router, known: Vec::new() }
-    }
-
-    /// Sets the kind of the routes that are added next.
-    fn of_kind(self, kind: RouteKind) -> Self {
-        Self { router: self.router.of_kind(kind), ..self }
-    }
-
-    fn get<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
-        self.add(path, &[Method::GET], get(handler))
-    }
-
-    fn post<T: 'static>(self, path: &'static str, handler: impl Handler<T, SharedState>) -> Self {
-        self.add(path, &[Method::POST], post(handler))
-    }
-
-    fn get_or_post<T: 'static>(
-        self,
-        path: &'static str,
-        handler: impl Handler<T, SharedState>,
-    ) -> Self {
-        self.add(path, &[Method::GET, Method::POST], get(handler.clone()).post(handler))
-    }
-
-    fn post_or_put<T: 'static>(
-        self,
-        path: &'static str,
-        handler: impl Handler<T, SharedState>,
-    ) -> Self {
-        self.add(path, &[Method::POST, Method::PUT], post(handler.clone()).put(handler))
-    }
-
-    fn add(
-        mut self,
-        path: &'static str,
-        methods: &[Method],
-        route: MethodRouter<SharedState>,
-    ) -> Self {
-        let pattern = format!("{}{path}", self.web.route_prefix);
-        let route = route_layers::wrap(&self.web, path, methods, route);
-        self.router = self.router.route(&pattern, route);
-        self.known.push(KnownPath { pattern: pattern.into(), methods: methods.to_vec() });
-        self
-    }
+        .layer(middleware::from_fn(grpc::layers::deadline_layer));
+    GrpcTable { router, paths }
 }
 
 fn http_routes(states: &SharedState) -> HttpRoutes {
@@ -156,9 +110,12 @@ fn http_routes(states: &SharedState) -> HttpRoutes {
         post(lifecycle_api::quit).put(lifecycle_api::quit).fallback(lifecycle_api::other_method);
     let lifecycle_methods = [Method::GET, Method::POST, Method::PUT];
     HttpRoutes::new(states)
+        .outside_prefix("/", get(redirect::to_prefix))
         .get("/", status_pages::index_page)
+        .of_kind(RouteKind::Probe)
         .get("/-/healthy", status_pages::healthy)
         .get("/-/ready", status_pages::ready)
+        .of_kind(RouteKind::Page)
         .add("/-/reload", &lifecycle_methods, reload)
         .add("/-/quit", &lifecycle_methods, quit)
         .get("/metrics", status_pages::metrics)
@@ -208,28 +165,42 @@ fn http_routes(states: &SharedState) -> HttpRoutes {
         .post("/api/v1/otlp/v1/metrics", unsupported::otlp)
 }
 
-/// Returns the router of all requests. `health` is the gRPC health service.
-pub fn routes<H: Health>(states: SharedState, health: HealthServer<H>) -> Router {
+/// Returns the router of all requests. `health` is the gRPC health service; without it, the router
+/// serves no gRPC.
+pub fn routes<H: Health>(states: SharedState, health: Option<HealthServer<H>>) -> Router {
     let measured = (states.process.http_metrics.clone(), states.web.clone());
     let measure = middleware::from_fn_with_state(measured, http_metrics::measure);
     let HttpRoutes { router, known, .. } = http_routes(&states);
+    let grpc = health.map(|health| grpc_routes(&states, health)).unwrap_or_default();
+    let gate = AccessGate::new(states.access.clone(), &known, grpc.paths);
+    let admit = middleware::from_fn_with_state(Arc::new(gate), access::admit);
     let rules = Arc::new(RedirectRules::new(known, &states.web.route_prefix));
     let redirect = middleware::from_fn_with_state(rules, redirect::redirect);
     router
         .into_router()
         .method_not_allowed_fallback(contract::http::method_not_allowed)
-        .merge(grpc_routes(&states, health))
+        .merge(grpc.router)
         .fallback(not_found)
         .layer(redirect)
         .layer(middleware::from_fn(panics::answer_panics))
         .layer(measure)
+        .layer(admit)
         .with_state(states)
 }
 
 /// Returns the paths and methods of all HTTP routes.
 #[cfg(test)]
-pub(crate) fn http_paths(states: &SharedState) -> Vec<KnownPath> {
+pub(crate) fn http_paths(states: &SharedState) -> Vec<route_table::KnownPath> {
     http_routes(states).known
+}
+
+/// Returns the paths of all gRPC routes.
+#[cfg(test)]
+pub(crate) fn grpc_paths<H: Health>(
+    states: &SharedState,
+    health: HealthServer<H>,
+) -> Vec<&'static str> {
+    grpc_routes(states, health).paths
 }
 
 /// Returns the router for connections beyond the limit, which responds 503 to every request.

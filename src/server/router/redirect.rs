@@ -17,6 +17,7 @@ use crate::config::external_url::UrlPath;
 use crate::server::contract;
 use crate::server::management::web_state::WebState;
 use crate::server::router::route_layers::API;
+use crate::server::router::route_table::KnownPath;
 use crate::server::transport::framing;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -25,34 +26,6 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
-
-/// Served path and its methods. A segment in braces matches any segment.
-#[derive(Clone, Debug)]
-pub(crate) struct KnownPath {
-    /// Path with the route prefix.
-    pub(crate) pattern: Arc<str>,
-    pub(crate) methods: Vec<Method>,
-}
-
-impl KnownPath {
-    fn serves(&self, method: &Method, path: &str) -> bool {
-        // A response to HEAD is that to GET without its body.
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.methods.contains(method) && matches_pattern(&self.pattern, path)
-    }
-}
-
-fn matches_pattern(pattern: &str, path: &str) -> bool {
-    let (mut expected, mut given) = (pattern.split('/'), path.split('/'));
-    loop {
-        match (expected.next(), given.next()) {
-            (None, None) => return true,
-            (Some(expected), Some(given)) if expected == given => {}
-            (Some(expected), Some(given)) if expected.starts_with('{') && !given.is_empty() => {}
-            _ => return false,
-        }
-    }
-}
 
 /// Paths that decide about redirects.
 #[derive(Debug)]
@@ -193,6 +166,7 @@ fn escape_html(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{KnownPath, RedirectRules, Target, clean_path, find_target};
+    use crate::server::requests::time_limits::RouteKind;
     use axum::http::{Method, StatusCode};
 
     #[test]
@@ -216,6 +190,7 @@ mod tests {
         let known = |path: &str, method| KnownPath {
             pattern: format!("{prefix}{path}").into(),
             methods: vec![method],
+            kind: RouteKind::Page,
         };
         let known = vec![
             known("/", Method::GET),

@@ -36,6 +36,11 @@ impl<S: Clone + Send + Sync + 'static> LimitedRouter<S> {
         Self { kind, ..self }
     }
 
+    /// Returns the kind of the routes that are added next.
+    pub(super) fn kind(&self) -> RouteKind {
+        self.kind
+    }
+
     /// Adds a route.
     pub(super) fn route(self, path: &str, route: MethodRouter<S>) -> Self {
         let limit = self.limits.of(self.kind);
@@ -71,7 +76,7 @@ fn respond(limit: TimeLimit, is_grpc: bool) -> Response {
     let message = limit.to_string();
     match limit.kind {
         _ if is_grpc => contract::grpc::error_response(RequestError::Unavailable(message)),
-        RouteKind::Write | RouteKind::Read | RouteKind::Page => {
+        RouteKind::Write | RouteKind::Read | RouteKind::Probe | RouteKind::Page => {
             RequestError::Unavailable(message).into_response()
         }
         RouteKind::List | RouteKind::Admin | RouteKind::Status => {
@@ -91,12 +96,13 @@ mod tests {
     use std::time::Duration;
     use tower::{ServiceExt, service_fn};
 
-    const KINDS: [(RouteKind, &str, bool); 6] = [
+    const KINDS: [(RouteKind, &str, bool); 7] = [
         (RouteKind::Write, "1ms (--storage.remote.write-timeout)", false),
         (RouteKind::Read, "2ms (--query.timeout)", false),
         (RouteKind::List, "2ms (--query.timeout)", true),
         (RouteKind::Admin, "3ms (--web.admin-timeout)", true),
         (RouteKind::Status, "4ms (--web.request-timeout)", true),
+        (RouteKind::Probe, "4ms (--web.request-timeout)", false),
         (RouteKind::Page, "4ms (--web.request-timeout)", false),
     ];
 

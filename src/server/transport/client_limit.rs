@@ -16,7 +16,8 @@ pub struct PeerAddress(pub IpAddr);
 
 /// Key of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Client {
+pub(crate) enum Client {
+    /// An IPv4 address.
     Ipv4(Ipv4Addr),
     /// The first 64 bits of the address.
     Ipv6(u64),

@@ -1,15 +1,16 @@
 //! Service of a connection, in front of the router.
 //!
-//! Adds the client's address and its verified certificate to each request. Tracks when a request
-//! starts, when its body was read and when its response is complete. Over HTTP/1.1, a response to a
-//! request that was not read to its end closes the connection; this is decided here for all
-//! requests.
+//! Adds the client's address and its verified certificate to each request, and the configured
+//! headers to each response. Tracks when a request starts, when its body was read and when its
+//! response is complete. Over HTTP/1.1, a response to a request that was not read to its end closes
+//! the connection; this is decided here for all requests.
 
 use crate::server::transport::client_cert::ClientCertSlot;
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::connection::{ActiveRequest, RequestProgress};
 use crate::server::transport::lingering::Lingering;
 use crate::server::transport::request_body::{BodyProtocol, RequestBody};
+use crate::server::transport::response_headers::ResponseHeaders;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -34,6 +35,7 @@ pub(crate) struct ConnectionService {
     lingering: Arc<Lingering>,
     peer: PeerAddress,
     client_cert: ClientCertSlot,
+    headers: ResponseHeaders,
 }
 
 impl ConnectionService {
@@ -43,9 +45,10 @@ impl ConnectionService {
         lingering: Arc<Lingering>,
         peer: PeerAddress,
         client_cert: ClientCertSlot,
+        headers: ResponseHeaders,
     ) -> Self {
         let router = TowerToHyperService::new(router);
-        Self { router, progress, lingering, peer, client_cert }
+        Self { router, progress, lingering, peer, client_cert, headers }
     }
 }
 
@@ -67,8 +70,10 @@ impl Service<Request<Incoming>> for ConnectionService {
         };
         let active = self.progress.start();
         let response = self.router.call(request.map(|body| RequestBody::new(body, protocol)));
+        let headers = self.headers.clone();
         Box::pin(async move {
             let mut response = response.await?;
+            headers.add_to(response.headers_mut());
             if !is_http_2 && active.progress().has_unread_body() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

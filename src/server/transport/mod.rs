@@ -11,6 +11,8 @@
 //! | `lingering`          | discard of what a client sends after its response     |
 //! | [`client_cert`]      | verified client certificate of a connection           |
 //! | [`client_limit`]     | limit per client                                      |
+//! | [`access`]           | users, passwords and rate limit                       |
+//! | [`response_headers`] | configured headers of every response                  |
 //! | [`admission`]        | byte budgets and concurrency limits                   |
 //! | [`body`]             | request and response bodies with limits               |
 //! | `blocking`           | work on blocking threads, within a concurrency limit  |
@@ -22,6 +24,7 @@
 //! | `tls`                | TLS: contexts, handshakes, client certificates        |
 
 pub(crate) mod accept_encoding;
+pub mod access;
 pub mod admission;
 pub(crate) mod blocking;
 pub mod body;
@@ -36,4 +39,5 @@ pub mod listener;
 pub(crate) mod piece_stream;
 pub(crate) mod piece_writer;
 mod request_body;
+pub mod response_headers;
 pub(crate) mod tls;

@@ -23,8 +23,8 @@ pub(crate) mod unfold_body;
 use crate::server::transport::framing::status_body::StatusBody;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use http_body::Body as HttpBody;
@@ -35,7 +35,12 @@ use tonic::Status;
 
 /// Returns `true` if the content type of a request is gRPC.
 pub(crate) fn is_grpc(request: &Request) -> bool {
-    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    has_grpc_type(request.headers())
+}
+
+/// Returns `true` if the content type of a request or response is gRPC.
+pub(crate) fn has_grpc_type(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| {
         value
             .strip_prefix("application/grpc")

@@ -17,6 +17,7 @@ use crate::server::transport::connection::{
 use crate::server::transport::connection_service::ConnectionService;
 use crate::server::transport::lingering::{Lingering, LingeringMetrics, UnreadStream};
 use crate::server::transport::listener::source::{Accepted, ConnectionSource};
+use crate::server::transport::response_headers::ResponseHeaders;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -168,6 +169,8 @@ pub struct Listener<L = TcpListener> {
     pub overload_router: Router,
     /// Versions of HTTP to serve.
     pub versions: HttpVersions,
+    /// Configured headers of every response.
+    pub headers: ResponseHeaders,
     /// Limits of the connections.
     pub limits: ConnectionLimits,
     /// Metrics of the connections.
@@ -193,6 +196,7 @@ impl<L: ConnectionSource> Listener<L> {
             router: self.router,
             overload_router: self.overload_router,
             versions: self.versions,
+            headers: self.headers,
             limits: self.limits.clone(),
             lingering: Arc::new(Lingering::new(
                 self.limits.lingering_timeout,
@@ -225,6 +229,7 @@ struct Acceptor {
     router: Router,
     overload_router: Router,
     versions: HttpVersions,
+    headers: ResponseHeaders,
     limits: ConnectionLimits,
     lingering: Arc<Lingering>,
     metrics: ConnectionMetrics,
@@ -312,8 +317,9 @@ impl Acceptor {
         let unread = UnreadStream::default();
         let stream =
             IdleTimeoutStream::new(stream, timeouts, progress.clone(), Arc::clone(&unread));
-        let lingering = self.lingering.clone();
-        let service = ConnectionService::new(router, progress, lingering, peer, client_cert);
+        let (lingering, headers) = (self.lingering.clone(), self.headers.clone());
+        let service =
+            ConnectionService::new(router, progress, lingering, peer, client_cert, headers);
         let builder = self.builder();
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let served = drain.watcher.watch(connection).await;

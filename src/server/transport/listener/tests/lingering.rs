@@ -8,6 +8,7 @@ use crate::server::transport::listener::{
     CONNECTION_WINDOW, ConnectionLimits, ConnectionMetrics, DrainOutcome, HttpVersions, Listener,
     STREAM_WINDOW,
 };
+use crate::server::transport::response_headers::ResponseHeaders;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
@@ -48,6 +49,7 @@ impl Running {
             router: host::require_host(router),
             overload_router: router::overload_router(),
             versions: HttpVersions::All,
+            headers: ResponseHeaders::default(),
             limits: ConnectionLimits {
                 max_connections,
                 idle_timeout: LONG,

@@ -14,6 +14,7 @@ use crate::server::transport::listener::source::{Accepted, ConnectionSource};
 use crate::server::transport::listener::{
     ConnectionLimits, ConnectionMetrics, DrainOutcome, HttpVersions, Listener,
 };
+use crate::server::transport::response_headers::ResponseHeaders;
 use axum::routing::get;
 use axum::{Extension, Router};
 use std::net::SocketAddr;
@@ -71,9 +72,15 @@ async fn run_within(limits: ConnectionLimits) -> Running {
     let (stop, stopped) = watch::channel(false);
     let router = host::require_host(router);
     let overload_router = router::overload_router();
-    let versions = HttpVersions::All;
-    let listener =
-        Listener { sockets: vec![socket], router, overload_router, versions, limits, metrics };
+    let listener = Listener {
+        sockets: vec![socket],
+        router,
+        overload_router,
+        versions: HttpVersions::All,
+        headers: ResponseHeaders::default(),
+        limits,
+        metrics,
+    };
     Running { address, stop, listening: tokio::spawn(listener.run(stopped)) }
 }
 
@@ -263,6 +270,7 @@ async fn stream_of_another_source_is_served_with_its_peer() {
         router: Router::new().route("/peer", get(peer)),
         overload_router: router::overload_router(),
         versions: HttpVersions::All,
+        headers: ResponseHeaders::default(),
         limits: ConnectionLimits {
             max_connections: 1,
             idle_timeout: Duration::from_secs(5),

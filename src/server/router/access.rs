@@ -1,0 +1,93 @@
+//! Middleware in front of all routes: rate limit and credentials.
+//!
+//! It also covers unknown paths, redirects and the landing page. Only the check of the Host header
+//! is outside.
+
+use crate::server::contract::access;
+use crate::server::requests::time_limits::RouteKind;
+use crate::server::router::route_table::KnownPath;
+use crate::server::transport::access::control::{
+    AccessControl, AccessRequest, GrpcCredentials, RequiredCredentials,
+};
+use crate::server::transport::client_cert::VerifiedClientCert;
+use crate::server::transport::client_limit::PeerAddress;
+use crate::server::transport::framing;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::sync::Arc;
+
+/// State of the middleware.
+#[derive(Debug)]
+pub(crate) struct AccessGate {
+    control: Arc<AccessControl>,
+    /// Routes of HTTP that take data from senders, which must not get 429.
+    writes: Vec<Arc<str>>,
+    /// Routes of HTTP that a flag opens.
+    probes: Vec<Arc<str>>,
+    /// Routes of gRPC.
+    grpc: Vec<&'static str>,
+}
+
+impl AccessGate {
+    pub(crate) fn new(
+        control: Arc<AccessControl>,
+        http: &[KnownPath],
+        grpc: Vec<&'static str>,
+    ) -> Self {
+        let patterns = |kind| {
+            http.iter()
+                .filter(|known| known.kind == kind)
+                .map(|known| known.pattern.clone())
+                .collect()
+        };
+        let probes = if control.open_probes { patterns(RouteKind::Probe) } else { Vec::new() };
+        Self { control, writes: patterns(RouteKind::Write), probes, grpc }
+    }
+
+    fn required(&self, request: &Request, is_grpc: bool) -> RequiredCredentials {
+        if is_grpc && self.control.grpc == GrpcCredentials::Certificate {
+            // The content type is that of the client. It must not replace the password of an HTTP
+            // route by a certificate.
+            if pattern(request).is_none_or(|pattern| self.grpc.contains(&pattern)) {
+                return RequiredCredentials::Certificate;
+            }
+        }
+        match pattern(request) {
+            Some(pattern) if contains(&self.probes, pattern) => RequiredCredentials::Nothing,
+            _ => RequiredCredentials::Password,
+        }
+    }
+}
+
+/// Returns the pattern of the route of a request.
+fn pattern(request: &Request) -> Option<&str> {
+    request.extensions().get::<MatchedPath>().map(MatchedPath::as_str)
+}
+
+fn contains(patterns: &[Arc<str>], pattern: &str) -> bool {
+    patterns.iter().any(|known| **known == *pattern)
+}
+
+/// Middleware that passes admitted requests on.
+pub(crate) async fn admit(
+    State(gate): State<Arc<AccessGate>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_grpc = framing::is_grpc(&request);
+    let access = AccessRequest {
+        required: gate.required(&request, is_grpc),
+        headers: request.headers(),
+        client: request.extensions().get::<PeerAddress>().copied(),
+        has_certificate: request.extensions().get::<VerifiedClientCert>().is_some(),
+    };
+    match gate.control.admit(access).await {
+        Ok(()) => next.run(request).await,
+        Err(error) if is_grpc => access::grpc_response(error),
+        Err(error) => {
+            let is_write = pattern(&request).is_some_and(|path| contains(&gate.writes, path));
+            access::http_response(error, is_write)
+        }
+    }
+}

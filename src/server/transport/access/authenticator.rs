@@ -1,0 +1,236 @@
+//! Check of the credentials of a request against the current users.
+//!
+//! # Cost
+//! A repeated password costs one HMAC and one look-up. Any other costs one computation of bcrypt,
+//! for which it waits in a bounded queue ([`super::check_queue`]). Without users, requests need no
+//! credentials and cost one lock.
+//!
+//! # Invariant
+//! The response to an unknown user and to a wrong password is the same and takes the same time.
+
+use crate::config::web::contents::PasswordHash;
+use crate::metrics::registry::{Counter, Registry};
+use crate::server::transport::access::credentials::BasicCredentials;
+use crate::server::transport::access::digest::DigestKey;
+use crate::server::transport::access::password_checks::{CheckPasswordError, PasswordChecks};
+use crate::server::transport::access::user_table::UserTable;
+use crate::server::transport::client_limit::PeerAddress;
+use axum::http::HeaderMap;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Users and the results of their passwords.
+#[derive(Debug)]
+pub struct Authenticator {
+    key: DigestKey,
+    /// `None` without users: everything is open.
+    users: RwLock<Option<Arc<UserTable>>>,
+    checks: PasswordChecks,
+    cache_hits: Counter,
+    cache_misses: Counter,
+}
+
+/// Result of the credentials of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The credentials are right, or none are needed.
+    Accepted,
+    /// The credentials are missing, malformed or wrong.
+    Rejected,
+}
+
+impl From<bool> for Verdict {
+    fn from(is_match: bool) -> Self {
+        if is_match { Self::Accepted } else { Self::Rejected }
+    }
+}
+
+impl Authenticator {
+    /// Creates an authenticator without users and registers its metrics. `num_checks` is the number
+    /// of concurrent computations of bcrypt.
+    ///
+    /// # Errors
+    /// The error of the system's random number generator.
+    pub(crate) fn register(registry: &mut Registry, num_checks: usize) -> io::Result<Self> {
+        Ok(Self {
+            key: DigestKey::generate()?,
+            users: RwLock::default(),
+            checks: PasswordChecks::register(registry, num_checks),
+            cache_hits: registry.counter(
+                "narthex_password_cache_hits_total",
+                "Requests whose password had a cached result.",
+            ),
+            cache_misses: registry.counter(
+                "narthex_password_cache_misses_total",
+                "Requests whose password needed a computation of bcrypt.",
+            ),
+        })
+    }
+
+    /// Replaces the users for new requests. If they changed, forgets all results.
+    pub(crate) fn replace_users(&self, users: &BTreeMap<String, PasswordHash>) {
+        let mut current = self.users.write();
+        let is_unchanged = match &*current {
+            Some(table) => table.is_equal_to(users),
+            None => users.is_empty(),
+        };
+        if !is_unchanged {
+            *current = UserTable::new(users).map(Arc::new);
+        }
+    }
+
+    /// Checks the credentials of a request.
+    ///
+    /// # Errors
+    /// [`CheckPasswordError`].
+    pub(super) async fn verify(
+        &self,
+        headers: &HeaderMap,
+        client: Option<PeerAddress>,
+    ) -> Result<Verdict, CheckPasswordError> {
+        let Some(table) = self.users.read().clone() else { return Ok(Verdict::Accepted) };
+        let Some(credentials) = BasicCredentials::from_headers(headers) else {
+            return Ok(Verdict::Rejected);
+        };
+        let candidate = table.candidate(&self.key, &credentials);
+        if let Some(is_match) = table.cached_result(&candidate, Instant::now()) {
+            self.cache_hits.inc();
+            return Ok(is_match.into());
+        }
+        self.cache_misses.inc();
+        // Boxed, so that requests with a cached result do not carry the space of a check.
+        let checked = Box::pin(self.checks.check(table, candidate, client.into())).await;
+        Ok(checked?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Authenticator, Verdict};
+    use crate::config::web::contents::PasswordHash;
+    use crate::metrics::registry::Registry;
+    use crate::server::transport::client_limit::PeerAddress;
+    use axum::http::HeaderMap;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    fn authenticator(users: &[(&str, &str, u32)]) -> Arc<Authenticator> {
+        let authenticator = Authenticator::register(&mut Registry::new(), 1).unwrap();
+        authenticator.replace_users(&hashes(users));
+        Arc::new(authenticator)
+    }
+
+    fn hashes(users: &[(&str, &str, u32)]) -> BTreeMap<String, PasswordHash> {
+        let users = users.iter().map(|(name, password, cost)| {
+            let hash = bcrypt::hash_with_salt(password, *cost, [3; 16]).unwrap().to_string();
+            ((*name).to_owned(), PasswordHash(hash))
+        });
+        users.collect()
+    }
+
+    fn headers(user: &str, password: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        headers.insert("authorization", value.parse().unwrap());
+        headers
+    }
+
+    async fn verify(authenticator: &Authenticator, user: &str, password: &str) -> Verdict {
+        authenticator.verify(&headers(user, password), None).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn repeated_credentials_need_no_computation() {
+        let authenticator = authenticator(&[("a", "one", 4), ("b", "two", 5)]);
+        for _ in 0..3 {
+            assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+            assert_eq!(verify(&authenticator, "a", "two").await, Verdict::Rejected);
+            assert_eq!(verify(&authenticator, "nobody", "two").await, Verdict::Rejected);
+        }
+        assert_eq!((authenticator.cache_misses.get(), authenticator.cache_hits.get()), (3, 6));
+        let none = authenticator.verify(&HeaderMap::new(), None).await.unwrap();
+        assert_eq!(none, Verdict::Rejected);
+        assert_eq!((authenticator.cache_misses.get(), authenticator.cache_hits.get()), (3, 6));
+    }
+
+    #[tokio::test]
+    async fn concurrent_requests_share_a_computation() {
+        let authenticator = authenticator(&[("a", "one", 8)]);
+        let requests: Vec<_> = (0..200)
+            .map(|_| {
+                let authenticator = authenticator.clone();
+                tokio::spawn(async move { verify(&authenticator, "a", "one").await })
+            })
+            .collect();
+        for request in requests {
+            // One client can have 128 checks of its own, fewer than these.
+            assert_eq!(request.await.unwrap(), Verdict::Accepted);
+        }
+    }
+
+    #[tokio::test]
+    async fn changed_users_forget_results_and_unchanged_ones_do_not() {
+        let authenticator = authenticator(&[("a", "one", 4)]);
+        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+        authenticator.replace_users(&hashes(&[("a", "one", 4)]));
+        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+        assert_eq!(authenticator.cache_misses.get(), 1);
+        authenticator.replace_users(&hashes(&[("a", "two", 4)]));
+        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Rejected);
+        assert_eq!(verify(&authenticator, "a", "two").await, Verdict::Accepted);
+        assert_eq!(authenticator.cache_misses.get(), 3);
+        authenticator.replace_users(&BTreeMap::new());
+        assert_eq!(verify(&authenticator, "a", "wrong").await, Verdict::Accepted);
+    }
+
+    #[tokio::test]
+    async fn cached_sender_does_not_wait_for_a_flood() {
+        let authenticator = authenticator(&[("a", "one", 9)]);
+        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+        let address = Some(PeerAddress([192, 0, 2, 1].into()));
+        let flood: Vec<_> = (0..200)
+            .map(|number| {
+                let authenticator = authenticator.clone();
+                let headers = headers("a", &format!("wrong {number}"));
+                tokio::spawn(async move { authenticator.verify(&headers, address).await })
+            })
+            .collect();
+        // Let all of them join the queue.
+        while authenticator.cache_misses.get() < 201 {
+            tokio::task::yield_now().await;
+        }
+        // The tests run on one thread, so a wait would end only with a computation.
+        let known = tokio::time::timeout(std::time::Duration::ZERO, async {
+            authenticator.verify(&headers("a", "one"), address).await
+        });
+        assert_eq!(known.await.unwrap(), Ok(Verdict::Accepted));
+        for request in flood {
+            request.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn check_without_waiting_request_is_dropped() {
+        let authenticator = authenticator(&[("a", "one", 10)]);
+        let request = |number: u32| {
+            let authenticator = authenticator.clone();
+            let headers = headers("a", &format!("wrong {number}"));
+            tokio::spawn(async move { authenticator.verify(&headers, None).await })
+        };
+        let requests: Vec<_> = (0..100).map(request).collect();
+        while authenticator.cache_misses.get() < 100 {
+            tokio::task::yield_now().await;
+        }
+        for request in requests {
+            request.abort();
+        }
+        // Behind at most the one check that runs.
+        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+        assert_eq!(authenticator.cache_misses.get(), 101);
+    }
+}
