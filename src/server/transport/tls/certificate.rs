@@ -47,3 +47,43 @@ fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
     }
     <[u8; 16]>::try_from(bytes).ok().map(|bytes| IpAddr::from(bytes).to_canonical())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{has_allowed_san, ip_address, not_after};
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    #[test]
+    fn corrupted_certificate_is_an_error_or_another_one() {
+        let pem = include_bytes!("../../../../tests/golden/webconfig/files/certs/client.crt");
+        let whole = CertificateDer::from_pem_slice(pem).unwrap();
+        let names = ["spiffe://client.test/a".to_owned()];
+        assert_eq!(has_allowed_san(&whole, &names), Ok(true));
+        assert_eq!(not_after(&whole), Ok(4_920_825_600));
+        for length in 0..whole.len() {
+            let cut = CertificateDer::from(&whole[..length]);
+            assert!(has_allowed_san(&cut, &names).is_err() && not_after(&cut).is_err());
+        }
+        let mut errors = 0;
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            // Nothing panics; the signature is checked elsewhere.
+            errors += usize::from(has_allowed_san(&CertificateDer::from(bytes), &names).is_err());
+        }
+        assert!(errors > whole.len(), "{errors}");
+    }
+
+    #[test]
+    fn ip_address_has_4_or_16_bytes() {
+        let text = |bytes: &[u8]| ip_address(bytes).map(|address| address.to_string());
+        assert_eq!(text(&[10, 1, 2, 3]).as_deref(), Some("10.1.2.3"));
+        let mut bytes = [0; 16];
+        bytes[15] = 1;
+        assert_eq!(text(&bytes).as_deref(), Some("::1"));
+        bytes[10..].copy_from_slice(&[255, 255, 10, 1, 2, 3]);
+        assert_eq!(text(&bytes).as_deref(), Some("10.1.2.3"));
+        assert_eq!(text(&[1, 2, 3]), None);
+    }
+}
