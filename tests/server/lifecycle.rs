@@ -66,7 +66,11 @@ fn invalid_command_line_names_the_flag() {
     let invalid = [
         "--storage.tsdb.pathh=x",
         "--storage.tsdb.wal-segment-size=1KB",
-        "--web.config.file=web.yml",
+        "--web.enable-otlp-receiver=true",
+        "--web.external-url=ftp://host/",
+        "--web.route-prefix=/a//b",
+        "--web.cors.origin=(",
+        "--web.management-listen-address=9202",
     ];
     for flag in invalid {
         let (ok, text) = run_narthex(&["serve", flag]);
