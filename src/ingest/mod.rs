@@ -27,6 +27,7 @@
 //! | [`limits`] | limits of the items of a request |
 //! | [`outcome`] | counts of stored and rejected items |
 //! | [`reject_reason`] | reasons for a rejection |
+//! | [`rejection_log`] | recent rejections for the status API and the log |
 //! | [`rejections`] | rejected items by reason, with the first series by name |
 //! | `test_series` | series and requests in memory, for tests |
 //! | [`clock_skew`] | time by which samples are ahead of the server clock |
@@ -43,6 +44,7 @@ pub mod metadata;
 mod named_series;
 pub mod outcome;
 pub mod reject_reason;
+pub mod rejection_log;
 pub mod rejections;
 pub mod request_series;
 mod request_state;

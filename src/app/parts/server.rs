@@ -186,6 +186,7 @@ impl SharedParts {
             writer,
             gate,
             time_limit,
+            rejections: Arc::default(),
             bodies: self.budgets.bodies.clone(),
         }
     }

@@ -3,6 +3,7 @@
 //! The order of the checks is content type, encoding, phase, size. The body is read after them.
 
 use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::rejection_log::entry::Protocol;
 use crate::remote::write::{RemoteWriteVersion, WireFormat};
 use crate::server::api::content_encoding;
 use crate::server::api::media_type::MediaType;
@@ -35,21 +36,28 @@ const EXEMPLARS_WRITTEN: HeaderName =
 
 /// Handles a write request.
 pub(crate) async fn write(State(writes): State<Arc<WriteState>>, request: Request) -> Response {
+    let mut origin = write_requests::origin(Protocol::RemoteWrite, &request);
     let version = match parse_message_version(request.headers()) {
         Ok(version) => version,
-        Err(error) => return error.into_response(),
+        Err(error) => {
+            let rejected = Err(error.clone());
+            write_requests::record(&writes, &origin, &rejected);
+            return error.into_response();
+        }
+    };
+    origin.protocol = match version {
+        RemoteWriteVersion::V1 => Protocol::RemoteWriteV1,
+        RemoteWriteVersion::V2 => Protocol::RemoteWriteV2,
     };
     let result = store(&writes, request, version).await;
+    write_requests::record(&writes, &origin, &result);
     let nothing = WriteOutcome::default();
     let stored = written_headers(version, result.as_ref().unwrap_or(&nothing));
     let mut response = match result {
         Ok(outcome) if outcome.rejections.is_empty() => {
             (StatusCode::NO_CONTENT, [(VERSION_HEADER, version_header(version))]).into_response()
         }
-        Ok(outcome) => {
-            tracing::debug!(rejected = %outcome.rejections, "stored write request in part");
-            write_response::partial_write_error(&outcome).into_response()
-        }
+        Ok(outcome) => write_response::partial_write_error(&outcome).into_response(),
         Err(error) => error.into_response(),
     };
     response.headers_mut().extend(stored);

@@ -8,6 +8,7 @@
 //! | `Unavailable` | UNAVAILABLE + RetryInfo       |
 //! | `Internal`    | INTERNAL                      |
 
+use crate::ingest::rejection_log::entry::RequestRejection;
 use crate::remote::read::read_request::{ReadAbort, RemoteReadError};
 use crate::remote::write::stream_request::DecodeStreamRequestError;
 use crate::server::contract::details;
@@ -25,6 +26,7 @@ use crate::tsdb::db::error::NotReady;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use std::error::Error;
 use tonic::{Code, Status};
 
 /// Returns a response with an error status only.
@@ -67,6 +69,30 @@ impl From<StreamedResponseError<Self>> for Status {
         match error {
             StreamedResponseError::Producer(status) => status,
             StreamedResponseError::Stream(error) => RequestError::from(error).into(),
+        }
+    }
+}
+
+/// Returns the reason of a message that is rejected permanently.
+pub(crate) fn message_rejection(error: &MessageError) -> Option<RequestRejection> {
+    match error {
+        MessageError::TooLarge { .. } => Some(RequestRejection::TooLarge),
+        MessageError::Packed => Some(RequestRejection::Unsupported),
+        MessageError::InvalidFlag(_)
+        | MessageError::UnexpectedEnd
+        | MessageError::SecondMessage => Some(RequestRejection::Malformed),
+        MessageError::TooSlow(_) | MessageError::NoMemory(_) => None,
+        // The decompression in front of the reader fails with a status of its own.
+        MessageError::Broken(cause) => {
+            let cause: &(dyn Error + 'static) = cause.as_ref();
+            let causes = std::iter::successors(Some(cause), |cause| Error::source(*cause));
+            let mut statuses = causes.filter_map(|cause| cause.downcast_ref::<Status>());
+            statuses.next().and_then(|status| match status.code() {
+                Code::ResourceExhausted | Code::OutOfRange => Some(RequestRejection::TooLarge),
+                Code::InvalidArgument => Some(RequestRejection::Malformed),
+                Code::Unimplemented => Some(RequestRejection::Unsupported),
+                _ => None,
+            })
         }
     }
 }

@@ -13,6 +13,7 @@
 //! 5xx.
 
 use crate::config::flags::write::MAX_DECODED_SIZE;
+use crate::ingest::rejection_log::entry::RequestRejection;
 use crate::remote::decompress::output::DecompressError;
 use crate::remote::read::read_request::RemoteReadError;
 use crate::remote::write::RemoteWriteError;
@@ -53,6 +54,19 @@ impl RequestError {
         match self {
             Self::BadData(_) | Self::Unsupported(_) | Self::TooLarge(_) => true,
             Self::Unavailable(_) | Self::Internal(_) => false,
+        }
+    }
+
+    /// Returns reason and description of a permanent rejection, for the log of rejections. The
+    /// message about an unsupported request quotes its headers, so it is replaced.
+    pub(crate) fn rejection(&self) -> Option<(RequestRejection, &str)> {
+        match self {
+            Self::BadData(message) => Some((RequestRejection::Malformed, message)),
+            Self::TooLarge(message) => Some((RequestRejection::TooLarge, message)),
+            Self::Unsupported(_) => {
+                Some((RequestRejection::Unsupported, "unsupported content type or encoding"))
+            }
+            Self::Unavailable(_) | Self::Internal(_) => None,
         }
     }
 

@@ -35,6 +35,7 @@
 //!
 //! Source: `proto/narthex/v1/write.proto`.
 
+use crate::ingest::rejection_log::entry::{Protocol, RequestOrigin};
 use crate::remote::pb::narthex::v1::WriteStreamResponse;
 use crate::remote::write::stream_request::{ENVELOPE_BYTES, StreamRequest};
 use crate::server::contract::grpc;
@@ -101,6 +102,7 @@ pub(crate) async fn write_stream(
             "too many write streams (--grpc.max-streams)".to_owned(),
         ));
     };
+    let origin = write_requests::origin(Protocol::GrpcStream, &request);
     let limits = MessageLimits {
         size: with_envelope(streams.writes.max_decoded_size()),
         time: streams.writes.bodies.time,
@@ -112,7 +114,7 @@ pub(crate) async fn write_stream(
     let writes = streams.writes.clone();
     tokio::spawn(async move {
         let _held = (permit, client_permit);
-        let status = WriteStream { writes, acks: acks.clone() }.run(messages).await;
+        let status = WriteStream { writes, origin, acks: acks.clone() }.run(messages).await;
         if let Err(status) = status {
             // Ignore the error: the client may have disconnected.
             let _ = acks.send(Err(status)).await;
@@ -141,6 +143,7 @@ fn too_many_of_client(max: usize) -> Status {
 
 struct WriteStream {
     writes: Arc<WriteState>,
+    origin: RequestOrigin,
     acks: mpsc::Sender<Result<WriteStreamResponse, Status>>,
 }
 
@@ -184,7 +187,9 @@ impl WriteStream {
                     let error = RequestError::from(WriteUnavailable::Closing);
                     return Err(error.into());
                 }
-                message = messages.next() => message?,
+                message = messages.next() => message.inspect_err(|error| {
+                    write_requests::record_unreadable(&self.writes, &self.origin, error);
+                })?,
             };
             let Some(message) = message else { return Ok(()) };
             let request = StreamRequest::decode(&message.bytes)?;
@@ -200,14 +205,15 @@ impl WriteStream {
     async fn store(&self, mut read: mpsc::Receiver<PendingWrite>) -> Result<(), Status> {
         while let Some(PendingWrite { request, reservation, ack }) = read.recv().await {
             let sequence = request.sequence;
-            let response =
-                match write_requests::store_streamed(&self.writes, request, reservation).await {
-                    Ok(outcome) => write_response::ack(sequence, &outcome),
-                    Err(error) if error.is_permanent() => {
-                        write_response::rejection_ack(sequence, error)
-                    }
-                    Err(error) => return Err(error.into()),
-                };
+            let result = write_requests::store_streamed(&self.writes, request, reservation).await;
+            write_requests::record(&self.writes, &self.origin, &result);
+            let response = match result {
+                Ok(outcome) => write_response::ack(sequence, &outcome),
+                Err(error) if error.is_permanent() => {
+                    write_response::rejection_ack(sequence, error)
+                }
+                Err(error) => return Err(error.into()),
+            };
             ack.send(Ok(response));
         }
         Ok(())

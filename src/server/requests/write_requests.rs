@@ -2,20 +2,26 @@
 
 use crate::config::flags::write::MAX_DECODED_SIZE;
 use crate::ingest::outcome::WriteOutcome;
+use crate::ingest::rejection_log::RejectionLog;
+use crate::ingest::rejection_log::entry::{Protocol, RequestOrigin};
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::OutOfBudget;
 use crate::remote::write::stream_request::StreamRequest;
 use crate::remote::write::{ReceivedRequest, RemoteWriteError, RemoteWriter, WireFormat};
+use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
 use crate::server::management::lifecycle::Lifecycle;
 use crate::server::requests::time_limits::TimeLimit;
 use crate::server::transport::admission::{ConcurrencyLimiter, Reservation};
 use crate::server::transport::blocking::run_with_permit;
 use crate::server::transport::body::{BodyLimits, SizeLimit};
+use crate::server::transport::client_limit::PeerAddress;
+use crate::server::transport::framing::messages::MessageError;
 use crate::tsdb::db::Db;
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::clock::now_ms;
 use crate::tsdb::db::write_unavailable::WriteUnavailable;
+use axum::extract::Request;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -33,6 +39,8 @@ pub struct WriteState {
     pub gate: ConcurrencyLimiter,
     /// Time limit of a request of a stream. The router applies it to other requests.
     pub(crate) time_limit: TimeLimit,
+    /// Recent rejections.
+    pub rejections: Arc<RejectionLog>,
     /// Limits of request bodies. `size` is that of an HTTP body before decompression.
     pub bodies: BodyLimits,
 }
@@ -41,6 +49,35 @@ impl WriteState {
     /// Returns the maximum size of a request after decompression, and of a message over gRPC.
     pub(crate) fn max_decoded_size(&self) -> SizeLimit {
         SizeLimit::set_by(MAX_DECODED_SIZE, self.writer.limits().decoded_bytes)
+    }
+}
+
+/// Returns the origin of a request.
+pub(crate) fn origin(protocol: Protocol, request: &Request) -> RequestOrigin {
+    let address = request.extensions().get::<PeerAddress>();
+    RequestOrigin { protocol, address: address.map(|PeerAddress(ip)| ip.to_canonical()) }
+}
+
+/// Records rejected data of a request, and a request that is rejected as a whole.
+pub(crate) fn record(
+    writes: &WriteState,
+    origin: &RequestOrigin,
+    result: &Result<WriteOutcome, RequestError>,
+) {
+    match result {
+        Ok(outcome) => writes.rejections.record_outcome(origin, outcome, now_ms()),
+        Err(error) => {
+            if let Some((reason, detail)) = error.rejection() {
+                writes.rejections.record_request(origin, reason, detail, now_ms());
+            }
+        }
+    }
+}
+
+/// Records a message that cannot be read.
+pub(crate) fn record_unreadable(writes: &WriteState, origin: &RequestOrigin, error: &MessageError) {
+    if let Some(reason) = grpc::message_rejection(error) {
+        writes.rejections.record_request(origin, reason, &error.to_string(), now_ms());
     }
 }
 

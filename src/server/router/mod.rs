@@ -24,7 +24,7 @@ mod route_layers;
 pub(crate) mod route_table;
 mod time_limit;
 
-use crate::server::api::status::{build, features, runtime, tsdb};
+use crate::server::api::status::{build, features, rejections, runtime, tsdb};
 use crate::server::api::{
     admin, empty_lists, exemplars, export, labels, metadata, notifications, read, series,
     unsupported, write,
@@ -150,6 +150,7 @@ fn http_routes(states: &SharedState) -> HttpRoutes {
         .get("/api/v1/status/walreplay", runtime::wal_replay)
         .get("/api/v1/status/tsdb", tsdb::tsdb_status)
         .get("/api/v1/status/tsdb/blocks", tsdb::tsdb_blocks)
+        .get("/api/v1/status/rejections", rejections::rejections)
         .get("/api/v1/features", features::features)
         .get("/api/v1/notifications", notifications::notifications)
         .get("/api/v1/notifications/live", notifications::live_notifications)

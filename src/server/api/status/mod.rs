@@ -1,14 +1,16 @@
 //! Status API, in Prometheus's format.
 //!
-//! | file       | content                                     |
-//! |------------|---------------------------------------------|
-//! | `runtime`  | configuration, flags, process, WAL replay   |
-//! | `build`    | API level and version                       |
-//! | `features` | features that are supported and enabled     |
-//! | `tsdb`     | statistics of the head, metadata of blocks  |
+//! | file         | content                                     |
+//! |--------------|---------------------------------------------|
+//! | `runtime`    | configuration, flags, process, WAL replay   |
+//! | `build`      | API level and version                       |
+//! | `features`   | features that are supported and enabled     |
+//! | `rejections` | recent rejections of written data           |
+//! | `tsdb`       | statistics of the head, metadata of blocks  |
 
 pub(crate) mod build;
 pub(crate) mod features;
+pub(crate) mod rejections;
 pub(crate) mod runtime;
 pub(crate) mod tsdb;
 

@@ -1,0 +1,123 @@
+//! Entries of the log of rejections.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Protocol of a write request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Remote write over HTTP, of an unknown version.
+    RemoteWrite,
+    /// Remote write 1.0 over HTTP.
+    RemoteWriteV1,
+    /// Remote write 2.0 over HTTP.
+    RemoteWriteV2,
+    /// Remote write 1.0 over gRPC.
+    GrpcV1,
+    /// Remote write 2.0 over gRPC.
+    GrpcV2,
+    /// Write stream over gRPC.
+    GrpcStream,
+    /// Thanos Receive router.
+    Thanos,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::RemoteWrite => "remote_write",
+            Self::RemoteWriteV1 => "remote_write_1.0",
+            Self::RemoteWriteV2 => "remote_write_2.0",
+            Self::GrpcV1 => "grpc_1.0",
+            Self::GrpcV2 => "grpc_2.0",
+            Self::GrpcStream => "grpc_stream",
+            Self::Thanos => "thanos",
+        })
+    }
+}
+
+/// Protocol and sender of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestOrigin {
+    /// Protocol of the request.
+    pub protocol: Protocol,
+    /// Address of the client; `None` without a connection.
+    pub address: Option<IpAddr>,
+}
+
+impl RequestOrigin {
+    /// Returns the sender for a log line; empty if it is unknown.
+    pub(crate) fn display_sender(&self) -> String {
+        self.address.map_or_else(String::new, |address| address.to_string())
+    }
+}
+
+/// Reason for the rejection of a whole request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestRejection {
+    /// The request cannot be decoded.
+    Malformed,
+    /// The content type, message or encoding is not supported.
+    Unsupported,
+    /// The request exceeds a limit.
+    TooLarge,
+}
+
+impl RequestRejection {
+    /// Returns the reason as it is shown.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unsupported => "unsupported",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+/// Rejection of a request that is recorded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rejection<'a> {
+    pub(super) reason: &'static str,
+    /// Flag of the limit in a dry run; `None` if the data was rejected.
+    pub(super) limit: Option<&'static str>,
+    pub(super) series: &'a str,
+    pub(super) detail: &'a str,
+    /// Number of items, or 1 for a whole request.
+    pub(super) count: u64,
+}
+
+/// Rejections of one sender for one reason within a short time.
+#[derive(Clone, Debug)]
+pub struct RejectionEntry {
+    /// Time of the first request, ms since the Unix epoch.
+    pub first_ms: i64,
+    /// Time of the last request, ms since the Unix epoch.
+    pub last_ms: i64,
+    /// Protocol and sender.
+    pub origin: RequestOrigin,
+    /// Reason, as in metrics.
+    pub reason: &'static str,
+    /// Flag of the limit in a dry run; `None` if the data was rejected.
+    pub limit: Option<&'static str>,
+    /// Labels of the first series, truncated; empty for a whole request.
+    pub series: Arc<str>,
+    /// Description of the first rejection, truncated.
+    pub detail: Arc<str>,
+    /// Number of items; of requests if they were rejected as a whole.
+    pub count: u64,
+    /// Number of requests.
+    pub requests: u64,
+}
+
+/// Newest entries.
+#[derive(Clone, Debug)]
+pub struct RecentRejections {
+    /// Entries, newest first.
+    pub entries: Vec<RejectionEntry>,
+    /// Number of older entries that were dropped since the start.
+    pub dropped_entries: u64,
+    /// Sum of the counts of the dropped entries.
+    pub dropped_count: u64,
+}
