@@ -2,7 +2,7 @@
 
 Each client sends a body that the server does not read completely, and must read the status and the whole response in every attempt. Clients: curl, a raw socket and `http.client`, which send everything before they read, and the packages `h2` and `grpcio`.
 
-Arguments: the port, `limits` or `overload` for the kind of server, the number of attempts of each combination, and for TLS the file of the CA.
+Arguments: the port, `limits`, `overload` or `credentials` for the kind of server, the number of attempts of each combination, and for TLS the file of the CA.
 """
 
 import concurrent.futures
@@ -79,6 +79,15 @@ def cases_of_limits():
 
 def cases_of_overload():
     return both(name="overload", path=WRITE, status=503, size=3 * WRITE_LIMIT, text="too many bytes in flight")
+
+
+def cases_of_credentials():
+    size = 3 * WRITE_LIMIT
+    return [
+        *both(name="write", path=WRITE, status=401, size=size, text="Unauthorized"),
+        *both(name="read", path=READ, status=401, size=3 * READ_LIMIT, text="Unauthorized"),
+        *both(name="unknown path", path="/nothing", status=401, size=size, text="Unauthorized", share=0.1),
+    ]
 
 
 class Target:
@@ -182,7 +191,7 @@ def http_2(target, case):
                     case h2.events.StreamReset() | h2.events.ConnectionTerminated():
                         raise AssertionError(f"{case}: {event}")
     check(case, statuses[1], responses[1].decode())
-    equal(statuses[3], 200, f"{case}: the other stream")
+    equal(statuses[3], 401 if case.status == 401 else 200, f"{case}: the other stream")
 
 
 def curl(target, case, attempts, *protocol):
@@ -237,7 +246,7 @@ def too_large_over_grpc(target, attempts):
 
 def main(port, kind, attempts, ca=None):
     target = Target(port, ca)
-    cases = {"limits": cases_of_limits, "overload": cases_of_overload}[kind]()
+    cases = {"limits": cases_of_limits, "overload": cases_of_overload, "credentials": cases_of_credentials}[kind]()
     combinations = 0
     clients = [raw_socket, http_client, http_2]
     table = [(client, case) for case in cases for client in clients]

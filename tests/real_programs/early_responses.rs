@@ -14,17 +14,22 @@ use crate::support::wait::wait_until;
 /// Number of attempts of each combination.
 const ATTEMPTS: &str = "100";
 
-/// Writes a self-signed certificate, which is its own CA, and a web configuration file with it.
-/// Returns the paths of both.
-fn write_tls_config(dir: &Path) -> (PathBuf, PathBuf) {
+/// Writes a self-signed certificate, which is its own CA, and returns its path and the section of
+/// the web configuration file that names it.
+fn write_certificate(dir: &Path) -> (PathBuf, &'static str) {
     let names = ["127.0.0.1", "*.narthex.test"].map(str::to_owned).to_vec();
     let certified = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let (certificate, config) = (dir.join("server.crt"), dir.join("web.yml"));
+    let certificate = dir.join("server.crt");
     let write = |path: &Path, text: &str| std::fs::write(path, text).expect("a file");
     write(&certificate, &certified.cert.pem());
     write(&dir.join("server.key"), &certified.signing_key.serialize_pem());
-    write(&config, "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n");
-    (certificate, config)
+    (certificate, "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n")
+}
+
+/// Returns the section of the web configuration file with a user.
+fn users() -> String {
+    let hash = bcrypt::hash("password", 4).expect("a hash");
+    format!("basic_auth_users:\n  user: {hash}\n")
 }
 
 /// Starts a server and waits on its management listener until it is ready.
@@ -54,15 +59,24 @@ fn assert_responses_are_read(with_tls: bool) {
         ),
         // Bodies get half of this memory.
         ("overload", &["--web.max-bytes-in-flight=64KB"], 10),
+        ("credentials", &[], 30),
     ] {
         let temp_dir = dir::temp();
         let mut launch = Launch::narthex(&temp_dir.path().join("data"));
         launch = flags.iter().fold(launch, |launch, flag| launch.flag(*flag));
-        let mut ca = None;
+        let (mut ca, mut web_config) = (None, String::new());
         if with_tls {
-            let (certificate, config) = write_tls_config(temp_dir.path());
-            launch = launch.flag(format!("--web.config.file={}", config.display()));
+            let (certificate, section) = write_certificate(temp_dir.path());
+            web_config.push_str(section);
             ca = Some(certificate.display().to_string());
+        }
+        if kind == "credentials" {
+            web_config.push_str(&users());
+        }
+        if !web_config.is_empty() {
+            let path = temp_dir.path().join("web.yml");
+            std::fs::write(&path, web_config).expect("a file");
+            launch = launch.flag(format!("--web.config.file={}", path.display()));
         }
         let server = start(launch);
         let port = server.http.port().to_string();
