@@ -246,7 +246,8 @@ fn versions_suites_curves_and_protocols_follow_the_file() {
     assert_eq!((code, printed.trim()), (0, "Client sent an HTTP request to an HTTPS server."));
     server.server.stop();
 
-    let server = TlsServer::start("", "http_server_config:\n  http2: false\n", &[]);
+    let server =
+        TlsServer::start("", "http_server_config:\n  http2: false\n", &["--no-grpc.enabled"]);
     assert_eq!(server.curl("https", &version), (0, "1.1".to_owned()));
     let printed = server.openssl(&["-alpn", "h2,http/1.1"]);
     assert!(printed.contains("ALPN protocol: http/1.1"), "{printed}");
