@@ -18,6 +18,7 @@ mod oracle;
 mod real_clients;
 mod status_api;
 mod tls;
+mod users;
 mod web_config;
 
 #[path = "../support/mod.rs"]

@@ -22,6 +22,7 @@ mod streamed_read;
 mod thanos_store;
 mod thanos_write;
 mod tls_rotation;
+mod users;
 mod web_config_check;
 
 #[path = "../support/mod.rs"]
