@@ -1,6 +1,6 @@
 //! YAML document of a configuration file.
 //!
-//! The parser of a section reads its node into a type of its own ([`Section::read`]). A field of
+//! The parser of a section reads its node into a type of its own (`Section::read`). A field of
 //! type [`Spanned`] keeps the position of its value, for errors that YAML alone does not find.
 //! Every read parses the whole document again, because an alias may refer to any earlier section.
 //!

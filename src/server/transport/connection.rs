@@ -13,7 +13,7 @@
 //!
 //! # Close
 //! An HTTP/1.1 connection whose client may still be sending ends with its sending side closed, and
-//! hands its stream over to [`crate::server::transport::lingering`]. This is so if the last body
+//! hands its stream over to `lingering`. This is so if the last body
 //! was not read to its end, or if a head was rejected: bytes of a head arrived and no request
 //! started.
 //!

@@ -2,7 +2,7 @@
 //!
 //! # Cost
 //! A repeated password costs one HMAC and one look-up. Any other costs one computation of bcrypt,
-//! for which it waits in a bounded queue ([`super::check_queue`]). Without users, requests need no
+//! for which it waits in a bounded queue (`check_queue`). Without users, requests need no
 //! credentials and cost one lock.
 //!
 //! # Invariant
