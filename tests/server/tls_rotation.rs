@@ -1,4 +1,4 @@
-//! Rotation of certificate, key and CA under load, as plain files and by symlink swap.
+//! Rotation of certificate, key, CA and users under load, as plain files and by symlink swap.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -16,7 +16,13 @@ use crate::support::wire::WriteRequest;
 const SUCCESSFUL: &str = "narthex_web_config_last_reload_successful";
 const FAILURES: &str = "narthex_web_tls_handshake_failures_total";
 const WEB_CONFIG: &str = "tls_server_config:\n  cert_file: tls.crt\n  key_file: tls.key\n  \
-                          client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n";
+                          client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n\
+                          basic_auth_users:\n  \
+                          alice: $2b$04$jZ/9xMurPm4HiUmwPyPWbeM759.mXfUACRjJmugWoBbbBAmyXfEVW\n";
+/// Another user, for the end of [`WEB_CONFIG`].
+const OTHER_USER: &str = "  y: $2y$05$lgQDkCGDL79VT9UTmdQSdOP74qWyLuVrOZCGIvCjvWSoFHcDZc/GC\n";
+const CREDENTIALS: &str = "YWxpY2U6d29uZGVy";
+const OTHER_CREDENTIALS: &str = "eTp3aHk=";
 const NAMES: [&str; 4] = ["web.yml", "tls.crt", "tls.key", "ca.crt"];
 
 /// Way in which files are replaced.
@@ -89,8 +95,8 @@ impl Rotation {
         let server = Launch::narthex(&temp_dir.path().join("tsdb"))
             .web_config(&temp_dir.path().join("web.yml"))
             .start();
-        let client = TlsClient::new(server.port, Some("client"));
-        let other_client = TlsClient::new(server.port, Some("client-other"));
+        let [client, other_client] = ["client", "client-other"]
+            .map(|name| TlsClient::new(server.port, Some(name)).with_credentials(CREDENTIALS));
         Rotation { temp_dir, swap, version: 0, files, server, client, other_client }
     }
 
@@ -136,6 +142,14 @@ impl Rotation {
         check();
         self.change(|files| files.cas = &["ca.crt"]);
         wait_until("the removed CA", || self.other_client.get("/-/ready").is_err());
+        check();
+        self.change(|files| files.web_config += OTHER_USER);
+        let other_user = self.client.with_credentials(OTHER_CREDENTIALS);
+        let mut open = other_user.connect().expect("a connection");
+        wait_until("the added user", || open.get("/-/ready").expect("a response") == 200);
+        check();
+        self.change(|files| files.web_config = WEB_CONFIG.to_owned());
+        wait_until("the removed user", || open.get("/-/ready").expect("a response") == 401);
         check();
         self.assert_kept(|files| files.web_config = "tls_server_config: [".to_owned());
         check();

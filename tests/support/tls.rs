@@ -31,6 +31,8 @@ pub(crate) fn certificate(name: &str) -> CertificateDer<'static> {
 pub(crate) struct TlsClient {
     port: u16,
     config: Arc<ClientConfig>,
+    /// Header lines of every request.
+    headers: String,
 }
 
 impl TlsClient {
@@ -51,7 +53,12 @@ impl TlsClient {
                 builder.with_client_auth_cert(chain, key.expect("a key")).expect("a matching key")
             }
         };
-        TlsClient { port, config: Arc::new(config) }
+        TlsClient { port, config: Arc::new(config), headers: String::new() }
+    }
+
+    /// Returns a client that sends these credentials, in base64.
+    pub(crate) fn with_credentials(&self, credentials: &str) -> TlsClient {
+        TlsClient { headers: format!("authorization: Basic {credentials}\r\n"), ..self.clone() }
     }
 
     /// Opens a connection. The handshake is part of its first request.
@@ -62,7 +69,8 @@ impl TlsClient {
         let name = ServerName::try_from("localhost").expect("a name");
         let connection =
             ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
-        Ok(TlsConnection(BufReader::new(StreamOwned::new(connection, stream))))
+        let stream = BufReader::new(StreamOwned::new(connection, stream));
+        Ok(TlsConnection { stream, headers: self.headers.clone() })
     }
 
     /// Sends a GET request on a connection of its own. Returns the status.
@@ -72,37 +80,39 @@ impl TlsClient {
 }
 
 /// Connection that stays open between requests.
-pub(crate) struct TlsConnection(BufReader<StreamOwned<ClientConnection, TcpStream>>);
+pub(crate) struct TlsConnection {
+    stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
+    headers: String,
+}
 
 impl TlsConnection {
     /// Sends a GET request and reads the response. Returns the status.
     pub(crate) fn get(&mut self, path: &str) -> io::Result<u16> {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"), b"")
+        self.send(&format!("GET {path} HTTP/1.1\r\n"), b"")
     }
 
     /// Sends a POST request and reads the response. Returns the status.
     pub(crate) fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> io::Result<u16> {
         let length = body.len();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n"
-        );
-        self.send(&head, body)
+        self.send(&format!("POST {path} HTTP/1.1\r\n{headers}content-length: {length}\r\n"), body)
     }
 
     /// Returns the server's certificate, after the first request.
     pub(crate) fn server_certificate(&self) -> CertificateDer<'static> {
-        let chain = self.0.get_ref().conn.peer_certificates().expect("a handshake");
+        let chain = self.stream.get_ref().conn.peer_certificates().expect("a handshake");
         chain[0].clone()
     }
 
+    /// Sends `head`, the headers of every request and `body`.
     fn send(&mut self, head: &str, body: &[u8]) -> io::Result<u16> {
-        let stream = self.0.get_mut();
+        let head = format!("{head}host: localhost\r\n{}\r\n", self.headers);
+        let stream = self.stream.get_mut();
         stream.write_all(&[head.as_bytes(), body].concat())?;
         stream.flush()?;
         let (mut status, mut length) = (None, 0);
         loop {
             let mut line = String::new();
-            if self.0.read_line(&mut line)? == 0 {
+            if self.stream.read_line(&mut line)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let line = line.trim_end().to_ascii_lowercase();
@@ -113,7 +123,7 @@ impl TlsConnection {
                 _ => {}
             }
         }
-        self.0.read_exact(&mut vec![0; length])?;
+        self.stream.read_exact(&mut vec![0; length])?;
         status.ok_or_else(|| io::Error::other("no status"))
     }
 }
