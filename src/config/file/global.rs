@@ -55,7 +55,7 @@ pub(super) fn parse(
     if let Some(key) = keys.into_iter().find(|key| UNSUPPORTED.contains(&key.name.as_str())) {
         let message =
             format!("global.{} is not supported by this version of narthex; remove it", key.name);
-        return Err(ConfigProblem { position: key.position, message });
+        return Err(ConfigProblem::new(key.position, &message));
     }
     let raw: RawGlobal = section.read()?.unwrap_or_default();
     let mut labels: Vec<_> = raw.external_labels.unwrap_or_default().into_iter().collect();

@@ -41,7 +41,7 @@ pub(super) fn parse_sections(
     let keys = document.keys()?;
     let is_supported = |key: &&Key| PARSERS.iter().any(|(name, _)| *name == key.name);
     if let Some(key) = keys.iter().find(|key| !is_supported(key)) {
-        return Err(ConfigProblem { position: key.position, message: unknown_section(&key.name) });
+        return Err(ConfigProblem::new(key.position, &unknown_section(&key.name)));
     }
     let mut file = ConfigFile::default();
     for (name, parse) in PARSERS {

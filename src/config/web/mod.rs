@@ -82,7 +82,7 @@ pub fn parse(text: &str, dir: &Path, max_bcrypt_cost: u32) -> Result<WebConfigFi
     if let Some(key) = keys.iter().find(|key| !SECTIONS.contains(&key.name.as_str())) {
         let expected = SECTIONS.join(", ");
         let message = format!("unknown section {:?}, expected one of {expected}", key.name);
-        return Err(ConfigProblem { position: key.position, message });
+        return Err(ConfigProblem::new(key.position, &message));
     }
     if keys.is_empty() {
         return Ok(WebConfigFile::default());

@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// Maximum size of certificates or of a key in the web configuration file, bytes.
 const MAX_PEM_SIZE: usize = 1 << 20;
+/// Beginning of a PEM section.
+const PEM_BEGIN: &str = "-----BEGIN ";
 /// Maximum number of allowed subject alternative names.
 const MAX_SANS: usize = 10_000;
 
@@ -96,8 +98,8 @@ fn warn_without_tls(
     warnings: &mut Vec<ConfigProblem>,
 ) -> Result<(), ConfigProblem> {
     if let Some(key) = section.keys()?.into_iter().next() {
-        let message = "tls_server_config has neither certificate nor key: TLS is off".to_owned();
-        warnings.push(ConfigProblem { position: key.position, message });
+        let message = "tls_server_config has neither certificate nor key: TLS is off";
+        warnings.push(ConfigProblem::new(key.position, message));
     }
     Ok(())
 }
@@ -114,6 +116,13 @@ fn pem(
     let file = file.filter(|path| !path.value.is_empty());
     if let Some(text) = inline.as_ref().filter(|text| text.value.len() > MAX_PEM_SIZE) {
         let message = format!("tls_server_config.{name} exceeds {MAX_PEM_SIZE} bytes");
+        return Err(invalid(text, message));
+    }
+    // The error of opening the file would contain the text.
+    if let Some(text) = file.as_ref().filter(|path| path.value.contains(PEM_BEGIN)) {
+        let message = format!(
+            "tls_server_config.{name}_file contains PEM text, not a path; {name} takes the text"
+        );
         return Err(invalid(text, message));
     }
     Ok(match (inline, file) {

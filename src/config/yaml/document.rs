@@ -61,7 +61,7 @@ impl<'a> Document<'a> {
     pub(crate) fn new(text: &'a str, max_size: usize) -> Result<Self, ConfigProblem> {
         if text.len() > max_size {
             let message = format!("file exceeds {max_size} bytes");
-            return Err(ConfigProblem { position: None, message });
+            return Err(ConfigProblem::new(None, &message));
         }
         Ok(Self { text })
     }
@@ -105,7 +105,7 @@ fn keys(pairs: Option<Pairs<IgnoredAny>>) -> Vec<Key> {
 
 /// Returns a problem at the position of a value.
 pub(crate) fn invalid<T>(value: &Spanned<T>, message: String) -> ConfigProblem {
-    ConfigProblem { position: position(value.referenced), message }
+    ConfigProblem::new(position(value.referenced), &message)
 }
 
 fn options() -> Options {
@@ -176,7 +176,7 @@ fn position(location: Location) -> Option<Position> {
 }
 
 fn problem(error: &Error) -> ConfigProblem {
-    ConfigProblem { position: error.location().and_then(position), message: message(error) }
+    ConfigProblem::new(error.location().and_then(position), &message(error))
 }
 
 /// Returns the message without a position, in the terms of a configuration file.

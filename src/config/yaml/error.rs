@@ -1,7 +1,14 @@
 //! Errors of the configuration file, as `path:line:column: message`.
+//!
+//! # Secrets
+//! A message may quote a key of the file, and a file with swapped keys and values has a hash of a
+//! password there. So [`ConfigProblem::new`] replaces hashes in every message.
 
 use std::fmt;
 use std::path::PathBuf;
+
+/// Minimum length of a text that is taken for a hash, bytes.
+const MIN_HASH_BYTES: usize = 20;
 
 /// Position in the text of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +26,29 @@ pub struct ConfigProblem {
     pub position: Option<Position>,
     /// Key and the reason why it is invalid.
     pub message: String,
+}
+
+impl ConfigProblem {
+    /// Returns a problem. Hashes of passwords in the message are replaced.
+    pub(crate) fn new(position: Option<Position>, message: &str) -> Self {
+        Self { position, message: hide_hashes(message) }
+    }
+}
+
+/// Replaces hashes such as `$2y$10$…`, `$apr1$…` and `$6$…`.
+fn hide_hashes(text: &str) -> String {
+    let is_of_hash = |c: char| c.is_ascii_alphanumeric() || matches!(c, '$' | '.' | '/' | '=');
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.find('$').map(|start| rest.split_at(start)) {
+        let end = from.find(|c| !is_of_hash(c)).unwrap_or(from.len());
+        let (found, behind) = from.split_at(end);
+        shown.push_str(before);
+        shown.push_str(if found.len() < MIN_HASH_BYTES { found } else { "<hash>" });
+        rest = behind;
+    }
+    shown.push_str(rest);
+    shown
 }
 
 impl fmt::Display for ConfigProblem {
@@ -50,4 +80,25 @@ pub enum LoadConfigError {
         /// Position and description of the first problem.
         problem: ConfigProblem,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hide_hashes;
+
+    #[test]
+    fn hashes_are_replaced_and_other_text_is_not() {
+        let bcrypt = "$2y$04$T02wZkT1MUrKaDDx/uaF/uToYWN01dHiPr/.1K1UlZGu7JUL5zzKu";
+        let sha512 = "$6$rounds=5000$abcdefgh$0123456789abcdefghij./ABCDEFG";
+        for (text, expected) in [
+            (format!("user {bcrypt:?} is unknown"), "user \"<hash>\" is unknown"),
+            (format!("user \"alice:{bcrypt}\""), "user \"alice:<hash>\""),
+            (format!("{sha512}, {}", &bcrypt[..40]), "<hash>, <hash>"),
+            ("begin with $2a$, $2b$ or $2y$".to_owned(), "begin with $2a$, $2b$ or $2y$"),
+            ("${HOME} and $USER: é$é $".to_owned(), "${HOME} and $USER: é$é $"),
+            (String::new(), ""),
+        ] {
+            assert_eq!(hide_hashes(&text), expected);
+        }
+    }
 }

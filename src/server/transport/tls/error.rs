@@ -51,6 +51,35 @@ impl fmt::Display for PemPlace {
     }
 }
 
+/// Defect of a text that is not PEM. It has nothing of the text, which may be a private key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PemDefect {
+    /// A section has no end, or one line contains the whole section.
+    #[error("a section does not end with a line of its own")]
+    SectionEnd,
+    /// A line begins a section and is malformed.
+    #[error("a section does not begin with a complete line")]
+    SectionStart,
+    /// The contents of a section are not base64.
+    #[error("the contents of a section are not base64")]
+    Base64,
+    /// Any other defect.
+    #[error("the text cannot be read")]
+    Unreadable,
+}
+
+impl From<pem::Error> for PemDefect {
+    /// Drops the quoted part of the text.
+    fn from(error: pem::Error) -> Self {
+        match error {
+            pem::Error::MissingSectionEnd { .. } => Self::SectionEnd,
+            pem::Error::IllegalSectionStart { .. } => Self::SectionStart,
+            pem::Error::Base64Decode(_) => Self::Base64,
+            _ => Self::Unreadable,
+        }
+    }
+}
+
 /// Problem of a PEM text.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PemProblem {
@@ -62,7 +91,7 @@ pub(crate) enum PemProblem {
     TooLarge,
     /// The text is not PEM.
     #[error("invalid PEM: {0}")]
-    Syntax(pem::Error),
+    Syntax(PemDefect),
     /// The text has no certificate.
     #[error("no certificate in PEM format")]
     NoCertificate,

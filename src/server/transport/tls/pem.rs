@@ -21,7 +21,7 @@ pub(super) fn certificates(
     let text = read(source).map_err(fail)?;
     let certificates = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| fail(PemProblem::Syntax(error)))?;
+        .map_err(|error| fail(PemProblem::Syntax(error.into())))?;
     if certificates.is_empty() {
         return Err(fail(PemProblem::NoCertificate));
     }
@@ -36,7 +36,8 @@ pub(super) fn private_key(
     let fail = |problem| TlsConfigError::pem(setting, source, problem);
     let text = read(source).map_err(fail)?;
     let key = PrivateKeyDer::pem_slice_iter(&text).next();
-    key.ok_or_else(|| fail(PemProblem::NoKey))?.map_err(|error| fail(PemProblem::Syntax(error)))
+    key.ok_or_else(|| fail(PemProblem::NoKey))?
+        .map_err(|error| fail(PemProblem::Syntax(error.into())))
 }
 
 fn read(source: &PemSource) -> Result<Cow<'_, [u8]>, PemProblem> {

@@ -51,7 +51,17 @@ fn damaged_pem_is_an_error() {
     let text = error(|section| section.certificate = pem("AAAA", "CERTIFICATE"));
     assert_parts(&text, &["tls_server_config.cert: certificate 1 is invalid"]);
     let text = error(|section| section.certificate = pem("%", "CERTIFICATE"));
-    assert_parts(&text, &["invalid PEM"]);
+    assert_parts(&text, &["invalid PEM: the contents of a section are not base64"]);
+    for (text, defect) in [
+        ("-----BEGIN PRIVATE KEY-----secret", "begin with a complete line"),
+        ("-----BEGIN PRIVATE KEY-----\nsecret", "end with a line of its own"),
+        ("-----BEGIN PRIVATE KEY----- secret -----END PRIVATE KEY-----", "end with a line of its"),
+    ] {
+        let text = error(|section| section.key = PemSource::Inline(text.to_owned()));
+        assert_parts(&text, &["tls_server_config.key: invalid PEM", defect]);
+        // The text as such, and as a list of bytes.
+        assert!(!text.contains("secret") && !text.contains("115"), "{text}");
+    }
     let text = error(|section| section.key = pem("AAAA", "PRIVATE KEY"));
     assert_parts(&text, &["tls_server_config.key: invalid private key"]);
     let text = error(|section| section.client_ca = Some(pem("AAAA", "CERTIFICATE")));
