@@ -16,6 +16,7 @@ mod lingering;
 mod log_output;
 mod panics;
 mod reload;
+mod secrets;
 mod sidecar;
 mod status_blocks;
 mod streamed_read;

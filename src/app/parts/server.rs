@@ -143,6 +143,7 @@ impl ServerParts {
                 max_write_size: writes.max_decoded_size(),
                 bodies: shared.budgets.bodies,
                 response_budget: shared.budgets.responses.budget,
+                writes: writes.clone(),
             }),
             time_limits: config.time_limits,
             writes,

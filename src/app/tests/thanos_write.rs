@@ -14,7 +14,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 /// Converts series of remote write 1.0 to a request of a tenant.
-fn tenant_request(tenant: &str, series: Vec<pb::TimeSeries>) -> Vec<u8> {
+pub(crate) fn tenant_request(tenant: &str, series: Vec<pb::TimeSeries>) -> Vec<u8> {
     let timeseries =
         series.iter().map(|series| TimeSeries::decode(&*series.encode_to_vec()).unwrap()).collect();
     let tuple = TimeSeriesTenantTuple { timeseries, tenant: tenant.to_owned() };

@@ -1,5 +1,6 @@
 //! Entries of the log of rejections.
 
+use crate::ingest::named_series::truncate;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,12 +45,19 @@ pub struct RequestOrigin {
     pub protocol: Protocol,
     /// Address of the client; `None` without a connection.
     pub address: Option<IpAddr>,
+    /// Name of the user whose password was checked; `None` without one.
+    pub user: Option<Arc<str>>,
 }
 
 impl RequestOrigin {
-    /// Returns the sender for a log line; empty if it is unknown.
+    /// Returns the address of the sender; empty if it is unknown.
     pub(crate) fn display_sender(&self) -> String {
         self.address.map_or_else(String::new, |address| address.to_string())
+    }
+
+    /// Returns the name of the user for a log line, truncated.
+    pub(super) fn display_user(&self) -> Option<&str> {
+        self.user.as_deref().map(truncate)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A request with rejected data records one entry per reason, and one per exceeded limit in a dry
 //! run. A request that is rejected as a whole records one entry. Entries have labels, which are
-//! data of the sender, and neither headers nor credentials.
+//! data of the sender, and the name of the user. They have neither headers nor passwords.
 //!
 //! # Locking
 //! A mutex guards the ring. It is held to add the entries of one request, or to copy references. A
@@ -79,9 +79,9 @@ impl RejectionLog {
         }
         drop(ring);
         if let Some(suppressed) = self.data_lines.admit(Instant::now()) {
-            let RequestOrigin { protocol, .. } = origin;
+            let (protocol, user) = (origin.protocol, origin.display_user());
             let sender = origin.display_sender();
-            tracing::warn!(%protocol, sender, %rejections, suppressed, "rejected data");
+            tracing::warn!(%protocol, sender, user, %rejections, suppressed, "rejected data");
         }
     }
 
@@ -102,11 +102,12 @@ impl RejectionLog {
         }
         drop(ring);
         if let Some(suppressed) = self.dry_run_lines.admit(Instant::now()) {
-            let RequestOrigin { protocol, .. } = origin;
+            let (protocol, user) = (origin.protocol, origin.display_user());
             let sender = origin.display_sender();
             tracing::warn!(
                 %protocol,
                 sender,
+                user,
                 over_limit = %dry_run,
                 suppressed,
                 "stored data over a limit in a dry run"
@@ -127,9 +128,17 @@ impl RejectionLog {
         let rejection = Rejection { reason, limit: None, series: "", detail, count: 1 };
         self.ring.lock().record(origin, &rejection, now_ms);
         if let Some(suppressed) = self.request_lines.admit(Instant::now()) {
-            let RequestOrigin { protocol, .. } = origin;
+            let (protocol, user) = (origin.protocol, origin.display_user());
             let sender = origin.display_sender();
-            tracing::warn!(%protocol, sender, reason, detail, suppressed, "rejected write request");
+            tracing::warn!(
+                %protocol,
+                sender,
+                user,
+                reason,
+                detail,
+                suppressed,
+                "rejected write request"
+            );
         }
     }
 

@@ -1,6 +1,6 @@
 //! Ring of the newest entries. Older ones are dropped and counted.
 //!
-//! A request joins an entry of the same sender and reason if that is recent. So a sender that
+//! A request joins an entry of the same sender, user and reason if that is recent. So a sender that
 //! repeats itself does not displace the entries of others, and costs no memory.
 //!
 //! # Invariant
@@ -17,7 +17,7 @@ const JOINABLE_ENTRIES: usize = 32;
 const JOINABLE_MS: i64 = 10_000;
 /// Memory of an entry without its strings, bytes: the queue may have room for twice its entries,
 /// and each string has two counters.
-const ENTRY_BYTES: usize = 2 * size_of::<RejectionEntry>() + 4 * size_of::<usize>();
+const ENTRY_BYTES: usize = 2 * size_of::<RejectionEntry>() + 6 * size_of::<usize>();
 
 /// Ring of entries within a number of bytes.
 #[derive(Debug)]
@@ -101,9 +101,11 @@ impl RejectionRing {
     }
 }
 
-/// Returns the memory of an entry, bytes.
+/// Returns the memory of an entry, bytes. Entries of a user share the name, but after a change of
+/// the users each may be the last one that holds it.
 fn memory(entry: &RejectionEntry) -> usize {
-    ENTRY_BYTES + entry.series.len() + entry.detail.len()
+    let user = entry.origin.user.as_ref().map_or(0, |name| name.len());
+    ENTRY_BYTES + user + entry.series.len() + entry.detail.len()
 }
 
 #[cfg(test)]
@@ -114,7 +116,11 @@ mod tests {
 
     fn origin(host: u8) -> RequestOrigin {
         let address = Some([192, 0, 2, host].into());
-        RequestOrigin { protocol: Protocol::RemoteWriteV1, address }
+        RequestOrigin { protocol: Protocol::RemoteWriteV1, address, user: None }
+    }
+
+    fn with_user(host: u8, user: &str) -> RequestOrigin {
+        RequestOrigin { user: Some(user.into()), ..origin(host) }
     }
 
     fn rejection(count: u64) -> Rejection<'static> {
@@ -147,6 +153,26 @@ mod tests {
     }
 
     #[test]
+    fn rejections_of_different_users_do_not_join() {
+        let mut ring = RejectionRing::new(1 << 20);
+        let long = "x".repeat(1000);
+        let origins = [
+            origin(1),
+            with_user(1, "a"),
+            with_user(1, "b"),
+            with_user(1, ""),
+            with_user(1, &format!("{long}1")),
+            with_user(1, &format!("{long}2")),
+        ];
+        for origin in origins.iter().chain(&origins) {
+            ring.record(origin, &rejection(1), 0);
+        }
+        let found = ring.newest(10).entries;
+        assert!(found.iter().all(|entry| entry.requests == 2), "{found:?}");
+        assert!(found.iter().rev().map(|entry| &entry.origin).eq(&origins), "{found:?}");
+    }
+
+    #[test]
     fn oldest_entries_are_dropped_and_counted() {
         let mut ring = RejectionRing::new(3 * (ENTRY_BYTES + 20));
         for host in 0..10 {
@@ -168,7 +194,8 @@ mod tests {
             for (host, count, length, now_ms) in records {
                 let text = "é".repeat(length);
                 let rejection = Rejection { series: &text, detail: &text, ..rejection(count) };
-                ring.record(&origin(host), &rejection, now_ms);
+                let origin = if host == 0 { origin(host) } else { with_user(host, &text) };
+                ring.record(&origin, &rejection, now_ms);
                 total += count;
                 let recent = ring.newest(usize::MAX);
                 let kept: u64 = recent.entries.iter().map(|entry| entry.count).sum();

@@ -32,6 +32,7 @@ fn flood(log: &RejectionLog, time: Duration) -> u64 {
                     let origin = RequestOrigin {
                         protocol: Protocol::RemoteWriteV1,
                         address: Some(host.into()),
+                        user: None,
                     };
                     let outcome = rejected(&"x".repeat(request as usize % 100));
                     log.record_outcome(&origin, &outcome, started.elapsed().as_millis() as i64);

@@ -10,10 +10,13 @@
 //!
 //! Responses are compressed if the `grpc-accept-encoding` of the client has a supported encoding.
 
+use crate::ingest::rejection_log::entry::Protocol;
 use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
-use crate::server::grpc::write;
 use crate::server::grpc::write_stream::with_envelope;
+use crate::server::grpc::{thanos_write, write};
+use crate::server::requests::write_requests;
+use crate::server::requests::write_requests::WriteState;
 use crate::server::transport::admission::ByteBudget;
 use crate::server::transport::body::{BodyLimits, SizeLimit};
 use crate::server::transport::framing;
@@ -50,6 +53,8 @@ pub struct GrpcState {
     pub bodies: BodyLimits,
     /// Budget for the memory of compressed responses.
     pub response_budget: ByteBudget,
+    /// State of writes, for the record of rejected ones.
+    pub writes: Arc<WriteState>,
 }
 
 /// Middleware that passes gRPC requests on until their deadline.
@@ -76,7 +81,14 @@ pub(crate) async fn compression_layer(
     let own_encoding = request.headers_mut().remove(ENCODING);
     let own_encoding = match own_encoding.as_ref().map(GrpcEncoding::for_request).transpose() {
         Ok(own_encoding) => own_encoding.flatten(),
-        Err(error) => return grpc::unsupported_encoding(&error),
+        Err(error) => {
+            if let Some(protocol) = write_protocol(request.uri().path()) {
+                let origin = write_requests::origin(protocol, &request);
+                let rejected = Err(RequestError::Unsupported(error.to_string()));
+                write_requests::record(&grpc_state.writes, &origin, &rejected);
+            }
+            return grpc::unsupported_encoding(&error);
+        }
     };
     let response_encoding = GrpcEncoding::for_response(request.headers(), own_encoding);
     request.headers_mut().remove(ACCEPT_ENCODING);
@@ -97,6 +109,17 @@ pub(crate) async fn compression_layer(
         response = response.map(|body| compress_body(body, budget, encoding));
     }
     response
+}
+
+/// Returns the protocol of a method that writes.
+fn write_protocol(path: &str) -> Option<Protocol> {
+    match path {
+        write::WRITE_V1 => Some(Protocol::GrpcV1),
+        write::WRITE_V2 => Some(Protocol::GrpcV2),
+        write::WRITE_STREAM => Some(Protocol::GrpcStream),
+        thanos_write::REMOTE_WRITE => Some(Protocol::Thanos),
+        _ => None,
+    }
 }
 
 /// Returns the limits of the messages of a method.

@@ -57,6 +57,7 @@ use crate::tsdb::db::write_unavailable::WriteUnavailable;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use std::pin::pin;
@@ -192,10 +193,9 @@ impl WriteStream {
                 })?,
             };
             let Some(message) = message else { return Ok(()) };
-            let request = StreamRequest::decode(&message.bytes)?;
-            if last.is_some_and(|last| request.sequence <= last) {
-                return Err(sequence_error(last.unwrap_or_default(), request.sequence));
-            }
+            let request = decode(&message.bytes, last).inspect_err(|status| {
+                write_requests::record_malformed(&self.writes, &self.origin, status.message());
+            })?;
             last = Some(request.sequence);
             slot.send(PendingWrite { request, reservation: message.reservation, ack });
         }
@@ -217,6 +217,15 @@ impl WriteStream {
             ack.send(Ok(response));
         }
         Ok(())
+    }
+}
+
+/// Decodes a message. Its sequence must exceed `last`.
+fn decode(message: &Bytes, last: Option<u64>) -> Result<StreamRequest, Status> {
+    let request = StreamRequest::decode(message)?;
+    match last {
+        Some(last) if request.sequence <= last => Err(sequence_error(last, request.sequence)),
+        _ => Ok(request),
     }
 }
 

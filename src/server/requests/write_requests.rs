@@ -3,7 +3,7 @@
 use crate::config::flags::write::MAX_DECODED_SIZE;
 use crate::ingest::outcome::WriteOutcome;
 use crate::ingest::rejection_log::RejectionLog;
-use crate::ingest::rejection_log::entry::{Protocol, RequestOrigin};
+use crate::ingest::rejection_log::entry::{Protocol, RequestOrigin, RequestRejection};
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::OutOfBudget;
 use crate::remote::write::stream_request::StreamRequest;
@@ -12,6 +12,7 @@ use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
 use crate::server::management::lifecycle::Lifecycle;
 use crate::server::requests::time_limits::TimeLimit;
+use crate::server::transport::access::authenticator::AuthenticatedUser;
 use crate::server::transport::admission::{ConcurrencyLimiter, Reservation};
 use crate::server::transport::blocking::run_with_permit;
 use crate::server::transport::body::{BodyLimits, SizeLimit};
@@ -55,7 +56,12 @@ impl WriteState {
 /// Returns the origin of a request.
 pub(crate) fn origin(protocol: Protocol, request: &Request) -> RequestOrigin {
     let address = request.extensions().get::<PeerAddress>();
-    RequestOrigin { protocol, address: address.map(|PeerAddress(ip)| ip.to_canonical()) }
+    let user = request.extensions().get::<AuthenticatedUser>();
+    RequestOrigin {
+        protocol,
+        address: address.map(|PeerAddress(ip)| ip.to_canonical()),
+        user: user.map(|AuthenticatedUser(name)| name.clone()),
+    }
 }
 
 /// Records rejected data of a request, and a request that is rejected as a whole.
@@ -79,6 +85,11 @@ pub(crate) fn record_unreadable(writes: &WriteState, origin: &RequestOrigin, err
     if let Some(reason) = grpc::message_rejection(error) {
         writes.rejections.record_request(origin, reason, &error.to_string(), now_ms());
     }
+}
+
+/// Records a message that breaks the rules of its method. `detail` must not contain headers.
+pub(crate) fn record_malformed(writes: &WriteState, origin: &RequestOrigin, detail: &str) {
+    writes.rejections.record_request(origin, RequestRejection::Malformed, detail, now_ms());
 }
 
 /// Stores a write request.

@@ -1,7 +1,7 @@
 //! Middleware in front of all routes: rate limit and credentials.
 //!
 //! It also covers unknown paths, redirects and the landing page. Only the check of the Host header
-//! is outside.
+//! is outside. Handlers find the user of an admitted request in its extensions.
 
 use crate::server::contract::access;
 use crate::server::requests::time_limits::RouteKind;
@@ -72,7 +72,7 @@ fn contains(patterns: &[Arc<str>], pattern: &str) -> bool {
 /// Middleware that passes admitted requests on.
 pub(crate) async fn admit(
     State(gate): State<Arc<AccessGate>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let is_grpc = framing::is_grpc(&request);
@@ -83,7 +83,12 @@ pub(crate) async fn admit(
         has_certificate: request.extensions().get::<VerifiedClientCert>().is_some(),
     };
     match gate.control.admit(access).await {
-        Ok(()) => next.run(request).await,
+        Ok(user) => {
+            if let Some(user) = user {
+                request.extensions_mut().insert(user);
+            }
+            next.run(request).await
+        }
         Err(error) if is_grpc => access::grpc_response(error),
         Err(error) => {
             let is_write = pattern(&request).is_some_and(|path| contains(&gate.writes, path));

@@ -1,15 +1,28 @@
 //! `status/rejections`: what each protocol records, and what never appears in it.
 
+use crate::app::tests::access::{basic, users};
 use crate::app::tests::edge::{
     TestServer, grpc_request, now_ms, partially_invalid_request, series, snappy_block,
 };
-use crate::app::tests::thanos_write::forward_series;
+use crate::app::tests::thanos_write::{forward_series, tenant_request};
 use crate::app::tests::write_path::WritePath;
+use crate::config::web::contents::WebConfig;
+use crate::remote::pb::narthex::v1::{WriteStreamRequest, write_stream_request};
 use crate::remote::pb::prometheus as pb;
+use crate::server::transport::client_cert::VerifiedClientCert;
 use crate::server::transport::client_limit::PeerAddress;
 use axum::body::Body;
 use axum::http::Request;
+use prost::Message;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const GRPC_WRITES: [(&str, &str); 4] = [
+    ("/narthex.v1.Write/WriteV1", "grpc_1.0"),
+    ("/narthex.v1.Write/WriteV2", "grpc_2.0"),
+    ("/narthex.v1.Write/WriteStream", "grpc_stream"),
+    ("/thanos.WriteableStore/RemoteWrite", "thanos"),
+];
 
 async fn rejections(server: &TestServer, query: &str) -> Value {
     let response = server.get(&format!("/api/v1/status/rejections{query}")).await;
@@ -158,4 +171,112 @@ async fn whole_requests_are_recorded_without_their_headers() {
         let text = server.get(&format!("/api/v1/status/{path}")).await.text().to_owned();
         assert!(!text.contains(SECRET), "{path}: {text}");
     }
+}
+
+/// Returns a request of each protocol that stores nothing, with the name of the protocol.
+fn rejected_requests() -> Vec<(&'static str, Request<Body>)> {
+    let sent = || vec![series("", &[(now_ms(), 1.0)])];
+    let http = |path: WritePath, content_type: &str| {
+        let request = Request::post("/api/v1/write")
+            .header("content-type", content_type)
+            .header("content-encoding", "snappy");
+        request.body(snappy_block(&path.message(&sent())).into()).unwrap()
+    };
+    let v1 = pb::WriteRequest { timeseries: sent(), metadata: Vec::new() };
+    let streamed = write_stream_request::Request::V1(v1);
+    let streamed = WriteStreamRequest { sequence: 1, request: Some(streamed) }.encode_to_vec();
+    let messages = [
+        WritePath::GrpcV1.message(&sent()),
+        WritePath::GrpcV2.message(&sent()),
+        streamed,
+        tenant_request("", sent()),
+    ];
+    let mut requests = vec![
+        ("remote_write_1.0", http(WritePath::Http1, "application/x-protobuf")),
+        (
+            "remote_write_2.0",
+            http(WritePath::Http2, "application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+        ),
+    ];
+    for ((path, protocol), message) in GRPC_WRITES.iter().zip(messages) {
+        requests.push((*protocol, grpc_request(path, &message)));
+    }
+    requests
+}
+
+#[tokio::test]
+async fn every_path_records_the_user_of_the_password() {
+    let given = users(&[("alice", "one"), ("bob", "two")]);
+    let server =
+        TestServer::with_web(WebConfig { users: given, ..WebConfig::default() }, &[]).await;
+    for (user, password) in [("alice", "one"), ("bob", "two"), ("alice", "one"), ("alice", "two")] {
+        for (_, mut request) in rejected_requests() {
+            request.headers_mut().insert("authorization", basic(user, password));
+            server.send(request).await;
+        }
+    }
+    server.context.access.authenticator.replace_users(&BTreeMap::new());
+    for (_, mut request) in rejected_requests() {
+        request.headers_mut().insert("authorization", basic("alice", "one"));
+        server.send(request).await;
+    }
+    let data = rejections(&server, "").await;
+    let found = data["rejections"].as_array().unwrap().iter();
+    let found: Vec<_> = found
+        .map(|entry| json!([entry["protocol"], entry.get("user"), entry["requests"]]))
+        .collect();
+    let protocols: Vec<_> =
+        rejected_requests().into_iter().rev().map(|(protocol, _)| protocol).collect();
+    let expected: Vec<_> = [(None, 1), (Some("alice"), 2), (Some("bob"), 1)]
+        .into_iter()
+        .flat_map(|(user, requests)| {
+            protocols.iter().map(move |protocol| json!([protocol, user, requests]))
+        })
+        .collect();
+    assert_eq!(found, expected);
+    assert!(data["rejections"][0].get("user").is_none(), "{data}");
+}
+
+#[tokio::test]
+async fn password_next_to_a_certificate_names_no_user() {
+    let given = users(&[("alice", "one")]);
+    let web = WebConfig { users: given, ..WebConfig::default() };
+    let server = TestServer::with_web(web, &["--grpc.auth=cert"]).await;
+    let mut request = grpc_request("/narthex.v1.Write/WriteV1", b"\xff");
+    request.headers_mut().insert("authorization", basic("alice", "one"));
+    request.extensions_mut().insert(VerifiedClientCert);
+    assert_eq!(server.send(request).await.grpc_status(), "3");
+    server.context.access.authenticator.replace_users(&BTreeMap::new());
+    let data = rejections(&server, "").await;
+    assert_eq!(data["rejections"].as_array().unwrap().len(), 1, "{data}");
+    assert!(data["rejections"][0].get("user").is_none(), "{data}");
+}
+
+#[tokio::test]
+async fn unknown_grpc_encoding_of_a_write_is_recorded() {
+    let server = TestServer::ready(&[]).await;
+    let paths = GRPC_WRITES.map(|(path, _)| path);
+    for path in paths.into_iter().chain(["/narthex.v1.Read/Read", "/nothing"]) {
+        let mut request = grpc_request(path, b"");
+        request.headers_mut().insert("grpc-encoding", "c2VjcmV0".parse().unwrap());
+        assert_eq!(server.send(request).await.grpc_status(), "12", "{path}");
+    }
+    let data = rejections(&server, "").await;
+    assert!(!data.to_string().contains("c2VjcmV0"), "{data}");
+    let expected: Vec<_> = GRPC_WRITES
+        .iter()
+        .rev()
+        .map(|(_, protocol)| json!([protocol, "unsupported", 1, 1]))
+        .collect();
+    assert_eq!(entries(&server).await, expected);
+}
+
+#[tokio::test]
+async fn broken_protocol_of_a_stream_is_recorded() {
+    let server = TestServer::ready(&[]).await;
+    for message in [&b"\xff"[..], b"\x08\x01"] {
+        let request = grpc_request("/narthex.v1.Write/WriteStream", message);
+        assert_eq!(server.send(request).await.grpc_status(), "3");
+    }
+    assert_eq!(entries(&server).await, [json!(["grpc_stream", "malformed", 2, 2])]);
 }

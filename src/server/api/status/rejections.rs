@@ -3,12 +3,13 @@
 //! ```text
 //! {"status":"success","data":{
 //!   "rejections":[{"firstTime":"…","time":"…","protocol":"remote_write_1.0","sender":"192.0.2.1",
-//!     "reason":"too_old","series":"{…}","detail":"…","count":3,"requests":1,
+//!     "user":"alice","reason":"too_old","series":"{…}","detail":"…","count":3,"requests":1,
 //!     "dryRun":false,"limit":""}],
 //!   "droppedEntries":0,"droppedCount":0}}
 //! ```
 //!
-//! Data over a limit in a dry run has `dryRun` and the flag of the limit. The endpoint is narthex's
+//! Data over a limit in a dry run has `dryRun` and the flag of the limit. `user` is the name of the
+//! user whose password was checked, and absent without one. The endpoint is narthex's
 //! own, in Prometheus's envelope.
 
 use crate::ingest::rejection_log::entry::{RecentRejections, RejectionEntry};
@@ -40,6 +41,8 @@ struct RejectionData<'a> {
     time: String,
     protocol: String,
     sender: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
     reason: &'static str,
     series: &'a str,
     detail: &'a str,
@@ -56,6 +59,7 @@ impl<'a> From<&'a RejectionEntry> for RejectionData<'a> {
             time: format_rfc3339(entry.last_ms),
             protocol: entry.origin.protocol.to_string(),
             sender: entry.origin.display_sender(),
+            user: entry.origin.user.as_deref(),
             reason: entry.reason,
             series: &entry.series,
             detail: &entry.detail,

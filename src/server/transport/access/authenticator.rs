@@ -33,19 +33,20 @@ pub struct Authenticator {
     cache_misses: Counter,
 }
 
+/// Name of the user whose password a request has. An extension of admitted requests; absent if no
+/// password was checked. The name is that of the user table, without a copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AuthenticatedUser(pub(crate) Arc<str>);
+
 /// Result of the credentials of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The credentials are right, or none are needed.
-    Accepted,
+    /// No password is needed.
+    Open,
+    /// The password is that of the user.
+    Accepted(AuthenticatedUser),
     /// The credentials are missing, malformed or wrong.
     Rejected,
-}
-
-impl From<bool> for Verdict {
-    fn from(is_match: bool) -> Self {
-        if is_match { Self::Accepted } else { Self::Rejected }
-    }
 }
 
 impl Authenticator {
@@ -91,25 +92,27 @@ impl Authenticator {
         headers: &HeaderMap,
         client: Option<PeerAddress>,
     ) -> Result<Verdict, CheckPasswordError> {
-        let Some(table) = self.users.read().clone() else { return Ok(Verdict::Accepted) };
+        let Some(table) = self.users.read().clone() else { return Ok(Verdict::Open) };
         let Some(credentials) = BasicCredentials::from_headers(headers) else {
             return Ok(Verdict::Rejected);
         };
         let candidate = table.candidate(&self.key, &credentials);
-        if let Some(is_match) = table.cached_result(&candidate, Instant::now()) {
+        let user = table.user_name(&candidate);
+        let is_match = if let Some(is_match) = table.cached_result(&candidate, Instant::now()) {
             self.cache_hits.inc();
-            return Ok(is_match.into());
-        }
-        self.cache_misses.inc();
-        // Boxed, so that requests with a cached result do not carry the space of a check.
-        let checked = Box::pin(self.checks.check(table, candidate, client.into())).await;
-        Ok(checked?.into())
+            is_match
+        } else {
+            self.cache_misses.inc();
+            // Boxed, so that requests with a cached result do not carry the space of a check.
+            Box::pin(self.checks.check(table, candidate, client.into())).await?
+        };
+        Ok(if is_match { Verdict::Accepted(AuthenticatedUser(user)) } else { Verdict::Rejected })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Authenticator, Verdict};
+    use super::{AuthenticatedUser, Authenticator, Verdict};
     use crate::config::web::contents::PasswordHash;
     use crate::metrics::registry::Registry;
     use crate::server::transport::client_limit::PeerAddress;
@@ -140,6 +143,10 @@ mod tests {
         headers
     }
 
+    fn accepted(user: &str) -> Verdict {
+        Verdict::Accepted(AuthenticatedUser(user.into()))
+    }
+
     async fn verify(authenticator: &Authenticator, user: &str, password: &str) -> Verdict {
         authenticator.verify(&headers(user, password), None).await.unwrap()
     }
@@ -148,14 +155,15 @@ mod tests {
     async fn repeated_credentials_need_no_computation() {
         let authenticator = authenticator(&[("a", "one", 4), ("b", "two", 5)]);
         for _ in 0..3 {
-            assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+            assert_eq!(verify(&authenticator, "a", "one").await, accepted("a"));
+            assert_eq!(verify(&authenticator, "b", "two").await, accepted("b"));
             assert_eq!(verify(&authenticator, "a", "two").await, Verdict::Rejected);
             assert_eq!(verify(&authenticator, "nobody", "two").await, Verdict::Rejected);
         }
-        assert_eq!((authenticator.cache_misses.get(), authenticator.cache_hits.get()), (3, 6));
+        assert_eq!((authenticator.cache_misses.get(), authenticator.cache_hits.get()), (4, 8));
         let none = authenticator.verify(&HeaderMap::new(), None).await.unwrap();
         assert_eq!(none, Verdict::Rejected);
-        assert_eq!((authenticator.cache_misses.get(), authenticator.cache_hits.get()), (3, 6));
+        assert_eq!((authenticator.cache_misses.get(), authenticator.cache_hits.get()), (4, 8));
     }
 
     #[tokio::test]
@@ -169,29 +177,29 @@ mod tests {
             .collect();
         for request in requests {
             // One client can have 128 checks of its own, fewer than these.
-            assert_eq!(request.await.unwrap(), Verdict::Accepted);
+            assert_eq!(request.await.unwrap(), accepted("a"));
         }
     }
 
     #[tokio::test]
     async fn changed_users_forget_results_and_unchanged_ones_do_not() {
         let authenticator = authenticator(&[("a", "one", 4)]);
-        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+        assert_eq!(verify(&authenticator, "a", "one").await, accepted("a"));
         authenticator.replace_users(&hashes(&[("a", "one", 4)]));
-        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+        assert_eq!(verify(&authenticator, "a", "one").await, accepted("a"));
         assert_eq!(authenticator.cache_misses.get(), 1);
         authenticator.replace_users(&hashes(&[("a", "two", 4)]));
         assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Rejected);
-        assert_eq!(verify(&authenticator, "a", "two").await, Verdict::Accepted);
+        assert_eq!(verify(&authenticator, "a", "two").await, accepted("a"));
         assert_eq!(authenticator.cache_misses.get(), 3);
         authenticator.replace_users(&BTreeMap::new());
-        assert_eq!(verify(&authenticator, "a", "wrong").await, Verdict::Accepted);
+        assert_eq!(verify(&authenticator, "a", "wrong").await, Verdict::Open);
     }
 
     #[tokio::test]
     async fn cached_sender_does_not_wait_for_a_flood() {
         let authenticator = authenticator(&[("a", "one", 9)]);
-        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+        assert_eq!(verify(&authenticator, "a", "one").await, accepted("a"));
         let address = Some(PeerAddress([192, 0, 2, 1].into()));
         let flood: Vec<_> = (0..200)
             .map(|number| {
@@ -208,7 +216,7 @@ mod tests {
         let known = tokio::time::timeout(std::time::Duration::ZERO, async {
             authenticator.verify(&headers("a", "one"), address).await
         });
-        assert_eq!(known.await.unwrap(), Ok(Verdict::Accepted));
+        assert_eq!(known.await.unwrap(), Ok(accepted("a")));
         for request in flood {
             request.abort();
         }
@@ -230,7 +238,7 @@ mod tests {
             request.abort();
         }
         // Behind at most the one check that runs.
-        assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Accepted);
+        assert_eq!(verify(&authenticator, "a", "one").await, accepted("a"));
         assert_eq!(authenticator.cache_misses.get(), 101);
     }
 }

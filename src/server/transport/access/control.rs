@@ -3,7 +3,7 @@
 //! The rate limit comes first, so a wrong password costs a token, too.
 
 use crate::metrics::registry::{Counter, Registry};
-use crate::server::transport::access::authenticator::{Authenticator, Verdict};
+use crate::server::transport::access::authenticator::{AuthenticatedUser, Authenticator, Verdict};
 use crate::server::transport::access::password_checks::CheckPasswordError;
 use crate::server::transport::access::rate_limiter::RateLimiter;
 use crate::server::transport::client_limit::PeerAddress;
@@ -85,22 +85,28 @@ pub(crate) struct AccessRequest<'a> {
 }
 
 impl AccessControl {
-    /// Admits a request or returns the reason against it.
-    pub(crate) async fn admit(&self, request: AccessRequest<'_>) -> Result<(), AccessError> {
+    /// Admits a request or returns the reason against it. Returns the user if a password was
+    /// checked.
+    pub(crate) async fn admit(
+        &self,
+        request: AccessRequest<'_>,
+    ) -> Result<Option<AuthenticatedUser>, AccessError> {
         if self.rate_limiter.as_ref().is_some_and(|limiter| !limiter.allow(Instant::now())) {
             self.metrics.rate_limited.inc();
             return Err(AccessError::RateLimited);
         }
         let verdict = match request.required {
-            RequiredCredentials::Nothing => Verdict::Accepted,
-            RequiredCredentials::Certificate => request.has_certificate.into(),
+            RequiredCredentials::Nothing => Verdict::Open,
+            RequiredCredentials::Certificate if request.has_certificate => Verdict::Open,
+            RequiredCredentials::Certificate => Verdict::Rejected,
             RequiredCredentials::Password => {
                 let verified = self.authenticator.verify(request.headers, request.client).await;
                 verified.map_err(AccessError::Unchecked)?
             }
         };
         match verdict {
-            Verdict::Accepted => Ok(()),
+            Verdict::Open => Ok(None),
+            Verdict::Accepted(user) => Ok(Some(user)),
             Verdict::Rejected => {
                 self.metrics.unauthenticated.inc();
                 tracing::debug!(client = ?request.client, "rejected credentials");

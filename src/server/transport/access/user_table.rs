@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Time without use after which a verified password is forgotten.
@@ -34,7 +35,7 @@ struct VerifiedPassword {
 
 /// User with the result of its password.
 struct User {
-    name: Box<[u8]>,
+    name: Arc<str>,
     hash: PasswordHash,
     verified: Mutex<Option<VerifiedPassword>>,
 }
@@ -78,12 +79,12 @@ impl UserTable {
         for (name, hash) in users {
             let index = table.users.len();
             table.users.push(User {
-                name: name.as_bytes().into(),
+                name: name.as_str().into(),
                 hash: hash.clone(),
                 verified: Mutex::default(),
             });
             let Self { hasher, users, by_name, .. } = &mut table;
-            let hash_of = |index: &usize| hasher.hash_one(&*users[*index].name);
+            let hash_of = |index: &usize| hasher.hash_one(users[*index].name.as_bytes());
             by_name.insert_unique(hash_of(&index), index, hash_of);
         }
         (!table.users.is_empty()).then_some(table)
@@ -97,20 +98,26 @@ impl UserTable {
                 .users
                 .iter()
                 .zip(users)
-                .all(|(user, (name, hash))| *user.name == *name.as_bytes() && user.hash == *hash)
+                .all(|(user, (name, hash))| *user.name == **name && user.hash == *hash)
     }
 
     /// Returns what has to be compared for these credentials.
     pub(super) fn candidate(&self, key: &DigestKey, credentials: &BasicCredentials) -> Candidate {
         let name = credentials.user();
         let hash = self.hasher.hash_one(name);
-        let found = self.by_name.find(hash, |index| *self.users[*index].name == *name);
+        let found = self.by_name.find(hash, |index| self.users[*index].name.as_bytes() == name);
         // The number of users fits into 64 bits, and the remainder into an index.
         let stand_in = (hash % self.users.len() as u64) as usize;
         let (user, is_known) = found.map_or((stand_in, false), |index| (*index, true));
         let password = BcryptKey::new(credentials.password());
         let digest = key.digest(name, &self.users[user].hash, is_known, &password);
         Candidate { user, is_known, digest, key: password }
+    }
+
+    /// Returns the name of the user whose hash these credentials are compared with. It is that of
+    /// the sender only if they match.
+    pub(super) fn user_name(&self, candidate: &Candidate) -> Arc<str> {
+        self.users[candidate.user].name.clone()
     }
 
     /// Returns the result of an earlier check of the same credentials.
