@@ -139,6 +139,7 @@ fn closed_stderr_does_not_change_exit_codes() {
         command.status().expect("narthex runs").code()
     };
     assert_eq!(code(&["serve", "--storage.tsdb.pathh=x"]), Some(2));
-    assert_eq!(code(&["serve", &path, "--web.config.file=web.yml"]), Some(2));
+    assert_eq!(code(&["serve", &path, "--config.auto-reload"]), Some(2));
     assert_eq!(code(&["serve", &path, "--config.file=/nonexistent"]), Some(1));
+    assert_eq!(code(&["serve", &path, "--web.config.file=/nonexistent"]), Some(1));
 }
