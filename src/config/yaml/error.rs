@@ -2,7 +2,7 @@
 //!
 //! # Secrets
 //! A message may quote a key of the file, and a file with swapped keys and values has a hash of a
-//! password there. So [`ConfigProblem::new`] replaces hashes in every message.
+//! password there. So the constructor of a problem replaces hashes in every message.
 
 use std::fmt;
 use std::path::PathBuf;
