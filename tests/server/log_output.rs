@@ -142,4 +142,5 @@ fn closed_stderr_does_not_change_exit_codes() {
     assert_eq!(code(&["serve", &path, "--config.auto-reload"]), Some(2));
     assert_eq!(code(&["serve", &path, "--config.file=/nonexistent"]), Some(1));
     assert_eq!(code(&["serve", &path, "--web.config.file=/nonexistent"]), Some(1));
+    assert_eq!(code(&["serve", &path, "--web.config.file=/nonexistent"]), Some(1));
 }
