@@ -70,7 +70,7 @@ impl App {
         let locked = LockedDir::open(config.db)?;
         reload::check(&settings, locked.shared().options())?;
         let db = Arc::new(DbHandle::new(locked.shared().clone()));
-        let access = AccessInfo::of(&config.web.config);
+        let access = AccessInfo::from_config(&config.web.config);
         let is_grpc_enabled = config.server.access.is_grpc_enabled;
         let ServerParts {
             reloads,

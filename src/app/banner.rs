@@ -20,10 +20,12 @@ pub(crate) struct AccessInfo {
     /// Scheme of the URLs.
     scheme: &'static str,
     description: &'static str,
+    /// Comments of the settings for Prometheus: what its user has to add.
+    settings: &'static str,
 }
 
 impl AccessInfo {
-    pub(crate) fn of(config: &WebConfig) -> Self {
+    pub(crate) fn from_config(config: &WebConfig) -> Self {
         let policy = config.tls.as_ref().map(|tls| tls.client_auth);
         let needs_certificate = policy == Some(ClientAuthPolicy::RequireAndVerify);
         let description = match (policy.is_some(), !config.users.is_empty()) {
@@ -42,7 +44,16 @@ impl AccessInfo {
                 "TLS, no authentication: anyone who reaches the port can read and write"
             }
         };
-        Self { scheme: if policy.is_some() { "https" } else { "http" }, description }
+        let settings = match (policy.is_some(), !config.users.is_empty()) {
+            (false, false) => "",
+            (false, true) => "    # Add basic_auth with a user and its password.\n",
+            (true, false) => "    # Add tls_config with the CA (and certificate, if needed).\n",
+            (true, true) => {
+                "    # Add basic_auth with a user and its password.\n    \
+                 # Add tls_config with the CA (and certificate, if needed).\n"
+            }
+        };
+        Self { scheme: if policy.is_some() { "https" } else { "http" }, description, settings }
     }
 }
 
@@ -96,7 +107,7 @@ pub(crate) fn banner(
 
 fn render(info: &BannerInfo<'_>) -> String {
     let BannerInfo { addresses, directory, retention, .. } = info;
-    let AccessInfo { scheme, description: access } = info.access;
+    let AccessInfo { scheme, description: access, settings } = info.access;
     let url_at = |address: SocketAddr| {
         format!("{scheme}://{}{}", client_address(address), info.route_prefix)
     };
@@ -119,8 +130,8 @@ fn render(info: &BannerInfo<'_>) -> String {
         let _ = write!(
             text,
             "  For prometheus.yml:\n\n\
-             remote_write:\n  - url: {url}/api/v1/write\n\
-             remote_read:\n  - url: {url}/api/v1/read\n    read_recent: true\n\n"
+             remote_write:\n  - url: {url}/api/v1/write\n{settings}\
+             remote_read:\n  - url: {url}/api/v1/read\n    read_recent: true\n{settings}\n"
         );
     }
     let sync = describe_sync(info.wal_sync);
@@ -220,7 +231,7 @@ fn client_address(address: SocketAddr) -> String {
 mod tests {
     use super::{AccessInfo, BannerInfo, describe_held_retention, describe_retention, render};
     use crate::config::external_url::UrlPath;
-    use crate::config::web::contents::WebConfig;
+    use crate::config::web::contents::{PasswordHash, WebConfig};
     use crate::tsdb::db::SyncMode;
     use crate::tsdb::db::settings::{RetentionOrigin, RetentionSettings};
     use std::path::Path;
@@ -248,7 +259,7 @@ mod tests {
             route_prefix: &UrlPath::default(),
             external_url: None,
             management: Some("127.0.0.1:9".parse().unwrap()),
-            access: AccessInfo::of(&WebConfig::default()),
+            access: AccessInfo::from_config(&WebConfig::default()),
             directory: Path::new("/data"),
             retention: "15d",
             out_of_order_window_ms: 7_200_000,
@@ -278,7 +289,7 @@ mod tests {
             route_prefix: &"/p".parse().unwrap(),
             external_url: Some("https://host/ext".to_owned()),
             management: None,
-            access: AccessInfo::of(&WebConfig::default()),
+            access: AccessInfo::from_config(&WebConfig::default()),
             directory: Path::new("/data"),
             retention: "15d",
             out_of_order_window_ms: 0,
@@ -294,5 +305,32 @@ mod tests {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(!text.contains("  management"), "{text}");
+    }
+
+    #[test]
+    fn settings_for_prometheus_name_the_credentials_to_add() {
+        let render_with = |config: &WebConfig| {
+            render(&BannerInfo {
+                addresses: &["127.0.0.1:9201".parse().unwrap()],
+                route_prefix: &UrlPath::default(),
+                external_url: None,
+                management: None,
+                access: AccessInfo::from_config(config),
+                directory: Path::new("/data"),
+                retention: "15d",
+                out_of_order_window_ms: 0,
+                wal_sync: SyncMode::Os,
+            })
+        };
+        assert!(!render_with(&WebConfig::default()).contains('#'));
+        let users = [("a".to_owned(), PasswordHash(String::new()))].into();
+        let text = render_with(&WebConfig { users, ..WebConfig::default() });
+        for path in ["write", "read"] {
+            let (_, settings) =
+                text.split_once(&format!("- url: http://127.0.0.1:9201/api/v1/{path}")).unwrap();
+            let (settings, _) = settings.split_once("remote_read:").unwrap_or((settings, ""));
+            assert!(settings.contains("\n    # Add basic_auth with a user"), "{path}: {text}");
+            assert!(!settings.contains("tls_config"), "{path}: {text}");
+        }
     }
 }

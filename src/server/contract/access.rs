@@ -2,10 +2,10 @@
 //!
 //! | reason                      | HTTP                   | gRPC                    |
 //! |-----------------------------|------------------------|-------------------------|
-//! | rate limit, write path      | 503 + Retry-After      | UNAVAILABLE + RetryInfo |
-//! | rate limit, any other path  | 429                    | UNAVAILABLE + RetryInfo |
+//! | rate limit, write           | 503 + Retry-After      | UNAVAILABLE + RetryInfo |
+//! | rate limit, other request   | 429                    | UNAVAILABLE + RetryInfo |
 //! | credentials                 | 401 + WWW-Authenticate | UNAUTHENTICATED         |
-//! | too many passwords to check | 503 + Retry-After      | UNAVAILABLE + RetryInfo |
+//! | password not checked yet    | 503 + Retry-After      | UNAVAILABLE + RetryInfo |
 //! | password check failed       | 500                    | INTERNAL                |
 //!
 //! 401 and 429 are those of Prometheus. Writes never get 429, on which Prometheus drops data.
@@ -25,13 +25,15 @@ impl From<CheckPasswordError> for RequestError {
     fn from(error: CheckPasswordError) -> Self {
         let message = error.to_string();
         match error {
-            CheckPasswordError::TooMany(_) => Self::Unavailable(message),
+            CheckPasswordError::TooMany(_) | CheckPasswordError::TooSlow => {
+                Self::Unavailable(message)
+            }
             CheckPasswordError::Failed => Self::Internal(message),
         }
     }
 }
 
-/// Returns the response to an HTTP request. `is_write` is `true` for paths that take data.
+/// Returns the response to an HTTP request. `is_write` is `true` for requests that may send data.
 pub(crate) fn http_response(error: AccessError, is_write: bool) -> Response {
     match error {
         AccessError::RateLimited if is_write => {

@@ -1,18 +1,22 @@
 //! Middleware in front of all routes: rate limit and credentials.
 //!
 //! It also covers unknown paths, redirects and the landing page. Only the check of the Host header
-//! is outside. Handlers find the user of an admitted request in its extensions.
+//! is outside. The layer that catches the panics of handlers is inside, so this one catches its
+//! own. Handlers find the user of an admitted request in its extensions.
 
 use crate::server::contract::access;
 use crate::server::requests::time_limits::RouteKind;
+use crate::server::router::panics;
 use crate::server::router::route_table::KnownPath;
 use crate::server::transport::access::control::{
-    AccessControl, AccessRequest, GrpcCredentials, RequiredCredentials,
+    AccessControl, AccessError, AccessRequest, GrpcCredentials, RequiredCredentials,
 };
+use crate::server::transport::access::password_checks::CheckPasswordError;
 use crate::server::transport::client_cert::VerifiedClientCert;
 use crate::server::transport::client_limit::PeerAddress;
 use crate::server::transport::framing;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
 use std::sync::Arc;
@@ -43,6 +47,13 @@ impl AccessGate {
         };
         let probes = if control.open_probes { patterns(RouteKind::Probe) } else { Vec::new() };
         Self { control, writes: patterns(RouteKind::Write), probes, grpc }
+    }
+
+    /// Returns `true` if a sender may lose data by 429. A sender follows the redirect of a path
+    /// that no route has, for example `//api/v1/write`, and so writes by it.
+    fn is_write(&self, request: &Request) -> bool {
+        let is_safe = || [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+        pattern(request).map_or_else(|| !is_safe(), |path| contains(&self.writes, path))
     }
 
     fn required(&self, request: &Request, is_grpc: bool) -> RequiredCredentials {
@@ -82,7 +93,8 @@ pub(crate) async fn admit(
         client: request.extensions().get::<PeerAddress>().copied(),
         has_certificate: request.extensions().get::<VerifiedClientCert>().is_some(),
     };
-    match gate.control.admit(access).await {
+    let admitted = panics::catch_panic(gate.control.admit(access)).await;
+    match admitted.unwrap_or(Err(AccessError::Unchecked(CheckPasswordError::Failed))) {
         Ok(user) => {
             if let Some(user) = user {
                 request.extensions_mut().insert(user);
@@ -90,9 +102,6 @@ pub(crate) async fn admit(
             next.run(request).await
         }
         Err(error) if is_grpc => access::grpc_response(error),
-        Err(error) => {
-            let is_write = pattern(&request).is_some_and(|path| contains(&gate.writes, path));
-            access::http_response(error, is_write)
-        }
+        Err(error) => access::http_response(error, gate.is_write(&request)),
     }
 }

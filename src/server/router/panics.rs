@@ -18,15 +18,7 @@ use std::task::Poll;
 /// Middleware that catches panics of all handlers.
 pub(crate) async fn answer_panics(request: Request, next: Next) -> Response {
     let is_grpc = framing::is_grpc(&request);
-    let mut response = pin!(next.run(request));
-    let caught =
-        poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(response)) => Poll::Ready(Some(response)),
-            // A future that panicked must not be polled again.
-            Err(_) => Poll::Ready(None),
-        });
-    match caught.await {
+    match catch_panic(next.run(request)).await {
         Some(response) => response,
         None => {
             let error = RequestError::Internal("internal error".to_owned());
@@ -35,9 +27,21 @@ pub(crate) async fn answer_panics(request: Request, next: Next) -> Response {
     }
 }
 
+/// Returns the output of a future, or `None` if it panics.
+pub(super) async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let caught = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Some(output)),
+        // A future that panicked must not be polled again.
+        Err(_) => Poll::Ready(None),
+    });
+    caught.await
+}
+
 #[cfg(test)]
 mod tests {
-    use super::answer_panics;
+    use super::{answer_panics, catch_panic};
     use axum::body::Body;
     use axum::http::{Request, StatusCode};
     use axum::routing::post;
@@ -65,5 +69,12 @@ mod tests {
         grpc.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
         let response = router().oneshot(grpc).await.unwrap();
         assert_eq!(response.headers()["grpc-status"], "13");
+    }
+
+    #[tokio::test]
+    async fn panic_outside_of_the_layer_is_caught() {
+        let panics = async { assert!(!std::hint::black_box(true), "a bug") };
+        assert_eq!(catch_panic(panics).await, None);
+        assert_eq!(catch_panic(async { 1 }).await, Some(1));
     }
 }

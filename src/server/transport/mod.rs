@@ -12,7 +12,7 @@
 //! | [`client_cert`]      | verified client certificate of a connection           |
 //! | [`client_limit`]     | limit per client                                      |
 //! | [`access`]           | users, passwords and rate limit                       |
-//! | [`response_headers`] | configured headers of every response                  |
+//! | [`response_headers`] | configured headers of responses                       |
 //! | [`admission`]        | byte budgets and concurrency limits                   |
 //! | [`body`]             | request and response bodies with limits               |
 //! | `blocking`           | work on blocking threads, within a concurrency limit  |

@@ -1,8 +1,9 @@
-//! Headers of the web configuration, which every HTTP response has.
+//! Headers of the web configuration, which HTTP responses have.
 //!
 //! They are added where a connection hands over its responses, so errors, redirects and responses
 //! beyond the connection limit have them, too. gRPC responses do not: the headers are instructions
-//! for browsers. A reload replaces them for new responses.
+//! for browsers. Nor do those that come from below: to a malformed head of a request, and to plain
+//! HTTP on a TLS port. A reload replaces the headers for new responses.
 
 use crate::config::web::contents::HttpConfig;
 use crate::server::transport::framing;

@@ -110,11 +110,29 @@ fn grpc_methods() -> Vec<String> {
 
 #[tokio::test]
 async fn no_http_route_is_open_without_credentials() {
-    let server = server(&[]).await;
+    assert_nothing_is_open(&[]).await;
+}
+
+#[tokio::test]
+async fn nothing_is_open_below_or_outside_of_a_prefix() {
+    assert_nothing_is_open(&["--web.route-prefix=/p"]).await;
+}
+
+async fn assert_nothing_is_open(flags: &[&str]) {
+    let server = server(flags).await;
     let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PURGE"];
     let mut paths = http_paths(&server);
-    // Redirects, unknown paths and paths of Prometheus's pages.
+    // The root and paths outside of the route prefix, redirects, unknown paths and paths of
+    // Prometheus's pages.
     let others = [
+        "/",
+        "/p",
+        "/p/metrics/",
+        "/p//",
+        "/p/nothing",
+        "/-/healthy",
+        "/metrics",
+        "/api/v1/write",
         "/metrics/",
         "//",
         "/-/healthy/",

@@ -1,7 +1,7 @@
 //! Rate limit of the web configuration.
 
 use crate::app::tests::access::{basic, users};
-use crate::app::tests::edge::{TestServer, valid_request};
+use crate::app::tests::edge::{TestResponse, TestServer, valid_request};
 use crate::app::tests::error_details::ErrorDetails;
 use crate::config::web::contents::{RateLimit, WebConfig};
 use axum::body::Body;
@@ -16,19 +16,29 @@ async fn server(burst: u32, names: &[(&str, &str)], flags: &[&str]) -> TestServe
     TestServer::with_web(web, flags).await
 }
 
+fn assert_too_many(response: &TestResponse, path: &str) {
+    assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
+    assert_eq!(response.text(), "Too Many Requests\n");
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
+}
+
 #[tokio::test]
 async fn excess_writes_get_503_and_other_requests_429() {
     let server = server(2, &[], &[]).await;
     assert_eq!(server.get("/-/healthy").await.status, StatusCode::OK);
     assert_eq!(server.get("/nothing").await.status, StatusCode::NOT_FOUND);
-    let response = server.post("/api/v1/write").await;
-    response.assert_retry_later();
-    assert!(response.text().contains("rate_limit"), "{}", response.text());
-    for path in ["/api/v1/read", "/api/v1/series", "/", "/nothing", "//", "/api/v1/write/"] {
+    // Go's client follows redirects with the body, so a sender can use any path that leads to the
+    // route of writes.
+    for path in ["/api/v1/write", "//api/v1/write", "/x/../api/v1/write", "/api/v1/write/", "/x"] {
         let response = server.post(path).await;
-        assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS, "{path}");
-        assert_eq!(response.text(), "Too Many Requests\n");
-        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        response.assert_retry_later();
+        assert!(response.text().contains("rate_limit"), "{path}: {}", response.text());
+    }
+    for path in ["/api/v1/read", "/api/v1/series", "/"] {
+        assert_too_many(&server.post(path).await, path);
+    }
+    for path in ["/nothing", "//", "/api/v1/write/", "//api/v1/write", "/-/healthy"] {
+        assert_too_many(&server.get(path).await, path);
     }
     for path in ["/narthex.v1.Write/WriteV1", "/grpc.health.v1.Health/Check", "/nothing"] {
         let response = server.grpc(path, &valid_request()).await;

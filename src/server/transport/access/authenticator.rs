@@ -71,7 +71,8 @@ impl Authenticator {
         })
     }
 
-    /// Replaces the users for new requests. If they changed, forgets all results.
+    /// Replaces the users for new requests. Keeps only the verified passwords of users whose hash
+    /// is the same, and all results if no user changed.
     pub(crate) fn replace_users(&self, users: &BTreeMap<String, PasswordHash>) {
         let mut current = self.users.write();
         let is_unchanged = match &*current {
@@ -79,7 +80,7 @@ impl Authenticator {
             None => users.is_empty(),
         };
         if !is_unchanged {
-            *current = UserTable::new(users).map(Arc::new);
+            *current = UserTable::new(users, current.as_deref()).map(Arc::new);
         }
     }
 
@@ -98,15 +99,20 @@ impl Authenticator {
         };
         let candidate = table.candidate(&self.key, &credentials);
         let user = table.user_name(&candidate);
+        let client = client.into();
         let is_match = if let Some(is_match) = table.cached_result(&candidate, Instant::now()) {
             self.cache_hits.inc();
             is_match
         } else {
             self.cache_misses.inc();
             // Boxed, so that requests with a cached result do not carry the space of a check.
-            Box::pin(self.checks.check(table, candidate, client.into())).await?
+            Box::pin(self.checks.check(table, candidate, client)).await?
         };
-        Ok(if is_match { Verdict::Accepted(AuthenticatedUser(user)) } else { Verdict::Rejected })
+        if !is_match {
+            return Ok(Verdict::Rejected);
+        }
+        self.checks.record_verified(client, Instant::now());
+        Ok(Verdict::Accepted(AuthenticatedUser(user)))
     }
 }
 
@@ -120,6 +126,7 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
     use std::sync::Arc;
 
     fn authenticator(users: &[(&str, &str, u32)]) -> Arc<Authenticator> {
@@ -183,17 +190,52 @@ mod tests {
 
     #[tokio::test]
     async fn changed_users_forget_results_and_unchanged_ones_do_not() {
-        let authenticator = authenticator(&[("a", "one", 4)]);
+        let authenticator = authenticator(&[("a", "one", 4), ("b", "two", 4)]);
+        let misses = || authenticator.cache_misses.get();
         assert_eq!(verify(&authenticator, "a", "one").await, accepted("a"));
-        authenticator.replace_users(&hashes(&[("a", "one", 4)]));
-        assert_eq!(verify(&authenticator, "a", "one").await, accepted("a"));
-        assert_eq!(authenticator.cache_misses.get(), 1);
-        authenticator.replace_users(&hashes(&[("a", "two", 4)]));
+        assert_eq!(verify(&authenticator, "b", "two").await, accepted("b"));
+        assert_eq!(verify(&authenticator, "b", "one").await, Verdict::Rejected);
+        authenticator.replace_users(&hashes(&[("a", "one", 4), ("b", "two", 4)]));
+        assert_eq!(verify(&authenticator, "b", "one").await, Verdict::Rejected);
+        assert_eq!(misses(), 3);
+        authenticator.replace_users(&hashes(&[("a", "two", 4), ("b", "two", 4)]));
+        assert_eq!(verify(&authenticator, "b", "two").await, accepted("b"));
+        assert_eq!(misses(), 3, "the user is unchanged");
         assert_eq!(verify(&authenticator, "a", "one").await, Verdict::Rejected);
         assert_eq!(verify(&authenticator, "a", "two").await, accepted("a"));
-        assert_eq!(authenticator.cache_misses.get(), 3);
+        assert_eq!(verify(&authenticator, "b", "one").await, Verdict::Rejected);
+        assert_eq!(misses(), 6, "wrong passwords are forgotten");
+        authenticator.replace_users(&hashes(&[("a", "two", 4)]));
+        assert_eq!(verify(&authenticator, "b", "two").await, Verdict::Rejected);
         authenticator.replace_users(&BTreeMap::new());
         assert_eq!(verify(&authenticator, "a", "wrong").await, Verdict::Open);
+    }
+
+    #[tokio::test]
+    async fn known_sender_does_not_wait_for_a_flood_after_a_change() {
+        let authenticator = authenticator(&[("a", "one", 4)]);
+        let address = |number: u32| Some(PeerAddress(Ipv4Addr::from_bits(number).into()));
+        let known = authenticator.verify(&headers("a", "one"), address(0)).await;
+        assert_eq!(known, Ok(accepted("a")));
+        authenticator.replace_users(&hashes(&[("a", "two", 8)]));
+        let flood: Vec<_> = (1..1500)
+            .map(|number| {
+                let authenticator = authenticator.clone();
+                let headers = headers("a", &format!("wrong {number}"));
+                tokio::spawn(async move { authenticator.verify(&headers, address(number)).await })
+            })
+            .collect();
+        while authenticator.cache_misses.get() < 1500 {
+            tokio::task::yield_now().await;
+        }
+        let known = authenticator.verify(&headers("a", "two"), address(0)).await;
+        assert_eq!(known, Ok(accepted("a")));
+        // The flood still waits: only the queue's excess and very few others have a result.
+        let waiting = flood.iter().filter(|request| !request.is_finished()).count();
+        assert!(waiting > 900, "{waiting} requests wait");
+        for request in flood {
+            request.abort();
+        }
     }
 
     #[tokio::test]

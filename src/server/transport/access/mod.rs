@@ -10,7 +10,9 @@
 //! | `digest`               | digests that identify credentials in caches              |
 //! | `bcrypt_key`           | password as bcrypt sees it                               |
 //! | `password_checks`      | shared computations of bcrypt                            |
-//! | `check_queue`          | bounded queue of computations, fair between clients      |
+//! | `check_queue`          | bounded queue of computations                            |
+//! | `waiting_checks`       | order of the queue, fair between clients                 |
+//! | `known_clients`        | addresses from which a right password came               |
 //! | [`rate_limiter`]       | token bucket                                             |
 
 pub mod authenticator;
@@ -19,7 +21,9 @@ mod check_queue;
 pub mod control;
 mod credentials;
 mod digest;
+mod known_clients;
 pub(crate) mod password_checks;
 pub mod rate_limiter;
 mod rejected_cache;
 mod user_table;
+mod waiting_checks;

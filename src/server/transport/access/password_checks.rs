@@ -3,7 +3,11 @@
 //! Requests with the same credentials share one computation. It runs in a task of its own, so a
 //! request that disconnects does not abort it for the others; without any request left, a waiting
 //! computation is dropped. Each computation has a thread with a low priority, because a flood of
-//! wrong passwords must not slow down other requests. The number of permits bounds the threads.
+//! wrong passwords must not slow down other requests. The number of permits bounds the threads. The
+//! thread only compares: a thread of low priority that is preempted with a lock in its hands would
+//! stop requests that wait for the lock, so its task records the result.
+//!
+//! A request waits for a limited time. Its computation goes on, so that a retry finds the result.
 
 use crate::metrics::registry::Registry;
 use crate::server::transport::access::check_queue::{CheckPermit, CheckQueue, TooManyChecks};
@@ -14,12 +18,15 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 /// Increment of the nice value of a computation: it gets about a tenth of the processor time of a
 /// busy thread next to it.
 const NICENESS: i32 = 10;
+/// Maximum time that a request waits, in the queue and for a computation. Senders time out after
+/// 30 s by default.
+const MAX_TIME: Duration = Duration::from_secs(25);
 
 /// Error of a check without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +34,9 @@ pub(crate) enum CheckPasswordError {
     /// The check did not start.
     #[error(transparent)]
     TooMany(#[from] TooManyChecks),
+    /// The check has not finished in time.
+    #[error("the password check takes too long")]
+    TooSlow,
     /// The check did not finish: its thread was not created, or panicked.
     #[error("internal error while checking a password")]
     Failed,
@@ -41,6 +51,7 @@ pub(super) struct PasswordChecks {
     queue: Arc<CheckQueue>,
     /// Senders of the results. An entry is removed before its result is sent.
     running: Arc<Mutex<HashMap<Digest, ResultSender>>>,
+    max_time: Duration,
 }
 
 impl PasswordChecks {
@@ -48,7 +59,12 @@ impl PasswordChecks {
     pub(super) fn register(registry: &mut Registry, num_permits: usize) -> Self {
         let queue = Arc::new(CheckQueue::new(num_permits));
         queue.register(registry);
-        Self { queue, running: Arc::default() }
+        Self { queue, running: Arc::default(), max_time: MAX_TIME }
+    }
+
+    /// Gives the next checks of a client that sent a right password precedence.
+    pub(super) fn record_verified(&self, client: Client, now: Instant) {
+        self.queue.record_verified(client, now);
     }
 
     /// Checks credentials whose result is not cached, and caches it.
@@ -76,10 +92,15 @@ impl PasswordChecks {
                 result
             }
         };
-        match result.wait_for(Option::is_some).await.map(|result| *result) {
-            Ok(Some(result)) => result,
+        let waited = tokio::time::timeout(self.max_time, result.wait_for(Option::is_some)).await;
+        match waited.map(|result| result.map(|result| *result)) {
+            Ok(Ok(Some(result))) => result,
             // The runtime is shutting down.
-            Ok(None) | Err(_) => Err(CheckPasswordError::Failed),
+            Ok(Ok(None) | Err(_)) => Err(CheckPasswordError::Failed),
+            Err(_) => {
+                self.queue.count_rejected();
+                Err(CheckPasswordError::TooSlow)
+            }
         }
     }
 
@@ -118,18 +139,60 @@ impl PasswordChecks {
 async fn compute(permit: CheckPermit, table: Arc<UserTable>, candidate: Candidate) -> CheckResult {
     let (sender, result) = oneshot::channel();
     let thread = std::thread::Builder::new().name("password-check".to_owned());
+    let compare = {
+        let (table, candidate) = (table.clone(), candidate.clone());
+        move || table.compare(&candidate)
+    };
     let spawned = thread.spawn(move || {
         // An error is ignored: it costs only the priority.
         let _ = rustix::process::nice(NICENESS);
-        let is_match = table.compare(&candidate);
-        table.record(&candidate, is_match, Instant::now());
-        drop(permit);
         // A send error is ignored: the runtime is shutting down.
-        let _ = sender.send(is_match);
+        let _ = sender.send(compare());
     });
     if let Err(error) = spawned {
         tracing::error!(%error, "cannot create thread for password check");
         return Err(CheckPasswordError::Failed);
     }
-    result.await.map_err(|_| CheckPasswordError::Failed)
+    let result = result.await;
+    drop(permit);
+    let is_match = result.map_err(|_| CheckPasswordError::Failed)?;
+    table.record(&candidate, is_match, Instant::now());
+    Ok(is_match)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CheckPasswordError, PasswordChecks};
+    use crate::config::web::contents::PasswordHash;
+    use crate::metrics::registry::Registry;
+    use crate::server::transport::access::credentials::BasicCredentials;
+    use crate::server::transport::access::digest::DigestKey;
+    use crate::server::transport::access::user_table::UserTable;
+    use crate::server::transport::client_limit::Client;
+    use axum::http::HeaderMap;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    #[tokio::test]
+    async fn slow_check_is_rejected_in_time_and_its_result_is_cached() {
+        let hash = bcrypt::hash_with_salt("b", 8, [3; 16]).unwrap().to_string();
+        let users = [("a".to_owned(), PasswordHash(hash))].into();
+        let table = Arc::new(UserTable::new(&users, None).unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "Basic YTpi".parse().unwrap());
+        let credentials = BasicCredentials::from_headers(&headers).unwrap();
+        let candidate = table.candidate(&DigestKey::generate().unwrap(), &credentials);
+        let checks = PasswordChecks {
+            max_time: Duration::ZERO,
+            ..PasswordChecks::register(&mut Registry::new(), 1)
+        };
+        let check = || checks.check(table.clone(), candidate.clone(), Client::Unknown);
+        assert_eq!(check().await, Err(CheckPasswordError::TooSlow));
+        // A computation that started goes on without a request that waits.
+        while table.cached_result(&candidate, Instant::now()).is_none() {
+            assert_ne!(check().await, Ok(false));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(check().await, Ok(true));
+    }
 }

@@ -8,7 +8,9 @@
 //! # Caches
 //! The digest of a verified password is a field of its user, and is forgotten after an hour without
 //! use. Rejected passwords are in a [`RejectedCache`]. A changed set of users is a new table, which
-//! starts without either.
+//! takes over the verified passwords of the users whose hash is the same, so that a change of one
+//! user does not cost the others a check. It starts without rejected passwords: other users stand
+//! in for unknown ones, so cached results of known users alone would reveal them.
 
 use crate::config::web::contents::PasswordHash;
 use crate::server::transport::access::bcrypt_key::BcryptKey;
@@ -27,7 +29,7 @@ use std::time::{Duration, Instant};
 const MAX_IDLE: Duration = Duration::from_secs(3600);
 
 /// Verified password of a user.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct VerifiedPassword {
     digest: Digest,
     used_at: Instant,
@@ -67,8 +69,12 @@ impl fmt::Debug for UserTable {
 }
 
 impl UserTable {
-    /// Creates a table without cached results. Returns `None` without users.
-    pub(super) fn new(users: &BTreeMap<String, PasswordHash>) -> Option<Self> {
+    /// Creates a table with the verified passwords of `previous` that are still right. Returns
+    /// `None` without users.
+    pub(super) fn new(
+        users: &BTreeMap<String, PasswordHash>,
+        previous: Option<&Self>,
+    ) -> Option<Self> {
         let hasher = RandomState::new();
         let mut table = Self {
             hasher,
@@ -78,10 +84,11 @@ impl UserTable {
         };
         for (name, hash) in users {
             let index = table.users.len();
+            let verified = previous.and_then(|table| table.verified(name.as_bytes(), hash));
             table.users.push(User {
                 name: name.as_str().into(),
                 hash: hash.clone(),
-                verified: Mutex::default(),
+                verified: Mutex::new(verified),
             });
             let Self { hasher, users, by_name, .. } = &mut table;
             let hash_of = |index: &usize| hasher.hash_one(users[*index].name.as_bytes());
@@ -101,14 +108,25 @@ impl UserTable {
                 .all(|(user, (name, hash))| *user.name == **name && user.hash == *hash)
     }
 
+    /// Returns the index of a user. `hash` is that of its name.
+    fn find(&self, hash: u64, name: &[u8]) -> Option<usize> {
+        self.by_name.find(hash, |index| self.users[*index].name.as_bytes() == name).copied()
+    }
+
+    /// Returns the verified password of a user with this hash.
+    fn verified(&self, name: &[u8], hash: &PasswordHash) -> Option<VerifiedPassword> {
+        let user = &self.users[self.find(self.hasher.hash_one(name), name)?];
+        (user.hash == *hash).then(|| *user.verified.lock()).flatten()
+    }
+
     /// Returns what has to be compared for these credentials.
     pub(super) fn candidate(&self, key: &DigestKey, credentials: &BasicCredentials) -> Candidate {
         let name = credentials.user();
         let hash = self.hasher.hash_one(name);
-        let found = self.by_name.find(hash, |index| self.users[*index].name.as_bytes() == name);
+        let found = self.find(hash, name);
         // The number of users fits into 64 bits, and the remainder into an index.
         let stand_in = (hash % self.users.len() as u64) as usize;
-        let (user, is_known) = found.map_or((stand_in, false), |index| (*index, true));
+        let (user, is_known) = found.map_or((stand_in, false), |index| (index, true));
         let password = BcryptKey::new(credentials.password());
         let digest = key.digest(name, &self.users[user].hash, is_known, &password);
         Candidate { user, is_known, digest, key: password }
@@ -194,7 +212,7 @@ mod tests {
 
     impl Fixture {
         fn new(given: &[(&str, &str)]) -> Self {
-            let table = UserTable::new(&users(given)).unwrap();
+            let table = UserTable::new(&users(given), None).unwrap();
             Self { table, key: DigestKey::generate().unwrap() }
         }
 
@@ -216,11 +234,11 @@ mod tests {
         for password in ["one", "two", "empty", ""] {
             assert!(!fixture.check("nobody", password) && !fixture.check("A", password));
         }
-        assert!(UserTable::new(&BTreeMap::new()).is_none());
+        assert!(UserTable::new(&BTreeMap::new(), None).is_none());
     }
 
     #[test]
-    fn unknown_user_always_stands_in_for_the_same_known_one() {
+    fn same_known_user_always_stands_in_for_an_unknown_one() {
         let fixture = Fixture::new(&[("a", "one"), ("b", "two"), ("c", "three")]);
         let mut stand_ins = HashSet::new();
         for number in 0..64 {
@@ -257,7 +275,7 @@ mod tests {
 
     #[test]
     fn changed_users_are_recognized() {
-        let table = UserTable::new(&users(&[("a", "one"), ("b", "two")])).unwrap();
+        let table = UserTable::new(&users(&[("a", "one"), ("b", "two")]), None).unwrap();
         assert!(table.is_equal_to(&users(&[("b", "two"), ("a", "one")])));
         for other in [
             &[("a", "one")][..],
