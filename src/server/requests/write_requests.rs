@@ -59,7 +59,7 @@ pub(crate) fn origin(protocol: Protocol, request: &Request) -> RequestOrigin {
     let user = request.extensions().get::<AuthenticatedUser>();
     RequestOrigin {
         protocol,
-        address: address.map(|PeerAddress(ip)| ip.to_canonical()),
+        address: address.map(|PeerAddress(ip)| *ip),
         user: user.map(|AuthenticatedUser(name)| name.clone()),
     }
 }

@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Address of the client of a request, an extension that its connection adds.
+/// Address of the client of a request, an extension that its connection adds. An IPv4 address that
+/// a dual-stack socket reports as an IPv6 address is IPv4 here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub IpAddr);
 
@@ -27,10 +28,9 @@ pub(crate) enum Client {
 
 impl From<Option<PeerAddress>> for Client {
     fn from(address: Option<PeerAddress>) -> Self {
-        // A dual-stack socket reports IPv4 addresses as IPv4-mapped IPv6 addresses.
-        match address.map(|PeerAddress(ip)| ip.to_canonical()) {
-            Some(IpAddr::V4(ip)) => Self::Ipv4(ip),
-            Some(IpAddr::V6(ip)) => Self::Ipv6((ip.to_bits() >> 64) as u64),
+        match address {
+            Some(PeerAddress(IpAddr::V4(ip))) => Self::Ipv4(ip),
+            Some(PeerAddress(IpAddr::V6(ip))) => Self::Ipv6((ip.to_bits() >> 64) as u64),
             None => Self::Unknown,
         }
     }
@@ -113,8 +113,7 @@ mod tests {
     fn client_beyond_its_limit_gets_no_permit() {
         let limit = ClientLimit::new(2);
         let first = limit.acquire(peer("192.0.2.1")).unwrap();
-        // The same client through a dual-stack socket.
-        let _second = limit.acquire(peer("::ffff:192.0.2.1")).unwrap();
+        let _second = limit.acquire(peer("192.0.2.1")).unwrap();
         assert!(limit.acquire(peer("192.0.2.1")).is_none());
         assert!(limit.acquire(peer("192.0.2.2")).is_some());
         drop(first);

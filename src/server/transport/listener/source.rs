@@ -42,6 +42,23 @@ impl ConnectionSource for TcpListener {
         // Responses are written in full, so Nagle's algorithm only delays them. Without the option
         // they are slower, which is no reason to fail.
         let _ = stream.set_nodelay(true);
-        Ok(Accepted::plain(stream, PeerAddress(peer.ip())))
+        // A dual-stack socket reports IPv4 addresses as IPv4-mapped IPv6 addresses.
+        Ok(Accepted::plain(stream, PeerAddress(peer.ip().to_canonical())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConnectionSource;
+    use crate::server::transport::client_limit::PeerAddress;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn ipv4_client_of_dual_stack_socket_has_ipv4_address() {
+        let mut socket = TcpListener::bind("[::]:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let _client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let accepted = ConnectionSource::accept(&mut socket).await.unwrap();
+        assert_eq!(accepted.peer, PeerAddress([127, 0, 0, 1].into()));
     }
 }

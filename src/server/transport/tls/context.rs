@@ -4,6 +4,7 @@ use crate::config::web::contents::{CipherSuite, Curve, TlsConfig, TlsVersion};
 use crate::server::transport::listener::HttpVersions;
 use crate::server::transport::tls::error::{PemProblem, TlsConfigError, TlsSetting};
 use crate::server::transport::tls::{certificate, client_auth, pem};
+use parking_lot::RwLock;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{self, cipher_suite, kx_group};
 use rustls::server::NoServerSessionStorage;
@@ -36,6 +37,24 @@ pub(crate) struct TlsContext {
     pub(super) verifies_clients: bool,
     /// End of validity of the server's certificate, seconds since the Unix epoch.
     pub(crate) certificate_expiry: i64,
+}
+
+/// Context for new handshakes. Clones share it. The lock is held only to copy or to replace it.
+#[derive(Debug, Clone)]
+pub(super) struct CurrentContext(Arc<RwLock<TlsContext>>);
+
+impl CurrentContext {
+    pub(super) fn new(context: TlsContext) -> Self {
+        Self(Arc::new(RwLock::new(context)))
+    }
+
+    pub(super) fn get(&self) -> TlsContext {
+        self.0.read().clone()
+    }
+
+    pub(super) fn replace(&self, context: TlsContext) {
+        *self.0.write() = context;
+    }
 }
 
 impl TlsContext {

@@ -81,7 +81,7 @@ impl FailureReason {
     }
 
     /// Classifies an error of a handshake.
-    pub(super) fn of(error: &io::Error) -> Self {
+    pub(super) fn from_error(error: &io::Error) -> Self {
         let cause = error.get_ref();
         if let Some(error) = cause.and_then(|cause| cause.downcast_ref::<NotTls>()) {
             return match error {
@@ -93,15 +93,15 @@ impl FailureReason {
             // An error of the connection: rustls did not reject anything.
             None => Self::Incomplete,
             Some(Error::NoCertificatesPresented) => Self::CertificateMissing,
-            Some(Error::InvalidCertificate(error)) => Self::of_certificate(error),
-            Some(Error::PeerIncompatible(error)) => Self::of_incompatible(error),
+            Some(Error::InvalidCertificate(error)) => Self::from_certificate_error(error),
+            Some(Error::PeerIncompatible(error)) => Self::from_incompatibility(error),
             Some(Error::NoApplicationProtocol) => Self::NoCommonParameters,
             Some(Error::AlertReceived(_)) => Self::RejectedByClient,
             Some(_) => Self::ProtocolError,
         }
     }
 
-    fn of_certificate(error: &CertificateError) -> Self {
+    fn from_certificate_error(error: &CertificateError) -> Self {
         match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 Self::CertificateExpired
@@ -115,7 +115,7 @@ impl FailureReason {
         }
     }
 
-    fn of_incompatible(error: &PeerIncompatible) -> Self {
+    fn from_incompatibility(error: &PeerIncompatible) -> Self {
         match error {
             // Clients have sent signature algorithms since TLS 1.2.
             PeerIncompatible::SignatureAlgorithmsExtensionRequired

@@ -5,8 +5,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -25,17 +23,40 @@ pub(super) enum NotTls {
     Other,
 }
 
-/// Stream that fails with [`NotTls`] if its first byte is not the start of a TLS handshake.
+impl NotTls {
+    /// Checks the first byte of a connection.
+    pub(super) fn check(first: u8) -> Result<(), Self> {
+        match first {
+            HANDSHAKE_RECORD => Ok(()),
+            b'A'..=b'Z' => Err(Self::Http),
+            _ => Err(Self::Other),
+        }
+    }
+}
+
+/// Reads the first byte of a connection.
+pub(super) fn poll_first_byte<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<u8>> {
+    let mut byte = [0];
+    let mut buf = ReadBuf::new(&mut byte);
+    ready!(Pin::new(stream).poll_read(cx, &mut buf))?;
+    let first = buf.filled().first().copied();
+    Poll::Ready(first.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+}
+
+/// Stream whose first byte has been read. Reads return it again.
 #[derive(Debug)]
 pub(super) struct HelloStream<S> {
     stream: S,
-    /// Set when the first byte has arrived.
-    has_started: Arc<AtomicBool>,
+    /// First byte, until a read returns it.
+    first: Option<u8>,
 }
 
 impl<S> HelloStream<S> {
-    pub(super) fn new(stream: S, has_started: Arc<AtomicBool>) -> Self {
-        Self { stream, has_started }
+    pub(super) fn new(stream: S, first: Option<u8>) -> Self {
+        Self { stream, first }
     }
 }
 
@@ -45,16 +66,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for HelloStream<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let filled = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        if let Some(first) = buf.filled().get(filled)
-            && !self.has_started.swap(true, Ordering::Relaxed)
-            && *first != HANDSHAKE_RECORD
+        if buf.remaining() > 0
+            && let Some(first) = self.first.take()
         {
-            let error = if first.is_ascii_uppercase() { NotTls::Http } else { NotTls::Other };
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            buf.put_slice(&[first]);
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 

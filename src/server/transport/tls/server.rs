@@ -1,19 +1,18 @@
-//! The current context, handshakes.
+//! TLS of a listener: the current context, streams of connections.
 
 use crate::metrics::registry::Registry;
 use crate::server::transport::client_cert::ClientCertSlot;
 use crate::server::transport::client_limit::PeerAddress;
-use crate::server::transport::tls::context::TlsContext;
+use crate::server::transport::tls::context::{CurrentContext, TlsContext};
 use crate::server::transport::tls::failure::HandshakeFailures;
 use crate::server::transport::tls::stream::TlsStream;
-use parking_lot::RwLock;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// TLS of a listener. The lock is held only to copy or to replace the context.
+/// TLS of a listener.
 #[derive(Debug)]
 pub(crate) struct TlsServer {
-    context: RwLock<TlsContext>,
+    context: CurrentContext,
     failures: Arc<HandshakeFailures>,
 }
 
@@ -21,19 +20,19 @@ impl TlsServer {
     /// Creates the server and registers its metrics.
     pub(crate) fn register(context: TlsContext, registry: &mut Registry) -> Arc<Self> {
         let failures = Arc::new(HandshakeFailures::register(registry));
-        let server = Arc::new(Self { context: RwLock::new(context), failures });
-        let served = Arc::clone(&server);
+        let server = Arc::new(Self { context: CurrentContext::new(context), failures });
+        let served = server.context.clone();
         registry.gauge_fn(
             "narthex_web_tls_certificate_expiry_timestamp_seconds",
             "End of validity of the served TLS certificate, as a Unix timestamp.",
-            move || served.context.read().certificate_expiry as f64,
+            move || served.get().certificate_expiry as f64,
         );
         server
     }
 
-    /// Uses `context` for later handshakes.
+    /// Uses `context` for handshakes that start later.
     pub(crate) fn replace(&self, context: TlsContext) {
-        *self.context.write() = context;
+        self.context.replace(context);
     }
 
     /// Returns the stream of a new connection. Its first read is the handshake.
@@ -43,7 +42,6 @@ impl TlsServer {
         peer: PeerAddress,
         client_cert: ClientCertSlot,
     ) -> TlsStream<S> {
-        let context = self.context.read().clone();
-        TlsStream::new(context, Arc::clone(&self.failures), stream, peer, client_cert)
+        TlsStream::new(self.context.clone(), Arc::clone(&self.failures), stream, peer, client_cert)
     }
 }

@@ -1,5 +1,8 @@
 //! Stream of a connection, whose first read is the handshake.
 //!
+//! The first byte of the client starts the handshake: a connection that was accepted earlier uses
+//! the context that is current then.
+//!
 //! # Failure
 //! The client should learn the reason. After a failed handshake the stream closes its sending side
 //! and discards what the client still sends, because an early close would reset the connection and
@@ -8,14 +11,14 @@
 
 use crate::server::transport::client_cert::ClientCertSlot;
 use crate::server::transport::client_limit::PeerAddress;
-use crate::server::transport::tls::context::TlsContext;
+use crate::server::transport::tls::context::CurrentContext;
 use crate::server::transport::tls::failure::{FailureReason, HandshakeFailures};
-use crate::server::transport::tls::hello::HelloStream;
+use crate::server::transport::tls::hello::{self, HelloStream, NotTls};
 use std::fmt;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::{FallibleAccept, TlsStream as OpenStream};
@@ -30,9 +33,8 @@ const PLAIN_HTTP_RESPONSE: &[u8] = b"HTTP/1.0 400 Bad Request\r\nConnection: clo
 /// Stream of a TLS connection.
 pub(crate) struct TlsStream<S> {
     state: State<S>,
-    /// `true` as soon as a byte of the client has arrived.
-    has_started: Arc<AtomicBool>,
-    /// `true` if the policy verifies client certificates.
+    context: CurrentContext,
+    /// `true` if the policy of the handshake verifies client certificates.
     verifies_clients: bool,
     client_cert: ClientCertSlot,
     failures: Arc<HandshakeFailures>,
@@ -40,6 +42,8 @@ pub(crate) struct TlsStream<S> {
 }
 
 enum State<S> {
+    /// Before the first byte of the client.
+    Waiting(S),
     Handshake(FallibleAccept<HelloStream<S>>),
     Open(OpenStream<HelloStream<S>>),
     Failed(FailedStream<HelloStream<S>>),
@@ -61,6 +65,7 @@ struct FailedStream<S> {
 impl<S> fmt::Debug for TlsStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
+            State::Waiting(_) => "waiting",
             State::Handshake(_) => "handshake",
             State::Open(_) => "open",
             State::Failed(_) => "failed",
@@ -72,19 +77,16 @@ impl<S> fmt::Debug for TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     pub(super) fn new(
-        context: TlsContext,
+        context: CurrentContext,
         failures: Arc<HandshakeFailures>,
         stream: S,
         peer: PeerAddress,
         client_cert: ClientCertSlot,
     ) -> Self {
-        let has_started = Arc::new(AtomicBool::new(false));
-        let hello = HelloStream::new(stream, Arc::clone(&has_started));
-        let accept = tokio_rustls::TlsAcceptor::from(context.config).accept(hello).into_fallible();
         Self {
-            state: State::Handshake(accept),
-            has_started,
-            verifies_clients: context.verifies_clients,
+            state: State::Waiting(stream),
+            context,
+            verifies_clients: false,
             client_cert,
             failures,
             peer,
@@ -96,6 +98,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Pin<&mut OpenStream<HelloStream<S>>>>> {
+        if let State::Waiting(stream) = &mut self.state {
+            let first = ready!(hello::poll_first_byte(stream, cx));
+            self.state = match mem::replace(&mut self.state, State::Closed) {
+                State::Waiting(stream) => self.started(first, stream),
+                state => state,
+            };
+        }
         if let State::Handshake(accept) = &mut self.state {
             self.state = match ready!(Pin::new(accept).poll(cx)) {
                 Ok(stream) => self.opened(stream),
@@ -113,6 +122,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         }
     }
 
+    /// Starts the handshake after the first byte.
+    fn started(&mut self, first: io::Result<u8>, stream: S) -> State<S> {
+        let first = match first {
+            Ok(first) => first,
+            // A connection that ends without a byte, such as the probe of a load balancer, attempts
+            // no handshake.
+            Err(error) => {
+                let stream = HelloStream::new(stream, None);
+                return State::Failed(FailedStream::new(FailureReason::Incomplete, error, stream));
+            }
+        };
+        let stream = HelloStream::new(stream, Some(first));
+        if let Err(error) = NotTls::check(first) {
+            return self.failed(io::Error::new(io::ErrorKind::InvalidData, error), stream);
+        }
+        let context = self.context.get();
+        self.verifies_clients = context.verifies_clients;
+        let acceptor = tokio_rustls::TlsAcceptor::from(context.config);
+        State::Handshake(acceptor.accept(stream).into_fallible())
+    }
+
     fn opened(&self, stream: OpenStream<HelloStream<S>>) -> State<S> {
         if self.verifies_clients && stream.get_ref().1.peer_certificates().is_some() {
             self.client_cert.mark_verified();
@@ -121,12 +151,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     }
 
     fn failed(&self, error: io::Error, stream: HelloStream<S>) -> State<S> {
-        let reason = FailureReason::of(&error);
-        // A connection that ends without a byte, such as the probe of a load balancer, attempts no
-        // handshake.
-        if self.has_started.load(Ordering::Relaxed) {
-            self.failures.record(reason, self.peer, &error);
-        }
+        let reason = FailureReason::from_error(&error);
+        self.failures.record(reason, self.peer, &error);
+        State::Failed(FailedStream::new(reason, error, stream))
+    }
+}
+
+impl<S> FailedStream<S> {
+    fn new(reason: FailureReason, error: io::Error, stream: S) -> Self {
         let response = match reason {
             FailureReason::PlainHttp => PLAIN_HTTP_RESPONSE,
             _ => &[],
@@ -135,13 +167,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             FailureReason::Incomplete => 0,
             _ => MAX_DISCARDED_BYTES,
         };
-        State::Failed(FailedStream { stream, error: Some(error), response, discardable })
+        Self { stream, error: Some(error), response, discardable }
     }
 }
 
 impl<S> Drop for TlsStream<S> {
     fn drop(&mut self) {
-        if matches!(self.state, State::Handshake(_)) && self.has_started.load(Ordering::Relaxed) {
+        if matches!(self.state, State::Handshake(_)) {
             self.failures.record(
                 FailureReason::Incomplete,
                 self.peer,
