@@ -159,7 +159,7 @@ fn changed_users_and_headers_apply_on_an_open_connection() {
     let failed = || server.program.log().contains("web configuration reload failed");
     wait_until("the failed reload", failed);
     assert_eq!((status("one").0, status("two").0), (401, 200));
-    std::fs::write(&file, "").unwrap();
+    std::fs::write(&file, "basic_auth_users: {}\n").unwrap();
     wait_until("open access", || status("anything") == (200, None));
     server.stop();
 }

@@ -84,7 +84,7 @@ impl AppConfig {
             config.watched = Some(watched);
         } else {
             grpc::check(&config.web.config, &flags.grpc)
-                .map_err(|problem| WebConfigError::Grpc { place: String::new(), problem })?;
+                .map_err(|problem| WebConfigError::Grpc { location: String::new(), problem })?;
         }
         Ok(config)
     }

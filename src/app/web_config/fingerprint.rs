@@ -12,14 +12,16 @@ use xxhash_rust::xxh64::Xxh64;
 const MAX_BYTES: u64 = 8 << 20;
 const CHUNK: usize = 64 << 10;
 
-/// Hash of the contents of each file, or the kind of the error that prevents reading it.
+/// Path of each file, with the hash of its contents or the kind of the error that prevents reading
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fingerprint(Vec<Result<u64, io::ErrorKind>>);
+pub(crate) struct Fingerprint(Vec<(PathBuf, Result<u64, io::ErrorKind>)>);
 
 impl Fingerprint {
     /// Reads the files.
-    pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
-        Self(paths.into_iter().map(|path| hash(path).map_err(|error| error.kind())).collect())
+    pub(crate) fn from_files<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
+        let contents = |path: &PathBuf| hash(path).map_err(|error| error.kind());
+        Self(paths.into_iter().map(|path| (path.clone(), contents(path))).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Agreement of a web configuration with the flags of gRPC.
 
 use crate::config::flags::grpc::{GrpcAuthFlag, GrpcFlags};
-use crate::config::web::contents::{ClientAuthPolicy, WebConfig};
+use crate::config::web::contents::WebConfig;
 
 /// Contradiction between a web configuration and the flags of gRPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,8 @@ impl GrpcConfigError {
     }
 }
 
-/// Checks that gRPC can work at all.
+/// Checks that gRPC can work at all, at the start and at a reload: a file that a reload accepts
+/// must not stop the next start.
 ///
 /// # Errors
 /// [`GrpcConfigError`].
@@ -38,10 +39,7 @@ pub(crate) fn check(config: &WebConfig, flags: &GrpcFlags) -> Result<(), GrpcCon
     if !flags.is_enabled() {
         return Ok(());
     }
-    let verifies = config.tls.as_ref().is_some_and(|tls| match tls.client_auth {
-        ClientAuthPolicy::VerifyIfGiven | ClientAuthPolicy::RequireAndVerify => true,
-        ClientAuthPolicy::None | ClientAuthPolicy::Request | ClientAuthPolicy::RequireAny => false,
-    });
+    let verifies = config.tls.as_ref().is_some_and(|tls| tls.client_auth.verifies());
     if flags.auth == GrpcAuthFlag::Cert && !verifies {
         return Err(GrpcConfigError::NoVerifiedCertificates);
     }
@@ -49,15 +47,4 @@ pub(crate) fn check(config: &WebConfig, flags: &GrpcFlags) -> Result<(), GrpcCon
         return Err(GrpcConfigError::NoHttp2);
     }
     Ok(())
-}
-
-/// Checks that calls can be admitted after a reload, which does not change the versions of HTTP.
-///
-/// # Errors
-/// [`GrpcConfigError::NoVerifiedCertificates`].
-pub(crate) fn check_reload(config: &WebConfig, flags: &GrpcFlags) -> Result<(), GrpcConfigError> {
-    match check(config, flags) {
-        Err(GrpcConfigError::NoHttp2) => Ok(()),
-        result => result,
-    }
 }

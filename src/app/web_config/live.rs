@@ -32,7 +32,7 @@ struct StartSettings {
 }
 
 impl StartSettings {
-    fn of(setup: &WebSetup) -> Self {
+    fn from_setup(setup: &WebSetup) -> Self {
         Self {
             has_tls: setup.config.tls.is_some(),
             http2: setup.config.http.http2,
@@ -45,7 +45,7 @@ impl LiveWeb {
     /// Uses the setup of the start, and registers the metrics of its parts.
     pub(crate) fn register(setup: WebSetup, access: Access, registry: &mut Registry) -> Self {
         access.apply(&setup.config);
-        let start = StartSettings::of(&setup);
+        let start = StartSettings::from_setup(&setup);
         let metrics = WebReloadMetrics::register(registry);
         let tls = setup.tls.map(|tls| TlsServer::register(tls, registry));
         Self { tls, access, metrics, start }
@@ -72,16 +72,15 @@ impl LiveWeb {
         self.access.headers.clone()
     }
 
-    /// Uses a setup for new handshakes and new requests. Returns the settings that differ from
-    /// those of the start, which need a restart.
+    /// Uses a setup for new handshakes and new requests. It has TLS if, and only if, that of the
+    /// start has. Returns the settings that differ from those of the start and need a restart.
     pub(crate) fn apply(&self, setup: WebSetup) -> Vec<&'static str> {
-        let new = StartSettings::of(&setup);
+        let new = StartSettings::from_setup(&setup);
         self.access.apply(&setup.config);
         if let (Some(server), Some(tls)) = (&self.tls, setup.tls) {
             server.replace(tls);
         }
         [
-            ("tls_server_config", self.start.has_tls != new.has_tls),
             ("http_server_config.http2", self.start.http2 != new.http2),
             ("rate_limit", self.start.rate_limit != new.rate_limit),
         ]

@@ -4,7 +4,7 @@
 //! A watcher compares the contents of the file and of the files that it names twice a second. If
 //! something changed, it builds everything that the files describe. Only if all of it is valid, new
 //! handshakes and new requests use it; open connections continue. Otherwise the last valid
-//! configuration stays in use.
+//! configuration stays in use. The same applies to a change that would open the server by mistake.
 //!
 //! | module | contents |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! | [`grpc`] | agreement with the flags of gRPC |
 //! | [`live`] | parts of a running server that a file sets |
 //! | [`metrics`] | metrics of reloads |
+//! | [`reload_check`] | changes that a reload rejects |
 //! | [`setup`] | everything that a file describes, valid and built |
 //! | [`watcher`] | detection of changes, reload |
 
@@ -21,6 +22,7 @@ pub(crate) mod fingerprint;
 pub(crate) mod grpc;
 pub(crate) mod live;
 pub(crate) mod metrics;
+pub(crate) mod reload_check;
 pub(crate) mod setup;
 pub(crate) mod watcher;
 

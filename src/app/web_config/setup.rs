@@ -2,6 +2,7 @@
 
 use crate::app::web_config::grpc;
 use crate::app::web_config::grpc::GrpcConfigError;
+use crate::app::web_config::reload_check::ReloadProblem;
 use crate::config::flags::grpc::GrpcFlags;
 use crate::config::web;
 use crate::config::web::WebConfigFile;
@@ -26,6 +27,8 @@ pub(crate) struct WebSetup {
     pub(crate) config: WebConfig,
     /// TLS of the listener; `None` = plain connections.
     pub(crate) tls: Option<TlsContext>,
+    /// Whether the file has the section `basic_auth_users`, even without users.
+    pub(crate) has_users_section: bool,
     /// Warnings of the parser.
     pub(crate) warnings: Vec<ConfigProblem>,
 }
@@ -37,7 +40,7 @@ pub(crate) enum WebConfigError {
     #[error(transparent)]
     File(#[from] LoadConfigError),
     /// A certificate, key or CA cannot be used.
-    #[error("{}{problem}", place(path, *position))]
+    #[error("{}{problem}", location(path, *position))]
     Tls {
         /// Path of the web configuration file.
         path: PathBuf,
@@ -47,12 +50,22 @@ pub(crate) enum WebConfigError {
         problem: Box<TlsConfigError>,
     },
     /// The file contradicts a flag of gRPC.
-    #[error("{place}{problem}")]
+    #[error("{location}{problem}")]
     Grpc {
         /// Path and position of the setting; empty without a file.
-        place: String,
+        location: String,
         /// Setting, flag and reason.
         problem: GrpcConfigError,
+    },
+    /// The file is valid, but would change what only a restart or an explicit setting may change.
+    #[error("{}{problem}", location(path, *position))]
+    Reload {
+        /// Path of the web configuration file.
+        path: PathBuf,
+        /// Position of the section, if the file has it.
+        position: Option<Position>,
+        /// Section and reason.
+        problem: ReloadProblem,
     },
 }
 
@@ -66,14 +79,10 @@ impl WebConfigSource {
         flags: &GrpcFlags,
     ) -> Result<WebSetup, WebConfigError> {
         let setup = self.load(versions)?;
-        let checked = match versions {
-            None => grpc::check(&setup.config, flags),
-            Some(_) => grpc::check_reload(&setup.config, flags),
-        };
-        checked.map_err(|problem| {
+        grpc::check(&setup.config, flags).map_err(|problem| {
             let (section, key) = problem.key();
             let position = web::position_of(&self.path, section, key);
-            WebConfigError::Grpc { place: place(&self.path, position), problem }
+            WebConfigError::Grpc { location: location(&self.path, position), problem }
         })?;
         Ok(setup)
     }
@@ -83,19 +92,20 @@ impl WebConfigSource {
     /// `versions` are the versions of HTTP that TLS connections offer; `None` at the start, when
     /// the file determines them.
     pub(crate) fn load(&self, versions: Option<HttpVersions>) -> Result<WebSetup, WebConfigError> {
-        let WebConfigFile { config, warnings } = web::load(&self.path, self.max_bcrypt_cost)?;
+        let WebConfigFile { config, has_users_section, warnings } =
+            web::load(&self.path, self.max_bcrypt_cost)?;
         let versions = versions.unwrap_or(match config.http.http2 {
             true => HttpVersions::All,
             false => HttpVersions::Http1,
         });
         let tls = config.tls.as_ref().map(|tls| TlsContext::build(tls, versions)).transpose();
         let tls = tls.map_err(|problem| self.tls_error(problem))?;
-        Ok(WebSetup { config, tls, warnings })
+        Ok(WebSetup { config, tls, has_users_section, warnings })
     }
 
     fn tls_error(&self, problem: TlsConfigError) -> WebConfigError {
         let key = match &problem {
-            TlsConfigError::Pem { place, .. } => Some(place.key()),
+            TlsConfigError::Pem { location, .. } => Some(location.key()),
             TlsConfigError::MissingClientCa => Some("client_auth_type"),
             TlsConfigError::Unusable(_) => None,
         };
@@ -104,22 +114,33 @@ impl WebConfigSource {
         WebConfigError::Tls { path: self.path.clone(), position, problem: Box::new(problem) }
     }
 
-    /// Returns the path of the file and those of the files that it names, certificate, key and CA.
-    pub(crate) fn files(&self) -> Result<Vec<PathBuf>, WebConfigError> {
+    pub(super) fn reload_error(&self, problem: ReloadProblem) -> WebConfigError {
+        let position = web::position_of(&self.path, problem.section(), "");
+        WebConfigError::Reload { path: self.path.clone(), position, problem }
+    }
+
+    /// Reads the file and returns its path and those of the files that it names.
+    pub(super) fn read_files(&self) -> Result<Vec<PathBuf>, WebConfigError> {
+        Ok(self.files(&web::load(&self.path, self.max_bcrypt_cost)?.config))
+    }
+
+    /// Returns the path of the file and those of the files that a configuration names: certificate,
+    /// key and CA.
+    pub(super) fn files(&self, config: &WebConfig) -> Vec<PathBuf> {
         let mut files = vec![self.path.clone()];
-        if let Some(tls) = web::load(&self.path, self.max_bcrypt_cost)?.config.tls {
-            let sources = [Some(tls.certificate), Some(tls.key), tls.client_ca];
+        if let Some(tls) = &config.tls {
+            let sources = [Some(&tls.certificate), Some(&tls.key), tls.client_ca.as_ref()];
             files.extend(sources.into_iter().flatten().filter_map(|source| match source {
-                PemSource::File(path) => Some(path),
+                PemSource::File(path) => Some(path.clone()),
                 PemSource::Inline(_) => None,
             }));
         }
-        Ok(files)
+        files
     }
 }
 
 /// Returns path and position as they precede the text of an error.
-fn place(path: &Path, position: Option<Position>) -> String {
+fn location(path: &Path, position: Option<Position>) -> String {
     match position {
         Some(Position { line, column }) => format!("{}:{line}:{column}: ", path.display()),
         None => format!("{}: ", path.display()),
@@ -129,7 +150,7 @@ fn place(path: &Path, position: Option<Position>) -> String {
 impl WebSetup {
     pub(crate) fn log_warnings(&self, path: &Path) {
         for ConfigProblem { position, message } in &self.warnings {
-            tracing::warn!("{}{message}", place(path, *position));
+            tracing::warn!("{}{message}", location(path, *position));
         }
     }
 }

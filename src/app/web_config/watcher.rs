@@ -1,11 +1,13 @@
 //! Detection of changes, reload.
 //!
 //! A reload counts only if the files had the same contents before and after it, a pause of
-//! [`SETTLE`] apart. So neither a file that is being rewritten nor a certificate whose key follows
-//! is taken for the new state.
+//! [`SETTLE`] apart, and names the files that were compared. So neither a file that is being
+//! rewritten nor a certificate whose key follows is taken for the new state, and no file that is in
+//! use is without a comparison.
 
 use crate::app::web_config::fingerprint::Fingerprint;
 use crate::app::web_config::live::LiveWeb;
+use crate::app::web_config::reload_check::Protection;
 use crate::app::web_config::setup::{WebConfigError, WebConfigSource, WebSetup};
 use crate::config::flags::grpc::GrpcFlags;
 use crate::server::management::notifications::{Notice, Notifications};
@@ -14,12 +16,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Pause between two comparisons. Together with [`SETTLE`] well below a second.
+/// Pause between two comparisons.
 const INTERVAL: Duration = Duration::from_millis(400);
 /// Time in which contents must not change to be loaded.
 const SETTLE: Duration = Duration::from_millis(100);
 /// Number of attempts to load files that keep changing; the next comparison continues.
-const MAX_ATTEMPTS: usize = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// File that was loaded at the start, with the contents that were loaded.
 #[derive(Debug)]
@@ -28,7 +30,10 @@ pub(crate) struct WatchedConfig {
     grpc: GrpcFlags,
     /// The file and the files that it names.
     files: Vec<PathBuf>,
-    loaded: Fingerprint,
+    /// Contents that were loaded last; `None` if they are unknown and the next comparison reloads.
+    loaded: Option<Fingerprint>,
+    /// Protection by the configuration in use.
+    protection: Protection,
 }
 
 impl WatchedConfig {
@@ -37,17 +42,33 @@ impl WatchedConfig {
         source: WebConfigSource,
         grpc: GrpcFlags,
     ) -> Result<(WebSetup, Self), WebConfigError> {
-        let files = source.files()?;
+        let files = source.read_files()?;
+        Self::load_with(source, grpc, &files)
+    }
+
+    /// Loads the file, which named `files` a moment ago.
+    pub(super) fn load_with(
+        source: WebConfigSource,
+        grpc: GrpcFlags,
+        files: &[PathBuf],
+    ) -> Result<(WebSetup, Self), WebConfigError> {
         // Before the contents are used: a change in between is found by the first comparison.
-        let loaded = Fingerprint::of(&files);
+        let before = Fingerprint::from_files(files);
         let setup = source.load_for_server(None, &grpc)?;
         setup.log_warnings(&source.path);
-        Ok((setup, Self { source, grpc, files, loaded }))
+        let loaded_files = source.files(&setup.config);
+        let loaded = (loaded_files == files).then_some(before);
+        let protection = Protection::from_config(&setup.config);
+        Ok((setup, Self { source, grpc, files: loaded_files, loaded, protection }))
     }
 
     /// Loads the current contents. TLS connections continue to offer `versions`.
     fn load_again(&self, versions: HttpVersions) -> Result<WebSetup, WebConfigError> {
-        self.source.load_for_server(Some(versions), &self.grpc)
+        let setup = self.source.load_for_server(Some(versions), &self.grpc)?;
+        match self.protection.check(&setup.config, setup.has_users_section) {
+            Ok(()) => Ok(setup),
+            Err(problem) => Err(self.source.reload_error(problem)),
+        }
     }
 }
 
@@ -58,7 +79,7 @@ pub(crate) struct WebConfigWatcher {
     live: LiveWeb,
     notifications: Arc<Notifications>,
     /// Text of the failure that was logged last; `None` after a success.
-    failure: Option<String>,
+    pub(super) failure: Option<String>,
     /// Settings that need a restart and were logged.
     needs_restart: Vec<&'static str>,
 }
@@ -92,30 +113,45 @@ impl WebConfigWatcher {
 
     /// Compares the files, and reloads them if they changed.
     pub(crate) fn reload_if_changed(&mut self) {
-        if Fingerprint::of(&self.watched.files) == self.watched.loaded {
+        if self.watched.loaded.as_ref() == Some(&Fingerprint::from_files(&self.watched.files)) {
             return;
         }
         for _ in 0..MAX_ATTEMPTS {
             // A file that cannot be parsed names no other files.
-            if let Ok(files) = self.watched.source.files() {
+            if let Ok(files) = self.watched.source.read_files() {
                 self.watched.files = files;
             }
-            let before = Fingerprint::of(&self.watched.files);
-            std::thread::sleep(SETTLE);
-            let setup = self.watched.load_again(self.live.http_versions());
-            if Fingerprint::of(&self.watched.files) == before {
-                self.watched.loaded = before;
-                match setup {
-                    Ok(setup) => self.succeed(setup),
-                    Err(error) => self.fail(&error),
-                }
+            if self.reload_if_stable() {
                 return;
             }
         }
     }
 
+    /// Reloads the files, and reports the result. Returns `false`, and changes nothing, if they
+    /// change meanwhile or are not the watched ones.
+    pub(super) fn reload_if_stable(&mut self) -> bool {
+        let files = &self.watched.files;
+        let before = Fingerprint::from_files(files);
+        std::thread::sleep(SETTLE);
+        let setup = self.watched.load_again(self.live.http_versions());
+        let named = match &setup {
+            Ok(setup) => Some(self.watched.source.files(&setup.config)),
+            Err(_) => self.watched.source.read_files().ok(),
+        };
+        if named.is_some_and(|named| named != *files) || Fingerprint::from_files(files) != before {
+            return false;
+        }
+        self.watched.loaded = Some(before);
+        match setup {
+            Ok(setup) => self.succeed(setup),
+            Err(error) => self.fail(&error),
+        }
+        true
+    }
+
     fn succeed(&mut self, setup: WebSetup) {
         setup.log_warnings(&self.watched.source.path);
+        self.watched.protection = Protection::from_config(&setup.config);
         let needs_restart = self.live.apply(setup);
         self.live.metrics.succeeded();
         self.notifications.clear(Notice::WebConfigReloadFailed);
@@ -142,5 +178,16 @@ impl WebConfigWatcher {
             );
             self.failure = Some(text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{INTERVAL, MAX_ATTEMPTS, SETTLE};
+    use std::time::Duration;
+
+    #[test]
+    fn change_has_an_effect_within_a_second() {
+        assert!(INTERVAL + SETTLE * MAX_ATTEMPTS < Duration::from_secs(1));
     }
 }

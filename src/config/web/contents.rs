@@ -5,6 +5,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Maximum size of certificates, CAs or a key, in the web configuration file or in a file of their
+/// own, bytes.
+pub const MAX_PEM_BYTES: usize = 1 << 20;
+
 /// Contents of a web configuration file. The default is an empty file: plain HTTP for everybody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WebConfig {
@@ -78,6 +82,14 @@ pub enum ClientAuthPolicy {
     VerifyIfGiven,
     /// `RequireAndVerifyClientCert`: a verified certificate is required.
     RequireAndVerify,
+}
+
+impl ClientAuthPolicy {
+    /// Returns `true` if a certificate of a client is verified.
+    #[must_use]
+    pub fn verifies(self) -> bool {
+        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
+    }
 }
 
 /// Version of TLS that narthex offers.

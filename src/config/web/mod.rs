@@ -45,6 +45,8 @@ const SECTIONS: [&str; 4] = [TLS, HTTP, USERS, RATE_LIMIT];
 pub struct WebConfigFile {
     /// Contents of the file.
     pub config: WebConfig,
+    /// Whether the file has the section `basic_auth_users`, even without users. Null is no section.
+    pub has_users_section: bool,
     /// Settings that are valid but have another effect than their text says, or none.
     pub warnings: Vec<ConfigProblem>,
 }
@@ -89,13 +91,15 @@ pub fn parse(text: &str, dir: &Path, max_bcrypt_cost: u32) -> Result<WebConfigFi
     }
     let section = |name| Section { document: &document, name };
     let mut warnings = Vec::new();
+    let users = users::parse(&section(USERS), max_bcrypt_cost, &mut warnings)?;
+    let has_users_section = users.is_some();
     let config = WebConfig {
         tls: tls::parse(&section(TLS), dir, &mut warnings)?,
         http: http::parse(&section(HTTP))?,
-        users: users::parse(&section(USERS), max_bcrypt_cost, &mut warnings)?,
+        users: users.unwrap_or_default(),
         rate_limit: rate_limit::parse(&section(RATE_LIMIT))?,
     };
-    Ok(WebConfigFile { config, warnings })
+    Ok(WebConfigFile { config, has_users_section, warnings })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::config::web::contents::{
 use crate::config::web::{DEFAULT_MAX_BCRYPT_COST, MAX_SIZE, WebConfigFile};
 use crate::config::yaml::error::ConfigProblem;
 use flate2::read::GzDecoder;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -416,5 +417,26 @@ fn golden_files_have_verdicts_of_prometheus() {
             (Err(error), None) => assert!(!is_valid, "{name}: {error}"),
             (Ok(_), Some(_)) => panic!("{name} is accepted"),
         }
+    }
+}
+
+#[test]
+fn fifo_is_an_error_and_does_not_block() {
+    let dir = tempfile::tempdir().unwrap();
+    let fifo = dir.path().join("web.yml");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let error = web::load(&fifo, DEFAULT_MAX_BCRYPT_COST).unwrap_err().to_string();
+    assert!(error.ends_with("not a regular file"), "{error}");
+}
+
+#[test]
+fn section_of_users_is_known_without_users() {
+    for (text, expected) in [
+        ("", false),
+        ("basic_auth_users:\n", false),
+        ("basic_auth_users: ~\nrate_limit:\n", false),
+        ("basic_auth_users: {}\n", true),
+    ] {
+        assert_eq!(parse(text).unwrap().has_users_section, expected, "{text}");
     }
 }

@@ -3,7 +3,7 @@
 //! As in Prometheus, a section with neither certificate, key, CA nor policy enables no TLS, and an
 //! empty string is a missing value. If both a file and an inline text are set, the file is used.
 
-use crate::config::web::contents::{ClientAuthPolicy, PemSource, TlsConfig};
+use crate::config::web::contents::{ClientAuthPolicy, MAX_PEM_BYTES, PemSource, TlsConfig};
 use crate::config::web::parameters;
 use crate::config::yaml::document::{Section, invalid};
 use crate::config::yaml::error::ConfigProblem;
@@ -11,8 +11,6 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::path::Path;
 
-/// Maximum size of certificates or of a key in the web configuration file, bytes.
-const MAX_PEM_SIZE: usize = 1 << 20;
 /// Beginning of a PEM section.
 const PEM_BEGIN: &str = "-----BEGIN ";
 /// Maximum number of allowed subject alternative names.
@@ -114,8 +112,8 @@ fn pem(
 ) -> Result<Option<Spanned<PemSource>>, ConfigProblem> {
     let inline = inline.filter(|text| !text.value.is_empty());
     let file = file.filter(|path| !path.value.is_empty());
-    if let Some(text) = inline.as_ref().filter(|text| text.value.len() > MAX_PEM_SIZE) {
-        let message = format!("tls_server_config.{name} exceeds {MAX_PEM_SIZE} bytes");
+    if let Some(text) = inline.as_ref().filter(|text| text.value.len() > MAX_PEM_BYTES) {
+        let message = format!("tls_server_config.{name} exceeds {MAX_PEM_BYTES} bytes");
         return Err(invalid(text, message));
     }
     // The error of opening the file would contain the text.
@@ -149,15 +147,13 @@ fn check_client_ca(
     client_auth: ClientAuthPolicy,
     policy: Option<&Spanned<String>>,
 ) -> Result<(), ConfigProblem> {
-    let is_verified =
-        matches!(client_auth, ClientAuthPolicy::VerifyIfGiven | ClientAuthPolicy::RequireAndVerify);
     match (ca, policy) {
         (Some(ca), _) if client_auth == ClientAuthPolicy::None => {
             let message = "tls_server_config.client_ca needs a client_auth_type other than \
                            NoClientCert";
             Err(invalid(ca, message.to_owned()))
         }
-        (None, Some(policy)) if is_verified => {
+        (None, Some(policy)) if client_auth.verifies() => {
             let message = format!(
                 "tls_server_config.client_auth_type {} needs client_ca or client_ca_file, because \
                  narthex does not trust the CAs of the system",

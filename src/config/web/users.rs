@@ -18,13 +18,14 @@ const SALT_END: usize = 28;
 /// Characters that encode 6 bits, in the order of their values.
 const ALPHABET: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
+/// Parses the section; `None` if the file does not have it.
 pub(super) fn parse(
     section: &Section<'_>,
     max_cost: u32,
     warnings: &mut Vec<ConfigProblem>,
-) -> Result<BTreeMap<String, PasswordHash>, ConfigProblem> {
+) -> Result<Option<BTreeMap<String, PasswordHash>>, ConfigProblem> {
     let raw: Option<Pairs<Option<Spanned<String>>>> = section.read()?;
-    let pairs = raw.map_or_else(Vec::new, |pairs| pairs.0);
+    let Some(Pairs(pairs)) = raw else { return Ok(None) };
     if let Some((name, _)) = pairs.get(MAX_USERS) {
         let message = format!("basic_auth_users has more than {MAX_USERS} users");
         return Err(invalid(name, message));
@@ -47,7 +48,7 @@ pub(super) fn parse(
         }
         users.insert(name.value, hash);
     }
-    Ok(users)
+    Ok(Some(users))
 }
 
 fn password_hash(text: &str, max_cost: u32) -> Result<PasswordHash, String> {

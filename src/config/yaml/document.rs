@@ -38,6 +38,10 @@ pub fn load<T>(
 
 /// Reads one byte beyond the limit at most, so that [`Document::new`] rejects a larger file.
 fn read(path: &Path, max_size: usize) -> io::Result<String> {
+    // A FIFO would block the open.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
     let mut text = String::new();
     File::open(path)?.take(max_size as u64 + 1).read_to_string(&mut text)?;
     Ok(text)

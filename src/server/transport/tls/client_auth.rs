@@ -30,13 +30,6 @@ use std::sync::Arc;
 /// and clients with several certificates select one by other means.
 const MAX_CA_NAME_BYTES: usize = 16 << 10;
 
-impl ClientAuthPolicy {
-    /// Returns `true` if a certificate of a client is verified.
-    pub(super) fn verifies(self) -> bool {
-        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
-    }
-}
-
 /// Returns the verifier of the policy; `None` if no certificate is requested.
 pub(super) fn verifier(
     config: &TlsConfig,

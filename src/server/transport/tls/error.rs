@@ -1,14 +1,11 @@
 //! Errors of the contents of the section `tls_server_config`.
 
-use crate::config::web::contents::PemSource;
+use crate::config::web::contents::{MAX_PEM_BYTES, PemSource};
 use rustls::pki_types::pem;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use x509_cert::der;
-
-/// Maximum size of a PEM text, bytes.
-pub(crate) const MAX_PEM_BYTES: u64 = 1 << 20;
 
 /// Setting with PEM contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,14 +20,14 @@ pub(crate) enum TlsSetting {
 
 /// Setting and its file, for the text of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PemPlace {
+pub(crate) struct PemLocation {
     /// Setting in the section `tls_server_config`.
     pub(crate) setting: TlsSetting,
     /// Path of the file; `None` for text in the web configuration file.
     pub(crate) file: Option<PathBuf>,
 }
 
-impl PemPlace {
+impl PemLocation {
     /// Returns the key in the section `tls_server_config`.
     pub(crate) fn key(&self) -> &'static str {
         match (self.setting, &self.file) {
@@ -44,7 +41,7 @@ impl PemPlace {
     }
 }
 
-impl fmt::Display for PemPlace {
+impl fmt::Display for PemLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "tls_server_config.{}", self.key())?;
         self.file.iter().try_for_each(|file| write!(f, " {}", file.display()))
@@ -126,10 +123,10 @@ pub(crate) enum PemProblem {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsConfigError {
     /// Certificate, key or CA cannot be used.
-    #[error("cannot use {place}: {problem}")]
+    #[error("cannot use {location}: {problem}")]
     Pem {
         /// Setting and its file.
-        place: PemPlace,
+        location: PemLocation,
         /// Reason.
         problem: PemProblem,
     },
@@ -147,6 +144,6 @@ impl TlsConfigError {
             PemSource::Inline(_) => None,
             PemSource::File(path) => Some(path.clone()),
         };
-        Self::Pem { place: PemPlace { setting, file }, problem }
+        Self::Pem { location: PemLocation { setting, file }, problem }
     }
 }

@@ -3,8 +3,8 @@
 //! Files are regular and at most [`MAX_PEM_BYTES`] long, so that a start or a reload neither hangs
 //! nor grows with them.
 
-use crate::config::web::contents::PemSource;
-use crate::server::transport::tls::error::{MAX_PEM_BYTES, PemProblem, TlsConfigError, TlsSetting};
+use crate::config::web::contents::{MAX_PEM_BYTES, PemSource};
+use crate::server::transport::tls::error::{PemProblem, TlsConfigError, TlsSetting};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::borrow::Cow;
@@ -45,7 +45,7 @@ fn read(source: &PemSource) -> Result<Cow<'_, [u8]>, PemProblem> {
         PemSource::Inline(text) => Cow::Borrowed(text.as_bytes()),
         PemSource::File(path) => Cow::Owned(read_file(path).map_err(PemProblem::Read)?),
     };
-    if text.len() as u64 > MAX_PEM_BYTES { Err(PemProblem::TooLarge) } else { Ok(text) }
+    if text.len() > MAX_PEM_BYTES { Err(PemProblem::TooLarge) } else { Ok(text) }
 }
 
 /// Reads one byte beyond the limit at most.
@@ -55,6 +55,6 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("not a regular file"));
     }
     let mut text = Vec::new();
-    File::open(path)?.take(MAX_PEM_BYTES + 1).read_to_end(&mut text)?;
+    File::open(path)?.take(MAX_PEM_BYTES as u64 + 1).read_to_end(&mut text)?;
     Ok(text)
 }
