@@ -215,10 +215,11 @@ def curl(target, case, attempts, *protocol):
     statuses = [line for line in run.stdout.splitlines() if line.startswith("status ")]
     equal(statuses, [f"status {case.status} "] * attempts, f"{case}: {run.stderr}")
     equal(run.stdout.count(case.text) >= attempts, True, f"{case}: {run.stdout[:200]}")
+    return len(statuses)
 
 
-def too_large_over_grpc(target, attempts):
-    """RESOURCE_EXHAUSTED without RetryInfo, for calls and for streams."""
+def rejected_over_grpc(target, attempts, status, text, health):
+    """The final status without RetryInfo, for calls and for streams. `health` is the status of another call of the same channel. Returns the attempts of each combination."""
     address = f"{HOST}:{target.port}"
     options = [*wire.UNLIMITED, ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
     if target.ca:
@@ -229,40 +230,48 @@ def too_large_over_grpc(target, attempts):
     unary = channel.unary_unary("/narthex.v1.Write/WriteV1")
     healthy = channel.unary_unary("/grpc.health.v1.Health/Check")
     stream = channel.stream_stream("/narthex.v1.Write/WriteStream")
+    counts = []
     # A message of a stream has an envelope.
     for size in (MESSAGE_LIMIT + 1000, 3 * MESSAGE_LIMIT):
+        counts += [0, 0]
         for _ in range(attempts):
             message = bytes(size)
-            for call, request in ((unary, message), (stream, iter([message] * 3))):
+            for index, call, request in ((-2, unary, message), (-1, stream, iter([message] * 3))):
                 error = wire.refusal(call, request)
-                found = error.code(), "--storage.remote.write-max-decoded-size" in error.details()
-                equal(found, (grpc.StatusCode.RESOURCE_EXHAUSTED, True), f"{size} bytes: {error}")
+                equal((error.code(), text in error.details()), (status, True), f"{size} bytes: {error}")
                 keys = [key for key, _ in error.trailing_metadata() or ()]
                 equal("grpc-status-details-bin" in keys, False, f"{size} bytes: {keys}")
-            equal(healthy(b"", timeout=wire.PATIENCE)[:1], b"\x08", "the health of the same channel")
+                counts[index] += 1
+            if health == grpc.StatusCode.OK:
+                equal(healthy(b"", timeout=wire.PATIENCE)[:1], b"\x08", "the health of the same channel")
+            else:
+                equal(wire.refusal(healthy, b"").code(), health, "the health of the same channel")
     channel.close()
-    return 4
+    return counts
 
 
 def main(port, kind, attempts, ca=None):
     target = Target(port, ca)
     cases = {"limits": cases_of_limits, "overload": cases_of_overload, "credentials": cases_of_credentials}[kind]()
-    combinations = 0
+    # Attempts of each combination in which the response was read.
+    counts = []
     clients = [raw_socket, http_client, http_2]
     table = [(client, case) for case in cases for client in clients]
     if kind == "limits":
         table += [(without_host, case) for case in both(name="no Host", path=WRITE, status=400, size=3 * WRITE_LIMIT, text="Host header")]
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as workers:
         for client, case in table:
-            list(workers.map(lambda _: client(target, case), range(round(attempts * case.share))))
-            combinations += 1
+            counts.append(len(list(workers.map(lambda _: client(target, case), range(round(attempts * case.share))))))
         second = "--http2" if ca else "--http2-prior-knowledge"
         runs = [(case, protocol) for case in cases for protocol in ("--http1.1", second)]
-        list(workers.map(lambda run: curl(target, run[0], round(attempts * run[0].share), run[1]), runs))
-        combinations += len(runs)
+        counts += workers.map(lambda run: curl(target, run[0], round(attempts * run[0].share), run[1]), runs)
     if kind == "limits":
-        combinations += too_large_over_grpc(target, attempts)
-    tell("read", combinations=combinations, attempts=attempts)
+        code = grpc.StatusCode.RESOURCE_EXHAUSTED
+        counts += rejected_over_grpc(target, attempts, code, "--storage.remote.write-max-decoded-size", grpc.StatusCode.OK)
+    if kind == "credentials":
+        code = grpc.StatusCode.UNAUTHENTICATED
+        counts += rejected_over_grpc(target, attempts, code, "missing or invalid credentials", code)
+    tell("read", counts=counts)
 
 
 main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

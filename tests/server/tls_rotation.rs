@@ -175,11 +175,25 @@ fn write_until(client: &TlsClient, series: usize, done: &AtomicBool) -> u64 {
     written
 }
 
+/// Asserts that the management listener, which needs neither certificate nor password, serves
+/// health and metrics only.
+fn assert_management_serves_nothing_else(server: &Server) {
+    for path in ["/-/healthy", "/-/ready", "/metrics"] {
+        assert_eq!(server.http.get(path).status, 200, "{path}");
+        assert_eq!(server.http.post(path, &[], b"").status, 404, "{path}");
+    }
+    for path in ["/", "//", "/api/v1/status/config", "/api/v1/labels", "/api/v1/write", "/-/quit"] {
+        assert_eq!(server.http.get(path).status, 404, "{path}");
+        assert_eq!(server.http.post(path, &WRITE_HEADERS, b"").status, 404, "{path}");
+    }
+}
+
 fn assert_rotation_fails_no_request(swap: Swap) {
     let mut rotation = Rotation::start(swap);
     let mut open = rotation.client.connect().expect("a connection");
     let mut check = || assert_eq!(open.get("/-/ready").expect("a response"), 200);
     check();
+    assert_management_serves_nothing_else(&rotation.server);
     let (done, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let client = rotation.client.clone();
     std::thread::scope(|scope| {

@@ -45,11 +45,21 @@ impl Answer {
 impl Http {
     /// Creates a client of the server on a port.
     pub(crate) fn new(port: u16) -> Http {
+        Http::with_max_redirects(port, 10)
+    }
+
+    /// Creates a client that returns redirects as they come.
+    pub(crate) fn without_redirects(port: u16) -> Http {
+        Http::with_max_redirects(port, 0)
+    }
+
+    fn with_max_redirects(port: u16, max_redirects: u32) -> Http {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .timeout_global(Some(PATIENCE))
             .max_idle_connections_per_host(16)
+            .max_redirects(max_redirects)
             .build();
         Http { agent: config.into(), port }
     }
