@@ -16,6 +16,7 @@ use crate::app::reload::Reloader;
 use crate::app::signals::Events;
 use crate::app::web_config::watcher::WebConfigWatcher;
 use crate::app::{banner, logging, reload, sockets};
+use crate::log_limit;
 use crate::server::grpc::health;
 use crate::server::grpc::health::HealthUpdater;
 use crate::server::management::lifecycle::Phase;
@@ -143,6 +144,7 @@ impl App {
             tokio::spawn(watcher.run());
         }
         tokio::spawn(self.health.run(self.context.process.clone()));
+        tokio::spawn(logging::report_suppressed_lines());
         let (drain, draining) = watch::channel(false);
         let listening = tokio::spawn(self.listener.run(draining));
         let management_address = self.management.as_ref().map(|socket| socket.address);
@@ -230,6 +232,7 @@ async fn shut_down(
     if let Some(management) = management {
         management.stop().await;
     }
+    log_limit::report_all();
     tracing::info!("narthex stopped");
     Ok(())
 }

@@ -5,12 +5,13 @@
 
 use crate::app::output::Output;
 use crate::config::flags::log::{LogFlags, LogFormat, LogLevel};
+use crate::log_limit;
 use crate::model::time::format_rfc3339;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Write as _;
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use std::{fmt, io, thread};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -73,6 +74,14 @@ pub(crate) fn start(flags: &LogFlags) -> io::Result<Logging> {
 pub(crate) fn print(text: &str) {
     if let Some(outputs) = OUTPUTS.get() {
         outputs.standard.put(text.as_bytes());
+    }
+}
+
+/// Reports log lines that a rate limit suppressed and no later line reports.
+pub(crate) async fn report_suppressed_lines() {
+    loop {
+        tokio::time::sleep(log_limit::INTERVAL).await;
+        log_limit::report_overdue(Instant::now());
     }
 }
 

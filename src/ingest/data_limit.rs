@@ -1,9 +1,10 @@
 //! Limits of data that have a dry run.
 //!
 //! A limit in a dry run stores the data that it would reject, and the outcome of the request has
-//! the counts. A bound of its own remains, which keeps the data storable, other senders unaffected
-//! and the memory of a request bounded: the plain fields of
-//! [`crate::ingest::limits::IngestLimits`] have it.
+//! the counts. A bound remains for each limit of items and requests: it keeps the data storable,
+//! other senders unaffected, and the index of a request no larger than the largest request. The
+//! plain fields of [`crate::ingest::limits::IngestLimits`] have the bounds of items. The number of
+//! series in the head has no bound in a dry run.
 //!
 //! A check that costs something is made where the limit itself is checked. So a known series pays
 //! for none of them.
@@ -60,7 +61,7 @@ impl DataLimit {
         }
     }
 
-    /// Returns the value of the label `reason` of what the limit rejects.
+    /// Returns the value of the label `reason` of data over the limit.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {

@@ -132,10 +132,12 @@ impl fmt::Display for SeriesRejections {
 pub struct Rejections {
     /// Counts by kind and reason.
     counts: [[u64; RejectReason::ALL.len()]; ItemKind::ALL.len()],
-    /// The first few series, then one for each reason that these do not have.
+    /// The first few series, then one for each reason that these do not have or explain.
     named: Vec<NamedSeries>,
     /// Set of the reasons of all named series.
     named_reasons: ReasonSet,
+    /// Set of the reasons of their details.
+    detailed_reasons: ReasonSet,
     series: u64,
 }
 
@@ -146,7 +148,16 @@ pub struct NamedSeries {
     pub series: String,
     /// Description of the first rejection.
     pub detail: String,
+    /// Reason of the first rejection.
+    detail_reason: RejectReason,
     reasons: ReasonSet,
+}
+
+impl NamedSeries {
+    /// Returns the series and its detail, which is empty unless it is about this reason.
+    pub(crate) fn explain(&self, reason: RejectReason) -> (&str, &str) {
+        (&self.series, if self.detail_reason == reason { &self.detail } else { "" })
+    }
 }
 
 /// Bit set of reasons.
@@ -180,10 +191,11 @@ impl Rejections {
         self.named.iter().take(NAMED_SERIES)
     }
 
-    /// Returns a series with items rejected for this reason.
+    /// Returns a series with items rejected for this reason, if possible as its first rejection.
     #[must_use]
     pub fn example(&self, reason: RejectReason) -> Option<&NamedSeries> {
-        self.named.iter().find(|named| named.reasons & reason_bit(reason) != 0)
+        let first = self.named.iter().find(|named| named.detail_reason == reason);
+        first.or_else(|| self.named.iter().find(|named| named.reasons & reason_bit(reason) != 0))
     }
 
     /// Adds the rejections of one series. Returns their number.
@@ -192,9 +204,7 @@ impl Rejections {
         rejections: &SeriesRejections,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> u64 {
-        if rejections.first.get().is_none() {
-            return 0;
-        }
+        let Some(first) = rejections.first.get() else { return 0 };
         for (total, count) in
             self.counts[rejections.kind as usize].iter_mut().zip(&rejections.counts)
         {
@@ -202,7 +212,8 @@ impl Rejections {
         }
         let reasons = RejectReason::ALL.into_iter();
         let reasons = reasons.filter(|reason| rejections.counts[*reason as usize].get() > 0);
-        self.name(labels, reasons.map(reason_bit).fold(0, |set, bit| set | bit), rejections);
+        let reasons = reasons.map(reason_bit).fold(0, |set, bit| set | bit);
+        self.name(labels, reasons, first.reason, rejections);
         rejections.total()
     }
 
@@ -213,21 +224,26 @@ impl Rejections {
         labels: impl Iterator<Item = (&'a str, &'a str)>,
     ) {
         self.counts[items.kind as usize][items.reason as usize] += items.count;
-        self.name(labels, reason_bit(items.reason), items.detail);
+        self.name(labels, reason_bit(items.reason), items.reason, items.detail);
     }
 
     fn name<'a>(
         &mut self,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
         reasons: ReasonSet,
+        detail_reason: RejectReason,
         detail: &dyn fmt::Display,
     ) {
         self.series += 1;
-        if self.named.len() < NAMED_SERIES || reasons & !self.named_reasons != 0 {
+        let is_new = reasons & !self.named_reasons != 0
+            || reason_bit(detail_reason) & !self.detailed_reasons != 0;
+        if self.named.len() < NAMED_SERIES || is_new {
             self.named_reasons |= reasons;
+            self.detailed_reasons |= reason_bit(detail_reason);
             self.named.push(NamedSeries {
                 series: describe(labels),
                 detail: detail.to_string(),
+                detail_reason,
                 reasons,
             });
         }
@@ -348,17 +364,27 @@ mod tests {
             add(&mut rejections, "first", &[RejectReason::OutOfOrder, RejectReason::TooOld]);
         }
         add(&mut rejections, "late", &[RejectReason::OutOfOrder, RejectReason::SeriesLimit]);
-        let name = |reason| rejections.example(reason).map(|named| named.series.as_str());
+        let name = |rejections: &Rejections, reason| {
+            let named = rejections.example(reason)?;
+            Some((named.series.clone(), named.detail_reason == reason))
+        };
+        let expected_name = |name: &str| format!("{{__name__=\"{name}\"}}");
         for (reason, expected) in [
-            (RejectReason::OutOfOrder, Some("{__name__=\"first\"}")),
-            (RejectReason::TooOld, Some("{__name__=\"first\"}")),
-            (RejectReason::SeriesLimit, Some("{__name__=\"late\"}")),
+            (RejectReason::OutOfOrder, Some((expected_name("first"), true))),
+            (RejectReason::TooOld, Some((expected_name("first"), false))),
+            (RejectReason::SeriesLimit, Some((expected_name("late"), false))),
             (RejectReason::Metadata, None),
         ] {
-            assert_eq!(name(reason), expected, "{reason:?}");
+            assert_eq!(name(&rejections, reason), expected, "{reason:?}");
         }
         assert_eq!(rejections.first_series().count(), NAMED_SERIES);
         assert!(rejections.to_string().ends_with("; and 6 more series"), "{rejections}");
         assert_eq!(rejections.named.len(), NAMED_SERIES + 1);
+        for _ in 0..10 {
+            add(&mut rejections, "own", &[RejectReason::SeriesLimit]);
+        }
+        let found = name(&rejections, RejectReason::SeriesLimit);
+        assert_eq!(found, Some((expected_name("own"), true)));
+        assert_eq!(rejections.named.len(), NAMED_SERIES + 2);
     }
 }

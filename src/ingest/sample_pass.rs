@@ -140,13 +140,13 @@ impl SamplePass<'_, '_> {
                 }
                 match request.appender.append_or_create(&canonical.labels, samples, reject) {
                     Ok(created) => {
-                        if let Some(limit) = created.as_ref().and_then(SeriesHandle::over_limit) {
+                        if let Some(limit) = created.as_ref().and_then(|new| new.over_limit) {
                             let max = limit.limit as u64;
                             let limit = DataLimit::ActiveSeries;
                             let over = OverLimit { limit, value: max + 1, max };
                             request.outcome.dry_run.add(over, count as u64, series.labels());
                         }
-                        created
+                        created.map(|new| new.handle)
                     }
                     Err(error) => {
                         request.reject_all(series, all(RejectReason::SeriesLimit, &error));

@@ -12,7 +12,7 @@ use crate::support::dir;
 use crate::support::http::Http;
 use crate::support::launch::Launch;
 use crate::support::metrics::Metrics;
-use crate::support::remote::Remote;
+use crate::support::remote::{Remote, WRITE, WRITE_HEADERS};
 use crate::support::wait::{wait_for, wait_until};
 
 const DROPPED: &str = "narthex_log_lines_dropped_total";
@@ -125,6 +125,27 @@ fn last_log_line_is_written_before_exit() {
     let mut log = String::new();
     stderr.read_to_string(&mut log).expect("the log is UTF-8");
     assert!(log.lines().last().is_some_and(|line| line.contains("narthex stopped")), "{log}");
+}
+
+#[test]
+fn every_suppressed_line_is_reported() {
+    const REQUESTS: usize = 30;
+    let temp_dir = dir::temp();
+    let server = Launch::narthex(&temp_dir.path().join("data")).start();
+    for _ in 0..REQUESTS {
+        assert_eq!(server.http.post(WRITE, &WRITE_HEADERS, b"\xff").status, 400);
+    }
+    let log = server.stop();
+    let about_them = log.lines().filter(|line| line.contains("rejected write request"));
+    let suppressed = |line: &str| {
+        let (_, rest) = line.split_once("suppressed=").expect("a number of suppressed lines");
+        rest.split(' ').next().unwrap_or_default().parse::<usize>().expect("a number")
+    };
+    let (summaries, lines): (Vec<_>, Vec<_>) =
+        about_them.partition(|line| line.contains("suppressed log lines"));
+    let left_out: usize = summaries.iter().chain(&lines).map(|line| suppressed(line)).sum();
+    assert_eq!(lines.len() + left_out, REQUESTS, "{log}");
+    assert!(!summaries.is_empty() && lines.len() < REQUESTS, "{log}");
 }
 
 #[test]

@@ -46,6 +46,7 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
             query: flags.read.query_timeout,
             admin: flags.web.admin_timeout,
             other: flags.web.request_timeout,
+            body: flags.web.read_timeout,
         },
         appearance: AppearanceConfig {
             external_url: flags.web.external_url.clone(),

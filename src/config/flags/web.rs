@@ -74,8 +74,8 @@ pub struct WebFlags {
         value_parser = positive_duration
     )]
     pub read_timeout: Duration,
-    /// Maximum time of an admin operation until its response, which is then 503. The operation
-    /// continues.
+    /// Maximum time of an admin operation until its response, which is then 503. An operation that
+    /// has started continues; one that waits for its turn is dropped.
     #[arg(
         long = "web.admin-timeout", value_name = "DURATION", default_value = "6h",
         value_parser = positive_duration

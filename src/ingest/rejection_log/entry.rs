@@ -1,48 +1,14 @@
 //! Entries of the log of rejections.
 
 use crate::ingest::named_series::truncate;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Protocol of a write request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// Remote write over HTTP, of an unknown version.
-    RemoteWrite,
-    /// Remote write 1.0 over HTTP.
-    RemoteWriteV1,
-    /// Remote write 2.0 over HTTP.
-    RemoteWriteV2,
-    /// Remote write 1.0 over gRPC.
-    GrpcV1,
-    /// Remote write 2.0 over gRPC.
-    GrpcV2,
-    /// Write stream over gRPC.
-    GrpcStream,
-    /// Thanos Receive router.
-    Thanos,
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::RemoteWrite => "remote_write",
-            Self::RemoteWriteV1 => "remote_write_1.0",
-            Self::RemoteWriteV2 => "remote_write_2.0",
-            Self::GrpcV1 => "grpc_1.0",
-            Self::GrpcV2 => "grpc_2.0",
-            Self::GrpcStream => "grpc_stream",
-            Self::Thanos => "thanos",
-        })
-    }
-}
-
 /// Protocol and sender of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestOrigin {
-    /// Protocol of the request.
-    pub protocol: Protocol,
+    /// Name of the protocol.
+    pub protocol: &'static str,
     /// Address of the client; `None` without a connection.
     pub address: Option<IpAddr>,
     /// Name of the user whose password was checked; `None` without one.
@@ -109,9 +75,9 @@ pub struct RejectionEntry {
     pub reason: &'static str,
     /// Flag of the limit in a dry run; `None` if the data was rejected.
     pub limit: Option<&'static str>,
-    /// Labels of the first series, truncated; empty for a whole request.
+    /// Labels of a series, truncated; empty for a whole request.
     pub series: Arc<str>,
-    /// Description of the first rejection, truncated.
+    /// Description of the rejection, truncated; empty if only another reason of the series has one.
     pub detail: Arc<str>,
     /// Number of items; of requests if they were rejected as a whole.
     pub count: u64,

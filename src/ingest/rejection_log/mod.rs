@@ -29,6 +29,11 @@ use std::time::Instant;
 /// Maximum memory of the ring, bytes.
 const RING_BYTES: usize = 1 << 20;
 
+/// Messages of lines in the log.
+const DATA_LINE: &str = "rejected data";
+const DRY_RUN_LINE: &str = "stored data over a limit in a dry run";
+const REQUEST_LINE: &str = "rejected write request";
+
 /// Recent rejections. Lines of the log have rate limits of their own.
 #[derive(Debug)]
 pub struct RejectionLog {
@@ -42,9 +47,9 @@ impl Default for RejectionLog {
     fn default() -> Self {
         Self {
             ring: Mutex::new(RejectionRing::new(RING_BYTES)),
-            data_lines: LogLimit::new(),
-            dry_run_lines: LogLimit::new(),
-            request_lines: LogLimit::new(),
+            data_lines: LogLimit::new(DATA_LINE),
+            dry_run_lines: LogLimit::new(DRY_RUN_LINE),
+            request_lines: LogLimit::new(REQUEST_LINE),
         }
     }
 }
@@ -69,9 +74,8 @@ impl RejectionLog {
         for reason in RejectReason::ALL {
             let count = rejections.count(reason);
             if count > 0 {
-                let example = rejections.example(reason);
                 let (series, detail) =
-                    example.map_or(("", ""), |named| (&named.series, &named.detail));
+                    rejections.example(reason).map_or(("", ""), |named| named.explain(reason));
                 let rejection =
                     Rejection { reason: reason.label(), limit: None, series, detail, count };
                 ring.record(origin, &rejection, now_ms);
@@ -81,7 +85,7 @@ impl RejectionLog {
         if let Some(suppressed) = self.data_lines.admit(Instant::now()) {
             let (protocol, user) = (origin.protocol, origin.display_user());
             let sender = origin.display_sender();
-            tracing::warn!(%protocol, sender, user, %rejections, suppressed, "rejected data");
+            tracing::warn!(protocol, sender, user, %rejections, suppressed, "{DATA_LINE}");
         }
     }
 
@@ -105,12 +109,12 @@ impl RejectionLog {
             let (protocol, user) = (origin.protocol, origin.display_user());
             let sender = origin.display_sender();
             tracing::warn!(
-                %protocol,
+                protocol,
                 sender,
                 user,
                 over_limit = %dry_run,
                 suppressed,
-                "stored data over a limit in a dry run"
+                "{DRY_RUN_LINE}"
             );
         }
     }
@@ -130,15 +134,7 @@ impl RejectionLog {
         if let Some(suppressed) = self.request_lines.admit(Instant::now()) {
             let (protocol, user) = (origin.protocol, origin.display_user());
             let sender = origin.display_sender();
-            tracing::warn!(
-                %protocol,
-                sender,
-                user,
-                reason,
-                detail,
-                suppressed,
-                "rejected write request"
-            );
+            tracing::warn!(protocol, sender, user, reason, detail, suppressed, "{REQUEST_LINE}");
         }
     }
 

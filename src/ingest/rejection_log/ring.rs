@@ -1,39 +1,59 @@
 //! Ring of the newest entries. Older ones are dropped and counted.
 //!
-//! A request joins an entry of the same sender, user and reason if that is recent. So a sender that
-//! repeats itself does not displace the entries of others, and costs no memory.
+//! A request joins the entry of the same sender, user, protocol, reason and limit if it is recent.
+//! So senders that repeat themselves do not displace the entries of others, and cost no memory.
 //!
 //! # Invariant
-//! The entries and the counts of dropped ones add up to everything that was recorded.
+//! The entries and the counts of dropped ones add up to everything that was recorded. Every
+//! joinable entry is found by its [`JoinKey`].
 
 use crate::ingest::named_series::truncate;
 use crate::ingest::rejection_log::entry::{
     RecentRejections, Rejection, RejectionEntry, RequestOrigin,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 
-/// Number of newest entries that a request may join, and maximum age of such an entry, ms.
-const JOINABLE_ENTRIES: usize = 32;
+/// Maximum age of an entry that a request may join, ms.
 const JOINABLE_MS: i64 = 10_000;
-/// Memory of an entry without its strings, bytes: the queue may have room for twice its entries,
-/// and each string has two counters.
-const ENTRY_BYTES: usize = 2 * size_of::<RejectionEntry>() + 6 * size_of::<usize>();
+/// Memory of an entry without its strings, bytes: either map may have room for almost three times
+/// its entries, and each string has two counters.
+const ENTRY_BYTES: usize = 3
+    * (size_of::<(u64, RejectionEntry)>() + size_of::<(JoinKey, u64)>() + size_of::<u8>())
+    + 6 * size_of::<usize>();
 
 /// Ring of entries within a number of bytes.
 #[derive(Debug)]
 pub(super) struct RejectionRing {
-    /// Entries by the time of their last request, oldest first.
-    entries: VecDeque<RejectionEntry>,
+    /// Entries in the order of their last requests, by number.
+    entries: BTreeMap<u64, RejectionEntry>,
+    /// Numbers of the newest entries of all senders and reasons.
+    newest: HashMap<JoinKey, u64>,
+    next_number: u64,
     bytes: usize,
     max_bytes: usize,
     dropped_entries: u64,
     dropped_count: u64,
 }
 
+/// What rejections of one entry have in common.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct JoinKey {
+    origin: RequestOrigin,
+    reason: &'static str,
+    limit: Option<&'static str>,
+}
+
 impl RejectionRing {
     pub(super) fn new(max_bytes: usize) -> Self {
-        let entries = VecDeque::new();
-        Self { entries, bytes: 0, max_bytes, dropped_entries: 0, dropped_count: 0 }
+        Self {
+            entries: BTreeMap::new(),
+            newest: HashMap::new(),
+            next_number: 0,
+            bytes: 0,
+            max_bytes,
+            dropped_entries: 0,
+            dropped_count: 0,
+        }
     }
 
     /// Records a rejection at `now_ms`.
@@ -43,19 +63,21 @@ impl RejectionRing {
         rejection: &Rejection<'_>,
         now_ms: i64,
     ) {
-        if let Some(mut entry) = self.take_joinable(origin, rejection, now_ms) {
+        let Rejection { reason, limit, .. } = *rejection;
+        let key = JoinKey { origin: origin.clone(), reason, limit };
+        if let Some(mut entry) = self.take_joinable(&key, now_ms) {
             entry.last_ms = now_ms;
             entry.count = entry.count.saturating_add(rejection.count);
             entry.requests = entry.requests.saturating_add(1);
-            self.entries.push_back(entry);
+            self.push(key, entry);
             return;
         }
         let entry = RejectionEntry {
             first_ms: now_ms,
             last_ms: now_ms,
             origin: origin.clone(),
-            reason: rejection.reason,
-            limit: rejection.limit,
+            reason,
+            limit,
             // Series are truncated already.
             series: rejection.series.into(),
             detail: truncate(rejection.detail).into(),
@@ -63,38 +85,40 @@ impl RejectionRing {
             requests: 1,
         };
         self.bytes += memory(&entry);
-        self.entries.push_back(entry);
+        self.push(key, entry);
         while self.bytes > self.max_bytes
-            && let Some(oldest) = self.entries.pop_front()
+            && let Some((number, oldest)) = self.entries.pop_first()
         {
             self.bytes -= memory(&oldest);
             self.dropped_entries = self.dropped_entries.saturating_add(1);
             self.dropped_count = self.dropped_count.saturating_add(oldest.count);
+            let RejectionEntry { origin, reason, limit, .. } = oldest;
+            let key = JoinKey { origin, reason, limit };
+            if self.newest.get(&key) == Some(&number) {
+                self.newest.remove(&key);
+            }
         }
     }
 
-    /// Removes the entry that the rejection joins.
-    fn take_joinable(
-        &mut self,
-        origin: &RequestOrigin,
-        rejection: &Rejection<'_>,
-        now_ms: i64,
-    ) -> Option<RejectionEntry> {
-        let newest = self.entries.iter().rev().take(JOINABLE_ENTRIES);
-        let position = newest.enumerate().find_map(|(position, entry)| {
-            let is_same = entry.reason == rejection.reason
-                && entry.limit == rejection.limit
-                && entry.origin == *origin
-                && now_ms.abs_diff(entry.first_ms) < JOINABLE_MS as u64;
-            is_same.then_some(position)
-        })?;
-        self.entries.remove(self.entries.len() - 1 - position)
+    fn push(&mut self, key: JoinKey, entry: RejectionEntry) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.entries.insert(number, entry);
+        self.newest.insert(key, number);
+    }
+
+    /// Removes the entry that a rejection joins.
+    fn take_joinable(&mut self, key: &JoinKey, now_ms: i64) -> Option<RejectionEntry> {
+        let number = self.newest.get(key)?;
+        let first_ms = self.entries.get(number)?.first_ms;
+        let is_joinable = now_ms.abs_diff(first_ms) < JOINABLE_MS as u64;
+        if is_joinable { self.entries.remove(number) } else { None }
     }
 
     /// Returns the newest entries, newest first, at most `limit`.
     pub(super) fn newest(&self, limit: usize) -> RecentRejections {
         RecentRejections {
-            entries: self.entries.iter().rev().take(limit).cloned().collect(),
+            entries: self.entries.values().rev().take(limit).cloned().collect(),
             dropped_entries: self.dropped_entries,
             dropped_count: self.dropped_count,
         }
@@ -111,12 +135,12 @@ fn memory(entry: &RejectionEntry) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{ENTRY_BYTES, JOINABLE_MS, RejectionRing, memory};
-    use crate::ingest::rejection_log::entry::{Protocol, Rejection, RequestOrigin};
+    use crate::ingest::rejection_log::entry::{Rejection, RequestOrigin};
     use proptest::prelude::*;
 
     fn origin(host: u8) -> RequestOrigin {
         let address = Some([192, 0, 2, host].into());
-        RequestOrigin { protocol: Protocol::RemoteWriteV1, address, user: None }
+        RequestOrigin { protocol: "remote_write_1.0", address, user: None }
     }
 
     fn with_user(host: u8, user: &str) -> RequestOrigin {
@@ -173,6 +197,19 @@ mod tests {
     }
 
     #[test]
+    fn many_senders_in_turn_have_one_entry_each() {
+        let mut ring = RejectionRing::new(1 << 20);
+        for round in 0..3 {
+            for host in 0..200 {
+                ring.record(&origin(host), &rejection(1), round);
+            }
+        }
+        let recent = ring.newest(usize::MAX);
+        assert_eq!((recent.entries.len(), recent.dropped_entries), (200, 0));
+        assert!(recent.entries.iter().all(|entry| entry.requests == 3));
+    }
+
+    #[test]
     fn oldest_entries_are_dropped_and_counted() {
         let mut ring = RejectionRing::new(3 * (ENTRY_BYTES + 20));
         for host in 0..10 {
@@ -202,6 +239,8 @@ mod tests {
                 prop_assert_eq!(kept + recent.dropped_count, total);
                 prop_assert_eq!(ring.bytes, recent.entries.iter().map(memory).sum::<usize>());
                 prop_assert!(ring.bytes <= max_bytes, "{} of {}", ring.bytes, max_bytes);
+                prop_assert!(ring.newest.len() <= ring.entries.len());
+                prop_assert!(ring.newest.values().all(|number| ring.entries.contains_key(number)));
             }
         }
     }

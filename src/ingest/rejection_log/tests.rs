@@ -3,7 +3,7 @@
 use super::{RING_BYTES, RejectionLog};
 use crate::ingest::outcome::WriteOutcome;
 use crate::ingest::reject_reason::{ItemKind, RejectReason};
-use crate::ingest::rejection_log::entry::{Protocol, RequestOrigin};
+use crate::ingest::rejection_log::entry::RequestOrigin;
 use crate::ingest::rejections::RejectedItems;
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn flood(log: &RejectionLog, time: Duration) -> u64 {
                     // Senders in turn, so that most entries cannot be joined.
                     let host = [192, 0, thread, request as u8];
                     let origin = RequestOrigin {
-                        protocol: Protocol::RemoteWriteV1,
+                        protocol: "remote_write_1.0",
                         address: Some(host.into()),
                         user: None,
                     };

@@ -2,7 +2,8 @@
 //!
 //! The methods are `POST` and `PUT`, as in Prometheus; `--web.enable-admin-api` enables the API.
 //! Parameters come from the query string or a form. One operation runs at a time, on a blocking
-//! thread, and finishes even if the client disconnects.
+//! thread. An operation that has started finishes even if the client disconnects or the time limit
+//! is over; one that still waits for its turn is then dropped.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
@@ -12,8 +13,9 @@ use crate::server::api::parameters::{Parameter, first_value, invalid_parameter};
 use crate::server::api::response;
 use crate::server::contract::api_error::ApiError;
 use crate::server::management::process_control::ApiAccess;
+use crate::server::requests::time_limits::StartMark;
 use crate::server::transport::admission::ConcurrencyLimiter;
-use crate::server::transport::blocking::{BlockingError, run_blocking};
+use crate::server::transport::blocking::{BlockingError, run_with_permit};
 use crate::server::transport::body::BodyLimits;
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::admin::Admin;
@@ -47,6 +49,7 @@ pub(crate) async fn delete_series(
     State(admin): State<Arc<AdminState>>,
     request: Request,
 ) -> Response {
+    let mark = StartMark::of(request.extensions());
     let params = match parameters(&admin, request)
         .await
         .and_then(|parameters| parse_delete_params(&parameters))
@@ -56,8 +59,10 @@ pub(crate) async fn delete_series(
     };
     tracing::info!(selectors = ?params.selectors, range = ?params.range, "deleting series");
     no_content(
-        run_admin_operation(&admin, move |admin| admin.delete(&params.selectors, params.range))
-            .await,
+        run_admin_operation(&admin, &mark, move |admin| {
+            admin.delete(&params.selectors, params.range)
+        })
+        .await,
     )
 }
 
@@ -65,15 +70,17 @@ pub(crate) async fn clean_tombstones(
     State(admin): State<Arc<AdminState>>,
     request: Request,
 ) -> Response {
+    let mark = StartMark::of(request.extensions());
     if let Err(error) = parameters(&admin, request).await {
         return error.into_response();
     }
     tracing::info!("cleaning tombstones");
-    no_content(run_admin_operation(&admin, |admin| admin.clean_tombstones()).await)
+    no_content(run_admin_operation(&admin, &mark, |admin| admin.clean_tombstones()).await)
 }
 
 /// Handles `snapshot?skip_head=…`.
 pub(crate) async fn snapshot(State(admin): State<Arc<AdminState>>, request: Request) -> Response {
+    let mark = StartMark::of(request.extensions());
     let contents = match parameters(&admin, request)
         .await
         .and_then(|parameters| snapshot_contents(&parameters))
@@ -82,7 +89,8 @@ pub(crate) async fn snapshot(State(admin): State<Arc<AdminState>>, request: Requ
         Err(error) => return error.into_response(),
     };
     tracing::info!(?contents, "taking snapshot");
-    match run_admin_operation(&admin, move |admin| admin.snapshot(contents, now_ms())).await {
+    let taken = run_admin_operation(&admin, &mark, move |admin| admin.snapshot(contents, now_ms()));
+    match taken.await {
         Ok(name) => response::success(&SnapshotData { name }),
         Err(error) => error.into_response(),
     }
@@ -143,23 +151,24 @@ fn snapshot_contents(parameters: &[Parameter]) -> Result<SnapshotContents, ApiEr
     }
 }
 
-/// Waits for the permit and runs `work` on a blocking thread.
+/// Waits for the permit and runs `work` on a blocking thread. Sets `mark` when the work starts.
 async fn run_admin_operation<T: Send + 'static>(
     admin: &AdminState,
+    mark: &StartMark,
     work: impl FnOnce(Admin<'_>) -> Result<T, MaintenanceError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let db = admin.db.clone();
-    let working = run_blocking(&admin.gate, "running the admin operation", move |_| {
+    let permit = admin
+        .gate
+        .acquire()
+        .await
+        .map_err(|_| ApiError::Unavailable("another admin operation is running".to_owned()))?;
+    mark.set();
+    let working = run_with_permit(permit, "running the admin operation", move |_| {
         let ready = db.ready().map_err(MaintenanceError::from);
         ready.and_then(|db| work(db.admin())).inspect_err(log_failure)
     });
-    match working.await {
-        Ok(result) => Ok(result?),
-        Err(BlockingError::Overloaded(_)) => {
-            Err(ApiError::Unavailable("another admin operation is running".to_owned()))
-        }
-        Err(error) => Err(error.into()),
-    }
+    Ok(working.await.map_err(BlockingError::from)??)
 }
 
 fn log_failure(error: &MaintenanceError) {

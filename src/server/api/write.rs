@@ -3,16 +3,18 @@
 //! The order of the checks is content type, encoding, phase, size. The body is read after them.
 
 use crate::ingest::outcome::WriteOutcome;
-use crate::ingest::rejection_log::entry::Protocol;
+use crate::ingest::rejection_log::entry::RequestOrigin;
 use crate::remote::write::{RemoteWriteVersion, WireFormat};
 use crate::server::api::content_encoding;
 use crate::server::api::media_type::MediaType;
 use crate::server::contract::request_error::RequestError;
 use crate::server::contract::write_response;
 use crate::server::requests::acceptance;
+use crate::server::requests::write_protocol::WriteProtocol;
 use crate::server::requests::write_requests;
-use crate::server::requests::write_requests::WriteState;
+use crate::server::requests::write_requests::{ReadWrite, WriteState};
 use crate::server::transport::body;
+use crate::server::transport::body::BufferedRequest;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -36,21 +38,19 @@ const EXEMPLARS_WRITTEN: HeaderName =
 
 /// Handles a write request.
 pub(crate) async fn write(State(writes): State<Arc<WriteState>>, request: Request) -> Response {
-    let mut origin = write_requests::origin(Protocol::RemoteWrite, &request);
+    let mut origin = write_requests::origin(WriteProtocol::RemoteWrite, &request);
     let version = match parse_message_version(request.headers()) {
         Ok(version) => version,
         Err(error) => {
-            let rejected = Err(error.clone());
-            write_requests::record(&writes, &origin, &rejected);
+            write_requests::record_error(&writes, &origin, &error);
             return error.into_response();
         }
     };
     origin.protocol = match version {
-        RemoteWriteVersion::V1 => Protocol::RemoteWriteV1,
-        RemoteWriteVersion::V2 => Protocol::RemoteWriteV2,
+        RemoteWriteVersion::V1 => WriteProtocol::RemoteWriteV1.name(),
+        RemoteWriteVersion::V2 => WriteProtocol::RemoteWriteV2.name(),
     };
-    let result = store(&writes, request, version).await;
-    write_requests::record(&writes, &origin, &result);
+    let result = store(&writes, &origin, request, version).await;
     let nothing = WriteOutcome::default();
     let stored = written_headers(version, result.as_ref().unwrap_or(&nothing));
     let mut response = match result {
@@ -70,15 +70,18 @@ pub(crate) async fn write(State(writes): State<Arc<WriteState>>, request: Reques
 /// [`RequestError`] if nothing was stored, or the outcome is unknown.
 async fn store(
     writes: &Arc<WriteState>,
+    origin: &RequestOrigin,
     request: Request,
     version: RemoteWriteVersion,
 ) -> Result<WriteOutcome, RequestError> {
-    let checked = content_encoding::body_compression(request.headers()).and_then(|packing| {
-        acceptance::check_accepting(&writes.lifecycle, &writes.db).map(|()| packing)
-    });
-    let form = WireFormat { version, packing: checked? };
-    let collected = body::collect(request.into_body(), writes.bodies.clone()).await?;
-    write_requests::store(writes, collected.bytes, form, collected.reservation).await
+    let packing = content_encoding::body_compression(request.headers())
+        .inspect_err(|error| write_requests::record_error(writes, origin, error))?;
+    acceptance::check_accepting(&writes.lifecycle, &writes.db)?;
+    let collected = body::collect(request.into_body(), writes.bodies.clone()).await;
+    let BufferedRequest { bytes: body, reservation } =
+        collected.inspect_err(|error| write_requests::record_unread_body(writes, origin, error))?;
+    let form = WireFormat { version, packing };
+    write_requests::store(writes, ReadWrite { origin, body, reservation }, form).await
 }
 
 /// Returns the version of the message. Without a content type it is 1.0, as in Prometheus.

@@ -2,10 +2,11 @@
 
 use crate::log_limit::LogLimit;
 use crate::tsdb::db::{Corruption, QueryError};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 /// Rate limit of failed queries: a client can repeat one that reads corrupted data.
-static LIMIT: LogLimit = LogLimit::new();
+static LIMIT: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new("errors of stored data"));
 
 /// Logs the error of a query. `operation` is a verb phrase, such as "list labels".
 pub(crate) fn log_query_error(operation: &'static str, error: &QueryError) {

@@ -10,11 +10,11 @@
 //!
 //! Responses are compressed if the `grpc-accept-encoding` of the client has a supported encoding.
 
-use crate::ingest::rejection_log::entry::Protocol;
 use crate::server::contract::grpc;
 use crate::server::contract::request_error::RequestError;
 use crate::server::grpc::write_stream::with_envelope;
 use crate::server::grpc::{thanos_write, write};
+use crate::server::requests::write_protocol::WriteProtocol;
 use crate::server::requests::write_requests;
 use crate::server::requests::write_requests::WriteState;
 use crate::server::transport::admission::ByteBudget;
@@ -84,8 +84,8 @@ pub(crate) async fn compression_layer(
         Err(error) => {
             if let Some(protocol) = write_protocol(request.uri().path()) {
                 let origin = write_requests::origin(protocol, &request);
-                let rejected = Err(RequestError::Unsupported(error.to_string()));
-                write_requests::record(&grpc_state.writes, &origin, &rejected);
+                let rejected = RequestError::Unsupported(error.to_string());
+                write_requests::record_error(&grpc_state.writes, &origin, &rejected);
             }
             return grpc::unsupported_encoding(&error);
         }
@@ -112,12 +112,12 @@ pub(crate) async fn compression_layer(
 }
 
 /// Returns the protocol of a method that writes.
-fn write_protocol(path: &str) -> Option<Protocol> {
+fn write_protocol(path: &str) -> Option<WriteProtocol> {
     match path {
-        write::WRITE_V1 => Some(Protocol::GrpcV1),
-        write::WRITE_V2 => Some(Protocol::GrpcV2),
-        write::WRITE_STREAM => Some(Protocol::GrpcStream),
-        thanos_write::REMOTE_WRITE => Some(Protocol::Thanos),
+        write::WRITE_V1 => Some(WriteProtocol::GrpcV1),
+        write::WRITE_V2 => Some(WriteProtocol::GrpcV2),
+        write::WRITE_STREAM => Some(WriteProtocol::GrpcStream),
+        thanos_write::REMOTE_WRITE => Some(WriteProtocol::Thanos),
         _ => None,
     }
 }

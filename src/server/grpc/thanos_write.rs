@@ -1,12 +1,12 @@
 //! `thanos.WriteableStore`: writes that a Thanos Receive router forwards. For the codes see
 //! [`crate::server::contract::thanos`].
 
-use crate::ingest::rejection_log::entry::Protocol;
 use crate::remote::pb::thanos::WriteResponse;
 use crate::server::contract::{grpc, thanos, write_response};
 use crate::server::requests::acceptance;
+use crate::server::requests::write_protocol::WriteProtocol;
 use crate::server::requests::write_requests;
-use crate::server::requests::write_requests::WriteState;
+use crate::server::requests::write_requests::{ReadWrite, WriteState};
 use crate::server::transport::body::BodyLimits;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages;
@@ -30,15 +30,15 @@ pub(crate) async fn remote_write(
 
 async fn store(writes: &Arc<WriteState>, request: Request) -> Result<Response, Status> {
     acceptance::check_accepting(&writes.lifecycle, &writes.db).map_err(thanos::status)?;
-    let origin = write_requests::origin(Protocol::Thanos, &request);
+    let origin = write_requests::origin(WriteProtocol::Thanos, &request);
     let limits = BodyLimits { size: writes.max_decoded_size(), ..writes.bodies.clone() };
     let message = messages::read_single_message(request.into_body(), limits).await;
-    let GrpcMessage { bytes, reservation, .. } = message.map_err(|error| {
+    let GrpcMessage { bytes: body, reservation, .. } = message.map_err(|error| {
         write_requests::record_unreadable(writes, &origin, &error);
         thanos::message_status(error)
     })?;
-    let stored = write_requests::store_forwarded(writes, bytes, reservation).await;
-    write_requests::record(writes, &origin, &stored);
+    let request = ReadWrite { origin: &origin, body, reservation };
+    let stored = write_requests::store_forwarded(writes, request).await;
     let outcome = stored.map_err(thanos::status)?;
     if outcome.rejections.is_empty() {
         Ok(framing::message_response(&WriteResponse {}))

@@ -1,14 +1,14 @@
 //! `narthex.v1.Write`: remote write over gRPC, unary methods. For streams see
 //! [`crate::server::grpc::write_stream`].
 
-use crate::ingest::rejection_log::entry::Protocol;
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::write::{RemoteWriteVersion, WireFormat};
 use crate::server::contract::grpc;
 use crate::server::contract::write_response;
 use crate::server::requests::acceptance;
+use crate::server::requests::write_protocol::WriteProtocol;
 use crate::server::requests::write_requests;
-use crate::server::requests::write_requests::WriteState;
+use crate::server::requests::write_requests::{ReadWrite, WriteState};
 use crate::server::transport::body::BodyLimits;
 use crate::server::transport::framing;
 use crate::server::transport::framing::messages;
@@ -48,20 +48,19 @@ async fn store(
 ) -> Result<Response, Status> {
     acceptance::check_accepting(&writes.lifecycle, &writes.db)?;
     let protocol = match version {
-        RemoteWriteVersion::V1 => Protocol::GrpcV1,
-        RemoteWriteVersion::V2 => Protocol::GrpcV2,
+        RemoteWriteVersion::V1 => WriteProtocol::GrpcV1,
+        RemoteWriteVersion::V2 => WriteProtocol::GrpcV2,
     };
     let origin = write_requests::origin(protocol, &request);
     let limits = BodyLimits { size: writes.max_decoded_size(), ..writes.bodies.clone() };
     let message = messages::read_single_message(request.into_body(), limits).await;
-    let GrpcMessage { bytes, reservation, .. } = message.map_err(|error| {
+    let GrpcMessage { bytes: body, reservation, .. } = message.map_err(|error| {
         write_requests::record_unreadable(writes, &origin, &error);
         grpc::unary_message_status(error)
     })?;
     let form = WireFormat { version, packing: BodyCompression::Plain };
-    let result = write_requests::store(writes, bytes, form, reservation).await;
-    write_requests::record(writes, &origin, &result);
-    let outcome = result?;
+    let request = ReadWrite { origin: &origin, body, reservation };
+    let outcome = write_requests::store(writes, request, form).await?;
     if outcome.rejections.is_empty() {
         Ok(framing::message_response(&write_response::response(&outcome)))
     } else {

@@ -35,7 +35,7 @@
 //!
 //! Source: `proto/narthex/v1/write.proto`.
 
-use crate::ingest::rejection_log::entry::{Protocol, RequestOrigin};
+use crate::ingest::rejection_log::entry::RequestOrigin;
 use crate::remote::pb::narthex::v1::WriteStreamResponse;
 use crate::remote::write::stream_request::{ENVELOPE_BYTES, StreamRequest};
 use crate::server::contract::grpc;
@@ -43,6 +43,7 @@ use crate::server::contract::request_error::RequestError;
 use crate::server::contract::write_response;
 use crate::server::management::lifecycle::Phase;
 use crate::server::requests::acceptance;
+use crate::server::requests::write_protocol::WriteProtocol;
 use crate::server::requests::write_requests;
 use crate::server::requests::write_requests::WriteState;
 use crate::server::transport::admission::ConcurrencyLimiter;
@@ -103,7 +104,7 @@ pub(crate) async fn write_stream(
             "too many write streams (--grpc.max-streams)".to_owned(),
         ));
     };
-    let origin = write_requests::origin(Protocol::GrpcStream, &request);
+    let origin = write_requests::origin(WriteProtocol::GrpcStream, &request);
     let limits = MessageLimits {
         size: with_envelope(streams.writes.max_decoded_size()),
         time: streams.writes.bodies.time,
@@ -205,9 +206,9 @@ impl WriteStream {
     async fn store(&self, mut read: mpsc::Receiver<PendingWrite>) -> Result<(), Status> {
         while let Some(PendingWrite { request, reservation, ack }) = read.recv().await {
             let sequence = request.sequence;
-            let result = write_requests::store_streamed(&self.writes, request, reservation).await;
-            write_requests::record(&self.writes, &self.origin, &result);
-            let response = match result {
+            let stored =
+                write_requests::store_streamed(&self.writes, &self.origin, request, reservation);
+            let response = match stored.await {
                 Ok(outcome) => write_response::ack(sequence, &outcome),
                 Err(error) if error.is_permanent() => {
                     write_response::rejection_ack(sequence, error)

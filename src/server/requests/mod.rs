@@ -3,6 +3,7 @@
 //! | file             | content                                    |
 //! |------------------|--------------------------------------------|
 //! | `acceptance`     | acceptance of requests by the phase        |
+//! | `write_protocol` | protocols of write requests                |
 //! | `write_requests` | storage of write requests                  |
 //! | `read_state`     | state of remote reads                      |
 //! | `list_state`     | state of look-ups                          |
@@ -18,6 +19,7 @@ pub(crate) mod read_state;
 pub(crate) mod samples_read;
 pub(crate) mod streamed_read;
 pub(crate) mod time_limits;
+pub(crate) mod write_protocol;
 pub(crate) mod write_requests;
 
 use crate::server::transport::body::SizeLimit;

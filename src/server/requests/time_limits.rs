@@ -1,9 +1,15 @@
-//! Time limits of requests, from the head of the request to the head of its response.
+//! Time limits of requests, from the end of the request body to the head of the response.
 //!
 //! The router applies one to every route, by its [`RouteKind`]. The time to receive a body and to
 //! send the rest of a response have limits of their own in [`crate::server::transport`].
+//!
+//! The error says what became of the request. A write may be stored in any case. An admin operation
+//! continues only if it has started, which its handler tells by a [`StartMark`].
 
 use crate::config::units;
+use axum::http::Extensions;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Kind of a route, by its time limit, the form of its errors and its access.
@@ -36,19 +42,48 @@ pub struct TimeLimits {
     pub admin: Duration,
     /// Maximum time of any other request.
     pub other: Duration,
+    /// Maximum time for the body of a request to arrive, after which the other limits begin in any
+    /// case.
+    pub body: Duration,
 }
 
-/// Time limit of one route. The error names the flag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the request took longer than {} ({flag}){}",
-    units::format_prometheus_duration(*time),
-    self.consequence()
-)]
+/// Time limit of one route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeLimit {
     pub(crate) kind: RouteKind,
     pub(crate) time: Duration,
+    /// Maximum time before `time` begins.
+    pub(crate) body: Duration,
     flag: &'static str,
+}
+
+/// Progress of a request that is over its time limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The request waits for its turn.
+    Waiting,
+    /// The request is carried out.
+    Started,
+}
+
+/// Mark of a request whose work outlives its handler. The router adds it to admin requests, and the
+/// handler sets it immediately before the work starts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StartMark(Arc<AtomicBool>);
+
+impl StartMark {
+    /// Returns the mark of a request; without one, a mark that nobody reads.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions.get().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        if self.0.load(Ordering::Relaxed) { Progress::Started } else { Progress::Waiting }
+    }
 }
 
 impl TimeLimits {
@@ -62,34 +97,47 @@ impl TimeLimits {
                 (self.other, "--web.request-timeout")
             }
         };
-        TimeLimit { kind, time, flag }
+        TimeLimit { kind, time, body: self.body, flag }
     }
 }
 
 impl TimeLimit {
-    /// Describes the outcome of a request that is over its limit.
-    fn consequence(&self) -> &'static str {
-        match self.kind {
-            RouteKind::Write => "; it may still be stored, and a retry is safe",
-            RouteKind::Admin => "; the operation continues",
-            RouteKind::Read
-            | RouteKind::List
-            | RouteKind::Status
-            | RouteKind::Probe
-            | RouteKind::Page => "",
-        }
+    /// Returns the error of a request that is over the limit. It names the flag and the outcome.
+    pub(crate) fn message(&self, progress: Progress) -> String {
+        let outcome = match (self.kind, progress) {
+            (RouteKind::Write, _) => "; it may still be stored, and a retry is safe",
+            (RouteKind::Admin, Progress::Started) => "; the operation continues",
+            (RouteKind::Admin, Progress::Waiting) => "; the operation was not started",
+            (
+                RouteKind::Read
+                | RouteKind::List
+                | RouteKind::Status
+                | RouteKind::Probe
+                | RouteKind::Page,
+                _,
+            ) => "",
+        };
+        let time = units::format_prometheus_duration(self.time);
+        format!("the request took longer than {time} ({}){outcome}", self.flag)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{RouteKind, TimeLimits};
+    use super::{Progress, RouteKind, StartMark, TimeLimits};
     use std::time::Duration;
 
     #[test]
     fn error_names_time_flag_and_consequence() {
-        let [write, query, admin, other] = [90, 120, 3600, 60].map(Duration::from_secs);
-        let limits = TimeLimits { write, query, admin, other };
+        let [write, query, admin, other, body] = [90, 120, 3600, 60, 300].map(Duration::from_secs);
+        let limits = TimeLimits { write, query, admin, other, body };
+        let mark = StartMark::default();
+        assert_eq!(
+            limits.of(RouteKind::Admin).message(mark.progress()),
+            "the request took longer than 1h (--web.admin-timeout); the operation was not started"
+        );
+        mark.set();
+        assert_eq!(mark.progress(), Progress::Started);
         for (kind, message) in [
             (
                 RouteKind::Write,
@@ -105,7 +153,7 @@ mod tests {
             (RouteKind::Status, "the request took longer than 1m (--web.request-timeout)"),
             (RouteKind::Page, "the request took longer than 1m (--web.request-timeout)"),
         ] {
-            assert_eq!(limits.of(kind).to_string(), message);
+            assert_eq!(limits.of(kind).message(mark.progress()), message);
         }
     }
 }

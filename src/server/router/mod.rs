@@ -3,6 +3,7 @@
 //! | file           | content                                     |
 //! |----------------|---------------------------------------------|
 //! | `access`       | rate limit and credentials of every request |
+//! | `body_arrival` | arrival of a request body                   |
 //! | `compression`  | compression of responses                    |
 //! | `cors`         | CORS headers                                |
 //! | [`host`]       | check of the Host header                    |
@@ -14,6 +15,7 @@
 //! | `time_limit`   | routes with a time limit                    |
 
 mod access;
+mod body_arrival;
 mod compression;
 mod cors;
 pub mod host;

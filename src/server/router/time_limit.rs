@@ -1,13 +1,16 @@
 //! Routes with a time limit. [`LimitedRouter`] is the only way to add a route.
 //!
-//! A request over its limit gets 503 (gRPC: UNAVAILABLE), and its handler is dropped, as after a
-//! disconnect of the client. Work on a blocking thread ends on its own: reads and lists stop soon,
-//! writes and admin operations finish. A response that has started is not affected.
+//! The time begins when the body has arrived, which has a limit of its own: a slow upload is not
+//! slow work. A request over its limit gets 503 (gRPC: UNAVAILABLE), and its handler is dropped, as
+//! after a disconnect of the client. Work that waits for a permit is dropped with it. Work on a
+//! blocking thread ends on its own: reads and lists stop soon, writes and admin operations finish.
+//! A response that has started is not affected.
 
 use crate::server::contract;
 use crate::server::contract::api_error::ApiError;
 use crate::server::contract::request_error::RequestError;
-use crate::server::requests::time_limits::{RouteKind, TimeLimit, TimeLimits};
+use crate::server::requests::time_limits::{RouteKind, StartMark, TimeLimit, TimeLimits};
+use crate::server::router::body_arrival;
 use crate::server::transport::framing;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -15,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any_service};
 use axum::{Router, middleware};
 use std::convert::Infallible;
+use std::pin::pin;
 use tower::Service;
 
 /// Router whose routes all have a time limit.
@@ -64,16 +68,28 @@ impl<S: Clone + Send + Sync + 'static> LimitedRouter<S> {
 }
 
 /// Middleware that responds to a request whose handler exceeds the limit.
-async fn enforce(State(limit): State<TimeLimit>, request: Request, next: Next) -> Response {
+async fn enforce(State(limit): State<TimeLimit>, mut request: Request, next: Next) -> Response {
     let is_grpc = framing::is_grpc(&request);
-    match tokio::time::timeout(limit.time, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => respond(limit, is_grpc),
+    let mark = StartMark::default();
+    if limit.kind == RouteKind::Admin {
+        request.extensions_mut().insert(mark.clone());
+    }
+    let (request, arrival) = body_arrival::watch(request);
+    let mut handling = pin!(next.run(request));
+    let limit_reached = async {
+        // The error means that the body takes too long. Its reader knows, if there is one.
+        let _ = tokio::time::timeout(limit.body, arrival).await;
+        tokio::time::sleep(limit.time).await;
+    };
+    tokio::select! {
+        // A response that is ready at the limit is sent.
+        biased;
+        response = &mut handling => response,
+        () = limit_reached => respond(limit, limit.message(mark.progress()), is_grpc),
     }
 }
 
-fn respond(limit: TimeLimit, is_grpc: bool) -> Response {
-    let message = limit.to_string();
+fn respond(limit: TimeLimit, message: String, is_grpc: bool) -> Response {
     match limit.kind {
         _ if is_grpc => contract::grpc::error_response(RequestError::Unavailable(message)),
         RouteKind::Write | RouteKind::Read | RouteKind::Probe | RouteKind::Page => {
@@ -89,11 +105,15 @@ fn respond(limit: TimeLimit, is_grpc: bool) -> Response {
 mod tests {
     use super::LimitedRouter;
     use crate::server::requests::time_limits::{RouteKind, TimeLimits};
+    use crate::testing::channel_body::ChannelBody;
     use axum::body::{Body, to_bytes};
     use axum::extract::Request;
     use axum::routing::any;
+    use bytes::Bytes;
+    use std::convert::Infallible;
     use std::future::pending;
     use std::time::Duration;
+    use tokio::sync::mpsc;
     use tower::{ServiceExt, service_fn};
 
     const KINDS: [(RouteKind, &str, bool); 7] = [
@@ -108,7 +128,7 @@ mod tests {
 
     fn limits() -> TimeLimits {
         let [write, query, admin, other] = [1, 2, 3, 4].map(Duration::from_millis);
-        TimeLimits { write, query, admin, other }
+        TimeLimits { write, query, admin, other, body: Duration::from_secs(600) }
     }
 
     #[tokio::test]
@@ -134,6 +154,36 @@ mod tests {
                 assert_eq!(response.headers()["grpc-status"], "14", "{kind:?}");
             }
         }
+    }
+
+    /// Sends a request to a write route with these limits, whose handler reads the body first.
+    async fn upload(limits: TimeLimits, body: ChannelBody<Infallible>) -> u16 {
+        let handler = async |request: Request| {
+            drop(to_bytes(request.into_body(), 1000).await);
+        };
+        let routes = LimitedRouter::new(limits).of_kind(RouteKind::Write);
+        let router = routes.route("/", any(handler)).into_router().with_state(());
+        let request = Request::post("/").body(Body::new(body)).unwrap();
+        router.oneshot(request).await.unwrap().status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn limit_begins_when_the_body_has_arrived() {
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                sender.send(Ok(Bytes::from_static(b"x"))).await.unwrap();
+            }
+        });
+        assert_eq!(upload(limits(), ChannelBody::from(receiver)).await, 200);
+    }
+
+    #[tokio::test]
+    async fn body_that_does_not_arrive_ends_at_the_limit() {
+        let (_sender, receiver) = mpsc::channel(1);
+        let limits = TimeLimits { body: Duration::from_millis(5), ..limits() };
+        assert_eq!(upload(limits, ChannelBody::from(receiver)).await, 503);
     }
 
     #[tokio::test]

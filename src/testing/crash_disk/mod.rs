@@ -84,6 +84,12 @@ struct DiskState {
     sync_delay: Duration,
 }
 
+/// Guard of a disk whose changes wait. Dropping it lets them continue.
+#[derive(Debug)]
+pub struct PausedDisk<'a> {
+    _state: MutexGuard<'a, DiskState>,
+}
+
 impl CrashDisk {
     /// Returns a disk without failures.
     #[must_use]
@@ -139,6 +145,12 @@ impl CrashDisk {
     /// Simulates a power failure after which all names exist, but files have their durable bytes.
     pub fn crash_with_names(&self) -> io::Result<()> {
         self.lock().crash(SurvivingNames::All)
+    }
+
+    /// Makes all changes wait until the guard is dropped.
+    #[must_use]
+    pub fn pause(&self) -> PausedDisk<'_> {
+        PausedDisk { _state: self.lock() }
     }
 
     fn fail(&self, call: DiskCall, nth: u64, error: i32) {

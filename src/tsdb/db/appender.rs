@@ -10,7 +10,7 @@ use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::write_unavailable::WriteUnavailable;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::sample_rejection::SampleRejection;
-use crate::tsdb::head::append::series_handle::SeriesHandle;
+use crate::tsdb::head::append::series_handle::{AppendedSeries, SeriesHandle};
 use crate::tsdb::head::append::{CommitStats, HeadAppender};
 use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::head::series::store::SeriesLimitReached;
@@ -78,7 +78,7 @@ impl<'a> Appender<'a> {
         labels: &Labels,
         samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
-    ) -> Result<Option<SeriesHandle>, SeriesLimitReached> {
+    ) -> Result<Option<AppendedSeries>, SeriesLimitReached> {
         let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
         let done =
             self.inner.append_or_create(labels, samples, |sample, rejection| match rejection {

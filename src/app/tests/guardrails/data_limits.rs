@@ -126,7 +126,7 @@ async fn write(server: &TestServer, path: Option<WritePath>, sent: &[pb::TimeSer
 }
 
 /// Returns the value of a counter with these labels, or the sum of all its values.
-async fn counter(server: &TestServer, name: &str, labels: &str) -> f64 {
+pub(super) async fn counter(server: &TestServer, name: &str, labels: &str) -> f64 {
     let metrics = server.get("/metrics").await;
     let lines = metrics.text().lines().filter(|line| {
         line.starts_with(&format!("{name}{{")) && line.contains(&format!("{{{labels}"))
@@ -135,7 +135,7 @@ async fn counter(server: &TestServer, name: &str, labels: &str) -> f64 {
 }
 
 /// Returns the number of stored samples.
-async fn stored_samples(server: &TestServer) -> usize {
+pub(super) async fn stored_samples(server: &TestServer) -> usize {
     let export = server.get("/api/v1/export?match[]={__name__!=%22%22}").await;
     let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
     export.text().lines().map(|text| line(text)["values"].as_array().unwrap().len()).sum()
@@ -239,9 +239,9 @@ async fn dry_run_rejects_beyond_its_bounds() {
     let result = WritePath::Http1.write(&server, &[far]).await;
     assert_eq!(result.status, 400);
     assert!(result.text.contains("1 too far in the future"), "{}", result.text);
-    let empty = vec![pb::TimeSeries::default(); 65];
+    let empty = vec![pb::TimeSeries::default(); 5];
     let result = WritePath::Http1.write(&server, &empty).await;
-    assert_eq!((result.status, result.text.contains("more than 64 series")), (413, true));
+    assert_eq!((result.status, result.text.contains("more than 4 series")), (413, true));
     let many = pb::TimeSeries { samples: vec![pb::Sample::default(); 129], ..Default::default() };
     let result = WritePath::Http1.write(&server, &[many]).await;
     assert_eq!((result.status, result.text.contains("more than 128 samples")), (413, true));

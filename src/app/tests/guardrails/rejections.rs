@@ -1,4 +1,4 @@
-//! `status/rejections`: what each protocol records, and what never appears in it.
+//! `status/rejections`: entries of each protocol, and data that never appears in them.
 
 use crate::app::tests::access::{basic, users};
 use crate::app::tests::edge::{
@@ -11,11 +11,15 @@ use crate::remote::pb::narthex::v1::{WriteStreamRequest, write_stream_request};
 use crate::remote::pb::prometheus as pb;
 use crate::server::transport::client_cert::VerifiedClientCert;
 use crate::server::transport::client_limit::PeerAddress;
+use crate::testing::channel_body::ChannelBody;
 use axum::body::Body;
 use axum::http::Request;
+use bytes::Bytes;
 use prost::Message;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io;
+use tokio::sync::mpsc;
 
 const GRPC_WRITES: [(&str, &str); 4] = [
     ("/narthex.v1.Write/WriteV1", "grpc_1.0"),
@@ -69,7 +73,7 @@ async fn every_path_records_one_entry_per_reason() {
             json!([protocol, "duplicate_timestamp", 4, 2]),
         ];
         assert_eq!(entries(&server).await, expected, "{protocol}");
-        // A malformed and a too large request.
+        // A malformed request.
         if let Some(path) = path {
             assert_eq!(path.write_bytes(&server, b"\x2a\xff").await.status, 400);
             let newest = rejections(&server, "?limit=1").await;
@@ -95,6 +99,41 @@ async fn success_and_temporary_failure_record_nothing() {
 }
 
 #[tokio::test]
+async fn body_that_does_not_arrive_is_not_a_rejection() {
+    let server = TestServer::ready(&[]).await;
+    for path in ["/api/v1/write", "/narthex.v1.Write/WriteV1", "/narthex.v1.Write/WriteStream"] {
+        let (sender, body) = mpsc::channel(2);
+        sender.send(Ok(Bytes::from_static(b"\0\0\0\0\x09abc"))).await.unwrap();
+        sender.send(Err(io::Error::from(io::ErrorKind::ConnectionReset))).await.unwrap();
+        let mut request = if path == "/api/v1/write" {
+            Request::post(path).body(Body::empty()).unwrap()
+        } else {
+            grpc_request(path, b"")
+        };
+        *request.body_mut() = Body::new(ChannelBody::from(body));
+        let response = server.send(request).await;
+        assert!(response.status == 400 || response.grpc_status() != "0", "{path}");
+    }
+    assert_eq!(entries(&server).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn entry_has_the_detail_of_its_own_reason_only() {
+    let server = TestServer::ready(&[]).await;
+    let now = now_ms();
+    let sent = series("mixed", &[(now, 1.0), (now, 2.0), (now + 3_600_000, 1.0)]);
+    assert_eq!(WritePath::Http1.write(&server, &[sent]).await.status, 400);
+    let data = rejections(&server, "").await;
+    let found = data["rejections"].as_array().unwrap().iter();
+    let found: Vec<_> =
+        found.map(|entry| (entry["reason"].clone(), entry["detail"].clone())).collect();
+    let first = format!("duplicate timestamp with another value, timestamp {now}");
+    let expected =
+        [(json!("too_far_in_future"), json!("")), (json!("duplicate_timestamp"), json!(first))];
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
 async fn entry_has_sender_series_detail_and_times() {
     let server = TestServer::ready(&[
         "--storage.remote.write-max-labels=1",
@@ -107,7 +146,7 @@ async fn entry_has_sender_series_detail_and_times() {
     let sent = pb::TimeSeries { labels: labels.into(), ..series("", &[(before, 1.0)]) };
     let message = snappy_block(&WritePath::Http1.message(&[sent]));
     let mut request = Request::post("/api/v1/write").body(Body::from(message)).unwrap();
-    request.extensions_mut().insert(PeerAddress("::ffff:192.0.2.7".parse().unwrap()));
+    request.extensions_mut().insert(PeerAddress("192.0.2.7".parse().unwrap()));
     assert_eq!(server.send(request).await.status, 204);
     let mut data = rejections(&server, "").await;
     let entry = data["rejections"][0].as_object_mut().unwrap();

@@ -16,6 +16,9 @@ struct SymbolSpan {
     len: u32,
 }
 
+/// Memory of the index for a symbol, bytes.
+pub(crate) const SYMBOL_BYTES: usize = size_of::<SymbolSpan>();
+
 /// Index of the symbols of a request; reused for later requests.
 #[derive(Debug, Default)]
 pub struct SymbolIndex {

@@ -51,7 +51,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 /// Size up to which lines are collected into one piece, bytes.
@@ -109,15 +109,16 @@ async fn start(exports: &ExportState, request: Request) -> Result<Response, Requ
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::new(lines)).into_response())
 }
 
-/// Rate limit of failed exports.
-static FAILURES: LogLimit = LogLimit::new();
+/// Message of failed exports, and its rate limit.
+const FAILED: &str = "export failed";
+static FAILURES: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new(FAILED));
 
 /// Logs an error that is not a disconnect.
 fn log_error(error: &ExportError) {
     if !matches!(error, ExportError::Stopped(StreamError::ClientGone))
         && let Some(suppressed) = FAILURES.admit(Instant::now())
     {
-        tracing::error!(%error, suppressed, "export failed");
+        tracing::error!(%error, suppressed, "{FAILED}");
     }
 }
 

@@ -39,7 +39,7 @@ struct RejectionsData<'a> {
 struct RejectionData<'a> {
     first_time: String,
     time: String,
-    protocol: String,
+    protocol: &'static str,
     sender: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
@@ -57,7 +57,7 @@ impl<'a> From<&'a RejectionEntry> for RejectionData<'a> {
         Self {
             first_time: format_rfc3339(entry.first_ms),
             time: format_rfc3339(entry.last_ms),
-            protocol: entry.origin.protocol.to_string(),
+            protocol: entry.origin.protocol,
             sender: entry.origin.display_sender(),
             user: entry.origin.user.as_deref(),
             reason: entry.reason,

@@ -138,6 +138,9 @@ struct ReasonLabel {
     reason: &'static str,
 }
 
+/// Message of failed handshakes in the log.
+const FAILED: &str = "TLS handshake failed";
+
 /// Counters and log limits of failed handshakes.
 #[derive(Debug)]
 pub(crate) struct HandshakeFailures {
@@ -156,7 +159,7 @@ impl HandshakeFailures {
         let counter = |reason: FailureReason| {
             family.get_or_create_owned(&ReasonLabel { reason: reason.label() })
         };
-        Self { reasons: FailureReason::ALL.map(|reason| (counter(reason), LogLimit::new())) }
+        Self { reasons: FailureReason::ALL.map(|reason| (counter(reason), LogLimit::new(FAILED))) }
     }
 
     /// Counts and logs a failure. `error` is the text for the log line.
@@ -170,7 +173,7 @@ impl HandshakeFailures {
         counter.inc();
         if let Some(suppressed) = log.admit(Instant::now()) {
             let reason = reason.label();
-            tracing::warn!(reason, peer = %peer.0, %error, suppressed, "TLS handshake failed");
+            tracing::warn!(reason, peer = %peer.0, %error, suppressed, "{FAILED}");
         }
     }
 }

@@ -47,7 +47,7 @@ use crate::tsdb::head::append::metadata::{FamilyError, MetadataAppender};
 use crate::tsdb::head::append::request_log::{LogPositions, RequestLog};
 use crate::tsdb::head::append::sample_rejection::SampleRejection;
 use crate::tsdb::head::append::samples::{SampleAppender, SeriesCollected};
-use crate::tsdb::head::append::series_handle::SeriesHandle;
+use crate::tsdb::head::append::series_handle::{AppendedSeries, SeriesHandle};
 use crate::tsdb::head::append::wbl_batch::WriteLogs;
 use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::head::series::store::{AppendLookup, SeriesLimitReached, SeriesStore};
@@ -123,10 +123,13 @@ impl<'a> HeadAppender<'a> {
         labels: &Labels,
         mut samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
-    ) -> Result<Option<SeriesHandle>, SeriesLimitReached> {
+    ) -> Result<Option<AppendedSeries>, SeriesLimitReached> {
         if let Some(series) = self.series.get(labels.as_bytes()) {
             match self.samples.append_to(&mut self.log, &series, samples, &mut reject) {
-                Ok(()) => return Ok(Some(SeriesHandle::new(series))),
+                Ok(()) => {
+                    let handle = SeriesHandle::new(series);
+                    return Ok(Some(AppendedSeries { handle, over_limit: None }));
+                }
                 Err(SeriesCollected(unread)) => samples = unread,
             }
         }
@@ -142,7 +145,8 @@ impl<'a> HeadAppender<'a> {
             let AppendLookup { series, over_limit, .. } = self.create_series(labels)?;
             match self.samples.append_to(&mut self.log, &series, samples, &mut reject) {
                 Ok(()) => {
-                    return Ok(Some(SeriesHandle::new(series).with_over_limit(over_limit)));
+                    let handle = SeriesHandle::new(series);
+                    return Ok(Some(AppendedSeries { handle, over_limit }));
                 }
                 // The collected series is about to leave the map; a retry creates a new one.
                 Err(SeriesCollected(unread)) => samples = unread,

@@ -12,23 +12,20 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct SeriesHandle {
     series: Arc<HeadSeries>,
-    over_limit: Option<SeriesLimitReached>,
+}
+
+/// Series of an append that may have created it.
+#[derive(Clone, Debug)]
+pub struct AppendedSeries {
+    /// The series.
+    pub handle: SeriesHandle,
+    /// Limit in a dry run that the series exceeded when this append created it.
+    pub over_limit: Option<SeriesLimitReached>,
 }
 
 impl SeriesHandle {
     pub(super) fn new(series: Arc<HeadSeries>) -> Self {
-        Self { series, over_limit: None }
-    }
-
-    /// Adds the limit in a dry run that the series exceeded when the append created it.
-    pub(super) fn with_over_limit(self, over_limit: Option<SeriesLimitReached>) -> Self {
-        Self { over_limit, ..self }
-    }
-
-    /// Returns the limit in a dry run that the series exceeded when this append created it.
-    #[must_use]
-    pub fn over_limit(&self) -> Option<SeriesLimitReached> {
-        self.over_limit
+        Self { series }
     }
 
     /// Labels of the series.

@@ -68,7 +68,9 @@ fn request(
         .unwrap()
         .unwrap();
     let exemplars = times.iter().map(|t| at(*t));
-    appender.append_exemplars(&series, exemplars, |item, reason| rejected.push((item.t, reason)));
+    appender.append_exemplars(&series.handle, exemplars, |item, reason| {
+        rejected.push((item.t, reason))
+    });
     (appender.commit().unwrap(), rejected)
 }
 
@@ -164,9 +166,13 @@ fn concurrent_requests_log_exemplars_in_ring_order() {
                             })
                             .unwrap()
                             .unwrap();
-                        appender.append_exemplars(&series, [at(t)].into_iter(), |_, reason| {
-                            assert_eq!(reason, OutOfOrder);
-                        });
+                        appender.append_exemplars(
+                            &series.handle,
+                            [at(t)].into_iter(),
+                            |_, reason| {
+                                assert_eq!(reason, OutOfOrder);
+                            },
+                        );
                     }
                     appender.commit().unwrap();
                 }

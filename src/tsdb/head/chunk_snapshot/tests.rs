@@ -59,13 +59,13 @@ fn head_of(dir: &Path, series: i64) -> Head {
         let samples = (0..=series * 3)
             .map(|i| FloatSample::new(1_000_000 + i * 1000, (i * series) as f64 / 7.0));
         let mut appender = HeadAppender::new(&head, &wal);
-        let series_handle = appender
+        let appended = appender
             .append_or_create(&labels, samples.map(Sample::from), |_, reason| panic!("{reason:?}"))
             .unwrap()
             .unwrap();
         let exemplar =
             Exemplar { t: series, v: 0.5, labels: (series % 2 == 0).then(|| labels.clone()) };
-        appender.append_exemplars(&series_handle, [exemplar].into_iter(), |_, reason| {
+        appender.append_exemplars(&appended.handle, [exemplar].into_iter(), |_, reason| {
             panic!("{reason:?}")
         });
         appender.commit().unwrap();

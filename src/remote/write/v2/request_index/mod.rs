@@ -15,7 +15,7 @@ use crate::remote::write::decode_error::DecodeWriteRequestError;
 use crate::remote::write::limits::CountLimits;
 use crate::remote::write::v2::series::SeriesV2;
 use crate::remote::write::v2::series_span::SeriesSpanV2;
-use crate::remote::write::v2::symbols::{ReadSymbolsError, SYMBOLS_KEY, SymbolIndex};
+use crate::remote::write::v2::symbols::{ReadSymbolsError, SYMBOL_BYTES, SYMBOLS_KEY, SymbolIndex};
 
 /// Field numbers of `Request`.
 const SYMBOLS: u32 = 4;
@@ -24,6 +24,10 @@ const TIMESERIES: u32 = 5;
 /// Maximum number of symbols: a fixed part, and a part per series that a request may have.
 const SYMBOLS_OF_REQUEST: u64 = 4096;
 const SYMBOLS_OF_SERIES: u64 = 16;
+
+/// Memory of the index for each series that a request may have, bytes: the series and its symbols.
+pub const INDEX_BYTES_OF_SERIES: usize =
+    size_of::<SeriesSpanV2>() + SYMBOLS_OF_SERIES as usize * SYMBOL_BYTES;
 
 /// Limits of one request.
 #[derive(Debug, Clone, Copy)]
