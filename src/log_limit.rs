@@ -2,8 +2,7 @@
 //!
 //! At most [`MAX_LINES`] lines are logged in an interval of [`INTERVAL`]. Further ones are counted,
 //! and the next line reports their number in its field `suppressed`. If there is no next line,
-//! [`report_overdue`] does, or [`report_all`] at the end of the process. So no line is left out
-//! without a report.
+//! [`report_overdue`] does, or [`report_all`] when the last requests have ended.
 //!
 //! # Locking
 //! One mutex guards the state of a limit; it is held for a comparison and an addition. Another one

@@ -228,11 +228,12 @@ async fn shut_down(
     if listening.await? == DrainOutcome::TimedOut {
         tracing::warn!("shutdown timeout exceeded (--web.shutdown-timeout), aborting requests");
     }
+    // Before the context is dropped, which has the limits.
+    log_limit::report_all();
     tokio::task::spawn_blocking(move || context.process.db.close()).await??;
     if let Some(management) = management {
         management.stop().await;
     }
-    log_limit::report_all();
     tracing::info!("narthex stopped");
     Ok(())
 }
