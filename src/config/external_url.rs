@@ -2,7 +2,8 @@
 //! the prefix of its routes.
 //!
 //! Both accept what Prometheus accepts, in the same normal form: a path starts with a slash and
-//! ends without one. Values with which no route could be reached are errors, unlike in Prometheus.
+//! ends without one. Values with which no route could be reached are errors, unlike in Prometheus,
+//! and so are credentials, because the value is shown to clients.
 //!
 //! | `--web.external-url` | `--web.route-prefix` | links | routes |
 //! |---|---|---|---|
@@ -27,10 +28,13 @@ pub enum ExternalUrlError {
         /// Part before the colon.
         scheme: String,
     },
+    /// The host follows credentials, which the error does not repeat.
+    #[error("it must not contain credentials, because clients can read it")]
+    Credentials,
     /// The host or port is invalid.
     #[error("{authority:?} is not a host with an optional port")]
     Authority {
-        /// Part between the scheme and the path, without credentials.
+        /// Part between the scheme and the path.
         authority: String,
     },
     /// The path has a segment with which no request can reach it.
@@ -88,8 +92,9 @@ impl FromStr for ExternalUrl {
             return Err(ExternalUrlError::Scheme { scheme });
         }
         let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        // Credentials in the URL are no part of a link.
-        let host = host.rsplit('@').next().unwrap_or_default();
+        if host.contains('@') {
+            return Err(ExternalUrlError::Credentials);
+        }
         if host.parse::<Authority>().is_err() {
             return Err(ExternalUrlError::Authority { authority: host.to_owned() });
         }
@@ -186,7 +191,7 @@ mod tests {
             ("HTTPS://a.b:1/x/y//", Some("https://a.b:1/x/y"), "/x/y"),
             ("https://double--dash.de", Some("https://double--dash.de"), ""),
             ("http://[::1]:9201/", Some("http://[::1]:9201"), ""),
-            ("http://user:secret@host/x?y=1#z", Some("http://host/x"), "/x"),
+            ("http://host/x?y=1#z", Some("http://host/x"), "/x"),
             ("/prometheus/", None, "/prometheus"),
             ("prometheus", None, "/prometheus"),
             ("/", None, ""),
@@ -201,6 +206,9 @@ mod tests {
     fn invalid_url_is_an_error() {
         for text in ["'https://url/prometheus'", "'relative/path'", "'http://a/quote", "quote\""] {
             assert_eq!(parse(text), Err(ExternalUrlError::Quoted), "{text}");
+        }
+        for text in ["http://user:secret@host/x", "https://user@host"] {
+            assert_eq!(parse(text), Err(ExternalUrlError::Credentials), "{text}");
         }
         for text in ["localhost:9201", "ftp://host/x", "://host"] {
             assert!(matches!(parse(text), Err(ExternalUrlError::Scheme { .. })), "{text}");

@@ -53,7 +53,7 @@ impl MetadataRef<'_> {
 
     /// Returns an owned copy.
     #[must_use]
-    pub fn to_metadata(&self) -> Metadata {
+    pub fn to_metadata(self) -> Metadata {
         Metadata {
             metric_type: self.metric_type,
             unit: self.unit.to_owned(),

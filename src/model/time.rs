@@ -1,4 +1,6 @@
-//! Time ranges in ms since the Unix epoch, and their text form.
+//! Time ranges in ms since the Unix epoch, and the text form of times.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Time range from `mint` to `maxt`, both inclusive. Empty if `mint > maxt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,13 @@ pub fn format_rfc3339(millis: i64) -> String {
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
+}
+
+/// Formats a time as RFC 3339, UTC, with milliseconds. Times before the epoch count as the epoch.
+#[must_use]
+pub fn format_system_time(time: SystemTime) -> String {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format_rfc3339(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -105,3 +105,16 @@ fn invalid_value_is_rejected_with_flag_name() {
         assert!(error.contains(flag.split_once('=').unwrap().0), "{error}");
     }
 }
+
+#[test]
+fn metrics_of_management_need_its_listener() {
+    assert!(
+        serve(&["--web.management-metrics"])
+            .unwrap_err()
+            .contains("--web.management-listen-address")
+    );
+    let listener = "--web.management-listen-address=:9202";
+    assert!(serve(&[listener, "--web.management-metrics"]).unwrap().web.management_metrics);
+    let flags = serve(&["--web.management-metrics", "--no-web.management-metrics"]).unwrap();
+    assert!(!flags.web.management_metrics);
+}

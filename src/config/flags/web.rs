@@ -33,8 +33,13 @@ pub struct WebFlags {
     /// credentials.
     #[arg(long = "web.management-listen-address", value_name = "ADDRESS")]
     pub management_listen_address: Option<ListenAddress>,
-    /// Whether the management listener serves /metrics, too.
-    #[arg(long = "web.management-metrics", overrides_with = "no_management_metrics")]
+    /// Whether the management listener serves /metrics, too. Needs
+    /// --web.management-listen-address.
+    #[arg(
+        long = "web.management-metrics",
+        requires = "management_listen_address",
+        overrides_with = "no_management_metrics"
+    )]
     pub management_metrics: bool,
     /// Negative form of --web.management-metrics.
     #[arg(long = "no-web.management-metrics", hide = true, overrides_with = "management_metrics")]
@@ -68,7 +73,8 @@ pub struct WebFlags {
     )]
     pub max_connections: u64,
     /// Maximum time for a request to arrive, for its response to be taken, and between requests of
-    /// a connection. The head of an HTTP/1.1 request has at most 30s, from its first byte.
+    /// a connection. The head of an HTTP/1.1 request, and the first request of an HTTP/2
+    /// connection, have at most 30s.
     #[arg(
         long = "web.read-timeout", value_name = "DURATION", default_value = "5m",
         value_parser = positive_duration

@@ -8,11 +8,11 @@
 //! an update that does not fit is dropped and counted: nobody waits for a slow subscriber.
 
 use crate::metrics::registry::{Counter, Gauge, Registry};
-use crate::model::time::format_rfc3339;
+use crate::model::time::format_system_time;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 use tokio::sync::mpsc;
 
 /// Maximum number of updates that wait for a subscriber, as in Prometheus.
@@ -110,7 +110,8 @@ impl Notifications {
 
     /// Adds a notification. If it is active already, its date becomes the current time.
     pub fn raise(&self, notice: Notice) {
-        let raised = Notification { text: notice.text(), date: now(), active: true };
+        let date = format_system_time(SystemTime::now());
+        let raised = Notification { text: notice.text(), date, active: true };
         let mut state = self.state.lock();
         match state.active.iter_mut().find(|(active, _)| *active == notice) {
             Some((_, notification)) => *notification = raised.clone(),
@@ -180,11 +181,6 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.notifications.unsubscribe(self.id);
     }
-}
-
-fn now() -> String {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format_rfc3339(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

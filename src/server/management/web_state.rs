@@ -1,4 +1,4 @@
-//! How the server appears to web clients: external URL, route prefix, CORS, compression.
+//! Appearance of the server to web clients: external URL, route prefix, CORS, compression.
 
 use crate::config::cors_origin::CorsOrigin;
 use crate::config::external_url::{ExternalUrl, UrlPath};

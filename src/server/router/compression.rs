@@ -11,6 +11,7 @@ use axum::response::Response;
 /// Content type of a stream of events, whose clients wait for each of them.
 const EVENTS: &str = "text/event-stream";
 
+/// Middleware that compresses every response.
 pub(super) async fn compress(
     State(compressor): State<ResponseCompressor>,
     request: Request,
@@ -23,4 +24,61 @@ pub(super) async fn compress(
     }
     response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
     if is_accepted { compressor.compress(response).await } else { response }
+}
+
+/// Middleware that compresses responses with an error status.
+pub(super) async fn compress_errors(
+    State(compressor): State<ResponseCompressor>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_accepted = accepts_gzip(request.headers());
+    let mut response = next.run(request).await;
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    if !is_error {
+        return response;
+    }
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if is_accepted { compressor.compress(response).await } else { response }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compress_errors;
+    use crate::server::transport::admission::ByteBudget;
+    use crate::server::transport::body::ResponseLimits;
+    use crate::server::transport::gzip_body::ResponseCompressor;
+    use axum::body::Body;
+    use axum::extract::{Path, Request};
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use axum::{Router, middleware};
+    use std::time::Duration;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn long_errors_are_compressed_and_other_responses_are_not() {
+        let limits =
+            ResponseLimits { time: Duration::from_secs(60), budget: ByteBudget::new(1 << 20) };
+        let compressor = ResponseCompressor::new(limits, 1);
+        let respond = |Path(status): Path<u16>| async move {
+            (StatusCode::from_u16(status).unwrap(), "x".repeat(2000))
+        };
+        let router = Router::new()
+            .route("/{status}", get(respond))
+            .layer(middleware::from_fn_with_state(compressor, compress_errors));
+        for (path, accepted, is_compressed) in [
+            ("/200", "gzip", false),
+            ("/400", "gzip", true),
+            ("/503", "gzip", true),
+            ("/503", "identity", false),
+        ] {
+            let request = Request::get(path).header("accept-encoding", accepted);
+            let request = request.body(Body::empty()).unwrap();
+            let got = router.clone().oneshot(request).await.unwrap();
+            let headers = got.headers();
+            assert_eq!(headers.contains_key("content-encoding"), is_compressed, "{path}");
+            assert_eq!(headers.contains_key("vary"), path != "/200", "{path}");
+        }
+    }
 }

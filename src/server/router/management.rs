@@ -21,8 +21,8 @@ pub fn routes(states: &SharedState, metrics: ApiAccess) -> Router {
     if metrics == ApiAccess::On {
         let compressor = states.web.compressor.clone();
         let compress = middleware::from_fn_with_state(compressor, compression::compress);
-        let metrics = get(status_pages::metrics).route_layer(compress).fallback(not_found);
-        routes = routes.route("/metrics", metrics);
+        let metrics = get(status_pages::metrics).fallback(not_found);
+        routes = routes.layered_route("/metrics", metrics, |route| route.route_layer(compress));
     }
     let routes =
         routes.into_router().fallback(not_found).layer(middleware::from_fn(panics::answer_panics));

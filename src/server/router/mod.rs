@@ -177,7 +177,8 @@ pub fn routes<H: Health>(states: SharedState, health: Option<HealthServer<H>>) -
     let grpc = health.map(|health| grpc_routes(&states, health)).unwrap_or_default();
     let gate = AccessGate::new(states.access.clone(), &known, grpc.paths);
     let admit = middleware::from_fn_with_state(Arc::new(gate), access::admit);
-    let rules = Arc::new(RedirectRules::new(known, &states.web.route_prefix));
+    let (prefix, link_base) = (states.web.route_prefix.clone(), states.web.link_base().clone());
+    let rules = Arc::new(RedirectRules::new(known, prefix, link_base));
     let redirect = middleware::from_fn_with_state(rules, redirect::redirect);
     router
         .into_router()

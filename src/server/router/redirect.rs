@@ -10,6 +10,9 @@
 //! | `/` outside of the route prefix      | 302 to the route prefix                               |
 //!
 //! A route prefix precedes all of these paths. Only the route prefix itself has a slash at its end.
+//! In `Location`, the path of `--web.external-url` replaces the route prefix; Prometheus does so on
+//! its pages only.
+//!
 //! The first two come from Go's `http.ServeMux`, the others from `httprouter`, which sees the paths
 //! of the API without their prefix. gRPC requests are never redirected.
 
@@ -31,13 +34,26 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct RedirectRules {
     known: Vec<KnownPath>,
+    prefix: UrlPath,
+    /// Replacement of the prefix in `Location`.
+    link_base: UrlPath,
     /// Path of the API with the route prefix, without a slash at its end.
     api: String,
 }
 
 impl RedirectRules {
-    pub(super) fn new(known: Vec<KnownPath>, prefix: &UrlPath) -> Self {
-        Self { known, api: format!("{prefix}{API}") }
+    pub(super) fn new(known: Vec<KnownPath>, prefix: UrlPath, link_base: UrlPath) -> Self {
+        let api = format!("{prefix}{API}");
+        Self { known, prefix, link_base, api }
+    }
+
+    /// Returns the path under which a client of the external URL reaches a path of the server. Only
+    /// paths below the route prefix have one.
+    fn link_to(&self, path: String) -> String {
+        match path.strip_prefix(self.prefix.as_str()) {
+            Some(rest) if rest.starts_with('/') => format!("{}{rest}", self.link_base),
+            _ => path,
+        }
     }
 
     fn serves(&self, method: &Method, path: &str) -> bool {
@@ -45,7 +61,8 @@ impl RedirectRules {
     }
 }
 
-/// `GET /` outside of the route prefix: redirects to the prefix.
+/// `GET /` outside of the route prefix: redirects to the prefix itself, because a proxy that maps
+/// the external URL to the prefix never sends this path.
 pub(super) async fn to_prefix(State(web): State<Arc<WebState>>, request: Request) -> Response {
     let path = web.route_prefix.as_str().to_owned();
     let found = respond(&request, Target { status: StatusCode::FOUND, path });
@@ -63,6 +80,7 @@ pub(super) async fn redirect(
         None
     } else {
         find_target(request.method(), request.uri().path(), is_routed, &rules)
+            .map(|target| Target { path: rules.link_to(target.path), ..target })
     };
     match target.and_then(|target| respond(&request, target)) {
         Some(response) => response,
@@ -70,7 +88,7 @@ pub(super) async fn redirect(
     }
 }
 
-/// Status and `Location` path of a redirect.
+/// Status and path of a redirect.
 #[derive(Debug, PartialEq, Eq)]
 struct Target {
     status: StatusCode,
@@ -165,7 +183,7 @@ fn escape_html(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KnownPath, RedirectRules, Target, clean_path, find_target};
+    use super::{KnownPath, RedirectRules, Target, UrlPath, clean_path, find_target};
     use crate::server::requests::time_limits::RouteKind;
     use axum::http::{Method, StatusCode};
 
@@ -198,7 +216,25 @@ mod tests {
             known("/api/v1/write", Method::POST),
             known("/api/v1/label/{name}/values", Method::GET),
         ];
-        RedirectRules::new(known, &prefix.parse().unwrap())
+        let prefix: UrlPath = prefix.parse().unwrap();
+        RedirectRules::new(known, prefix.clone(), prefix)
+    }
+
+    #[test]
+    fn location_has_the_path_of_the_external_url() {
+        for (prefix, link_base, path, link) in [
+            ("", "/ext", "/metrics", "/ext/metrics"),
+            ("", "/ext", "/", "/ext/"),
+            ("/p", "/ext", "/p/metrics", "/ext/metrics"),
+            ("/p", "", "/p/", "/"),
+            ("/p", "/ext", "/p", "/p"),
+            ("/p", "/ext", "/path", "/path"),
+            ("/p", "/p", "/p/metrics", "/p/metrics"),
+        ] {
+            let [prefix, link_base] = [prefix, link_base].map(|path| path.parse().unwrap());
+            let rules = RedirectRules::new(Vec::new(), prefix, link_base);
+            assert_eq!(rules.link_to(path.to_owned()), link, "{path}");
+        }
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! | routes | CORS | compression | `OPTIONS` |
 //! |---|---|---|---|
 //! | `/api/v1/…` | yes | yes | 204 |
-//! | `/api/v1/…` of protocols, which have only POST | `OPTIONS` only | no | 204 |
+//! | `/api/v1/…` of protocols, which have only POST | `OPTIONS` only | errors only | 204 |
 //! | `/-/…` | no | no | 200 with `Allow` |
 //! | others | no | yes | 200 with `Allow` |
 //!
-//! The layers are around the handlers of a route, so remote write pays nothing for them.
+//! Remote write and remote read have encodings of their own for data. Their errors are text.
 
 use crate::server::management::web_state::WebState;
 use crate::server::router::{compression, cors};
@@ -37,7 +37,9 @@ pub(super) fn wrap(
     }
     let preflight = options(|| async { StatusCode::NO_CONTENT });
     if *methods == [Method::POST] {
-        return route.merge(with_cors(web, compressed(web, preflight)));
+        let compress =
+            middleware::from_fn_with_state(web.compressor.clone(), compression::compress_errors);
+        return route.route_layer(compress).merge(with_cors(web, compressed(web, preflight)));
     }
     with_cors(web, compressed(web, route.merge(preflight)))
 }

@@ -113,9 +113,11 @@ impl HttpRoutes {
         route: MethodRouter<SharedState>,
     ) -> Self {
         let pattern = format!("{}{path}", self.web.route_prefix);
-        let route = route_layers::wrap(&self.web, path, methods, route);
         let kind = self.router.kind();
-        self.router = self.router.route(&pattern, route);
+        let web = self.web.clone();
+        self.router = self
+            .router
+            .layered_route(&pattern, route, |route| route_layers::wrap(&web, path, methods, route));
         self.known.push(KnownPath { pattern: pattern.into(), methods: methods.to_vec(), kind });
         self
     }

@@ -5,6 +5,8 @@
 //! after a disconnect of the client. Work that waits for a permit is dropped with it. Work on a
 //! blocking thread ends on its own: reads and lists stop soon, writes and admin operations finish.
 //! A response that has started is not affected.
+//!
+//! The layers of a route are around its limit, so the 503 has their headers, too.
 
 use crate::server::contract;
 use crate::server::contract::api_error::ApiError;
@@ -47,8 +49,18 @@ impl<S: Clone + Send + Sync + 'static> LimitedRouter<S> {
 
     /// Adds a route.
     pub(super) fn route(self, path: &str, route: MethodRouter<S>) -> Self {
+        self.layered_route(path, route, |route| route)
+    }
+
+    /// Adds a route with layers around its time limit.
+    pub(super) fn layered_route(
+        self,
+        path: &str,
+        route: MethodRouter<S>,
+        add_layers: impl FnOnce(MethodRouter<S>) -> MethodRouter<S>,
+    ) -> Self {
         let limit = self.limits.of(self.kind);
-        let route = route.layer(middleware::from_fn_with_state(limit, enforce));
+        let route = add_layers(route.layer(middleware::from_fn_with_state(limit, enforce)));
         Self { router: self.router.route(path, route), ..self }
     }
 

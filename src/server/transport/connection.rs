@@ -6,10 +6,17 @@
 //! | idle       | the last byte read or written         | the next byte                           |
 //! | backlog    | the first write that had to wait      | a write that the client takes in full   |
 //! | head       | the first byte of an HTTP/1.1 request | the call of the service                 |
+//! | first head | the first byte of HTTP/2              | the first call of the service           |
+//! | no stream  | the last work for an HTTP/2 stream    | the next call of the service, or data   |
+//! |            |                                       | of a response that the client takes     |
 //!
 //! The backlog timeout equals the idle timeout. It stops a client that reads a byte now and then
-//! from holding a response forever; about 64 KiB are offered per write. HTTP/2 has no head timeout:
-//! between streams its connections carry only control frames.
+//! from holding a response forever; about 64 KiB are offered per write.
+//!
+//! Between streams, an HTTP/2 connection carries only control frames. They reset the idle timeout,
+//! but not the timeout without a stream, which has the same length. So a client that only answers
+//! pings, or opens streams and takes no response, loses its connection. The head timeout limits the
+//! time to its first request.
 //!
 //! # Close
 //! An HTTP/1.1 connection whose client may still be sending ends with its sending side closed, and
@@ -20,10 +27,10 @@
 //! The timer runs in the task of the connection and is polled only if the connection would wait.
 
 use crate::server::transport::lingering::UnreadStream;
+use crate::server::transport::request_progress::RequestProgress;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -41,52 +48,9 @@ pub(crate) struct ConnectionTimeouts {
     /// Maximum time without a byte read or written, and for a client to accept data that it did not
     /// accept at once.
     pub(crate) idle: Duration,
-    /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
+    /// Maximum time for the head of an HTTP/1.1 request, from its first byte, and until the first
+    /// request of an HTTP/2 connection.
     pub(crate) head: Duration,
-}
-
-/// Requests of a connection: its service counts them, its stream reads the counts.
-#[derive(Debug, Default)]
-pub(crate) struct RequestProgress {
-    started: AtomicUsize,
-    active: AtomicUsize,
-    /// Whether the body of the last HTTP/1.1 request was not read to its end.
-    has_unread_body: AtomicBool,
-}
-
-impl RequestProgress {
-    /// Counts a request with a complete head. The request is active until the guard is dropped.
-    pub(crate) fn start(self: &Arc<Self>) -> ActiveRequest {
-        self.started.fetch_add(1, Ordering::Relaxed);
-        self.active.fetch_add(1, Ordering::Relaxed);
-        ActiveRequest(Arc::clone(self))
-    }
-
-    pub(crate) fn set_unread_body(&self, is_unread: bool) {
-        self.has_unread_body.store(is_unread, Ordering::Relaxed);
-    }
-
-    /// Returns `true` if the client may still be sending the body of the last HTTP/1.1 request.
-    pub(crate) fn has_unread_body(&self) -> bool {
-        self.has_unread_body.load(Ordering::Relaxed)
-    }
-}
-
-/// Guard of a request whose response is not complete.
-#[derive(Debug)]
-pub(crate) struct ActiveRequest(Arc<RequestProgress>);
-
-impl ActiveRequest {
-    /// Returns the progress of the connection.
-    pub(crate) fn progress(&self) -> &RequestProgress {
-        &self.0
-    }
-}
-
-impl Drop for ActiveRequest {
-    fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Protocol of a connection, as far as the bytes read so far determine it.
@@ -165,16 +129,15 @@ impl<S> IdleTimeoutStream<S> {
         self.deadline = Instant::now() + self.timeouts.idle;
     }
 
-    /// Starts the head timeout if `bytes` start a request. Bytes that arrive while a request is
-    /// active are part of its body.
+    /// Starts the head timeout if `bytes` start a request or a connection. Bytes that arrive while
+    /// a request is active are part of its body. Over HTTP/2, they can belong to anything.
     fn watch_head(&mut self, bytes: &[u8]) {
         self.protocol = self.protocol.after(bytes);
         self.clear_complete_head();
-        if self.protocol == Protocol::Http2 {
-            self.head = None;
-        } else if self.head.is_none() && self.progress.active.load(Ordering::Relaxed) == 0 {
+        let requests_before = self.progress.started();
+        let is_head = self.protocol != Protocol::Http2 || requests_before == 0;
+        if is_head && self.head.is_none() && !self.progress.is_active() {
             let deadline = Instant::now() + self.timeouts.head;
-            let requests_before = self.progress.started.load(Ordering::Relaxed);
             self.head = Some(ArrivingHead { deadline, requests_before });
             // The timer is set to the idle timeout, which is later.
             if self.timer.deadline() > deadline {
@@ -184,7 +147,7 @@ impl<S> IdleTimeoutStream<S> {
     }
 
     fn clear_complete_head(&mut self) {
-        let started = self.progress.started.load(Ordering::Relaxed);
+        let started = self.progress.started();
         self.head.take_if(|head| head.requests_before != started);
     }
 
@@ -194,13 +157,23 @@ impl<S> IdleTimeoutStream<S> {
         self.protocol == Protocol::Http1 && (self.head.is_some() || self.progress.has_unread_body())
     }
 
+    /// Returns the deadline of an HTTP/2 connection for its next stream, or for its client to take
+    /// a response.
+    fn stream_deadline(&self) -> Option<Instant> {
+        let is_between_streams = self.protocol == Protocol::Http2 && self.progress.started() > 0;
+        let since = self.progress.idle_since().filter(|_| is_between_streams)?;
+        Some(since + self.timeouts.idle)
+    }
+
     /// Becomes ready with an error when the earliest current deadline has passed.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
             self.clear_complete_head();
             let head = self.head.as_ref().map(|head| head.deadline);
-            let deadline = self.backlog.into_iter().chain(head).fold(self.deadline, Instant::min);
+            let others = self.backlog.into_iter().chain(head).chain(self.stream_deadline());
+            // A new deadline is at least the idle timeout away, so the timer is never set too late.
+            let deadline = others.fold(self.deadline, Instant::min);
             if Instant::now() >= deadline {
                 let is_head = head == Some(deadline);
                 let message = if is_head {
@@ -325,6 +298,7 @@ mod tests {
     use super::{
         ConnectionTimeouts, FIRST_BYTE_TIMEOUT, HTTP_2_PREFACE, IdleTimeoutStream, Protocol,
     };
+    use crate::server::transport::request_progress::RequestProgress;
     use std::sync::Arc;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -333,12 +307,52 @@ mod tests {
     const IDLE: Duration = Duration::from_millis(200);
 
     fn limited<S>(stream: S) -> IdleTimeoutStream<S> {
-        IdleTimeoutStream::new(
-            stream,
-            ConnectionTimeouts { idle: IDLE, head: Duration::from_secs(60) },
-            Arc::default(),
-            Arc::default(),
-        )
+        let timeouts = ConnectionTimeouts { idle: IDLE, head: Duration::from_secs(60) };
+        IdleTimeoutStream::new(stream, timeouts, Arc::default(), Arc::default())
+    }
+
+    /// Sends bytes to a connection as long as it is open. Returns the time until its end.
+    async fn time_with_traffic(
+        timeouts: ConnectionTimeouts,
+        progress: Arc<RequestProgress>,
+        start: &'static [u8],
+    ) -> Duration {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut server = IdleTimeoutStream::new(server, timeouts, progress, Arc::default());
+        let started = Instant::now();
+        let sending = tokio::spawn(async move {
+            let mut bytes = start;
+            while client.write_all(bytes).await.is_ok() {
+                tokio::time::sleep(IDLE / 10).await;
+                bytes = b"x";
+            }
+        });
+        let error = tokio::io::copy(&mut server, &mut tokio::io::sink()).await.unwrap_err();
+        sending.abort();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        started.elapsed()
+    }
+
+    #[tokio::test]
+    async fn http_2_without_a_stream_times_out_despite_traffic() {
+        let long = Duration::from_secs(60);
+        let first = ConnectionTimeouts { idle: long, head: IDLE };
+        let elapsed = time_with_traffic(first, Arc::default(), HTTP_2_PREFACE).await;
+        assert!(elapsed >= IDLE && elapsed < long, "{elapsed:?}");
+
+        let later = ConnectionTimeouts { idle: IDLE, head: long };
+        let progress = Arc::<RequestProgress>::default();
+        let mut request = progress.start();
+        let end = tokio::spawn(async move {
+            tokio::time::sleep(IDLE * 2).await;
+            // The client does not take the response.
+            request.set_worked_on(false);
+            tokio::time::sleep(long).await;
+            drop(request);
+        });
+        let elapsed = time_with_traffic(later, progress, HTTP_2_PREFACE).await;
+        assert!(elapsed >= IDLE * 3 && elapsed < long, "{elapsed:?}");
+        end.abort();
     }
 
     #[test]

@@ -7,9 +7,9 @@
 
 use crate::server::transport::client_cert::ClientCertSlot;
 use crate::server::transport::client_limit::PeerAddress;
-use crate::server::transport::connection::{ActiveRequest, RequestProgress};
 use crate::server::transport::lingering::Lingering;
 use crate::server::transport::request_body::{BodyProtocol, RequestBody};
+use crate::server::transport::request_progress::{ActiveRequest, RequestProgress};
 use crate::server::transport::response_headers::ResponseHeaders;
 use axum::Router;
 use axum::body::Body;
@@ -68,7 +68,7 @@ impl Service<Request<Incoming>> for ConnectionService {
         } else {
             BodyProtocol::Http1(self.progress.clone())
         };
-        let active = self.progress.start();
+        let mut active = self.progress.start();
         let response = self.router.call(request.map(|body| RequestBody::new(body, protocol)));
         let headers = self.headers.clone();
         Box::pin(async move {
@@ -77,16 +77,18 @@ impl Service<Request<Incoming>> for ConnectionService {
             if !is_http_2 && active.progress().has_unread_body() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok(response.map(|body| ActiveBody { body, _active: active }))
+            active.set_worked_on(false);
+            Ok(response.map(|body| ActiveBody { body, active }))
         })
     }
 }
 
-/// Response body that keeps its request active until the body is dropped.
+/// Response body that keeps its request active until the body is dropped. While nothing polls it,
+/// the client has to take what was sent before.
 #[derive(Debug)]
 pub(crate) struct ActiveBody {
     body: Body,
-    _active: ActiveRequest,
+    active: ActiveRequest,
 }
 
 impl HttpBody for ActiveBody {
@@ -97,7 +99,9 @@ impl HttpBody for ActiveBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.active.set_worked_on(polled.is_pending());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -30,7 +30,7 @@ use std::io;
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -172,10 +172,18 @@ async fn compress_slice(
     written.map_err(axum::Error::new)?.map_err(axum::Error::new)
 }
 
+/// Compression that can expire, and its reader.
+struct Expiring {
+    /// `None` after the timeout.
+    body: Option<UnfoldBody<GzipBody, axum::Error>>,
+    /// Waker of the reader. The one that the body holds is dropped with it.
+    reader: Option<Waker>,
+}
+
 /// Body that is dropped when its time is over, and then fails.
 struct ExpiringBody {
-    /// `None` after the timeout. The lock is held while the body is polled, which does not block.
-    body: Arc<Mutex<Option<UnfoldBody<GzipBody, axum::Error>>>>,
+    /// The lock is held while the body is polled, which does not block.
+    state: Arc<Mutex<Expiring>>,
     time: Duration,
     /// A task, because nothing polls the body while the client does not read.
     timer: JoinHandle<()>,
@@ -184,15 +192,22 @@ struct ExpiringBody {
 impl ExpiringBody {
     /// Starts the timer. Needs a tokio runtime.
     fn new(body: UnfoldBody<GzipBody, axum::Error>, time: Duration) -> Self {
-        let body = Arc::new(Mutex::new(Some(body)));
+        let state = Arc::new(Mutex::new(Expiring { body: Some(body), reader: None }));
         let timer = tokio::spawn({
-            let body = body.clone();
+            let state = state.clone();
             async move {
                 tokio::time::sleep(time).await;
-                drop(body.lock().take());
+                let (body, reader) = {
+                    let mut state = state.lock();
+                    (state.body.take(), state.reader.take())
+                };
+                drop(body);
+                if let Some(reader) = reader {
+                    reader.wake();
+                }
             }
         });
-        Self { body, time, timer }
+        Self { state, time, timer }
     }
 }
 
@@ -200,7 +215,8 @@ impl Drop for ExpiringBody {
     fn drop(&mut self) {
         self.timer.abort();
         // An aborted task keeps its clone until it is scheduled, so release the memory here.
-        drop(self.body.lock().take());
+        let body = self.state.lock().body.take();
+        drop(body);
     }
 }
 
@@ -212,10 +228,13 @@ impl HttpBody for ExpiringBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match self.body.lock().as_mut() {
-            Some(body) => Pin::new(body).poll_frame(cx),
-            None => Poll::Ready(Some(Err(axum::Error::new(ResponseTimeout(self.time))))),
-        }
+        let mut state = self.state.lock();
+        let Some(body) = &mut state.body else {
+            return Poll::Ready(Some(Err(axum::Error::new(ResponseTimeout(self.time)))));
+        };
+        let polled = Pin::new(body).poll_frame(cx);
+        state.reader = polled.is_pending().then(|| cx.waker().clone());
+        polled
     }
 }
 
@@ -312,6 +331,19 @@ mod tests {
         let response = Response::new(Body::new(ChannelBody::from(receiver)));
         let response = compressor(&ByteBudget::new(ENCODER_BYTES)).compress(response).await;
         assert!(response.into_body().collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn reader_that_waits_is_woken_at_the_timeout() {
+        let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(1);
+        let budget = ByteBudget::new(ENCODER_BYTES);
+        let limits = ResponseLimits { time: Duration::from_millis(50), budget };
+        let response = Response::new(Body::new(ChannelBody::from(receiver)));
+        let response = ResponseCompressor::new(limits, 1).compress(response).await;
+        let reading = tokio::spawn(response.into_body().collect());
+        let read = tokio::time::timeout(Duration::from_secs(60), reading).await;
+        assert!(read.unwrap().unwrap().is_err());
+        drop(sender);
     }
 
     #[tokio::test]

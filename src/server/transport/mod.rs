@@ -7,6 +7,7 @@
 //! | [`listener`]         | accept loops, connection limits and draining          |
 //! | [`connection`]       | timeouts of a connection                              |
 //! | `connection_service` | service of a connection, in front of the router       |
+//! | `request_progress`   | requests of a connection                              |
 //! | `request_body`       | request body that knows if it was read to its end     |
 //! | `lingering`          | discard of what a client sends after its response     |
 //! | [`client_cert`]      | verified client certificate of a connection           |
@@ -39,5 +40,6 @@ pub mod listener;
 pub(crate) mod piece_stream;
 pub(crate) mod piece_writer;
 mod request_body;
+mod request_progress;
 pub mod response_headers;
 pub(crate) mod tls;

@@ -8,8 +8,8 @@
 //! - HTTP/2: the rest is discarded in the background when the body is dropped. Other streams of the
 //!   connection continue.
 
-use crate::server::transport::connection::RequestProgress;
 use crate::server::transport::lingering::Lingering;
+use crate::server::transport::request_progress::RequestProgress;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -106,8 +106,8 @@ where
 #[cfg(test)]
 mod tests {
     use super::{BodyProtocol, RequestBody};
-    use crate::server::transport::connection::RequestProgress;
     use crate::server::transport::lingering::tests::lingering;
+    use crate::server::transport::request_progress::RequestProgress;
     use crate::testing::channel_body::ChannelBody;
     use bytes::Bytes;
     use http_body::Body;

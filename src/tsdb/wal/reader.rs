@@ -85,10 +85,10 @@ impl LogSegmentReader<File> {
     }
 }
 
+#[cfg(any(test, feature = "testing"))]
 impl<'a> LogSegmentReader<&'a [u8]> {
     /// Creates a reader for a segment in memory.
     #[must_use]
-    #[cfg(any(test, feature = "testing"))]
     pub fn from_bytes(bytes: &'a [u8]) -> Self {
         Self::new(bytes, Segment { number: 0, path: PathBuf::new() })
     }

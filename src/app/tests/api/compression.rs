@@ -110,6 +110,16 @@ async fn protocol_responses_and_small_ones_are_not_compressed() {
 }
 
 #[tokio::test]
+async fn errors_of_protocols_depend_on_the_accepted_encoding() {
+    let edge = TestServer::ready(&[]).await;
+    for path in ["/api/v1/read", "/api/v1/write"] {
+        let request = Request::post(path).header("accept-encoding", "gzip");
+        let got = edge.send(request.body(Body::from("no snappy")).unwrap()).await;
+        assert_eq!((got.status.as_u16(), got.header("vary")), (400, "Accept-Encoding"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn forms_select_like_query_strings() {
     let edge = TestServer::ready(&[]).await;
     write_series(&edge, 20).await;

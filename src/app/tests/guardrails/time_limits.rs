@@ -7,6 +7,8 @@ use crate::app::tests::thanos_write::forward_series;
 use crate::app::tests::write_path::WritePath;
 use crate::remote::pb::thanos;
 use crate::testing::crash_disk::CrashDisk;
+use axum::body::Body;
+use axum::http::Request;
 use prost::Message;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,4 +155,18 @@ async fn rejected_requests(server: &TestServer) -> u64 {
     let parsed: serde_json::Value = serde_json::from_str(response.text()).unwrap();
     let entries = parsed["data"]["rejections"].as_array().unwrap().iter();
     entries.map(|entry| entry["requests"].as_u64().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn timed_out_response_has_the_headers_of_its_route() {
+    let flags = [&FLAGS[..], &["--web.cors.origin=.*"]].concat();
+    let server = TestServer::ready(&flags).await;
+    let _lists = server.context.lists.gate.acquire().await.unwrap();
+    let request = Request::get("/api/v1/labels").header("origin", "https://a.test");
+    let response = server.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(response.status, 503);
+    assert_eq!(response.header("access-control-allow-origin"), "https://a.test");
+    let vary = response.headers.get_all("vary").iter();
+    let vary: Vec<_> = vary.map(|value| value.to_str().unwrap()).collect();
+    assert_eq!(vary, ["Accept-Encoding", "Origin"]);
 }

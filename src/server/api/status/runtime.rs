@@ -6,7 +6,7 @@
 use crate::config::effective;
 use crate::config::units;
 use crate::config::units::ByteSize;
-use crate::model::time::format_rfc3339;
+use crate::model::time::format_system_time;
 use crate::server::api::response;
 use crate::server::api::status::StatusState;
 use crate::server::contract::api_error::ApiError;
@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 /// Flag whose default is computed.
 const MAX_BLOCK_DURATION: &str = "storage.tsdb.max-block-duration";
@@ -76,16 +76,16 @@ pub(crate) async fn runtime_info(State(status): State<Arc<StatusState>>) -> Resp
     let last = status.configuration.last_reload();
     let text = |found: Option<String>| found.unwrap_or_default();
     response::success(&RuntimeInfo {
-        start_time: format_time(status.configuration.started()),
+        start_time: format_system_time(status.configuration.started()),
         cwd: text(std::env::current_dir().ok().map(|dir| dir.display().to_string())),
         hostname: text(
             std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .ok()
                 .map(|name| name.trim().to_owned()),
         ),
-        server_time: format_time(SystemTime::now()),
+        server_time: format_system_time(SystemTime::now()),
         reload_config_success: last.succeeded,
-        last_config_time: format_time(last.at),
+        last_config_time: format_system_time(last.at),
         corruption_count: status.corruptions.get(),
         goroutine_count: std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count),
         gomaxprocs: std::thread::available_parallelism().map_or(1, usize::from),
@@ -128,11 +128,6 @@ fn format_retention(retention: &RetentionSettings) -> String {
         limits.push(format!("{}%", retention.percentage));
     }
     limits.join(" or ")
-}
-
-fn format_time(at: SystemTime) -> String {
-    let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    format_rfc3339(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

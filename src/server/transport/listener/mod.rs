@@ -11,12 +11,11 @@ pub mod source;
 
 use crate::config::flags::web::WebFlags;
 use crate::metrics::registry::{Counter, Gauge, Registry};
-use crate::server::transport::connection::{
-    ConnectionTimeouts, IdleTimeoutStream, RequestProgress,
-};
+use crate::server::transport::connection::{ConnectionTimeouts, IdleTimeoutStream};
 use crate::server::transport::connection_service::ConnectionService;
 use crate::server::transport::lingering::{Lingering, LingeringMetrics, UnreadStream};
 use crate::server::transport::listener::source::{Accepted, ConnectionSource};
+use crate::server::transport::request_progress::RequestProgress;
 use crate::server::transport::response_headers::ResponseHeaders;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -29,8 +28,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// Maximum time for the head of an HTTP/1.1 request, from its first byte; never more than the idle
-/// timeout.
+/// Maximum time for the head of an HTTP/1.1 request, from its first byte, and until the first
+/// request of an HTTP/2 connection; never more than the idle timeout.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum size of the head of a request, bytes.
 const MAX_HEADER_BYTES: usize = 64 << 10;
@@ -38,7 +37,8 @@ const MAX_HEADER_BYTES: usize = 64 << 10;
 /// byte budget; the number of connections limits it.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 512 << 10;
-/// Time without frames after which an HTTP/2 connection is pinged.
+/// Time without frames after which an HTTP/2 connection is pinged, so that a client that is gone
+/// loses its streams. The responses to pings do not keep a connection without streams open.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Maximum number of connections beyond the limit that get a response, and the time for each.
@@ -58,9 +58,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ConnectionLimits {
     /// Maximum number of connections.
     pub max_connections: usize,
-    /// Time without traffic after which a connection is closed.
+    /// Time without traffic, or over HTTP/2 without a stream, after which a connection is closed.
     pub idle_timeout: Duration,
-    /// Maximum time for the head of an HTTP/1.1 request, from its first byte.
+    /// Maximum time for the head of an HTTP/1.1 request, from its first byte, and until the first
+    /// request of an HTTP/2 connection.
     pub head_timeout: Duration,
     /// Maximum time to discard what a client still sends after its response.
     pub lingering_timeout: Duration,

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_reserved_for_what_is_kept() {
+    fn reservation_covers_the_kept_entries() {
         let value = |nth: usize| format!("{nth:06}{}", "x".repeat(1000));
         let series: Vec<Labels> = (0..2000).map(|nth| labels(&[("a", &value(nth))])).collect();
         let index = index(&series);

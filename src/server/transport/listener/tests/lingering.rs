@@ -106,6 +106,18 @@ async fn rejected_request_gets_response_and_is_discarded() {
 }
 
 #[tokio::test]
+async fn connection_beyond_the_limit_lingers() {
+    let server = Running::start(0, LONG).await;
+    let mut client = server.connect().await;
+    client.write_all(REJECTED_HEAD.as_bytes()).await.unwrap();
+    client.write_all(&vec![b'x'; 4_000_000]).await.unwrap();
+    let response = read_to_end(&mut client).await;
+    assert!(response.starts_with("HTTP/1.1 503"), "{response}");
+    drop(client);
+    server.wait_for_lingering("connections", 0).await;
+}
+
+#[tokio::test]
 async fn response_is_read_after_everything_was_sent() {
     let server = Running::start(10, LONG).await;
     let chunked =

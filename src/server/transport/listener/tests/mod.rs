@@ -2,8 +2,10 @@
 //!
 //! | file        | content                                             |
 //! |-------------|-----------------------------------------------------|
+//! | `http_2`    | HTTP/2 connections without streams                  |
 //! | `lingering` | connections and streams that end with an early response |
 
+mod http_2;
 mod lingering;
 
 use crate::metrics::registry::Registry;
@@ -210,19 +212,6 @@ async fn slow_head_closes_the_connection_after_any_request() {
         assert!(ended.is_ok(), "the connection is still open");
         assert!(!heard.starts_with(b"HTTP/1.1 200"));
         trickling.abort();
-    }
-}
-
-#[tokio::test]
-async fn silent_http_2_connection_outlives_the_head_timeout() {
-    let server = run_with_short_head_timeout().await;
-    let mut client = server.connect().await;
-    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    for _ in 0..2 {
-        tokio::time::sleep(HEAD_TIMEOUT * 3 / 2).await;
-        // PING; its acknowledgement has the same payload.
-        client.write_all(b"\0\0\x08\x06\0\0\0\0\0payload!").await.unwrap();
-        assert!(hear(&mut client, "payload!").await.ends_with("payload!"));
     }
 }
 
