@@ -71,8 +71,8 @@ impl App {
         let locked = LockedDir::open(config.db)?;
         reload::check(&settings, locked.shared().options())?;
         let db = Arc::new(DbHandle::new(locked.shared().clone()));
-        let access = AccessInfo::from_config(&config.web.config);
         let is_grpc_enabled = config.server.access.is_grpc_enabled;
+        let access = AccessInfo::from_config(&config.web.config, is_grpc_enabled);
         let ServerParts {
             reloads,
             quit,

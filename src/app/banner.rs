@@ -22,10 +22,11 @@ pub(crate) struct AccessInfo {
     description: &'static str,
     /// Comments of the settings for Prometheus: what its user has to add.
     settings: &'static str,
+    is_grpc_enabled: bool,
 }
 
 impl AccessInfo {
-    pub(crate) fn from_config(config: &WebConfig) -> Self {
+    pub(crate) fn from_config(config: &WebConfig, is_grpc_enabled: bool) -> Self {
         let policy = config.tls.as_ref().map(|tls| tls.client_auth);
         let needs_certificate = policy == Some(ClientAuthPolicy::RequireAndVerify);
         let description = match (policy.is_some(), !config.users.is_empty()) {
@@ -53,7 +54,8 @@ impl AccessInfo {
                  # Add tls_config with the CA (and certificate, if needed).\n"
             }
         };
-        Self { scheme: if policy.is_some() { "https" } else { "http" }, description, settings }
+        let scheme = if policy.is_some() { "https" } else { "http" };
+        Self { scheme, description, settings, is_grpc_enabled }
     }
 }
 
@@ -107,7 +109,7 @@ pub(crate) fn banner(
 
 fn render(info: &BannerInfo<'_>) -> String {
     let BannerInfo { addresses, directory, retention, .. } = info;
-    let AccessInfo { scheme, description: access, settings } = info.access;
+    let AccessInfo { scheme, description: access, settings, is_grpc_enabled } = info.access;
     let url_at = |address: SocketAddr| {
         format!("{scheme}://{}{}", client_address(address), info.route_prefix)
     };
@@ -116,11 +118,18 @@ fn render(info: &BannerInfo<'_>) -> String {
     for address in *addresses {
         let place = client_address(*address);
         let url = url_at(*address);
+        let grpc = if is_grpc_enabled {
+            format!(
+                "  gRPC           {place} (narthex.v1, Thanos's services, health, reflection)\n"
+            )
+        } else {
+            String::new()
+        };
         let _ = write!(
             text,
             "  remote write   {url}/api/v1/write\n  \
-               remote read    {url}/api/v1/read\n  \
-               gRPC           {place} (narthex.v1, Thanos's services, health, reflection)\n  \
+               remote read    {url}/api/v1/read\n\
+             {grpc}  \
                metrics        {url}/metrics\n  \
                check samples  curl -g '{url}/api/v1/export?match[]=up'\n\n"
         );
@@ -259,7 +268,7 @@ mod tests {
             route_prefix: &UrlPath::default(),
             external_url: None,
             management: Some("127.0.0.1:9".parse().unwrap()),
-            access: AccessInfo::from_config(&WebConfig::default()),
+            access: AccessInfo::from_config(&WebConfig::default(), true),
             directory: Path::new("/data"),
             retention: "15d",
             out_of_order_window_ms: 7_200_000,
@@ -289,7 +298,7 @@ mod tests {
             route_prefix: &"/p".parse().unwrap(),
             external_url: Some("https://host/ext".to_owned()),
             management: None,
-            access: AccessInfo::from_config(&WebConfig::default()),
+            access: AccessInfo::from_config(&WebConfig::default(), true),
             directory: Path::new("/data"),
             retention: "15d",
             out_of_order_window_ms: 0,
@@ -315,7 +324,7 @@ mod tests {
                 route_prefix: &UrlPath::default(),
                 external_url: None,
                 management: None,
-                access: AccessInfo::from_config(config),
+                access: AccessInfo::from_config(config, true),
                 directory: Path::new("/data"),
                 retention: "15d",
                 out_of_order_window_ms: 0,
@@ -332,5 +341,26 @@ mod tests {
             assert!(settings.contains("\n    # Add basic_auth with a user"), "{path}: {text}");
             assert!(!settings.contains("tls_config"), "{path}: {text}");
         }
+    }
+
+    #[test]
+    fn banner_without_grpc_does_not_name_it() {
+        let text = |is_grpc_enabled| {
+            render(&BannerInfo {
+                addresses: &["127.0.0.1:9201".parse().unwrap()],
+                route_prefix: &UrlPath::default(),
+                external_url: None,
+                management: None,
+                access: AccessInfo::from_config(&WebConfig::default(), is_grpc_enabled),
+                directory: Path::new("/data"),
+                retention: "15d",
+                out_of_order_window_ms: 0,
+                wal_sync: SyncMode::Os,
+            })
+        };
+        let place = "127.0.0.1:9201 (narthex.v1, Thanos's services, health, reflection)";
+        let line = format!("  gRPC           {place}\n");
+        assert!(text(true).contains(&line));
+        assert_eq!(text(false), text(true).replace(&line, ""));
     }
 }
