@@ -12,16 +12,15 @@
 //!
 //! Prints figures and asserts nothing about them.
 
-use narthex::model::float_sample::FloatSample;
-use narthex::model::labels::{Labels, LabelsBuilder};
-use narthex::model::sample::Sample;
+mod rig;
+
 use narthex::tsdb::db::Db;
 use narthex::tsdb::db::locked_dir::LockedDir;
 use narthex::tsdb::db::options::DbOptions;
 use narthex::tsdb::head::truncation::HeadTruncation;
 use narthex::tsdb::wal::write_log::SyncMode;
+use rig::series::append;
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -149,35 +148,6 @@ fn filled(dir: &Path, ended: usize, live: usize) -> Db {
         }
     }
     db
-}
-
-fn labels(state: &str, series: usize) -> Labels {
-    let (name, job) = (format!("metric_{}", series % 500), format!("job_{}", series % 20));
-    let (host, id) = (format!("{state}_{}", series / 500), format!("{state}-{series:07}"));
-    let pairs = [
-        ("__name__", name.as_str()),
-        ("cluster", "eu-1"),
-        ("host", &host),
-        ("id", &id),
-        ("job", &job),
-    ];
-    LabelsBuilder::from_iter(pairs).build().expect("valid labels")
-}
-
-fn append(db: &Db, state: &str, series: Range<usize>, t: i64) {
-    let mut appender = db.appender().expect("a writable database");
-    for series in series {
-        let labels = labels(state, series);
-        let samples = || std::iter::once(Sample::from(FloatSample::new(t, series as f64)));
-        let known =
-            appender.append_existing(labels.as_bytes(), samples(), |_, why| panic!("{why:?}"));
-        if known.is_none() {
-            appender
-                .append_or_create(&labels, samples(), |_, why| panic!("{why:?}"))
-                .expect("cannot append series");
-        }
-    }
-    appender.commit().expect("cannot commit");
 }
 
 /// Returns the duration of the slowest write until `is_done` is set.

@@ -5,8 +5,8 @@
 //! [`report_overdue`] does, or [`report_all`] when the last requests have ended.
 //!
 //! # Locking
-//! One mutex guards the state of a limit; it is held for a comparison and an addition. Another one
-//! guards the list of limits; it is held to create a limit and to report.
+//! Each limit has a mutex for its state, held for a comparison and an addition. A global mutex
+//! guards the list of limits. It is held to create a limit and to report.
 
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};

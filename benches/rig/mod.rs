@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each benchmark uses a part of this module")]
 
+pub(crate) mod series;
+
 use prost::Message;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

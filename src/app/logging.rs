@@ -6,12 +6,12 @@
 use crate::app::output::Output;
 use crate::config::flags::log::{LogFlags, LogFormat, LogLevel};
 use crate::log_limit;
-use crate::model::time::format_rfc3339;
+use crate::model::time::format_system_time;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Write as _;
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 use std::{fmt, io, thread};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -134,7 +134,12 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let fields = EventFields::from_event(event);
-        write!(out, "time={} level={}", now(), event.metadata().level())?;
+        write!(
+            out,
+            "time={} level={}",
+            format_system_time(SystemTime::now()),
+            event.metadata().level()
+        )?;
         write!(out, " source={}", event.metadata().target())?;
         write!(out, " msg={}", quote_if_needed(&fields.message))?;
         for (name, value) in &fields.others {
@@ -160,7 +165,7 @@ where
     ) -> fmt::Result {
         let fields = EventFields::from_event(event);
         let mut object = serde_json::Map::new();
-        object.insert("time".to_owned(), now().into());
+        object.insert("time".to_owned(), format_system_time(SystemTime::now()).into());
         object.insert("level".to_owned(), event.metadata().level().as_str().into());
         object.insert("source".to_owned(), event.metadata().target().into());
         object.insert("msg".to_owned(), fields.message.into());
@@ -209,12 +214,6 @@ fn quote_if_needed(value: &str) -> String {
     let plain = !value.is_empty()
         && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'=' | b'\\'));
     if plain { value.to_owned() } else { format!("{value:?}") }
-}
-
-/// Returns the current time in RFC 3339, UTC, with milliseconds.
-fn now() -> String {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format_rfc3339(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

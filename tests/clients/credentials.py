@@ -12,7 +12,7 @@ import sys
 
 import grpc
 import wire
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from health_status import health_status
 from talk import tell, wait
 
 
@@ -47,12 +47,7 @@ def call_grpc(port, ca, value):
         channel = grpc.insecure_channel(address, options)
     metadata = [("authorization", value)] if value else []
     with channel:
-        check = health_pb2_grpc.HealthStub(channel).Check
-        try:
-            check(health_pb2.HealthCheckRequest(), metadata=metadata, timeout=wire.PATIENCE)
-            return "OK"
-        except grpc.RpcError as error:
-            return error.code().name
+        return health_status(channel, metadata)
 
 
 def main(port, ca):

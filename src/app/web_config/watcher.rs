@@ -128,7 +128,7 @@ impl WebConfigWatcher {
     }
 
     /// Reloads the files, and reports the result. Returns `false`, and changes nothing, if they
-    /// change meanwhile or are not the watched ones.
+    /// change during the reload or are not the watched ones.
     pub(super) fn reload_if_stable(&mut self) -> bool {
         let files = &self.watched.files;
         let before = Fingerprint::from_files(files);

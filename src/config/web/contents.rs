@@ -33,8 +33,8 @@ pub struct TlsConfig {
     pub client_ca: Option<PemSource>,
     /// Policy for client certificates.
     pub client_auth: ClientAuthPolicy,
-    /// Subject alternative names of which a client certificate must have one. `None` allows all,
-    /// and an empty list allows none.
+    /// Subject alternative names. A client certificate must have one of them. `None` allows all
+    /// certificates, and an empty list allows none.
     pub client_allowed_sans: Option<Vec<String>>,
     /// Minimum version.
     pub min_version: TlsVersion,

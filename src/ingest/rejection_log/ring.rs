@@ -35,7 +35,7 @@ pub(super) struct RejectionRing {
     dropped_count: u64,
 }
 
-/// What rejections of one entry have in common.
+/// Key of an entry. Rejections with equal keys share an entry.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct JoinKey {
     origin: RequestOrigin,

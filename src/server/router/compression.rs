@@ -11,19 +11,16 @@ use axum::response::Response;
 /// Content type of a stream of events, whose clients wait for each of them.
 const EVENTS: &str = "text/event-stream";
 
-/// Middleware that compresses every response.
+/// Middleware that compresses every response except a stream of events.
 pub(super) async fn compress(
     State(compressor): State<ResponseCompressor>,
     request: Request,
     next: Next,
 ) -> Response {
-    let is_accepted = accepts_gzip(request.headers());
-    let mut response = next.run(request).await;
-    if response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == EVENTS) {
-        return response;
-    }
-    response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
-    if is_accepted { compressor.compress(response).await } else { response }
+    compress_if(&compressor, request, next, |response| {
+        response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != EVENTS)
+    })
+    .await
 }
 
 /// Middleware that compresses responses with an error status.
@@ -32,14 +29,31 @@ pub(super) async fn compress_errors(
     request: Request,
     next: Next,
 ) -> Response {
+    compress_if(&compressor, request, next, |response| {
+        response.status().is_client_error() || response.status().is_server_error()
+    })
+    .await
+}
+
+/// Compresses the response if `can_compress` returns `true` for it and the client accepts gzip.
+async fn compress_if(
+    compressor: &ResponseCompressor,
+    request: Request,
+    next: Next,
+    can_compress: fn(&Response) -> bool,
+) -> Response {
     let is_accepted = accepts_gzip(request.headers());
     let mut response = next.run(request).await;
-    let is_error = response.status().is_client_error() || response.status().is_server_error();
-    if !is_error {
+    if !can_compress(&response) {
         return response;
     }
-    response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    add_vary(&mut response);
     if is_accepted { compressor.compress(response).await } else { response }
+}
+
+/// Adds the header of a response that depends on the encodings of the client.
+pub(super) fn add_vary(response: &mut Response) {
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
 }
 
 #[cfg(test)]

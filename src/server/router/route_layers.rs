@@ -13,8 +13,8 @@ use crate::server::management::web_state::WebState;
 use crate::server::router::{compression, cors};
 use crate::server::state::SharedState;
 use axum::extract::Request;
-use axum::http::header::{ALLOW, ORIGIN, VARY};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{ALLOW, ORIGIN};
+use axum::http::{Method, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, options};
@@ -52,7 +52,7 @@ pub(super) fn is_below_api(path: &str) -> bool {
 /// Returns the response to `OPTIONS` for an unknown path of the API.
 pub(super) fn unknown_path_options(web: &WebState, request: &Request) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    compression::add_vary(&mut response);
     if let Some(allowed) = &web.cors {
         cors::set_headers(allowed, request.headers().get(ORIGIN), response.headers_mut());
     }

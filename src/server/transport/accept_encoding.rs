@@ -1,7 +1,7 @@
 //! Choice of the encoding of a response, from `Accept-Encoding`.
 //!
-//! Source: RFC 9110, section 12.5.3. A coding is acceptable if its weight is above zero; `*` stands
-//! for codings that are not listed. Unlike Prometheus, weights and upper case count.
+//! Source: RFC 9110, section 12.5.3. A coding is acceptable if its weight is above zero; `*`
+//! means every coding that is not listed. Unlike Prometheus, weights and upper case count.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_ENCODING;

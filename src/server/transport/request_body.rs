@@ -1,7 +1,7 @@
 //! Request body that knows whether the client may still be sending it.
 //!
-//! A body is *unread* until its end was reached, and after an error. What follows from an unread
-//! body differs by protocol:
+//! A body is *unread* until its end was reached, and after an error. The consequence depends on
+//! the protocol:
 //!
 //! - HTTP/1.1: the connection cannot be used for another request. The response says so, and the
 //!   connection lingers.
@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// Protocol of a request, and what has to know of its unread body.
+/// Protocol of a request, with the state that tracks or discards its unread body.
 #[derive(Debug)]
 pub(crate) enum BodyProtocol {
     /// Progress of the connection, which has one request at a time.

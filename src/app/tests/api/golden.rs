@@ -85,7 +85,7 @@ async fn write_data_set(edge: &TestServer) {
     assert_eq!(written.status, StatusCode::NO_CONTENT, "{}", written.text());
 }
 
-/// Returns `true` if the values are equal. `*` in the recording stands for any value.
+/// Returns `true` if the values are equal. `*` in the recording equals any value.
 fn equals_recording(recorded: &Value, got: &Value) -> bool {
     match (recorded, got) {
         (Value::String(any), _) if any == "*" => true,

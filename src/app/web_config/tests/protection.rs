@@ -1,5 +1,5 @@
 //! Reloads that are rejected because they would open the server, and reloads that are repeated
-//! because files changed meanwhile.
+//! because files changed during them.
 
 use super::{
     EARLY, EXPIRY, Fixture, LATE, SUCCESSFUL, TLS, cert_path, copy_certificate, grpc_flags, source,

@@ -183,7 +183,7 @@ mod tests {
             })
             .collect();
         for request in requests {
-            // One client can have 128 checks of its own, fewer than these.
+            // Without sharing, the limit of 128 checks per client would reject some.
             assert_eq!(request.await.unwrap(), accepted("a"));
         }
     }

@@ -221,7 +221,7 @@ mod tests {
         assert!(now(&mut first).await.is_none());
         assert_eq!(queue.acquire(client(99)).await.unwrap_err(), TooManyChecks);
         assert_eq!(queue.rejected.load(Ordering::Relaxed), 9);
-        // Those that started or were evicted end without a trace, too.
+        // Started and evicted checks end without a trace, too.
         drop(waiters);
         drop(now(&mut first).await.unwrap().unwrap());
         let checks = queue.checks.lock();

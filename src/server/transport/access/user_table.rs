@@ -46,7 +46,7 @@ struct User {
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     user: usize,
-    /// `false` for an unknown user: another user's hash stands in.
+    /// `false` for an unknown user, whose password is compared with the hash of a known user.
     is_known: bool,
     pub(super) digest: Digest,
     key: BcryptKey,

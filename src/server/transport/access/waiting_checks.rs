@@ -4,7 +4,7 @@
 //! Each client with waiting checks is once in the line of its kind. The kinds (known clients and
 //! others) have turns, and so have the clients of a line, so one check of each other client at most
 //! is ahead of the first check of a client in its line. A client at its limit of running checks is
-//! passed over.
+//! skipped.
 //!
 //! # Bounds
 //! The first check of a client enters a full queue in place of the newest waiting check of the

@@ -17,8 +17,8 @@ pub(super) fn not_after(certificate: &CertificateDer<'_>) -> der::Result<i64> {
 /// Returns `true` if a subject alternative name of the certificate is one of `allowed`.
 ///
 /// DNS names, e-mail addresses and URIs are compared byte by byte. IP addresses are compared in
-/// their usual text form. Other kinds of names never match. Source: exporter-toolkit, which Go's
-/// parser gives the same four kinds.
+/// their usual text form. Other kinds of names never match. Source: exporter-toolkit, for
+/// which Go's parser returns the same four kinds.
 pub(super) fn has_allowed_san(
     certificate: &CertificateDer<'_>,
     allowed: &[String],

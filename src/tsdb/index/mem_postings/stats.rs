@@ -1,7 +1,7 @@
 //! Statistics of the index: label names and label pairs with the highest counts.
 //!
-//! One pass over all names and values, in order. Of equal counts, the lower names are kept. Source:
-//! `MemPostings.Stats` of Prometheus, where chance decides between them.
+//! A single pass reads all names and values in order. If counts are equal, the list keeps the lower
+//! name. Source: `MemPostings.Stats` of Prometheus, where chance decides.
 //!
 //! # Locking
 //! The index is locked for one slice of values at a time. The thread sleeps between two slices: a
@@ -167,7 +167,7 @@ impl Memory<'_> {
     }
 }
 
-/// Entries with the highest counts among those offered. Of equal counts, the first ones are kept.
+/// Entries with the highest counts. If counts are equal, the list keeps the first entry.
 struct TopList {
     limit: usize,
     /// Number of entries accepted so far.
