@@ -10,6 +10,10 @@ pub mod app;
 mod config;
 #[cfg(feature = "testing")]
 pub mod config;
+#[cfg(all(test, not(feature = "testing")))]
+mod exposition;
+#[cfg(feature = "testing")]
+pub mod exposition;
 #[cfg(not(feature = "testing"))]
 mod ingest;
 #[cfg(feature = "testing")]

@@ -28,7 +28,7 @@ const LINES: [&[&str]; 13] = [
     &["tsdb::compact"],
     &["tsdb::db"],
     &["config", "ingest", "promql"],
-    &["remote"],
+    &["remote", "exposition"],
     &["scrape"],
     &["server"],
     &["app"],
@@ -51,7 +51,8 @@ const NEVER: [(&str, &str); 4] = [
 const ENGINE_SURFACE: &str = "tsdb::db";
 
 /// Parts below the server, whose errors are data.
-const TYPED_ERRORS: [&str; 6] = ["tsdb", "model", "ingest", "remote", "promql", "config"];
+const TYPED_ERRORS: [&str; 7] =
+    ["tsdb", "model", "ingest", "remote", "promql", "config", "exposition"];
 
 /// Network libraries, which the engine must not name.
 const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
