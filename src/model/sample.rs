@@ -2,7 +2,7 @@
 
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
 use crate::model::histogram::validate::InvalidHistogram;
-use crate::model::histogram::{FloatHistogram, Histogram, equivalence, reduce};
+use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, equivalence, reduce};
 
 /// Value of a sample.
 #[derive(Clone, Debug)]
@@ -107,11 +107,87 @@ impl Sample {
     pub fn new(t: i64, value: SampleValue) -> Self {
         Self { start_timestamp: 0, t, value }
     }
+
+    /// Returns the zero with which the counter or histogram began, at its start timestamp. `None`
+    /// if that is unknown or not before the sample.
+    ///
+    /// A zero histogram has the buckets' layout of this one, so that both fit into one chunk, and
+    /// the hint of a counter reset.
+    #[must_use]
+    pub fn start_zero(&self) -> Option<Self> {
+        if self.start_timestamp == 0 || self.start_timestamp >= self.t {
+            return None;
+        }
+        let reset_hint = CounterResetHint::Reset;
+        let value = match &self.value {
+            SampleValue::Float(_) => SampleValue::Float(0.0),
+            SampleValue::Histogram(histogram) => SampleValue::Histogram(Box::new(Histogram {
+                reset_hint,
+                schema: histogram.schema,
+                zero_threshold: histogram.zero_threshold,
+                custom_values: histogram.custom_values.clone(),
+                ..Histogram::default()
+            })),
+            SampleValue::FloatHistogram(histogram) => {
+                SampleValue::FloatHistogram(Box::new(FloatHistogram {
+                    reset_hint,
+                    schema: histogram.schema,
+                    zero_threshold: histogram.zero_threshold,
+                    custom_values: histogram.custom_values.clone(),
+                    ..FloatHistogram::default()
+                }))
+            }
+        };
+        Some(Self::new(self.start_timestamp, value))
+    }
 }
 
 impl From<FloatSample> for Sample {
     #[inline]
     fn from(sample: FloatSample) -> Self {
         Self::new(sample.t, SampleValue::Float(sample.v))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sample, SampleValue};
+    use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, CounterResetHint, Histogram, Span};
+
+    #[test]
+    fn start_zero_is_before_the_sample_or_absent() {
+        let sample = |start_timestamp| Sample {
+            start_timestamp,
+            ..Sample::new(1_000, SampleValue::Float(5.0))
+        };
+        assert!([0, 1_000, 1_001].iter().all(|start| sample(*start).start_zero().is_none()));
+        let zero = sample(999).start_zero().unwrap();
+        assert_eq!((zero.start_timestamp, zero.t), (0, 999));
+        assert!(zero.value.is_equivalent(&SampleValue::Float(0.0)));
+    }
+
+    #[test]
+    fn start_zero_of_histogram_keeps_its_layout() {
+        let histogram = Histogram {
+            schema: CUSTOM_BUCKETS_SCHEMA,
+            count: 2,
+            sum: 3.0,
+            positive_spans: vec![Span { offset: 0, length: 1 }],
+            positive_buckets: vec![2],
+            custom_values: vec![0.5, 1.0],
+            ..Histogram::default()
+        };
+        let value = SampleValue::Histogram(Box::new(histogram));
+        let sample = Sample { start_timestamp: 7, t: 8, value };
+        let Some(SampleValue::Histogram(zero)) = sample.start_zero().map(|zero| zero.value) else {
+            panic!("no zero histogram");
+        };
+        let expected = Histogram {
+            reset_hint: CounterResetHint::Reset,
+            schema: CUSTOM_BUCKETS_SCHEMA,
+            custom_values: vec![0.5, 1.0],
+            ..Histogram::default()
+        };
+        assert_eq!(*zero, expected);
     }
 }

@@ -10,7 +10,8 @@ use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::db::write_unavailable::WriteUnavailable;
 use crate::tsdb::head::append::metadata::FamilyError;
 use crate::tsdb::head::append::sample_rejection::SampleRejection;
-use crate::tsdb::head::append::series_handle::{AppendedSeries, SeriesHandle};
+use crate::tsdb::head::append::samples::OutOfOrderPolicy;
+use crate::tsdb::head::append::series_handle::{AppendedSeries, SeriesGone, SeriesHandle};
 use crate::tsdb::head::append::{CommitStats, HeadAppender};
 use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::head::series::store::SeriesLimitReached;
@@ -68,25 +69,71 @@ impl<'a> Appender<'a> {
         series
     }
 
+    /// Appends to the series of a handle, without a look-up of its labels.
+    ///
+    /// # Errors
+    /// [`SeriesGone`] if the series is no longer in the head; nothing is appended then.
+    pub fn append_to(
+        &mut self,
+        series: &SeriesHandle,
+        policy: OutOfOrderPolicy,
+        samples: impl Iterator<Item = Sample>,
+        mut reject: impl FnMut(Sample, SampleRejection),
+    ) -> Result<(), SeriesGone> {
+        let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
+        self.inner.append_to(series, policy, samples, |sample, rejection| match rejection {
+            SampleRejection::OutOfBounds | SampleRejection::TooOld
+                if policy == OutOfOrderPolicy::Accept =>
+            {
+                *too_old = rejection;
+                old.push(sample);
+            }
+            _ => reject(sample, rejection),
+        })?;
+        if !old.is_empty() {
+            let mut reject = |sample| reject(sample, *too_old);
+            self.block_duplicates.reject_missing(series.labels(), old, &mut reject);
+        }
+        Ok(())
+    }
+
+    /// Appends as [`Self::append_or_create_with`] does, out-of-order samples included.
+    ///
+    /// # Errors
+    /// As [`Self::append_or_create_with`].
+    pub fn append_or_create(
+        &mut self,
+        labels: &Labels,
+        samples: impl Iterator<Item = Sample>,
+        reject: impl FnMut(Sample, SampleRejection),
+    ) -> Result<Option<AppendedSeries>, SeriesLimitReached> {
+        self.append_or_create_with(labels, OutOfOrderPolicy::Accept, samples, reject)
+    }
+
     /// Appends to the series with these labels, and creates it if it does not exist and one of the
     /// samples can be accepted. Returns `None` if it does not exist after that.
     ///
     /// # Errors
     /// [`SeriesLimitReached`] if the series does not exist and the limit does not allow a new one.
-    pub fn append_or_create(
+    pub fn append_or_create_with(
         &mut self,
         labels: &Labels,
+        policy: OutOfOrderPolicy,
         samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Result<Option<AppendedSeries>, SeriesLimitReached> {
         let (old, too_old) = (&mut self.too_old_samples, &mut self.too_old_rejection);
         let done =
-            self.inner.append_or_create(labels, samples, |sample, rejection| match rejection {
-                SampleRejection::OutOfBounds | SampleRejection::TooOld => {
-                    *too_old = rejection;
-                    old.push(sample);
+            self.inner.append_or_create_with(labels, policy, samples, |sample, rejection| {
+                match rejection {
+                    SampleRejection::OutOfBounds | SampleRejection::TooOld
+                        if policy == OutOfOrderPolicy::Accept =>
+                    {
+                        *too_old = rejection;
+                        old.push(sample);
+                    }
+                    _ => reject(sample, rejection),
                 }
-                _ => reject(sample, rejection),
             });
         if !old.is_empty() {
             self.block_duplicates

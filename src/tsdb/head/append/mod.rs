@@ -14,7 +14,7 @@
 //! | [`metadata`]         | appends of metadata, by series and by family       |
 //! | `request_log`        | records of a request, and its in-flight batch      |
 //! | [`sample_rejection`] | reasons for rejecting samples                      |
-//! | `samples`            | appends of samples                                 |
+//! | [`samples`]          | appends of samples                                 |
 //! | [`series_handle`]    | series of an append, for metadata and exemplars    |
 //! | `stats`              | counts of a request                                |
 //! | [`wbl_batch`]        | records of a request for the WBL                   |
@@ -32,7 +32,7 @@ mod exemplars;
 pub mod metadata;
 mod request_log;
 pub mod sample_rejection;
-mod samples;
+pub mod samples;
 pub mod series_handle;
 mod stats;
 pub mod wbl_batch;
@@ -46,8 +46,8 @@ use crate::tsdb::head::append::exemplars::append_exemplars;
 use crate::tsdb::head::append::metadata::{FamilyError, MetadataAppender};
 use crate::tsdb::head::append::request_log::{LogPositions, RequestLog};
 use crate::tsdb::head::append::sample_rejection::SampleRejection;
-use crate::tsdb::head::append::samples::{SampleAppender, SeriesCollected};
-use crate::tsdb::head::append::series_handle::{AppendedSeries, SeriesHandle};
+use crate::tsdb::head::append::samples::{OutOfOrderPolicy, SampleAppender, SeriesCollected};
+use crate::tsdb::head::append::series_handle::{AppendedSeries, SeriesGone, SeriesHandle};
 use crate::tsdb::head::append::wbl_batch::WriteLogs;
 use crate::tsdb::head::exemplars::ExemplarRejection;
 use crate::tsdb::head::series::store::{AppendLookup, SeriesLimitReached, SeriesStore};
@@ -108,8 +108,41 @@ impl<'a> HeadAppender<'a> {
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Option<SeriesHandle> {
         let series = self.series.get(label_bytes)?;
-        self.samples.append_to(&mut self.log, &series, samples, &mut reject).ok()?;
+        let policy = OutOfOrderPolicy::Accept;
+        self.samples.append_to(&mut self.log, &series, policy, samples, &mut reject).ok()?;
         Some(SeriesHandle::new(series))
+    }
+
+    /// Appends to the series of a handle, without a look-up of its labels.
+    ///
+    /// `reject` is called for every sample that is not stored.
+    ///
+    /// # Errors
+    /// [`SeriesGone`] if the series was collected; nothing is appended then. The same labels belong
+    /// to a new series, or to none.
+    pub fn append_to(
+        &mut self,
+        series: &SeriesHandle,
+        policy: OutOfOrderPolicy,
+        samples: impl Iterator<Item = Sample>,
+        mut reject: impl FnMut(Sample, SampleRejection),
+    ) -> Result<(), SeriesGone> {
+        let appended =
+            self.samples.append_to(&mut self.log, series.arc(), policy, samples, &mut reject);
+        appended.map_err(|SeriesCollected(_)| SeriesGone)
+    }
+
+    /// Appends as [`Self::append_or_create_with`] does, out-of-order samples included.
+    ///
+    /// # Errors
+    /// As [`Self::append_or_create_with`].
+    pub fn append_or_create(
+        &mut self,
+        labels: &Labels,
+        samples: impl Iterator<Item = Sample>,
+        reject: impl FnMut(Sample, SampleRejection),
+    ) -> Result<Option<AppendedSeries>, SeriesLimitReached> {
+        self.append_or_create_with(labels, OutOfOrderPolicy::Accept, samples, reject)
     }
 
     /// Appends to the series with these labels. Creates the series if it does not exist and one of
@@ -118,14 +151,15 @@ impl<'a> HeadAppender<'a> {
     /// # Errors
     /// [`SeriesLimitReached`] if the series would have to be created. Samples examined before are
     /// rejected individually; the rest of `samples` is not consumed.
-    pub fn append_or_create(
+    pub fn append_or_create_with(
         &mut self,
         labels: &Labels,
+        policy: OutOfOrderPolicy,
         mut samples: impl Iterator<Item = Sample>,
         mut reject: impl FnMut(Sample, SampleRejection),
     ) -> Result<Option<AppendedSeries>, SeriesLimitReached> {
         if let Some(series) = self.series.get(labels.as_bytes()) {
-            match self.samples.append_to(&mut self.log, &series, samples, &mut reject) {
+            match self.samples.append_to(&mut self.log, &series, policy, samples, &mut reject) {
                 Ok(()) => {
                     let handle = SeriesHandle::new(series);
                     return Ok(Some(AppendedSeries { handle, over_limit: None }));
@@ -143,7 +177,7 @@ impl<'a> HeadAppender<'a> {
         let mut samples = std::iter::once(first).chain(samples);
         loop {
             let AppendLookup { series, over_limit, .. } = self.create_series(labels)?;
-            match self.samples.append_to(&mut self.log, &series, samples, &mut reject) {
+            match self.samples.append_to(&mut self.log, &series, policy, samples, &mut reject) {
                 Ok(()) => {
                     let handle = SeriesHandle::new(series);
                     return Ok(Some(AppendedSeries { handle, over_limit }));
@@ -173,13 +207,12 @@ impl<'a> HeadAppender<'a> {
         reject: impl FnMut(Exemplar, ExemplarRejection),
     ) {
         let storage = &self.side_data.exemplars;
-        self.exemplars +=
-            append_exemplars(&mut self.log, storage, series.series(), exemplars, reject);
+        self.exemplars += append_exemplars(&mut self.log, storage, series.arc(), exemplars, reject);
     }
 
     /// Sets the metadata of a series. Does nothing if it has this metadata.
     pub fn set_series_metadata(&mut self, series: &SeriesHandle, metadata: MetadataRef<'_>) {
-        self.metadata().set_on_series(series.series(), metadata);
+        self.metadata().set_on_series(series.arc(), metadata);
     }
 
     /// Sets the metadata of a metric family, for its existing and future series.

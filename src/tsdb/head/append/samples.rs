@@ -42,6 +42,17 @@ pub(super) struct SampleAppender<'a> {
 /// The series was collected before any of these samples was examined.
 pub(super) struct SeriesCollected<I>(pub(super) I);
 
+/// Treatment of samples that are older than the newest one of their series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfOrderPolicy {
+    /// Stores them if they are within the out-of-order window.
+    Accept,
+    /// Rejects them, also if they are stored already. For samples that their sender makes later
+    /// than the time that they bear, and that must not land between others: delayed stale markers,
+    /// zeros at a start timestamp.
+    Reject,
+}
+
 /// Decision about one sample.
 enum AppendDecision {
     Append,
@@ -73,6 +84,7 @@ impl<'a> SampleAppender<'a> {
         &mut self,
         log: &mut RequestLog<'_>,
         series: &Arc<HeadSeries>,
+        policy: OutOfOrderPolicy,
         samples: I,
         reject: &mut impl FnMut(Sample, SampleRejection),
     ) -> Result<(), SeriesCollected<I>> {
@@ -86,7 +98,7 @@ impl<'a> SampleAppender<'a> {
                 sample.start_timestamp = 0;
             }
             let sample = state.normalize_stale_marker(sample);
-            match self.decide(&state, &sample) {
+            match self.decide(&state, policy, &sample) {
                 AppendDecision::Append => {
                     log.push_sample(series.series_ref, &mut state, &sample);
                     sealed |= self.append_in_order(&mut state, &sample);
@@ -151,7 +163,12 @@ impl<'a> SampleAppender<'a> {
         }
     }
 
-    fn decide(&mut self, state: &SeriesState, sample: &Sample) -> AppendDecision {
+    fn decide(
+        &mut self,
+        state: &SeriesState,
+        policy: OutOfOrderPolicy,
+        sample: &Sample,
+    ) -> AppendDecision {
         if !TimeRange::STORABLE.contains(sample.t) {
             return AppendDecision::Reject(SampleRejection::OutOfRange);
         }
@@ -161,6 +178,14 @@ impl<'a> SampleAppender<'a> {
         if is_next && state.out_of_order.as_ref().is_none_or(|ooo| !ooo.may_contain_from(sample.t))
         {
             return AppendDecision::Append;
+        }
+        if policy == OutOfOrderPolicy::Reject {
+            if state.max_time().is_some_and(|max_time| sample.t < max_time) {
+                return AppendDecision::Reject(SampleRejection::OutOfOrder);
+            }
+            if sample.t < bounds.min_valid {
+                return AppendDecision::Reject(SampleRejection::OutOfBounds);
+            }
         }
         match find_value(&self.chunks.mapper, state, sample.t) {
             Some(stored) if is_duplicate(&stored, &sample.value) => AppendDecision::Duplicate,

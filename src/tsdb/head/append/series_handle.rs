@@ -1,7 +1,10 @@
-//! Handle to the series of an append: its metadata and exemplars need no second look-up.
+//! Handle to the series of an append: its metadata, exemplars and later samples need no second
+//! look-up.
 //!
-//! A handle does not keep the series in the head. A series that has no chunk and no sample of an
-//! in-flight batch may be collected; an append to its handle then does nothing.
+//! A handle does not keep the series in the head, and may be kept for any time. A series that has
+//! no chunk and no sample of an in-flight batch may be collected; an append to its handle then says
+//! so ([`SeriesGone`]) or does nothing. The handle keeps labels and state of a collected series in
+//! memory, so it should be dropped then.
 
 use crate::model::labels::Labels;
 use crate::tsdb::head::series::HeadSeries;
@@ -13,6 +16,12 @@ use std::sync::Arc;
 pub struct SeriesHandle {
     series: Arc<HeadSeries>,
 }
+
+/// Error of an append to a series that is no longer in the head. Its labels find or create the
+/// series that has taken its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the series is no longer in the head")]
+pub struct SeriesGone;
 
 /// Series of an append that may have created it.
 #[derive(Clone, Debug)]
@@ -34,7 +43,7 @@ impl SeriesHandle {
         &self.series.labels
     }
 
-    pub(super) fn series(&self) -> &HeadSeries {
+    pub(super) fn arc(&self) -> &Arc<HeadSeries> {
         &self.series
     }
 }

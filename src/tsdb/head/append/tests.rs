@@ -122,7 +122,7 @@ fn unknown_series_or_disabled_storage_rejects_exemplars() {
     assert_eq!((done.samples, done.exemplars, rejected), (1, 0, vec![(7, Disabled)]));
     let mut appender = HeadAppender::new(&head, &wal);
     let collected = appender.find_series(up("a").as_bytes()).unwrap();
-    collected.series().state.lock().is_collected = true;
+    collected.arc().state.lock().is_collected = true;
     let mut rejected = Vec::new();
     appender.append_exemplars(&collected, [at(1)].into_iter(), |item, reason| {
         rejected.push((item.t, reason))

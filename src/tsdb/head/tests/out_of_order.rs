@@ -13,6 +13,8 @@ use crate::tsdb::chunk::head_chunks::HeadChunkStore;
 use crate::tsdb::fs::os_disk::OsDisk;
 use crate::tsdb::head::append::HeadAppender;
 use crate::tsdb::head::append::sample_rejection::SampleRejection;
+use crate::tsdb::head::append::samples::OutOfOrderPolicy;
+use crate::tsdb::head::append::series_handle::SeriesGone;
 use crate::tsdb::head::append::wbl_batch::WriteLogs;
 use crate::tsdb::head::out_of_order::chunk::MAX_OPEN_SAMPLES;
 use crate::tsdb::head::out_of_order::chunk_index::MAX_COVERING;
@@ -661,4 +663,84 @@ fn assert_progress_is_of_wbl(progress: &ReplayProgress, wbl: &[Segment]) {
     let shown = [&progress.min, &progress.max, &progress.current];
     let expected = [first.number, last.number, last.number].map(i64::from);
     assert_eq!(shown.map(|number| number.load(Ordering::Relaxed)), expected);
+}
+
+/// Appends to the series `a`, by its handle and without out-of-order samples; returns the
+/// rejected ones.
+fn append_in_order_only(
+    store: &Store,
+    samples: &[FloatSample],
+) -> Result<Vec<(i64, SampleRejection)>, SeriesGone> {
+    let mut rejected = Vec::new();
+    let mut appender = store.appender();
+    let series = appender.find_series(labels("a").as_bytes()).unwrap();
+    let samples = samples.iter().map(|sample| Sample::from(*sample));
+    appender.append_to(&series, OutOfOrderPolicy::Reject, samples, |sample, reason| {
+        rejected.push((sample.t, reason))
+    })?;
+    appender.commit().unwrap();
+    Ok(rejected)
+}
+
+#[test]
+fn reject_policy_keeps_samples_out_of_the_window() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("a", &[FloatSample::new(START, 1.0), FloatSample::new(START + 100, 2.0)]);
+    let sent = [
+        FloatSample::new(START, 1.0),
+        FloatSample::new(START + 50, 3.0),
+        FloatSample::new(START + 100, 2.0),
+        FloatSample::new(START + 100, 3.0),
+        FloatSample::new(START + 101, 4.0),
+    ];
+    let rejected = append_in_order_only(&store, &sent).unwrap();
+    let expected = [
+        (START, SampleRejection::OutOfOrder),
+        (START + 50, SampleRejection::OutOfOrder),
+        (START + 100, SampleRejection::DuplicateTimestamp),
+    ];
+    assert_eq!(rejected, expected);
+    let stored: Vec<i64> = store.read()[&labels("a")].iter().map(|(t, _)| *t).collect();
+    assert_eq!(stored, [START, START + 100, START + 101]);
+    // With the default policy, the same sample is stored.
+    assert_eq!(store.append("a", &[FloatSample::new(START + 50, 3.0)]), []);
+}
+
+#[test]
+fn reject_policy_applies_to_new_series_by_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("other", &[FloatSample::new(START + 4 * HOUR, 1.0)]);
+    let mut rejected = Vec::new();
+    let mut appender = store.appender();
+    let times = [START, START + 4 * HOUR - WINDOW];
+    let samples = times.iter().map(|t| Sample::from(FloatSample::new(*t, 0.0)));
+    let policy = OutOfOrderPolicy::Reject;
+    let created =
+        appender.append_or_create_with(&labels("a"), policy, samples, |sample, reason| {
+            rejected.push((sample.t, reason))
+        });
+    assert!(created.unwrap().is_some());
+    appender.commit().unwrap();
+    assert_eq!(rejected, [(START, SampleRejection::TooOld)]);
+    let stored: Vec<i64> = store.read()[&labels("a")].iter().map(|(t, _)| *t).collect();
+    assert_eq!(stored, [START + 4 * HOUR - WINDOW]);
+}
+
+#[test]
+fn handle_of_collected_series_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    store.append("a", &[FloatSample::new(START, 1.0)]);
+    let series = store.appender().find_series(labels("a").as_bytes()).unwrap();
+    HeadTruncation::new(&store.head).truncate_before(START + 1).unwrap();
+    store.append("a", &[FloatSample::new(START + 2 * HOUR, 1.0)]);
+    let sample = || [Sample::from(FloatSample::new(START + 3 * HOUR, 1.0))].into_iter();
+    let mut appender = store.appender();
+    let gone = appender.append_to(&series, OutOfOrderPolicy::Accept, sample(), |_, _| {});
+    assert_eq!(gone, Err(SeriesGone));
+    let series = appender.find_series(labels("a").as_bytes()).unwrap();
+    let found = appender.append_to(&series, OutOfOrderPolicy::Accept, sample(), |_, _| {});
+    assert_eq!((found, appender.commit().unwrap().samples), (Ok(()), 1));
 }
