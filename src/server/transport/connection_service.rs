@@ -11,6 +11,7 @@ use crate::server::transport::lingering::Lingering;
 use crate::server::transport::request_body::{BodyProtocol, RequestBody};
 use crate::server::transport::request_progress::{ActiveRequest, RequestProgress};
 use crate::server::transport::response_headers::ResponseHeaders;
+use crate::server::transport::response_start::HeldWrites;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -36,19 +37,28 @@ pub(crate) struct ConnectionService {
     peer: PeerAddress,
     client_cert: ClientCertSlot,
     headers: ResponseHeaders,
+    writes: Arc<HeldWrites>,
+}
+
+/// State of a connection that its service shares with its stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectionState {
+    pub(crate) progress: Arc<RequestProgress>,
+    pub(crate) writes: Arc<HeldWrites>,
 }
 
 impl ConnectionService {
     pub(crate) fn new(
         router: Router,
-        progress: Arc<RequestProgress>,
+        state: ConnectionState,
         lingering: Arc<Lingering>,
         peer: PeerAddress,
         client_cert: ClientCertSlot,
         headers: ResponseHeaders,
     ) -> Self {
         let router = TowerToHyperService::new(router);
-        Self { router, progress, lingering, peer, client_cert, headers }
+        let ConnectionState { progress, writes } = state;
+        Self { router, progress, lingering, peer, client_cert, headers, writes }
     }
 }
 
@@ -71,6 +81,7 @@ impl Service<Request<Incoming>> for ConnectionService {
         let mut active = self.progress.start();
         let response = self.router.call(request.map(|body| RequestBody::new(body, protocol)));
         let headers = self.headers.clone();
+        let writes = is_http_2.then(|| self.writes.clone());
         Box::pin(async move {
             let mut response = response.await?;
             headers.add_to(response.headers_mut());
@@ -78,6 +89,9 @@ impl Service<Request<Incoming>> for ConnectionService {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             active.set_worked_on(false);
+            if let Some(writes) = writes {
+                writes.hold();
+            }
             Ok(response.map(|body| ActiveBody { body, active }))
         })
     }

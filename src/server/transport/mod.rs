@@ -13,6 +13,7 @@
 //! | [`client_cert`]      | verified client certificate of a connection           |
 //! | [`client_limit`]     | limit per client                                      |
 //! | [`access`]           | users, passwords and rate limit                       |
+//! | `response_start`     | head and first data of an HTTP/2 response, together   |
 //! | [`response_headers`] | configured headers of responses                       |
 //! | [`admission`]        | byte budgets and concurrency limits                   |
 //! | [`body`]             | request and response bodies with limits               |
@@ -42,4 +43,5 @@ pub(crate) mod piece_writer;
 mod request_body;
 mod request_progress;
 pub mod response_headers;
+mod response_start;
 pub(crate) mod tls;

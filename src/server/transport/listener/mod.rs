@@ -12,13 +12,13 @@ pub mod source;
 use crate::config::flags::web::WebFlags;
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::server::transport::connection::{ConnectionTimeouts, IdleTimeoutStream};
-use crate::server::transport::connection_service::ConnectionService;
+use crate::server::transport::connection_service::{ConnectionService, ConnectionState};
 use crate::server::transport::lingering::{Lingering, LingeringMetrics, UnreadStream};
 use crate::server::transport::listener::source::{Accepted, ConnectionSource};
-use crate::server::transport::request_progress::RequestProgress;
 use crate::server::transport::response_headers::ResponseHeaders;
+use crate::server::transport::response_start::{HeldStream, HeldWrites, StreamExecutor};
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::sync::Arc;
@@ -312,16 +312,17 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Accepted { stream, peer, client_cert } = connection;
-        let progress = Arc::new(RequestProgress::default());
+        let state = ConnectionState::default();
+        let writes = state.writes.clone();
         let timeouts =
             ConnectionTimeouts { idle: self.limits.idle_timeout, head: self.limits.head_timeout };
         let unread = UnreadStream::default();
         let stream =
-            IdleTimeoutStream::new(stream, timeouts, progress.clone(), Arc::clone(&unread));
+            IdleTimeoutStream::new(stream, timeouts, state.progress.clone(), Arc::clone(&unread));
+        let stream = HeldStream::new(stream, writes.clone());
         let (lingering, headers) = (self.lingering.clone(), self.headers.clone());
-        let service =
-            ConnectionService::new(router, progress, lingering, peer, client_cert, headers);
-        let builder = self.builder();
+        let service = ConnectionService::new(router, state, lingering, peer, client_cert, headers);
+        let builder = self.builder(writes);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let served = drain.watcher.watch(connection).await;
         if let Err(error) = served {
@@ -335,8 +336,9 @@ impl Acceptor {
         drop(drain.held);
     }
 
-    fn builder(&self) -> Builder<TokioExecutor> {
-        let mut builder = Builder::new(TokioExecutor::new());
+    /// Returns the settings of a connection with these writes.
+    fn builder(&self, writes: Arc<HeldWrites>) -> Builder<StreamExecutor> {
+        let mut builder = Builder::new(StreamExecutor::new(writes));
         builder
             .http1()
             .timer(TokioTimer::new())

@@ -10,10 +10,15 @@ use crate::server::transport::listener::{
 };
 use crate::server::transport::response_headers::ResponseHeaders;
 use axum::Router;
+use axum::body::Body;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use bytes::Bytes;
+use http_body::Body as HttpBody;
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +30,22 @@ use tokio::time::Instant;
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 const REJECTED_HEAD: &str = "POST /reject HTTP/1.1\r\nhost: x\r\ncontent-length: 4000000\r\n\r\n";
+
+/// Body that is slow to return its only frame, as on a busy machine.
+struct SlowBody(Option<Bytes>);
+
+impl HttpBody for SlowBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        std::thread::sleep(Duration::from_millis(100));
+        Poll::Ready(self.0.take().map(|data| Ok(http_body::Frame::data(data))))
+    }
+}
 
 struct Running {
     address: SocketAddr,
@@ -39,7 +60,8 @@ impl Running {
         let router = Router::new()
             .route("/now", get(|| async { "now" }))
             .route("/read", post(|body: Bytes| async move { body.len().to_string() }))
-            .route("/reject", post(|| async { (StatusCode::PAYLOAD_TOO_LARGE, "rejected") }));
+            .route("/reject", post(|| async { (StatusCode::PAYLOAD_TOO_LARGE, "rejected") }))
+            .route("/slow", post(|| async { Body::new(SlowBody(Some("rejected".into()))) }));
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let mut registry = Registry::new();
@@ -350,4 +372,24 @@ async fn http_2_stream_that_does_not_end_is_reset_without_error() {
     client.request(POST, "/read", 0, 3).await;
     client.send(DATA, END_STREAM, 3, b"ab").await;
     client.receive_until_end(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_2_request_cut_short_after_the_status_gets_the_data() {
+    let server = Running::start(1, LONG).await;
+    let mut client = Http2::connect(&server).await;
+    // `content-length: 9`, without an index. Source: RFC 7541, section 6.2.2 and appendix A.
+    let fields = [&[0x80 | POST, 0x86, 0x01, 1, b'x', 0x04, 5][..], b"/slow", b"\x0f\x0d\x019"];
+    client.send(HEADERS, END_HEADERS, 1, &fields.concat()).await;
+    let mut data = Vec::new();
+    while data != b"rejected" {
+        let frame = client.receive().await;
+        assert_ne!(frame.kind, RST_STREAM, "{frame:?} after {data:?}");
+        match frame.kind {
+            // A client that has an error status stops.
+            HEADERS => client.send(DATA, END_STREAM, 1, b"short").await,
+            DATA => data.extend(frame.payload),
+            _ => {}
+        }
+    }
 }
