@@ -10,6 +10,7 @@
 //! | `digest`               | digests that identify credentials in caches              |
 //! | `bcrypt_key`           | password as bcrypt sees it                               |
 //! | `password_checks`      | shared computations of bcrypt                            |
+//! | `check_threads`        | threads of bcrypt, with idle time or a low priority      |
 //! | `check_queue`          | bounded queue of computations                            |
 //! | `waiting_checks`       | order of the queue, fair between clients                 |
 //! | `known_clients`        | addresses from which a right password came               |
@@ -18,6 +19,7 @@
 pub mod authenticator;
 mod bcrypt_key;
 mod check_queue;
+mod check_threads;
 pub mod control;
 mod credentials;
 mod digest;

@@ -1,16 +1,14 @@
-//! Computations of bcrypt: queued, shared, on threads of low priority.
+//! Computations of bcrypt: queued and shared.
 //!
 //! Requests with the same credentials share one computation. It runs in a task of its own, so a
 //! request that disconnects does not abort it for the others; without any request left, a waiting
-//! computation is dropped. Each computation has a thread with a low priority, because a flood of
-//! wrong passwords must not slow down other requests. The number of permits bounds the threads. The
-//! thread only compares: a thread of low priority that is preempted with a lock in its hands would
-//! stop requests that wait for the lock, so its task records the result.
+//! computation is dropped. The number of permits bounds the computations at the same time.
 //!
 //! A request waits for a limited time. Its computation goes on, so that a retry finds the result.
 
 use crate::metrics::registry::Registry;
 use crate::server::transport::access::check_queue::{CheckPermit, CheckQueue, TooManyChecks};
+use crate::server::transport::access::check_threads::CheckThreads;
 use crate::server::transport::access::digest::Digest;
 use crate::server::transport::access::user_table::{Candidate, UserTable};
 use crate::server::transport::client_limit::Client;
@@ -19,11 +17,8 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-/// Increment of the nice value of a computation: it gets about a tenth of the processor time of a
-/// busy thread next to it.
-const NICENESS: i32 = 10;
 /// Maximum time that a request waits, in the queue and for a computation. Senders time out after
 /// 30 s by default.
 const MAX_TIME: Duration = Duration::from_secs(25);
@@ -51,6 +46,7 @@ pub(super) struct PasswordChecks {
     queue: Arc<CheckQueue>,
     /// Senders of the results. An entry is removed before its result is sent.
     running: Arc<Mutex<HashMap<Digest, ResultSender>>>,
+    threads: Arc<CheckThreads>,
     max_time: Duration,
 }
 
@@ -59,7 +55,8 @@ impl PasswordChecks {
     pub(super) fn register(registry: &mut Registry, num_permits: usize) -> Self {
         let queue = Arc::new(CheckQueue::new(num_permits));
         queue.register(registry);
-        Self { queue, running: Arc::default(), max_time: MAX_TIME }
+        let threads = Arc::new(CheckThreads::new(num_permits));
+        Self { queue, running: Arc::default(), threads, max_time: MAX_TIME }
     }
 
     /// Gives the next checks of a client that sent a right password precedence.
@@ -127,37 +124,33 @@ impl PasswordChecks {
         };
         let digest = candidate.digest;
         let result = match permit {
-            Ok(permit) => compute(permit, table, candidate).await,
+            Ok(permit) => self.compute(permit, table, candidate).await,
             Err(error) => Err(error.into()),
         };
         self.running.lock().remove(&digest);
         sender.send_replace(Some(result));
     }
-}
 
-/// Compares password and hash on a thread, and caches the result.
-async fn compute(permit: CheckPermit, table: Arc<UserTable>, candidate: Candidate) -> CheckResult {
-    let (sender, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("password-check".to_owned());
-    let compare = {
-        let (table, candidate) = (table.clone(), candidate.clone());
-        move || table.compare(&candidate)
-    };
-    let spawned = thread.spawn(move || {
-        // An error is ignored: it costs only the priority.
-        let _ = rustix::process::nice(NICENESS);
-        // A send error is ignored: the runtime is shutting down.
-        let _ = sender.send(compare());
-    });
-    if let Err(error) = spawned {
-        tracing::error!(%error, "cannot create thread for password check");
-        return Err(CheckPasswordError::Failed);
+    /// Compares password and hash on a thread, and caches the result.
+    async fn compute(
+        &self,
+        permit: CheckPermit,
+        table: Arc<UserTable>,
+        candidate: Candidate,
+    ) -> CheckResult {
+        let compare = {
+            let (table, candidate) = (table.clone(), candidate.clone());
+            move || table.compare(&candidate)
+        };
+        let result = self.threads.run(compare).await;
+        drop(permit);
+        let is_match = result.map_err(|error| {
+            tracing::error!(%error, "password check failed");
+            CheckPasswordError::Failed
+        })?;
+        table.record(&candidate, is_match, Instant::now());
+        Ok(is_match)
     }
-    let result = result.await;
-    drop(permit);
-    let is_match = result.map_err(|_| CheckPasswordError::Failed)?;
-    table.record(&candidate, is_match, Instant::now());
-    Ok(is_match)
 }
 
 #[cfg(test)]
