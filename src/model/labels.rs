@@ -55,6 +55,35 @@ pub enum BuildLabelsError {
 }
 
 impl Labels {
+    /// Builds the canonical set of pairs that are sorted by name; see [`LabelsBuilder::build`].
+    pub(in crate::model) fn from_sorted_pairs(
+        pairs: &[(&str, &str)],
+    ) -> Result<Self, BuildLabelsError> {
+        if pairs.first().is_some_and(|(name, _)| name.is_empty()) {
+            return Err(BuildLabelsError::EmptyName);
+        }
+        if let Some(pair) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(BuildLabelsError::DuplicateName { name: pair[0].0.to_owned() });
+        }
+        let mut bytes = Vec::with_capacity(pairs.iter().map(|(n, v)| n.len() + v.len() + 6).sum());
+        for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            let inner =
+                2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len();
+            bytes.push(TAG_LABEL);
+            put_varint(&mut bytes, inner);
+            bytes.push(TAG_NAME);
+            put_varint(&mut bytes, name.len());
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(TAG_VALUE);
+            put_varint(&mut bytes, value.len());
+            bytes.extend_from_slice(value.as_bytes());
+        }
+        if bytes.is_empty() {
+            return Err(BuildLabelsError::Empty);
+        }
+        Ok(Self { bytes: bytes.into() })
+    }
+
     /// Returns the canonical bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -125,7 +154,7 @@ impl fmt::Debug for Labels {
 }
 
 /// Returns `true` if a label name needs no quotes: `[a-zA-Z_][a-zA-Z0-9_]*`.
-fn is_legacy_name(name: &str) -> bool {
+pub(in crate::model) fn is_legacy_name(name: &str) -> bool {
     !name.is_empty()
         && !name.as_bytes()[0].is_ascii_digit()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -156,31 +185,7 @@ impl<'a> LabelsBuilder<'a> {
     /// label remains.
     pub fn build(&mut self) -> Result<Labels, BuildLabelsError> {
         self.pairs.sort_unstable_by_key(|(name, _)| *name);
-        if self.pairs.first().is_some_and(|(name, _)| name.is_empty()) {
-            return Err(BuildLabelsError::EmptyName);
-        }
-        if let Some(pair) = self.pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(BuildLabelsError::DuplicateName { name: pair[0].0.to_owned() });
-        }
-        self.pairs.retain(|(_, value)| !value.is_empty());
-        if self.pairs.is_empty() {
-            return Err(BuildLabelsError::Empty);
-        }
-        let mut bytes =
-            Vec::with_capacity(self.pairs.iter().map(|(n, v)| n.len() + v.len() + 6).sum());
-        for (name, value) in &self.pairs {
-            let inner =
-                2 + varint_len(name.len()) + name.len() + varint_len(value.len()) + value.len();
-            bytes.push(TAG_LABEL);
-            put_varint(&mut bytes, inner);
-            bytes.push(TAG_NAME);
-            put_varint(&mut bytes, name.len());
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.push(TAG_VALUE);
-            put_varint(&mut bytes, value.len());
-            bytes.extend_from_slice(value.as_bytes());
-        }
-        Ok(Labels { bytes: bytes.into() })
+        Labels::from_sorted_pairs(&self.pairs)
     }
 }
 

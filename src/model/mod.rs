@@ -8,11 +8,14 @@
 //! | [`float_sample`] | float samples and the stale marker |
 //! | [`histogram`] | native histograms |
 //! | [`intervals`] | sets of time ranges |
+//! | [`label_editor`] | label sets that can be edited |
+//! | [`label_name`] | validation schemes of names |
 //! | [`labels`] | label sets |
 //! | [`matcher`] | matchers and regular expressions |
 //! | [`metadata`] | metric type, unit and help |
 //! | [`metric_family`] | names of the series of a metric family |
 //! | [`refs`] | series and chunk references |
+//! | [`relabel`] | relabeling rules |
 //! | [`sample`] | samples of any value type |
 //! | [`time`] | time ranges and RFC 3339 |
 
@@ -20,10 +23,16 @@ pub mod exemplar;
 pub mod float_sample;
 pub mod histogram;
 pub mod intervals;
+#[cfg(any(test, feature = "testing"))]
+pub mod label_editor;
+#[cfg(any(test, feature = "testing"))]
+pub mod label_name;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
 pub mod metric_family;
 pub mod refs;
+#[cfg(any(test, feature = "testing"))]
+pub mod relabel;
 pub mod sample;
 pub mod time;

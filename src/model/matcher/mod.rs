@@ -18,9 +18,9 @@
 
 pub mod error;
 mod glob;
-mod pattern;
-mod re2;
-mod shape;
+pub(in crate::model) mod pattern;
+pub(in crate::model) mod re2;
+pub(in crate::model) mod shape;
 
 use error::MatcherError;
 use pattern::Pattern;

@@ -14,15 +14,15 @@ use regex_syntax::hir::{Hir, Look};
 use std::sync::Arc;
 
 /// Maximum size of a compiled expression, bytes.
-const PROGRAM_BYTES: usize = 10 << 20;
+pub(in crate::model) const PROGRAM_BYTES: usize = 10 << 20;
 /// Maximum size of the lazily built automaton per thread, bytes.
-const CACHE_BYTES: usize = 1 << 20;
+pub(in crate::model) const CACHE_BYTES: usize = 1 << 20;
 /// Maximum nesting of the printed expression: a group of the original becomes a few levels.
 const NEST_LIMIT: usize = 8 * re2::limits::MAX_DEPTH;
 
 /// Compiled expression; clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern(Arc<MatchStrategy>);
+pub(in crate::model) struct Pattern(Arc<MatchStrategy>);
 
 #[derive(Debug)]
 enum MatchStrategy {
@@ -39,7 +39,7 @@ enum MatchStrategy {
 }
 
 impl Pattern {
-    pub(super) fn new(pattern: &str) -> Result<Self, MatcherError> {
+    pub(in crate::model) fn new(pattern: &str) -> Result<Self, MatcherError> {
         let hir = shape::without_anchors(re2::parse(pattern)?);
         let strategy = if let Some(set) = shape::literal_set(&hir, pattern.len()) {
             MatchStrategy::Set(set)
@@ -52,12 +52,12 @@ impl Pattern {
     }
 
     /// Returns the compiled form of `.*`.
-    pub(super) fn any() -> Self {
+    pub(in crate::model) fn any() -> Self {
         let glob = Glob { first: String::new(), rest: vec![(0, String::new())] };
         Self(Arc::new(MatchStrategy::Glob(glob)))
     }
 
-    pub(super) fn matches(&self, value: &str) -> bool {
+    pub(in crate::model) fn matches(&self, value: &str) -> bool {
         match &*self.0 {
             MatchStrategy::Set(set) => contains(set, value),
             MatchStrategy::Glob(glob) => glob.matches(value),

@@ -7,7 +7,7 @@ use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
 /// Removes redundant anchors: an expression always matches whole values, so `^a$` is `a`.
-pub(super) fn without_anchors(hir: Hir) -> Hir {
+pub(in crate::model) fn without_anchors(hir: Hir) -> Hir {
     strip(strip(hir, AnchorSide::Start), AnchorSide::End)
 }
 
@@ -72,7 +72,7 @@ pub(super) fn prefix(hir: &Hir) -> String {
     valid.to_owned()
 }
 
-fn is_any_char(hir: &Hir) -> bool {
+pub(in crate::model) fn is_any_char(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Class(Class::Unicode(class))
         if matches!(class.ranges(), [all] if all.start() == '\0' && all.end() == char::MAX))
 }

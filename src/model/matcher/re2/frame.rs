@@ -1,6 +1,6 @@
 //! Open group of an expression: complete alternatives and the current one.
 
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Capture, Hir};
 
 /// Element to which a repetition operator can apply.
 pub(super) struct Element {
@@ -16,9 +16,15 @@ pub(super) struct GroupFrame {
     /// Literal characters after `elements`, collected into one element.
     run: String,
     repeats: u32,
+    /// Number of the capture that the group is, if any.
+    capture: Option<u32>,
 }
 
 impl GroupFrame {
+    pub(super) fn new(capture: Option<u32>) -> Self {
+        Self { capture, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, element: Element) {
         self.flush();
         self.elements.push(element);
@@ -49,7 +55,11 @@ impl GroupFrame {
 
     pub(super) fn finish(mut self) -> Element {
         self.end_alternative();
-        Element { hir: Hir::alternation(self.alternatives), repeats: self.repeats }
+        let mut hir = Hir::alternation(self.alternatives);
+        if let Some(index) = self.capture {
+            hir = Hir::capture(Capture { index, name: None, sub: Box::new(hir) });
+        }
+        Element { hir, repeats: self.repeats }
     }
 
     fn flush(&mut self) {

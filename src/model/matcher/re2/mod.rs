@@ -61,12 +61,50 @@ use repeat::RepeatCount;
 /// Parses an expression. Captures and greediness are dropped: they do not affect whether a value
 /// matches.
 pub(super) fn parse(pattern: &str) -> Result<Hir, MatcherError> {
+    parse_with(pattern, None)
+}
+
+/// Parses an expression whose groups are read. Greediness is kept: it decides what groups match.
+///
+/// `select` gets the number and name of each group. The groups for which it returns `true` become
+/// captures, numbered from 1 without gaps; the others do not capture.
+pub(in crate::model) fn parse_with_groups<'a>(
+    pattern: &'a str,
+    select: &'a mut dyn FnMut(u32, Option<&str>) -> bool,
+) -> Result<Hir, MatcherError> {
+    parse_with(pattern, Some(GroupSelector { select, groups: 0, captures: 0 }))
+}
+
+/// Selection of the groups that become captures.
+struct GroupSelector<'a> {
+    select: &'a mut dyn FnMut(u32, Option<&str>) -> bool,
+    /// Number of groups so far.
+    groups: u32,
+    /// Number of selected groups so far.
+    captures: u32,
+}
+
+impl GroupSelector<'_> {
+    /// Returns the number of the capture that the next group becomes, if any.
+    fn next_group(&mut self, name: Option<&str>) -> Option<u32> {
+        self.groups += 1;
+        let is_selected = (self.select)(self.groups, name);
+        self.captures += u32::from(is_selected);
+        is_selected.then_some(self.captures)
+    }
+}
+
+fn parse_with<'a>(
+    pattern: &'a str,
+    selector: Option<GroupSelector<'a>>,
+) -> Result<Hir, MatcherError> {
     let mut parser = RegexParser {
         input: Input::new(pattern),
-        flags: Flags { fold: false, multi_line: false, dot_newline: true },
+        flags: Flags { fold: false, multi_line: false, dot_newline: true, swap_greed: false },
         outer: Vec::new(),
         frame: GroupFrame::default(),
         budget: Budget::default(),
+        selector,
     };
     limits::check_length(pattern)?;
     let mut after_repeat = false;
@@ -79,7 +117,7 @@ pub(super) fn parse(pattern: &str) -> Result<Hir, MatcherError> {
     Ok(parser.frame.finish().hir)
 }
 
-/// Flags that affect which values match. `U` is not one of them.
+/// Flags of a group.
 #[derive(Clone, Copy, Debug, Default)]
 struct Flags {
     /// Flag `i`: matching ignores case.
@@ -88,6 +126,8 @@ struct Flags {
     multi_line: bool,
     /// Flag `s`: `.` matches `\n`.
     dot_newline: bool,
+    /// Flag `U`: operators are lazy, and greedy with `?`. Only groups depend on it.
+    swap_greed: bool,
 }
 
 struct RegexParser<'a> {
@@ -97,6 +137,8 @@ struct RegexParser<'a> {
     outer: Vec<(GroupFrame, Flags)>,
     frame: GroupFrame,
     budget: Budget,
+    /// `None` if no group is read.
+    selector: Option<GroupSelector<'a>>,
 }
 
 impl RegexParser<'_> {
@@ -207,7 +249,8 @@ impl RegexParser<'_> {
             self.literal(u32::from('{'))?;
             return Ok(false);
         };
-        self.input.eat("?");
+        let is_greedy = self.input.eat("?") == self.flags.swap_greed;
+        let greed = self.selector.as_ref().map(|_| is_greedy);
         if after_repeat {
             return Err(start.error(SyntaxError::NestedRepeat));
         }
@@ -215,7 +258,7 @@ impl RegexParser<'_> {
             return Err(start.error(SyntaxError::MissingRepeatArgument));
         };
         self.budget.node()?;
-        let Some(repeated) = count.repeat(element) else {
+        let Some(repeated) = count.repeat(element, greed) else {
             return Err(start.error(SyntaxError::RepeatSize));
         };
         self.frame.push(repeated);
@@ -226,6 +269,7 @@ impl RegexParser<'_> {
         let outer_flags = self.flags;
         let start = self.input.clone();
         self.input.skip(1);
+        let mut group = Some(None);
         if self.input.eat("?") {
             let named = self.input.eat("P<") || self.input.eat("<");
             if named {
@@ -236,15 +280,21 @@ impl RegexParser<'_> {
                     return Err(start.error(SyntaxError::CaptureName));
                 }
                 self.input.skip(name.len() + 1);
+                group = Some(Some(name));
             } else if self.flags(&start)? == ')' {
                 return Ok(());
+            } else {
+                group = None;
             }
         }
         if self.outer.len() >= MAX_DEPTH {
             return Err(MatcherError::TooLarge { what: "levels of groups", limit: MAX_DEPTH });
         }
         self.budget.node()?;
-        self.outer.push((std::mem::take(&mut self.frame), outer_flags));
+        let selector = self.selector.as_mut();
+        let capture = group.zip(selector).and_then(|(name, selector)| selector.next_group(name));
+        self.outer
+            .push((std::mem::replace(&mut self.frame, GroupFrame::new(capture)), outer_flags));
         Ok(())
     }
 
@@ -258,7 +308,7 @@ impl RegexParser<'_> {
                 Some('i') => flags.fold = value,
                 Some('m') => flags.multi_line = value,
                 Some('s') => flags.dot_newline = value,
-                Some('U') => {}
+                Some('U') => flags.swap_greed = value,
                 Some('-') if value => {
                     value = false;
                     continue;

@@ -37,7 +37,9 @@ impl RepeatCount {
     }
 
     /// Repeats the element. Returns `None` if the product of nested counts exceeds [`MAX_REPEAT`].
-    pub(super) fn repeat(&self, element: Element) -> Option<Element> {
+    ///
+    /// Without `greed`, groups are not read, and the result can be printed.
+    pub(super) fn repeat(&self, element: Element, greed: Option<bool>) -> Option<Element> {
         let repeats = match (self.braces, self.max) {
             (false, _) => element.repeats,
             // Zero repetitions cost nothing.
@@ -46,6 +48,11 @@ impl RepeatCount {
         };
         if repeats > MAX_REPEAT {
             return None;
+        }
+        if let Some(greedy) = greed {
+            let (min, max, sub) = (self.min, self.max, Box::new(element.hir));
+            let hir = Hir::repetition(Repetition { min, max, greedy, sub });
+            return Some(Element { hir, repeats });
         }
         let hir = match (element.hir.kind(), self.min, self.max) {
             // The printer of `regex-syntax` would print `(a+)?` as the lazy `a+?`, which matches
