@@ -32,6 +32,8 @@ mod promql;
 mod remote;
 #[cfg(feature = "testing")]
 pub mod remote;
+#[cfg(any(test, feature = "testing"))]
+pub mod scrape;
 #[cfg(not(feature = "testing"))]
 mod server;
 #[cfg(feature = "testing")]
