@@ -10,6 +10,8 @@ pub mod app;
 mod config;
 #[cfg(feature = "testing")]
 pub mod config;
+#[cfg(any(test, feature = "testing"))]
+pub mod discovery;
 #[cfg(all(test, not(feature = "testing")))]
 mod exposition;
 #[cfg(feature = "testing")]

@@ -29,7 +29,7 @@ const LINES: [&[&str]; 13] = [
     &["tsdb::db"],
     &["config", "ingest", "promql"],
     &["remote", "exposition"],
-    &["scrape"],
+    &["discovery", "scrape"],
     &["server"],
     &["app"],
     &["main"],
@@ -51,8 +51,8 @@ const NEVER: [(&str, &str); 4] = [
 const ENGINE_SURFACE: &str = "tsdb::db";
 
 /// Parts below the server, whose errors are data.
-const TYPED_ERRORS: [&str; 7] =
-    ["tsdb", "model", "ingest", "remote", "promql", "config", "exposition"];
+const TYPED_ERRORS: [&str; 8] =
+    ["tsdb", "model", "ingest", "remote", "promql", "config", "exposition", "discovery"];
 
 /// Network libraries, which the engine must not name.
 const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];

@@ -5,11 +5,13 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | [`duration_summary`] | summaries of durations |
 //! | [`process`] | process metrics from `/proc` |
 //! | [`quantiles`] | quantiles of durations |
 //! | [`registry`] | registry of all metrics |
 //! | [`text`] | exposition formats |
 
+pub mod duration_summary;
 pub mod process;
 pub mod quantiles;
 pub mod registry;

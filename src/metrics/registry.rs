@@ -120,8 +120,18 @@ impl Registry {
         help: &str,
         state: impl Fn() -> SummarySnapshot + Send + Sync + 'static,
     ) {
+        self.summary_family_fn(name, help, move || vec![(Vec::new(), state())]);
+    }
+
+    /// Registers summaries with several label sets, whose states are computed at each scrape.
+    pub fn summary_family_fn(
+        &mut self,
+        name: &str,
+        help: &str,
+        states: impl Fn() -> Vec<(LabelPairs, SummarySnapshot)> + Send + Sync + 'static,
+    ) {
         let help = format!("{}.", help_text(help));
-        self.summaries.push(FnSummary { name: name.to_owned(), help, state: Box::new(state) });
+        self.summaries.push(FnSummary { name: name.to_owned(), help, states: Box::new(states) });
     }
 
     /// Registers a gauge that is always 1 and has information in its labels.
@@ -203,11 +213,14 @@ pub struct SummarySnapshot {
     pub quantiles: Vec<(f64, f64)>,
 }
 
-/// Summary that calls a function at each scrape.
+/// Names and values of labels.
+pub type LabelPairs = Vec<(&'static str, String)>;
+
+/// Summaries of one name that call a function at each scrape.
 struct FnSummary {
     name: String,
     help: String,
-    state: Box<dyn Fn() -> SummarySnapshot + Send + Sync>,
+    states: Box<dyn Fn() -> Vec<(LabelPairs, SummarySnapshot)> + Send + Sync>,
 }
 
 impl fmt::Debug for FnSummary {
@@ -219,14 +232,32 @@ impl fmt::Debug for FnSummary {
 impl FnSummary {
     /// Encodes the family, which is the same in both formats.
     fn encode(&self, text: &mut String) -> fmt::Result {
-        let Self { name, help, state } = self;
-        let SummarySnapshot { sum, count, quantiles } = state();
+        let Self { name, help, states } = self;
         writeln!(text, "# HELP {name} {help}\n# TYPE {name} summary")?;
-        for (rank, quantile) in quantiles {
-            writeln!(text, "{name}{{quantile=\"{rank}\"}} {quantile}")?;
+        for (labels, SummarySnapshot { sum, count, quantiles }) in states() {
+            for (rank, quantile) in quantiles {
+                let braces = in_braces(&labels, Some(rank));
+                writeln!(text, "{name}{braces} {quantile}")?;
+            }
+            let braces = in_braces(&labels, None);
+            writeln!(text, "{name}_sum{braces} {sum}\n{name}_count{braces} {count}")?;
         }
-        writeln!(text, "{name}_sum {sum}\n{name}_count {count}")
+        Ok(())
     }
+}
+
+/// Returns the labels, and the rank of a quantile, as they follow the name of a series.
+fn in_braces(labels: &LabelPairs, rank: Option<f64>) -> String {
+    let rank = rank.map(|rank| ("quantile", rank.to_string()));
+    let pairs: Vec<_> = labels
+        .iter()
+        .chain(&rank)
+        .map(|(name, value)| {
+            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+            format!("{name}=\"{value}\"")
+        })
+        .collect();
+    if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) }
 }
 
 /// Function for the value of one label set.
@@ -323,6 +354,10 @@ mod tests {
             quantiles: vec![(0.5, 0.25), (0.99, f64::NAN)],
         };
         registry.summary_fn("s_seconds", "Durations.", state);
+        registry.summary_family_fn("t_seconds", "Labeled.", move || {
+            let state = SummarySnapshot { sum: 0.5, count: 1, quantiles: vec![(0.5, 0.5)] };
+            vec![(vec![("job", "a\\b\"c\nd".to_owned())], state)]
+        });
         registry.info("f_info", "Build.", &[("version", "1".into())]);
         let open = registry.encode(ExpositionFormat::OpenMetrics);
         let classic = registry.encode(ExpositionFormat::Classic);
@@ -341,6 +376,9 @@ mod tests {
             "s_seconds{quantile=\"0.99\"} NaN",
             "s_seconds_sum 1.5",
             "s_seconds_count 2",
+            r#"t_seconds{job="a\\b\"c\nd",quantile="0.5"} 0.5"#,
+            r#"t_seconds_sum{job="a\\b\"c\nd"} 0.5"#,
+            r#"t_seconds_count{job="a\\b\"c\nd"} 1"#,
             "f_info{version=\"1\"} 1",
         ] {
             assert!(open.lines().any(|l| l == line), "{line} in {open}");

@@ -6,11 +6,14 @@
 //! | module | contents |
 //! |---|---|
 //! | [`contents`] | the parsed file |
+//! | `discovery` | settings of service discovery |
 //! | [`global`] | section `global` |
 //! | `registry` | parsers of the sections; names of unsupported sections |
 //! | [`storage`] | section `storage` |
 
 pub mod contents;
+#[cfg(any(test, feature = "testing"))]
+pub mod discovery;
 pub mod global;
 mod registry;
 pub mod storage;
