@@ -16,6 +16,7 @@
 //! | [`openmetrics`] | OpenMetrics |
 //! | [`parse_error`] | errors of malformed bodies |
 //! | [`parser`] | interface of the parsers |
+//! | `test_entries` | entries as text, for tests |
 //! | [`text`] | Prometheus's text format |
 
 pub mod entry;
@@ -28,4 +29,6 @@ pub mod open;
 mod openmetrics;
 pub mod parse_error;
 pub mod parser;
+#[cfg(test)]
+pub(crate) mod test_entries;
 mod text;

@@ -17,7 +17,7 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: [Target; 19] = [
+const TARGETS: [Target; 21] = [
     Target { name: "block_index", check: checks::block_index::check },
     Target { name: "write_request", check: checks::write_request::check },
     Target { name: "write_request_v2", check: checks::write_request_v2::check },
@@ -36,6 +36,8 @@ const TARGETS: [Target; 19] = [
     Target { name: "tombstones", check: checks::tombstones::check },
     Target { name: "chunk_segment", check: checks::chunk_segment::check },
     Target { name: "config_file", check: checks::config_file::check },
+    Target { name: "exposition_text", check: checks::exposition::check_text },
+    Target { name: "exposition_openmetrics", check: checks::exposition::check_openmetrics },
     Target { name: "web_config_file", check: checks::web_config_file::check },
 ];
 

@@ -14,6 +14,7 @@ mod end_to_end;
 mod metadata;
 mod metrics_lint;
 mod native_histograms;
+mod openmetrics;
 mod oracle;
 mod real_clients;
 mod status_api;

@@ -6,6 +6,9 @@ use std::ops::Range;
 const METRIC_NAME: u8 = 1;
 const LABEL_NAME: u8 = 2;
 
+/// Number of bytes of a metric name that are checked at once.
+const NAME_CHUNK: usize = 16;
+
 /// Classes of each byte.
 const CLASSES: [u8; 256] = classes();
 
@@ -38,22 +41,40 @@ pub(crate) fn slice(body: &[u8], range: Range<usize>) -> &[u8] {
 /// Returns the end of the metric name at an offset; the offset itself if there is none.
 #[inline]
 pub(crate) fn metric_name(body: &[u8], at: usize) -> usize {
-    name(body, at, METRIC_NAME)
+    let rest = body.get(at..).unwrap_or_default();
+    if rest.first().is_none_or(u8::is_ascii_digit) {
+        return at;
+    }
+    // Metric names are long. Whole chunks are checked without a branch per byte.
+    let chunks = rest.chunks_exact(NAME_CHUNK).take_while(|chunk| is_within_metric_name(chunk));
+    let checked = chunks.count() * NAME_CHUNK;
+    name(body, at, checked, METRIC_NAME)
+}
+
+/// Returns `true` if all bytes can be part of a metric name.
+#[inline]
+fn is_within_metric_name(chunk: &[u8]) -> bool {
+    chunk.iter().fold(true, |is_name, byte| {
+        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        // The colon follows the nine.
+        let is_digit_or_colon = byte.wrapping_sub(b'0') < 11;
+        is_name & (is_letter | is_digit_or_colon | (*byte == b'_'))
+    })
 }
 
 /// Returns the end of the label name at an offset; the offset itself if there is none.
 #[inline]
 pub(crate) fn label_name(body: &[u8], at: usize) -> usize {
-    name(body, at, LABEL_NAME)
+    match body.get(at) {
+        None | Some(b'0'..=b'9') => at,
+        Some(_) => name(body, at, 0, LABEL_NAME),
+    }
 }
 
+/// Returns the end of the name at an offset, of which some bytes are checked.
 #[inline]
-fn name(body: &[u8], at: usize, class: u8) -> usize {
-    let rest = body.get(at..).unwrap_or_default();
-    if rest.first().is_none_or(u8::is_ascii_digit) {
-        return at;
-    }
-    at + length_of(rest, |byte| CLASSES[usize::from(byte)] & class != 0)
+fn name(body: &[u8], at: usize, checked: usize, class: u8) -> usize {
+    end_of(body, at + checked, |byte| CLASSES[usize::from(byte)] & class != 0)
 }
 
 /// Returns the offset of the first byte that is neither a space nor a tab.
@@ -141,6 +162,14 @@ mod tests {
             assert_eq!(label_name(text.as_bytes(), 0), label, "{text}");
         }
         assert_eq!(metric_name(b"ab", 5), 5);
+        for length in 1..70 {
+            for end in ["", "{", " ", "-", "\u{e9}", "@", "[", "`", ";", "/"] {
+                let text =
+                    format!("{}{end}0123456789abcdef_", "aZ9_:".repeat(14).split_at(length).0);
+                let expected = if end.is_empty() { length + 17 } else { length };
+                assert_eq!(metric_name(text.as_bytes(), 0), expected, "{text}");
+            }
+        }
     }
 
     #[test]

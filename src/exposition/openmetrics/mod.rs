@@ -81,7 +81,7 @@ impl<'a> OpenMetricsParser<'a> {
                     return self.end(at + END.len());
                 }
                 Some(b'#') => {
-                    self.metadata(at)?;
+                    self.parse_metadata(at)?;
                     return Ok(Some(EntryKind::Metadata));
                 }
                 Some(_) => {}
@@ -108,7 +108,7 @@ impl<'a> OpenMetricsParser<'a> {
         }
     }
 
-    fn metadata(&mut self, start: usize) -> Result<(), Fault> {
+    fn parse_metadata(&mut self, start: usize) -> Result<(), Fault> {
         const PREFIX: usize = "# HELP ".len();
         let bytes = self.body.bytes;
         let keyword = match slice(bytes, start..start + PREFIX) {

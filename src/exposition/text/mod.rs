@@ -78,12 +78,12 @@ impl<'a> TextParser<'a> {
                 None => return Ok(None),
                 Some(b'\n') => self.at = at + 1,
                 Some(b'#') => {
-                    if self.comment(at + 1)? {
+                    if self.parse_comment(at + 1)? {
                         return Ok(Some(EntryKind::Metadata));
                     }
                 }
                 Some(_) => {
-                    self.sample(start, at)?;
+                    self.parse_sample(start, at)?;
                     return Ok(Some(EntryKind::Series));
                 }
             }
@@ -91,7 +91,7 @@ impl<'a> TextParser<'a> {
     }
 
     /// Parses a line after its `#`. Returns `true` if it has metadata.
-    fn comment(&mut self, at: usize) -> Result<bool, Fault> {
+    fn parse_comment(&mut self, at: usize) -> Result<bool, Fault> {
         let bytes = self.body.bytes;
         let keyword_at = blanks(bytes, at);
         let keyword_end = keyword_at + Keyword::Help.as_str().len();
@@ -135,9 +135,9 @@ impl<'a> TextParser<'a> {
     }
 
     /// Parses a sample. The line starts with blanks up to `at`.
-    fn sample(&mut self, start: usize, at: usize) -> Result<(), Fault> {
+    fn parse_sample(&mut self, start: usize, at: usize) -> Result<(), Fault> {
         let bytes = self.body.bytes;
-        let series = self.series(start, at)?;
+        let series = self.parse_series(start, at)?;
         let value_at = blanks(bytes, series.key.end);
         let value_end =
             end_of(bytes, value_at, |byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'{'));
@@ -167,7 +167,7 @@ impl<'a> TextParser<'a> {
         Ok(())
     }
 
-    fn series(&self, start: usize, at: usize) -> Result<SeriesText, Fault> {
+    fn parse_series(&self, start: usize, at: usize) -> Result<SeriesText, Fault> {
         let bytes = self.body.bytes;
         let name_end = metric_name(bytes, at);
         let brace = blanks(bytes, name_end);
