@@ -42,6 +42,9 @@ impl HttpBody for SlowBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        // The worker keeps the task that was woken last for itself, which is the connection, and
+        // hands it over for another one.
+        tokio::spawn(async {});
         std::thread::sleep(Duration::from_millis(100));
         Poll::Ready(self.0.take().map(|data| Ok(http_body::Frame::data(data))))
     }
