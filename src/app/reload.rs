@@ -5,9 +5,10 @@
 
 use crate::config::file;
 use crate::config::file::contents::ConfigFile;
+use crate::config::file::error::ConfigFileError;
+use crate::config::file::options::LoadOptions;
 use crate::config::flags::storage::StorageFlags;
 use crate::config::settings;
-use crate::config::yaml::error::LoadConfigError;
 use crate::metrics::registry::{Gauge, Registry};
 use crate::model::labels::BuildLabelsError;
 use crate::remote::external_labels::ExternalLabels;
@@ -30,7 +31,7 @@ use tokio::sync::mpsc;
 pub(crate) enum ApplyConfigError {
     /// The file cannot be read or is invalid.
     #[error(transparent)]
-    File(#[from] LoadConfigError),
+    File(#[from] ConfigFileError),
     /// `storage.tsdb.retention.percentage` is set, but the size of the file system is unknown.
     #[error("cannot apply storage.tsdb.retention.percentage: no file system size of {path}: {why}")]
     Percentage {
@@ -89,6 +90,8 @@ impl ReloadMetrics {
 pub(crate) struct ReloadConfig {
     /// Path of the configuration file; `None` = all settings have their defaults.
     pub(crate) file: Option<PathBuf>,
+    /// What the file may have.
+    pub(crate) options: LoadOptions,
     /// Flags that the file does not replace.
     pub(crate) flags: StorageFlags,
     /// Float encoding of the start, used if the file sets none.
@@ -151,10 +154,10 @@ impl Reloader {
 
     fn try_reload(&self) -> Result<(), ApplyConfigError> {
         let config = &self.config;
-        let file = load_file(config.file.as_deref())?;
+        let file = load_file(config.file.as_deref(), config.options)?;
         let settings = settings::at_reload(&config.flags, &file, config.startup_encoding);
         check(&settings, self.db.shared().options())?;
-        let loaded = load_labels(&file)?;
+        let loaded = load_labels(&file, config.options)?;
         self.db.apply_settings(settings)?;
         self.configuration.replace(loaded);
         Ok(())
@@ -162,20 +165,28 @@ impl Reloader {
 }
 
 /// Loads the configuration file; without a path, all settings have their defaults.
-pub(crate) fn load_file(path: Option<&Path>) -> Result<ConfigFile, LoadConfigError> {
-    path.map_or_else(|| Ok(ConfigFile::default()), file::load)
+pub(crate) fn load_file(
+    path: Option<&Path>,
+    options: LoadOptions,
+) -> Result<ConfigFile, ConfigFileError> {
+    path.map_or_else(|| Ok(ConfigFile::default()), |path| file::load(path, options))
 }
 
 /// Returns the part of the file that handlers use. Warns of unset or empty environment variables.
-pub(crate) fn load_labels(file: &ConfigFile) -> Result<LoadedConfig, ApplyConfigError> {
+pub(crate) fn load_labels(
+    file: &ConfigFile,
+    options: LoadOptions,
+) -> Result<LoadedConfig, ApplyConfigError> {
     for name in &file.global.empty_variables {
         tracing::warn!(name, "environment variable of an external label is empty");
     }
-    let display_labels = file.global.external_labels.clone();
-    let external_labels = ExternalLabels::new(
-        display_labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
-    )?;
-    Ok(LoadedConfig { display_labels, external_labels })
+    for warning in &file.warnings {
+        tracing::warn!(%warning, "configuration has a setting without effect");
+    }
+    let labels = &file.global.external_labels;
+    let external_labels =
+        ExternalLabels::new(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
+    Ok(LoadedConfig { file: Arc::new(file.clone()), options, external_labels })
 }
 
 /// Checks that the settings can apply on this machine. Warns of a retention size without effect.

@@ -3,138 +3,80 @@
 //!
 //! The YAML parses as the same configuration.
 
+use crate::config::file::contents::ConfigFile;
+use crate::config::file::options::LoadOptions;
+use crate::config::file::scrape::effective;
 use crate::config::units;
 use crate::config::units::ByteSize;
+use crate::config::yaml::output::YamlMapping;
 use crate::tsdb::db::FloatEncoding;
 use crate::tsdb::db::settings::Settings;
-use serde::Serialize;
-use serde_saphyr::{SerializeError, SingleQuoted};
-use std::collections::BTreeMap;
+use serde_saphyr::SerializeError;
 use std::time::Duration;
 
-#[derive(Serialize)]
-struct YamlFile<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    global: Option<YamlGlobal<'a>>,
-    storage: YamlStorage,
-}
-
-#[derive(Serialize)]
-struct YamlGlobal<'a> {
-    external_labels: BTreeMap<&'a str, YamlString<'a>>,
-}
-
-/// String with quotes where it needs them, single ones if possible.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum YamlString<'a> {
-    /// Plain, or with double quotes and escapes.
-    Default(&'a str),
-    Quoted(SingleQuoted<&'a str>),
-}
-
-impl<'a> YamlString<'a> {
-    fn new(text: &'a str) -> Self {
-        let is_quoted = serialize(&text).is_ok_and(|yaml| yaml.starts_with('"'));
-        let quoted = SingleQuoted(text);
-        if is_quoted && serialize(&quoted).is_ok() {
-            Self::Quoted(quoted)
-        } else {
-            Self::Default(text)
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct YamlStorage {
-    tsdb: YamlTsdb,
-    exemplars: YamlExemplars,
-}
-
-#[derive(Serialize)]
-struct YamlTsdb {
-    out_of_order_time_window: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stale_series_compaction_threshold: Option<f64>,
-    chunk_encoding: YamlChunkEncoding,
-    retention: YamlRetention,
-}
-
-#[derive(Serialize)]
-struct YamlChunkEncoding {
-    floats: &'static str,
-}
-
-#[derive(Serialize)]
-struct YamlRetention {
-    time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    percentage: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct YamlExemplars {
-    max_exemplars: usize,
-}
-
-/// Formats external labels and settings as a configuration file.
+/// Formats a configuration and settings as a configuration file. `options` are those with which
+/// the configuration was loaded.
 ///
 /// # Errors
 /// None in practice: every value has a representation in YAML.
 pub fn to_yaml(
-    external_labels: &BTreeMap<String, String>,
+    config: &ConfigFile,
     settings: &Settings,
+    options: LoadOptions,
 ) -> Result<String, SerializeError> {
-    let duration = |ms: i64| {
-        units::format_prometheus_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
-    };
-    let retention = &settings.retention;
-    let external_labels: BTreeMap<_, _> = external_labels
-        .iter()
-        .map(|(name, value)| (name.as_str(), YamlString::new(value)))
-        .collect();
-    serialize(&YamlFile {
-        global: Some(YamlGlobal { external_labels })
-            .filter(|global| !global.external_labels.is_empty()),
-        storage: YamlStorage {
-            tsdb: YamlTsdb {
-                out_of_order_time_window: duration(settings.out_of_order_window_ms),
-                stale_series_compaction_threshold: Some(settings.stale_series_threshold)
-                    .filter(|share| *share > 0.0),
-                chunk_encoding: YamlChunkEncoding {
-                    floats: match settings.float_encoding {
-                        FloatEncoding::Xor => "xor",
-                        FloatEncoding::Xor2 => "xor2",
-                    },
-                },
-                retention: YamlRetention {
-                    time: duration(retention.time_ms),
-                    size: Some(retention.bytes)
-                        .filter(|size| *size > 0)
-                        .map(|size| units::format_prometheus_bytes(ByteSize(size))),
-                    percentage: Some(retention.percentage).filter(|share| *share > 0.0),
-                },
-            },
-            exemplars: YamlExemplars { max_exemplars: settings.max_exemplars },
-        },
-    })
+    let mut file = YamlMapping::default();
+    let external_labels = &config.global.external_labels;
+    if options.scraping {
+        file.set("global", effective::global(&config.global.scrape, external_labels));
+        effective::sections(&mut file, &config.scrape);
+    } else {
+        let labels = YamlMapping::from_texts(external_labels);
+        let mut global = YamlMapping::default();
+        global.set_unless_zero("external_labels", labels);
+        file.set_unless_zero("global", global);
+    }
+    file.set("storage", storage(settings));
+    file.to_yaml()
 }
 
-fn serialize(value: &impl Serialize) -> Result<String, SerializeError> {
-    // A block scalar would fold long values.
-    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-    serde_saphyr::to_string_with_options(value, options)
+fn storage(settings: &Settings) -> YamlMapping {
+    let mut tsdb = YamlMapping::default();
+    tsdb.set("out_of_order_time_window", duration(settings.out_of_order_window_ms));
+    tsdb.set_unless_zero("stale_series_compaction_threshold", settings.stale_series_threshold);
+    let floats = match settings.float_encoding {
+        FloatEncoding::Xor => "xor",
+        FloatEncoding::Xor2 => "xor2",
+    };
+    tsdb.set("chunk_encoding", YamlMapping::of("floats", floats));
+    let mut retention = YamlMapping::of("time", duration(settings.retention.time_ms));
+    if settings.retention.bytes > 0 {
+        let size = ByteSize(settings.retention.bytes);
+        retention.set("size", units::format_prometheus_bytes(size));
+    }
+    retention.set_unless_zero("percentage", settings.retention.percentage);
+    tsdb.set("retention", retention);
+
+    let mut storage = YamlMapping::of("tsdb", tsdb);
+    let max_exemplars = settings.max_exemplars as u64;
+    storage.set("exemplars", YamlMapping::of("max_exemplars", max_exemplars));
+    storage
+}
+
+fn duration(ms: i64) -> String {
+    units::format_prometheus_duration(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::to_yaml;
     use crate::config::file;
+    use crate::config::file::options::LoadOptions;
     use crate::config::flags::{Cli, Command};
     use crate::config::settings::at_start;
     use clap::Parser;
+    use std::collections::BTreeMap;
+
+    const OPTIONS: LoadOptions = LoadOptions { scraping: true, ignore_unsupported: false };
 
     #[test]
     fn effective_yaml_parses_to_same_settings() {
@@ -149,20 +91,29 @@ mod tests {
             "storage: {tsdb: {retention: {time: 36h, size: 1536MB}}, \
              exemplars: {max_exemplars: 0}}",
             "storage: {tsdb: {retention: {percentage: 80}}}",
+            "global: {scrape_interval: 20s, scrape_timeout: 7s, sample_limit: 5, \
+             body_size_limit: 1536KB, scrape_protocols: [PrometheusProto], \
+             metric_name_validation_scheme: legacy, extra_scrape_metrics: true}",
+            "scrape_configs: [{job_name: 'on', params: {a: [x, 'y'], b: []}, honor_labels: true, \
+             honor_timestamps: false, fallback_scrape_protocol: PrometheusText0.0.4, \
+             metrics_path: /m, scheme: https, native_histogram_min_bucket_factor: 1.5, \
+             static_configs: [{targets: ['a:1'], labels: {x: y}}, {targets: []}], \
+             file_sd_configs: [{files: [/a/*.json]}]}]",
         ] {
             let file = file::parse_for_tests(text);
             let settings = at_start(&flags.storage, &file);
-            let yaml = to_yaml(&file.global.external_labels, &settings).unwrap();
+            let yaml = to_yaml(&file, &settings, OPTIONS).unwrap();
             let reparsed = file::parse_for_tests(&yaml);
             let mut reparsed_settings = at_start(&flags.storage, &reparsed);
             // The YAML contains the retention, which makes it a configured one.
             reparsed_settings.retention.origin = settings.retention.origin;
             assert_eq!(reparsed_settings, settings, "{yaml}");
             assert_eq!(reparsed.global.external_labels, file.global.external_labels, "{yaml}");
+            assert_eq!(reparsed.scrape, file.scrape, "{yaml}");
         }
         let file = file::parse_for_tests("global: {external_labels: {cluster: a}}");
         assert_eq!(
-            to_yaml(&file.global.external_labels, &at_start(&flags.storage, &file)).unwrap(),
+            to_yaml(&file, &at_start(&flags.storage, &file), LoadOptions::serve(false)).unwrap(),
             "global:\n  external_labels:\n    cluster: a\nstorage:\n  tsdb:\n    \
              out_of_order_time_window: 2h\n    chunk_encoding:\n      floats: xor\n    \
              retention:\n      time: 15d\n  exemplars:\n    max_exemplars: 100000\n"
@@ -175,13 +126,15 @@ mod tests {
             unreachable!()
         };
         let settings = at_start(&flags.storage, &file::parse_for_tests(""));
-        let labels =
+        let labels: BTreeMap<_, _> =
             ["plain text", "1", "a: b", "it's: x", "", "two\nlines", "\u{1}\u{85}\u{feff}"]
                 .into_iter()
                 .enumerate()
                 .map(|(i, value)| (format!("l{i}"), value.to_owned()))
                 .collect();
-        let yaml = to_yaml(&labels, &settings).unwrap();
+        let mut file = file::parse_for_tests("");
+        file.global.external_labels.clone_from(&labels);
+        let yaml = to_yaml(&file, &settings, LoadOptions::serve(false)).unwrap();
         let written: Vec<&str> = yaml.lines().skip(2).take(labels.len()).map(str::trim).collect();
         assert_eq!(
             written,

@@ -13,6 +13,7 @@
 //! | [`mod@file`] | the configuration file |
 //! | [`flag_values`] | parser of the command line; the value of every flag |
 //! | [`flags`] | the flags of narthex |
+//! | [`glob`] | files that match a pattern |
 //! | [`prometheus_flags`] | flags and features of Prometheus that narthex does not have |
 //! | [`settings`] | TSDB settings from flags and file |
 //! | [`units`] | durations, sizes and counts |
@@ -27,6 +28,7 @@ pub mod external_url;
 pub mod file;
 pub mod flag_values;
 pub mod flags;
+pub mod glob;
 pub mod prometheus_flags;
 pub mod settings;
 pub mod units;

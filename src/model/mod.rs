@@ -23,16 +23,16 @@ pub mod exemplar;
 pub mod float_sample;
 pub mod histogram;
 pub mod intervals;
-#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for scraping"))]
 pub mod label_editor;
-#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for scraping"))]
 pub mod label_name;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
 pub mod metric_family;
 pub mod refs;
-#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for scraping"))]
 pub mod relabel;
 pub mod sample;
 pub mod time;

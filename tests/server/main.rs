@@ -1,6 +1,7 @@
 //! The real binary over its port: response contract, protocols, life cycle, and directories of
 //! Prometheus 3.14.0.
 
+mod config_check;
 mod contract;
 mod contract_http;
 mod contract_kinds;

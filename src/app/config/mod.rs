@@ -21,6 +21,7 @@ use crate::app::web_config::setup::{WebConfigError, WebConfigSource, WebSetup};
 use crate::app::web_config::watcher::WatchedConfig;
 use crate::config::address::ListenAddress;
 use crate::config::file::contents::ConfigFile;
+use crate::config::file::options::LoadOptions;
 use crate::config::flags::ServeFlags;
 use crate::config::flags::web::WebFlags;
 use crate::config::settings;
@@ -75,7 +76,8 @@ impl AppConfig {
     /// Loads the configuration file and the web configuration file, and combines them with the
     /// flags.
     pub(crate) fn load(flags: &ServeFlags) -> Result<Self, ServeError> {
-        let file = reload::load_file(flags.config_file.as_deref());
+        let options = load_options(flags);
+        let file = reload::load_file(flags.config_file.as_deref(), options);
         let mut config = Self::new(flags, &file.map_err(ApplyConfigError::from)?)?;
         if let Some(path) = flags.web.config_file.clone() {
             let source = WebConfigSource { path, max_bcrypt_cost: flags.web.auth_max_bcrypt_cost };
@@ -102,12 +104,18 @@ impl AppConfig {
             management: ManagementConfig::new(&flags.web),
             reload: ReloadConfig {
                 file: flags.config_file.clone(),
+                options: load_options(flags),
                 flags: flags.storage.clone(),
                 startup_encoding: settings.float_encoding,
             },
             web: WebSetup::default(),
             watched: None,
-            labels: reload::load_labels(file)?,
+            labels: reload::load_labels(file, load_options(flags))?,
         })
     }
+}
+
+/// Returns what the configuration file may have.
+fn load_options(flags: &ServeFlags) -> LoadOptions {
+    LoadOptions::serve(flags.ignore_unsupported)
 }

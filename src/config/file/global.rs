@@ -1,21 +1,21 @@
-//! Section `global`: external labels, whose values may contain environment variables.
+//! Section `global`: external labels, whose values may contain environment variables, and defaults
+//! of the jobs.
 
-use crate::config::expand::{Variables, expand};
-use crate::config::yaml::document::{Section, invalid};
-use crate::config::yaml::error::ConfigProblem;
-use serde::Deserialize;
-use serde_saphyr::Spanned;
-use std::collections::{BTreeMap, HashMap};
+use crate::config::expand::expand;
+use crate::config::file::context::Context;
+use crate::config::file::discovery::static_groups;
+use crate::config::file::scrape::defaults::GlobalScrape;
+use crate::config::yaml::mapping::Mapping;
+use crate::config::yaml::value::Value;
+use crate::model::label_name::NameValidationScheme;
+use std::collections::BTreeMap;
 
-/// Keys of Prometheus's section `global` that narthex does not support.
-const UNSUPPORTED: [&str; 20] = [
+/// Keys of scraping. Without scraping, they are not supported.
+const SCRAPE_KEYS: [&str; 17] = [
     "scrape_interval",
     "scrape_timeout",
     "scrape_protocols",
     "scrape_native_histograms",
-    "evaluation_interval",
-    "rule_query_offset",
-    "query_log_file",
     "scrape_failure_log_file",
     "body_size_limit",
     "sample_limit",
@@ -38,37 +38,59 @@ pub struct GlobalSection {
     pub external_labels: BTreeMap<String, String>,
     /// Environment variables in the external labels that are unset or empty.
     pub empty_variables: Vec<String>,
+    /// Defaults of all jobs.
+    pub scrape: GlobalScrape,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGlobal {
-    /// As in Prometheus, null is an empty value.
-    external_labels: Option<HashMap<Spanned<String>, Option<String>>>,
-}
-
-pub(super) fn parse(
-    section: &Section<'_>,
-    variables: Variables<'_>,
-) -> Result<GlobalSection, ConfigProblem> {
-    let keys = section.keys()?;
-    if let Some(key) = keys.into_iter().find(|key| UNSUPPORTED.contains(&key.name.as_str())) {
-        let message =
-            format!("global.{} is not supported by this version of narthex; remove it", key.name);
-        return Err(ConfigProblem::new(key.position, &message));
-    }
-    let raw: RawGlobal = section.read()?.unwrap_or_default();
-    let mut labels: Vec<_> = raw.external_labels.unwrap_or_default().into_iter().collect();
-    labels.sort_unstable_by(|(a, _), (b, _)| a.value.cmp(&b.value));
+pub(super) fn parse(section: &Value<'_>, context: &Context<'_>) -> GlobalSection {
+    let Some(mut keys) = section.mapping() else { return GlobalSection::default() };
     let mut global = GlobalSection::default();
-    for (name, value) in labels {
-        if name.value.is_empty() {
-            let message = "global.external_labels is invalid: \"\" is not a valid label name";
-            return Err(invalid(&name, message.to_owned()));
-        }
-        let expanded = expand(&value.unwrap_or_default(), variables);
-        global.empty_variables.extend(expanded.unset_variables);
-        global.external_labels.insert(name.value, expanded.text);
+    if context.options.scraping {
+        global.scrape = GlobalScrape::read(&mut keys);
     }
-    Ok(global)
+    external_labels(&mut keys, global.scrape.validation, context, &mut global);
+    without_effect(&mut keys);
+    keys.finish_except(|key| {
+        let is_unsupported = SCRAPE_KEYS.contains(&key.name);
+        if is_unsupported {
+            key.unsupported("is not supported by this version of narthex; remove it");
+        }
+        is_unsupported
+    });
+    global
+}
+
+fn external_labels(
+    keys: &mut Mapping<'_>,
+    validation: NameValidationScheme,
+    context: &Context<'_>,
+    global: &mut GlobalSection,
+) {
+    let Some(labels) = keys.mapping("external_labels") else { return };
+    for (name, _) in labels.entries() {
+        if !validation.is_valid_label_name(name.name) {
+            name.problem(format_args!("{:?} is not a valid label name", name.name));
+        }
+    }
+    for (name, value) in static_groups::labels(labels.value()) {
+        let expanded = expand(&value, context.variables);
+        global.empty_variables.extend(expanded.unset_variables);
+        global.external_labels.insert(name, expanded.text);
+    }
+}
+
+/// Checks keys of rules and of the query log, and warns of them.
+fn without_effect(keys: &mut Mapping<'_>) {
+    for key in ["evaluation_interval", "rule_query_offset"] {
+        if let Some(value) = keys.get(key)
+            && value.duration().is_some()
+        {
+            value.warning("has no effect: narthex does not evaluate rules");
+        }
+    }
+    if let Some(value) = keys.get("query_log_file")
+        && value.string().is_some_and(|path| !path.is_empty())
+    {
+        value.warning("has no effect: narthex does not log queries");
+    }
 }

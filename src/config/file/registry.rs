@@ -3,59 +3,92 @@
 //! A new section is a file with its type and parser, a field of [`ConfigFile`] and an entry of
 //! [`PARSERS`].
 
-use crate::config::expand::Variables;
 use crate::config::file::contents::ConfigFile;
-use crate::config::file::{global, storage};
-use crate::config::yaml::document::{Document, Key, Section};
-use crate::config::yaml::error::ConfigProblem;
+use crate::config::file::context::Context;
+use crate::config::file::scrape::section;
+use crate::config::file::{global, included, runtime, storage};
+use crate::config::yaml::value::Value;
 
 /// Function that parses a section and stores the result in its field.
-type ParseSection = fn(&Section<'_>, Variables<'_>, &mut ConfigFile) -> Result<(), ConfigProblem>;
+type ParseSection = fn(&Value<'_>, &mut Context<'_>, &mut ConfigFile);
 
-/// Supported sections, in the order in which they are parsed.
-const PARSERS: [(&str, ParseSection); 2] = [
-    ("global", |section, variables, file| {
-        global::parse(section, variables).map(|parsed| file.global = parsed)
-    }),
-    ("storage", |section, _, file| storage::parse(section).map(|parsed| file.storage = parsed)),
-];
-
-/// Other sections of Prometheus's configuration file. They get another error than unknown names.
-const UNSUPPORTED: [&str; 9] = [
-    "runtime",
-    "rule_files",
-    "scrape_config_files",
-    "scrape_configs",
-    "alerting",
-    "tracing",
-    "otlp",
-    "remote_write",
-    "remote_read",
-];
-
-/// Parses all sections of a document.
-pub(super) fn parse_sections(
-    document: &Document<'_>,
-    variables: Variables<'_>,
-) -> Result<ConfigFile, ConfigProblem> {
-    let keys = document.keys()?;
-    let is_supported = |key: &&Key| PARSERS.iter().any(|(name, _)| *name == key.name);
-    if let Some(key) = keys.iter().find(|key| !is_supported(key)) {
-        return Err(ConfigProblem::new(key.position, &unknown_section(&key.name)));
-    }
-    let mut file = ConfigFile::default();
-    for (name, parse) in PARSERS {
-        if keys.iter().any(|key| key.name == name) {
-            parse(&Section { document, name }, variables, &mut file)?;
-        }
-    }
-    Ok(file)
+/// Section that narthex has.
+struct SectionParser {
+    name: &'static str,
+    /// Whether the section needs `LoadOptions::scraping`.
+    is_of_scraping: bool,
+    parse: ParseSection,
 }
 
-fn unknown_section(name: &str) -> String {
-    if UNSUPPORTED.contains(&name) {
-        format!("section {name} is not supported by this version of narthex; remove it")
-    } else {
-        format!("unknown section {name}")
+/// Supported sections, in the order in which they are parsed: jobs need the section `global`.
+const PARSERS: [SectionParser; 5] = [
+    SectionParser {
+        name: "global",
+        is_of_scraping: false,
+        parse: |section, context, file| file.global = global::parse(section, context),
+    },
+    SectionParser {
+        name: "runtime",
+        is_of_scraping: false,
+        parse: |section, _, _| runtime::parse(section),
+    },
+    SectionParser {
+        name: "scrape_configs",
+        is_of_scraping: true,
+        parse: |section, context, file| {
+            let global = &file.global.scrape;
+            file.scrape.jobs = section::jobs(section, context.path, global, &mut context.names);
+        },
+    },
+    SectionParser {
+        name: "scrape_config_files",
+        is_of_scraping: true,
+        parse: |section, context, file| {
+            let included = included::parse(section, &file.global.scrape, context);
+            file.scrape.file_patterns = included.patterns;
+            file.scrape.included = included.files;
+        },
+    },
+    SectionParser {
+        name: "storage",
+        is_of_scraping: false,
+        parse: |section, _, file| file.storage = storage::parse(section),
+    },
+];
+
+/// Other sections of Prometheus's configuration file, with what to do instead.
+const UNSUPPORTED: [(&str, &str); 6] = [
+    ("alerting", "evaluate alerts in a Prometheus or Thanos Ruler that reads from narthex"),
+    ("otlp", "remove it"),
+    ("remote_read", "remove it"),
+    ("remote_write", "remove it, or let the sender write to both"),
+    ("rule_files", "evaluate rules in a Prometheus or Thanos Ruler that reads from narthex"),
+    ("tracing", "remove it"),
+];
+
+/// Parses all sections of a file.
+pub(super) fn parse_sections(root: &Value<'_>, context: &mut Context<'_>) -> ConfigFile {
+    let mut file = ConfigFile::default();
+    let Some(mut sections) = root.mapping() else { return file };
+    for parser in PARSERS {
+        if (!parser.is_of_scraping || context.options.scraping)
+            && let Some(section) = sections.get(parser.name)
+        {
+            (parser.parse)(&section, context, &mut file);
+        }
     }
+    for key in sections.unread() {
+        let is_of_scraping = PARSERS.iter().any(|parser| parser.name == key.name);
+        let unsupported = UNSUPPORTED.iter().find(|(name, _)| *name == key.name);
+        match unsupported.map(|(_, advice)| *advice).or(is_of_scraping.then_some("remove it")) {
+            // Null sets nothing.
+            Some(_) if key.has_null_value() => {}
+            Some(advice) => key.unsupported(format_args!(
+                "section is not supported by this version of narthex; {advice}, or start with \
+                 --config.ignore-unsupported"
+            )),
+            None => key.problem("unknown section"),
+        }
+    }
+    file
 }

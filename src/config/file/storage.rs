@@ -1,12 +1,9 @@
 //! Section `storage`: TSDB and exemplars.
 
-use crate::config::units;
 use crate::config::units::ByteSize;
-use crate::config::yaml::document::{Section, invalid};
-use crate::config::yaml::error::ConfigProblem;
+use crate::config::yaml::mapping::Mapping;
+use crate::config::yaml::value::Value;
 use crate::tsdb::db::FloatEncoding;
-use serde::Deserialize;
-use serde_saphyr::Spanned;
 use std::time::Duration;
 
 /// Contents of the section `storage`.
@@ -42,116 +39,80 @@ pub struct RetentionSection {
     pub percentage: f64,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawStorage {
-    tsdb: Option<RawTsdb>,
-    exemplars: Option<RawExemplars>,
+pub(super) fn parse(section: &Value<'_>) -> StorageSection {
+    let Some(mut storage) = section.mapping() else { return StorageSection::default() };
+    let tsdb = storage.mapping("tsdb").map(tsdb).unwrap_or_default();
+    let max_exemplars = storage.mapping("exemplars").and_then(max_exemplars);
+    storage.finish();
+    StorageSection { tsdb, max_exemplars }
 }
 
-/// Durations and sizes are strings even if YAML parses them as numbers, as in Prometheus.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTsdb {
-    out_of_order_time_window: Option<Spanned<String>>,
-    stale_series_compaction_threshold: Option<Spanned<f64>>,
-    chunk_encoding: Option<RawChunkEncoding>,
-    retention: Option<RawRetention>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRetention {
-    time: Option<Spanned<String>>,
-    size: Option<Spanned<String>>,
-    percentage: Option<Spanned<f64>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawChunkEncoding {
-    floats: Option<Spanned<String>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawExemplars {
-    max_exemplars: Option<i64>,
-}
-
-pub(super) fn parse(section: &Section<'_>) -> Result<StorageSection, ConfigProblem> {
-    let raw: RawStorage = section.read()?.unwrap_or_default();
-    let max_exemplars = raw.exemplars.and_then(|section| section.max_exemplars);
-    Ok(StorageSection {
-        tsdb: tsdb(raw.tsdb.unwrap_or_default())?,
-        // As in Prometheus, a negative number is 0.
-        max_exemplars: max_exemplars.map(|max| usize::try_from(max.max(0)).unwrap_or(usize::MAX)),
-    })
+fn max_exemplars(mut exemplars: Mapping<'_>) -> Option<usize> {
+    let max = exemplars.get("max_exemplars").filter(|max| !max.is_null());
+    let max = max.and_then(|max| max.integer());
+    exemplars.finish();
+    // As in Prometheus, a negative number is 0.
+    max.map(|max| usize::try_from(max.max(0)).unwrap_or(usize::MAX))
 }
 
 /// Converts the section with Prometheus's limits. In addition, a stale series threshold outside 0
-/// to 1 is an error.
-fn tsdb(raw: RawTsdb) -> Result<TsdbSection, ConfigProblem> {
-    let threshold = ranged(
-        raw.stale_series_compaction_threshold,
-        "storage.tsdb.stale_series_compaction_threshold",
-        1.0,
-    )?;
-    let floats = raw.chunk_encoding.and_then(|encoding| encoding.floats);
-    let float_encoding = floats.map(float_encoding).transpose()?.flatten();
-    let window = raw.out_of_order_time_window;
-    Ok(TsdbSection {
-        retention: raw.retention.map(retention).transpose()?,
-        stale_series_threshold: threshold,
-        float_encoding,
-        out_of_order_window: window
-            .map(|window| duration(&window, "storage.tsdb.out_of_order_time_window"))
-            .transpose()?,
-    })
+/// to 1 is a problem.
+fn tsdb(mut tsdb: Mapping<'_>) -> TsdbSection {
+    let window = tsdb.get("out_of_order_time_window").filter(|window| !window.is_null());
+    let section = TsdbSection {
+        retention: tsdb.mapping("retention").map(retention),
+        stale_series_threshold: ranged(tsdb.get("stale_series_compaction_threshold"), 1.0),
+        float_encoding: tsdb.mapping("chunk_encoding").and_then(chunk_encoding),
+        out_of_order_window: window.and_then(|window| window.duration()),
+    };
+    tsdb.finish();
+    section
 }
 
-fn float_encoding(name: Spanned<String>) -> Result<Option<FloatEncoding>, ConfigProblem> {
-    match name.value.as_str() {
-        "" => Ok(None),
-        "xor" => Ok(Some(FloatEncoding::Xor)),
-        "xor2" => Ok(Some(FloatEncoding::Xor2)),
+fn chunk_encoding(mut encodings: Mapping<'_>) -> Option<FloatEncoding> {
+    let floats = encodings.get("floats").and_then(|value| float_encoding(&value));
+    encodings.finish();
+    floats
+}
+
+fn float_encoding(value: &Value<'_>) -> Option<FloatEncoding> {
+    match value.string()?.as_str() {
+        "" => None,
+        "xor" => Some(FloatEncoding::Xor),
+        "xor2" => Some(FloatEncoding::Xor2),
         other => {
-            let key = "storage.tsdb.chunk_encoding.floats";
-            Err(invalid(&name, format!("{key} must be xor or xor2, not {other:?}")))
+            value.problem(format_args!("must be xor or xor2, not {other:?}"));
+            None
         }
     }
 }
 
-fn retention(raw: RawRetention) -> Result<RetentionSection, ConfigProblem> {
-    let time = raw.time.map(|time| duration(&time, "storage.tsdb.retention.time")).transpose()?;
-    Ok(RetentionSection {
-        time: time.unwrap_or_default(),
-        size: raw.size.map(retention_size).transpose()?.unwrap_or_default(),
-        percentage: ranged(raw.percentage, "storage.tsdb.retention.percentage", 100.0)?,
-    })
+fn retention(mut retention: Mapping<'_>) -> RetentionSection {
+    let section = RetentionSection {
+        time: retention.duration("time").unwrap_or_default(),
+        size: retention.get("size").and_then(|size| retention_size(&size)).unwrap_or_default(),
+        percentage: ranged(retention.get("percentage"), 100.0),
+    };
+    retention.finish();
+    section
 }
 
-fn retention_size(size: Spanned<String>) -> Result<ByteSize, ConfigProblem> {
-    let key = "storage.tsdb.retention.size";
-    if size.value.starts_with('-') {
-        return Err(invalid(&size, format!("{key} must be at least 0, not {}", size.value)));
+fn retention_size(size: &Value<'_>) -> Option<ByteSize> {
+    if let Some(text) = size.string().filter(|text| text.starts_with('-')) {
+        size.problem(format_args!("must be at least 0, not {text}"));
+        return None;
     }
-    units::parse_bytes_with_unit(&size.value)
-        .map_err(|error| invalid(&size, format!("{key} is invalid: {error}")))
-}
-
-fn duration(value: &Spanned<String>, key: &str) -> Result<Duration, ConfigProblem> {
-    units::parse_duration(&value.value)
-        .map_err(|error| invalid(value, format!("{key} is invalid: {error}")))
+    size.size()
 }
 
 /// Returns a number from 0 to `max`; 0 if it is not set.
-fn ranged(value: Option<Spanned<f64>>, key: &str, max: f64) -> Result<f64, ConfigProblem> {
-    match value {
-        Some(value) if !(0.0..=max).contains(&value.value) => {
-            let message = format!("{key} must be from 0 to {max}, not {}", value.value);
-            Err(invalid(&value, message))
+fn ranged(value: Option<Value<'_>>, max: f64) -> f64 {
+    let Some(value) = value else { return 0.0 };
+    match value.float() {
+        Some(number) if !(0.0..=max).contains(&number) => {
+            value.problem(format_args!("must be from 0 to {max}, not {number}"));
+            0.0
         }
-        value => Ok(value.map_or(0.0, |value| value.value)),
+        number => number.unwrap_or(0.0),
     }
 }

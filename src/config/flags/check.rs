@@ -15,11 +15,28 @@ pub struct CheckFlags {
 /// Subcommands of `narthex check`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum CheckCommand {
+    /// Check configuration files and the files that they name, as a start does.
+    ///
+    /// Prints every problem and warning with file, line, column and key on standard error, and a
+    /// line for each file with SUCCESS or FAILED on standard output. The exit code is 0 if all
+    /// files are valid.
+    Config(CheckConfigFlags),
     /// Check web configuration files.
     ///
     /// Prints SUCCESS or FAILED with the reason for each file on standard error. The exit code is 0
     /// if all files are valid.
     WebConfig(CheckWebConfigFlags),
+}
+
+/// Flags of `narthex check config`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckConfigFlags {
+    /// Paths of the configuration files.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Warn of sections and keys that narthex does not support, as in the command serve.
+    #[arg(long = "config.ignore-unsupported")]
+    pub ignore_unsupported: bool,
 }
 
 /// Flags of `narthex check web-config`.

@@ -77,6 +77,10 @@ pub struct ServeFlags {
     /// defaults.
     #[arg(long = "config.file", value_name = "PATH")]
     pub config_file: Option<PathBuf>,
+    /// Warn of sections and keys of the configuration file that narthex does not support, instead
+    /// of rejecting the file. They have no effect.
+    #[arg(long = "config.ignore-unsupported")]
+    pub ignore_unsupported: bool,
     /// Data directory, WAL, retention and features.
     #[command(flatten)]
     pub storage: StorageFlags,

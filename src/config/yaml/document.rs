@@ -36,8 +36,8 @@ pub fn load<T>(
     parse(&text).map_err(|problem| LoadConfigError::Invalid { path: path.to_owned(), problem })
 }
 
-/// Reads one byte beyond the limit at most, so that [`Document::new`] rejects a larger file.
-fn read(path: &Path, max_size: usize) -> io::Result<String> {
+/// Reads a text file: one byte beyond the limit at most, so that the parser rejects a larger file.
+pub(crate) fn read(path: &Path, max_size: usize) -> io::Result<String> {
     // A FIFO would block the open.
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));

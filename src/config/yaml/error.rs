@@ -61,7 +61,23 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// Error of loading the configuration file.
+/// Problem of one of several files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileProblem {
+    /// Path of the file.
+    pub path: PathBuf,
+    /// Position and description.
+    pub problem: ConfigProblem,
+}
+
+impl fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let space = if self.problem.position.is_some() { "" } else { " " };
+        write!(f, "{}:{space}{}", self.path.display(), self.problem)
+    }
+}
+
+/// Error of loading the web configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadConfigError {
     /// The file cannot be read.

@@ -2,16 +2,20 @@
 //!
 //! The reloader writes it, handlers read it. The locks are held only for a copy.
 
+use crate::config::file::contents::ConfigFile;
+use crate::config::file::options::LoadOptions;
 use crate::remote::external_labels::ExternalLabels;
 use parking_lot::RwLock;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Contents of the configuration file that are not database settings.
 #[derive(Debug, Clone, Default)]
 pub struct LoadedConfig {
-    /// `global.external_labels` as displayed, including labels with an empty value.
-    pub display_labels: BTreeMap<String, String>,
+    /// Configuration file, for the effective configuration.
+    pub file: Arc<ConfigFile>,
+    /// What the file may have.
+    pub options: LoadOptions,
     /// `global.external_labels` as applied to series.
     pub external_labels: ExternalLabels,
 }
@@ -59,10 +63,11 @@ impl Configuration {
         self.loaded.read().external_labels.clone()
     }
 
-    /// Returns the external labels as displayed.
+    /// Returns the configuration file, and what it may have.
     #[must_use]
-    pub fn display_labels(&self) -> BTreeMap<String, String> {
-        self.loaded.read().display_labels.clone()
+    pub fn file(&self) -> (Arc<ConfigFile>, LoadOptions) {
+        let loaded = self.loaded.read();
+        (loaded.file.clone(), loaded.options)
     }
 
     /// Returns the time of the start.

@@ -2,16 +2,22 @@
 //!
 //! Equal settings share one provider, so every type here compares by all its fields.
 //!
+//! A new kind is a file with its type, `parse` and `effective`, a variant of [`DiscoveryConfig`]
+//! and an entry of `registry::SECTIONS`.
+//!
 //! | module | contents |
 //! |---|---|
 //! | [`file`] | `file_sd_configs` |
+//! | `registry` | parsers of the sections; kinds that narthex does not support |
 //! | [`static_groups`] | `static_configs` |
 
 pub mod file;
+pub(super) mod registry;
 pub mod static_groups;
 
 use crate::config::file::discovery::file::FileSdConfig;
 use crate::config::file::discovery::static_groups::StaticGroup;
+use crate::config::yaml::output::{Yaml, YamlMapping};
 
 /// Settings of one provider of targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +31,39 @@ pub enum DiscoveryConfig {
 impl DiscoveryConfig {
     /// Name of the mechanism in metrics and logs, as in Prometheus.
     #[must_use]
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for discovery"))]
     pub fn mechanism(&self) -> &'static str {
         match self {
             Self::Static(_) => "static",
             Self::File(_) => "file",
         }
     }
+
+    /// Returns the key of the section and its entries in the effective configuration.
+    fn effective(&self) -> (&'static str, Vec<YamlMapping>) {
+        match self {
+            Self::Static(groups) => {
+                ("static_configs", groups.iter().map(static_groups::effective).collect())
+            }
+            Self::File(config) => ("file_sd_configs", vec![file::effective(config)]),
+        }
+    }
+}
+
+/// Returns the sections of the effective configuration, sorted by key.
+pub(super) fn effective(discoveries: &[DiscoveryConfig]) -> YamlMapping {
+    let mut sections: Vec<(&'static str, Vec<YamlMapping>)> = Vec::new();
+    for discovery in discoveries {
+        let (key, entries) = discovery.effective();
+        match sections.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => known.extend(entries),
+            None => sections.push((key, entries)),
+        }
+    }
+    sections.sort_by_key(|(key, _)| *key);
+    let mut mapping = YamlMapping::default();
+    for (key, entries) in sections {
+        mapping.set(key, Yaml::from(entries));
+    }
+    mapping
 }

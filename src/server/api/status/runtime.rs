@@ -53,8 +53,8 @@ struct RuntimeInfo {
 
 /// Returns the active configuration as YAML.
 pub(crate) async fn status_config(State(status): State<Arc<StatusState>>) -> Response {
-    match effective::to_yaml(&status.configuration.display_labels(), &status.db.shared().settings())
-    {
+    let (file, options) = status.configuration.file();
+    match effective::to_yaml(&file, &status.db.shared().settings(), options) {
         Ok(yaml) => response::success(&ConfigData { yaml }),
         Err(error) => ApiError::Internal(error.to_string()).into_response(),
     }

@@ -1,0 +1,179 @@
+//! Entries of `scrape_configs`: one job each, with all defaults resolved.
+
+use crate::config::file::discovery::{DiscoveryConfig, registry};
+use crate::config::file::scrape::defaults::{GlobalScrape, Times, failure_log_file};
+use crate::config::file::scrape::limits::ScrapeLimits;
+use crate::config::file::scrape::names;
+use crate::config::file::scrape::names::EscapingScheme;
+use crate::config::file::scrape::protocol;
+use crate::config::file::scrape::protocol::ScrapeProtocol;
+use crate::config::yaml::mapping::Mapping;
+use crate::config::yaml::value::Value;
+use crate::model::label_name::NameValidationScheme;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Job: how to find its targets, how to scrape them and what to do with the samples.
+///
+/// Every value is resolved: a key that the job omits has the value of `global` or the default. Two
+/// jobs are equal if a reload has nothing to change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScrapeJob {
+    /// Unique name, the default of the label `job`.
+    pub name: String,
+    /// Time between two scrapes of a target, not zero.
+    pub interval: Duration,
+    /// Maximum duration of a scrape, at most the interval.
+    pub timeout: Duration,
+    /// Default of the label `__metrics_path__`.
+    pub metrics_path: String,
+    /// Default of the label `__scheme__`.
+    pub scheme: String,
+    /// URL parameters. The first value of each is the default of a label `__param_<name>`.
+    pub params: BTreeMap<String, Vec<String>>,
+    /// Whether labels of the target win over those of the job.
+    pub honor_labels: bool,
+    /// Whether the timestamps in the response are used.
+    pub honor_timestamps: bool,
+    /// Whether series with timestamps in the response get stale markers.
+    pub track_timestamps_staleness: bool,
+    /// Whether gzip is requested.
+    pub enable_compression: bool,
+    /// Protocols in order of preference, at least one.
+    pub protocols: Vec<ScrapeProtocol>,
+    /// Protocol of a response whose Content-Type is missing or unknown.
+    pub fallback_protocol: Option<ScrapeProtocol>,
+    /// Limits of the job.
+    pub limits: ScrapeLimits,
+    /// Settings of histograms.
+    pub histograms: HistogramSettings,
+    /// Whether the three additional series about each scrape are stored.
+    pub extra_metrics: bool,
+    /// Scheme by which scraped names are valid.
+    pub validation: NameValidationScheme,
+    /// Escaping that a scrape requests.
+    pub escaping: EscapingScheme,
+    /// File for failures of scrapes.
+    pub failure_log_file: Option<PathBuf>,
+    /// Sources of targets: static groups first, then one element per entry of a section.
+    pub discoveries: Vec<DiscoveryConfig>,
+}
+
+/// Settings of the histograms of a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct HistogramSettings {
+    /// Whether native histograms are requested and stored.
+    pub scrape_native: bool,
+    /// Whether classic histograms become native histograms with custom buckets.
+    pub convert_classic: bool,
+    /// Whether the classic form of a native histogram is stored, too.
+    pub always_scrape_classic: bool,
+    /// Maximum number of buckets; the resolution is reduced until they fit. 0 = unlimited.
+    pub bucket_limit: u64,
+    /// Minimum growth factor of buckets; the resolution is reduced to it. Up to 1 = no limit.
+    pub min_bucket_factor: f64,
+}
+
+/// Reads a job; `None` if it has no name.
+pub(super) fn parse(mut job: Mapping<'_>, global: &GlobalScrape) -> Option<ScrapeJob> {
+    let name = name(&mut job);
+    let (interval, timeout) =
+        Times { interval: global.interval, timeout: global.timeout }.read(&mut job);
+    let histograms = histograms(&mut job, global);
+    let protocols = job.get("scrape_protocols").and_then(|value| protocol::list(&value));
+    let (validation, escaping) = schemes(&mut job, global);
+    let parsed = ScrapeJob {
+        name: name.clone().unwrap_or_default(),
+        interval,
+        timeout,
+        metrics_path: job.string("metrics_path").unwrap_or_else(|| "/metrics".to_owned()),
+        scheme: scheme(&mut job),
+        params: params(&mut job),
+        honor_labels: job.boolean("honor_labels").unwrap_or(false),
+        honor_timestamps: job.boolean("honor_timestamps").unwrap_or(true),
+        track_timestamps_staleness: job.boolean("track_timestamps_staleness").unwrap_or(false),
+        enable_compression: job.boolean("enable_compression").unwrap_or(true),
+        protocols: protocols.or_else(|| global.protocols.clone()).unwrap_or_else(|| {
+            if histograms.scrape_native {
+                ScrapeProtocol::PROTO_FIRST.to_vec()
+            } else {
+                ScrapeProtocol::DEFAULT.to_vec()
+            }
+        }),
+        fallback_protocol: job
+            .get("fallback_scrape_protocol")
+            .and_then(|value| protocol::fallback(&value)),
+        limits: ScrapeLimits::read(&mut job, &global.limits),
+        histograms,
+        extra_metrics: job.boolean("extra_scrape_metrics").unwrap_or(global.extra_metrics),
+        validation,
+        escaping,
+        failure_log_file: failure_log_file(&mut job).or_else(|| global.failure_log_file.clone()),
+        discoveries: registry::parse(&mut job, false),
+    };
+    job.finish_except(registry::report_unsupported);
+    name.map(|_| parsed)
+}
+
+fn name(job: &mut Mapping<'_>) -> Option<String> {
+    let value = job.get("job_name");
+    let name = value.as_ref().and_then(Value::string).filter(|name| !name.is_empty());
+    if name.is_none() {
+        value.as_ref().unwrap_or(job.value()).problem("job_name must not be empty");
+    }
+    name
+}
+
+fn scheme(job: &mut Mapping<'_>) -> String {
+    let Some(value) = job.get("scheme") else { return "http".to_owned() };
+    let scheme = value.string().unwrap_or_default();
+    if !matches!(scheme.as_str(), "http" | "https") {
+        value
+            .warning(format_args!("targets can be scraped by http and https only, not {scheme:?}"));
+    }
+    scheme
+}
+
+fn params(job: &mut Mapping<'_>) -> BTreeMap<String, Vec<String>> {
+    let Some(params) = job.mapping("params") else { return BTreeMap::new() };
+    params.entries().map(|(name, values)| (name.name.to_owned(), values.strings())).collect()
+}
+
+fn histograms(job: &mut Mapping<'_>, global: &GlobalScrape) -> HistogramSettings {
+    let mut switch = |key, inherited| job.boolean(key).unwrap_or(inherited);
+    HistogramSettings {
+        scrape_native: switch("scrape_native_histograms", global.native_histograms),
+        convert_classic: switch(
+            "convert_classic_histograms_to_nhcb",
+            global.convert_classic_histograms,
+        ),
+        always_scrape_classic: switch(
+            "always_scrape_classic_histograms",
+            global.always_classic_histograms,
+        ),
+        bucket_limit: job.unsigned("native_histogram_bucket_limit").unwrap_or(0),
+        min_bucket_factor: job
+            .get("native_histogram_min_bucket_factor")
+            .and_then(|value| value.float())
+            .unwrap_or(0.0),
+    }
+}
+
+/// Reads validation and escaping. A job that sets only the validation has the escaping of that
+/// validation, not the global one.
+fn schemes(job: &mut Mapping<'_>, global: &GlobalScrape) -> (NameValidationScheme, EscapingScheme) {
+    let own_validation =
+        job.get("metric_name_validation_scheme").and_then(|value| names::validation(&value));
+    let validation = own_validation.unwrap_or(global.validation);
+    let escaping_value = job.get("metric_name_escaping_scheme");
+    let escaping = escaping_value.as_ref().and_then(names::escaping);
+    if let (Some(value), Some(escaping)) = (&escaping_value, escaping) {
+        names::check(value, escaping, validation);
+    }
+    let escaping = escaping.unwrap_or_else(|| match own_validation {
+        Some(validation) => EscapingScheme::default_of(validation),
+        None => global.escaping(),
+    });
+    (validation, escaping)
+}
