@@ -4,6 +4,7 @@
 mod block_golden;
 mod block_index_golden;
 mod chunk_golden;
+mod config_golden;
 mod exposition_golden;
 mod fuzz_corpus;
 mod wal_corruption;

@@ -4,6 +4,7 @@
 //! `tests/run` installs them; a test that needs one is ignored otherwise.
 
 mod admin;
+mod config;
 mod curl;
 mod directory;
 mod directory_blocks;

@@ -5,6 +5,7 @@ use crate::config::file::scrape::defaults::GlobalScrape;
 use crate::config::file::scrape::job::ScrapeJob;
 use crate::config::file::scrape::limits::ScrapeLimits;
 use crate::config::file::scrape::protocol::ScrapeProtocol;
+use crate::config::file::scrape::relabel;
 use crate::config::file::scrape::section::ScrapeSections;
 use crate::config::units;
 use crate::config::yaml::output::{Yaml, YamlMapping};
@@ -75,6 +76,9 @@ pub(crate) fn job(job: &ScrapeJob) -> YamlMapping {
     entry.set("metric_name_validation_scheme", job.validation.to_string());
     entry.set("metric_name_escaping_scheme", job.escaping.as_str());
     entry.set("extra_scrape_metrics", job.extra_metrics);
+    entry.set_unless_zero("relabel_configs", relabel::effective(&job.relabel_rules));
+    let metric_rules = relabel::effective(&job.metric_relabel_rules);
+    entry.set_unless_zero("metric_relabel_configs", metric_rules);
     entry.extend(discovery::effective(&job.discoveries));
     entry
 }

@@ -7,9 +7,11 @@ use crate::config::file::scrape::names;
 use crate::config::file::scrape::names::EscapingScheme;
 use crate::config::file::scrape::protocol;
 use crate::config::file::scrape::protocol::ScrapeProtocol;
+use crate::config::file::scrape::relabel;
 use crate::config::yaml::mapping::Mapping;
 use crate::config::yaml::value::Value;
 use crate::model::label_name::NameValidationScheme;
+use crate::model::relabel::rule::RelabelRule;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,6 +58,10 @@ pub struct ScrapeJob {
     pub escaping: EscapingScheme,
     /// File for failures of scrapes.
     pub failure_log_file: Option<PathBuf>,
+    /// Rules that make labels of a target from its discovered labels.
+    pub relabel_rules: Vec<RelabelRule>,
+    /// Rules for the series of a response.
+    pub metric_relabel_rules: Vec<RelabelRule>,
     /// Sources of targets: static groups first, then one element per entry of a section.
     pub discoveries: Vec<DiscoveryConfig>,
 }
@@ -83,6 +89,7 @@ pub(super) fn parse(mut job: Mapping<'_>, global: &GlobalScrape) -> Option<Scrap
     let histograms = histograms(&mut job, global);
     let protocols = job.get("scrape_protocols").and_then(|value| protocol::list(&value));
     let (validation, escaping) = schemes(&mut job, global);
+    let relabel_rules = job.list("relabel_configs");
     let parsed = ScrapeJob {
         name: name.clone().unwrap_or_default(),
         interval,
@@ -110,7 +117,9 @@ pub(super) fn parse(mut job: Mapping<'_>, global: &GlobalScrape) -> Option<Scrap
         validation,
         escaping,
         failure_log_file: failure_log_file(&mut job).or_else(|| global.failure_log_file.clone()),
-        discoveries: registry::parse(&mut job, false),
+        relabel_rules: relabel::rules(&relabel_rules, validation),
+        metric_relabel_rules: relabel::rules(&job.list("metric_relabel_configs"), validation),
+        discoveries: registry::parse(&mut job, !relabel_rules.is_empty()),
     };
     job.finish_except(registry::report_unsupported);
     name.map(|_| parsed)

@@ -8,6 +8,7 @@
 //! | [`limits`] | limits of a scrape |
 //! | [`names`] | validation and escaping of names |
 //! | [`protocol`] | exposition formats that a scrape requests |
+//! | `relabel` | relabeling rules |
 //! | [`section`] | all jobs, with those of included files |
 
 pub mod defaults;
@@ -16,6 +17,7 @@ pub mod job;
 pub mod limits;
 pub mod names;
 pub mod protocol;
+mod relabel;
 pub mod section;
 
 #[cfg(test)]

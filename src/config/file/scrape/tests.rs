@@ -269,3 +269,34 @@ fn names_of_jobs_are_unique() {
         ]
     );
 }
+
+#[test]
+fn relabeling_rules_are_validated_by_the_scheme_of_the_job() {
+    let rules = job(
+        "",
+        "relabel_configs: [{action: Keep, regex: 5}, {target_label: x, replacement: , \
+         separator: ''}], metric_relabel_configs: [{action: hashmod, modulus: 8, target_label: m}], \
+         static_configs: [{targets: [a/b]}]",
+    );
+    let [keep, replace] = rules.relabel_rules.as_slice() else { panic!("two rules") };
+    assert_eq!((keep.action().name(), keep.regex()), ("keep", "5"));
+    assert_eq!((replace.replacement(), replace.separator()), ("", ""));
+    assert_eq!(rules.metric_relabel_rules[0].modulus(), 8);
+    for (keys, at, expected) in [
+        ("{action: none}", 30, "[0].action: unknown relabel action \"none\""),
+        ("{action: hashmod, target_label: a}", 21, "[0]: hashmod action requires a non-zero"),
+        ("{regex: '(', target_label: a}", 29, "[0].regex: invalid 'regex' \"(\""),
+        ("{target_label: a, modulus: -1}", 48, "[0].modulus: must be an integer of at least 0"),
+        ("{target_label: a, what: 1}", 39, "[0].what: unknown key \"what\""),
+        ("~", 21, "[0]: must be a mapping, not null"),
+    ] {
+        let text = format!("scrape_configs:\n- job_name: a\n  relabel_configs: [{keys}]\n");
+        let found = problems(&text);
+        let [problem] = found.as_slice() else { panic!("{keys}: {found:?}") };
+        let place = format!("/etc/n.yml:3:{at}: scrape_configs[0].relabel_configs");
+        assert!(problem.starts_with(&place) && problem.contains(expected), "{problem}");
+    }
+    let legacy = "scrape_configs:\n- job_name: a\n  metric_name_validation_scheme: legacy\n  \
+                  relabel_configs: [{target_label: a.b}]\n";
+    assert!(problems(legacy)[0].contains("target_label: \"a.b\" is invalid"), "{legacy}");
+}
