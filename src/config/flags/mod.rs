@@ -13,6 +13,7 @@
 //! | [`grpc`] | limits of the gRPC services |
 //! | [`log`] | level and format of the program's log |
 //! | [`read`] | limits of remote read, exports and lists |
+//! | [`scrape`] | timestamps and limits of scrapes |
 //! | [`storage`] | data directory, WAL and retention |
 //! | [`thanos`] | tenants of Thanos Receive |
 //! | `values` | parsers of values with a limited range |
@@ -25,6 +26,8 @@ pub mod features;
 pub mod grpc;
 pub mod log;
 pub mod read;
+#[cfg(any(test, feature = "testing"))]
+pub mod scrape;
 pub mod storage;
 pub mod thanos;
 mod values;
