@@ -16,6 +16,10 @@ pub mod discovery;
 mod exposition;
 #[cfg(feature = "testing")]
 pub mod exposition;
+#[cfg(all(test, not(feature = "testing")))]
+mod http_client;
+#[cfg(feature = "testing")]
+pub mod http_client;
 #[cfg(not(feature = "testing"))]
 mod ingest;
 #[cfg(feature = "testing")]

@@ -28,7 +28,7 @@ const LINES: [&[&str]; 13] = [
     &["tsdb::compact"],
     &["tsdb::db"],
     &["config", "ingest", "promql"],
-    &["remote", "exposition"],
+    &["remote", "exposition", "http_client"],
     &["discovery", "scrape"],
     &["server"],
     &["app"],

@@ -17,7 +17,9 @@
 //! | [`refs`] | series and chunk references |
 //! | [`relabel`] | relabeling rules |
 //! | [`sample`] | samples of any value type |
+//! | `secret` | passwords and tokens that are never shown |
 //! | [`time`] | time ranges and RFC 3339 |
+//! | `url` | absolute URLs |
 
 pub mod exemplar;
 pub mod float_sample;
@@ -35,4 +37,8 @@ pub mod refs;
 #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for scraping"))]
 pub mod relabel;
 pub mod sample;
+#[cfg(any(test, feature = "testing"))]
+pub mod secret;
 pub mod time;
+#[cfg(any(test, feature = "testing"))]
+pub mod url;

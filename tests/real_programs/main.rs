@@ -1,5 +1,5 @@
-//! narthex with real programs: Debian's prometheus, promtool and node exporter, clients in
-//! Python, and curl.
+//! narthex with real programs: Debian's prometheus, promtool and node exporter, squid, tinyproxy,
+//! clients and servers in Python, and curl.
 //!
 //! `tests/run` installs them; a test that needs one is ignored otherwise.
 
@@ -12,6 +12,7 @@ mod directory_kinds;
 mod docs;
 mod early_responses;
 mod end_to_end;
+mod http_client;
 mod metadata;
 mod metrics_lint;
 mod native_histograms;

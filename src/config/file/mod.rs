@@ -11,6 +11,7 @@
 //! | [`discovery`] | `static_configs` and `*_sd_configs` |
 //! | [`error`] | error of loading |
 //! | [`global`] | section `global` |
+//! | `http_client` | settings of HTTP clients |
 //! | `included` | files of `scrape_config_files` |
 //! | [`options`] | what a command accepts |
 //! | `registry` | parsers of the sections; names of unsupported sections |
@@ -23,6 +24,8 @@ mod context;
 pub mod discovery;
 pub mod error;
 pub mod global;
+#[cfg(any(test, feature = "testing"))]
+pub mod http_client;
 mod included;
 pub mod options;
 mod registry;
