@@ -2,14 +2,22 @@
 //!
 //! A series with the label `config` exists while its job does.
 
-use crate::metrics::registry::{Counter, LabelPairs, Registry};
-use prometheus_client::metrics::family::Family;
+use crate::metrics::duration_summary::DurationSummary;
+use crate::metrics::registry::{Counter, Histogram, LabelPairs, Registry, SummarySnapshot};
+use parking_lot::Mutex;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 type FloatGauge = prometheus_client::metrics::gauge::Gauge<f64, AtomicU64>;
 
 /// Value of the label `name`: the receiver of the targets.
 const RECEIVER: &str = "scrape";
+
+/// Bucket bounds of refresh durations, seconds, as in Prometheus.
+const REFRESH_BOUNDS: [f64; 4] = [0.01, 0.1, 1.0, 10.0];
 
 /// Metrics of discovery. Clones share them.
 #[derive(Debug, Clone)]
@@ -19,6 +27,39 @@ pub struct DiscoveryMetrics {
     pub(crate) sent_updates: Counter,
     discovered_targets: Family<LabelPairs, FloatGauge>,
     last_updates: Family<LabelPairs, FloatGauge>,
+    refresh_failures: Family<LabelPairs, Counter>,
+    refresh_durations: SummaryFamily,
+    refresh_histograms: Family<LabelPairs, Histogram, RefreshBounds>,
+    pub(crate) file: FileMetrics,
+    pub(crate) dns_lookups: Counter,
+    pub(crate) dns_lookup_failures: Counter,
+}
+
+/// Metrics of file discovery. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct FileMetrics {
+    pub(crate) read_errors: Counter,
+    pub(crate) watcher_errors: Counter,
+    pub(crate) scan_duration: Arc<DurationSummary>,
+    modified: Family<LabelPairs, FloatGauge>,
+}
+
+/// Constructor of histograms of refresh durations.
+#[derive(Debug, Clone)]
+struct RefreshBounds;
+
+impl MetricConstructor<Histogram> for RefreshBounds {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(REFRESH_BOUNDS)
+    }
+}
+
+/// Metrics of one provider that refreshes its targets at an interval.
+#[derive(Debug, Clone)]
+pub(crate) struct RefreshMetrics {
+    pub(crate) failures: Counter,
+    duration: Arc<DurationSummary>,
+    histogram: Histogram,
 }
 
 impl DiscoveryMetrics {
@@ -31,6 +72,13 @@ impl DiscoveryMetrics {
             Family::<LabelPairs, FloatGauge>::default(),
         );
         failed.get_or_create_owned(&receiver()).set(0.0);
+        let refresh_durations = SummaryFamily::default();
+        let durations = refresh_durations.clone();
+        registry.summary_family_fn(
+            "prometheus_sd_refresh_duration_seconds",
+            "The duration of a refresh in seconds for the given SD mechanism.",
+            move || durations.snapshots(),
+        );
         Self {
             received_updates: counter(
                 registry,
@@ -57,6 +105,24 @@ impl DiscoveryMetrics {
                 "Timestamp of the last update sent to the SD consumers.",
                 Family::default(),
             ),
+            refresh_failures: registry.family(
+                "prometheus_sd_refresh_failures_total",
+                "Number of refresh failures for the given SD mechanism.",
+                Family::default(),
+            ),
+            refresh_durations,
+            refresh_histograms: registry.family(
+                "prometheus_sd_refresh_duration_histogram_seconds",
+                "The duration of a refresh for the given SD mechanism.",
+                Family::new_with_constructor(RefreshBounds),
+            ),
+            file: FileMetrics::register(registry),
+            dns_lookups: registry
+                .counter("prometheus_sd_dns_lookups_total", "The number of DNS-SD lookups."),
+            dns_lookup_failures: registry.counter(
+                "prometheus_sd_dns_lookup_failures_total",
+                "The number of DNS-SD lookup failures.",
+            ),
         }
     }
 
@@ -72,11 +138,96 @@ impl DiscoveryMetrics {
         let labels = of_job(job);
         self.discovered_targets.remove(&labels);
         self.last_updates.remove(&labels);
+        // A provider that other jobs still use goes on without its series, as in Prometheus.
+        self.refresh_durations.0.lock().retain(|labels, _| {
+            let is_of_job = labels.iter().any(|(name, value)| *name == "config" && value == job);
+            if is_of_job {
+                self.refresh_failures.remove(labels);
+            }
+            !is_of_job
+        });
+    }
+
+    /// Returns the metrics of a provider. `job` is the first job that uses it.
+    pub(crate) fn of_refresh(&self, mechanism: &'static str, job: &str) -> RefreshMetrics {
+        let labels = vec![("mechanism", mechanism.to_owned()), ("config", job.to_owned())];
+        RefreshMetrics {
+            failures: self.refresh_failures.get_or_create_owned(&labels),
+            duration: self.refresh_durations.get(&labels),
+            histogram: self.refresh_histograms.get_or_create_owned(&labels[..1].to_vec()),
+        }
+    }
+}
+
+impl FileMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let scan_duration = Arc::new(DurationSummary::new(Instant::now()));
+        let durations = Arc::clone(&scan_duration);
+        registry.summary_fn(
+            "prometheus_sd_file_scan_duration_seconds",
+            "The duration of the File-SD scan in seconds.",
+            move || durations.snapshot(Instant::now()),
+        );
+        Self {
+            read_errors: registry.counter(
+                "prometheus_sd_file_read_errors_total",
+                "The number of File-SD read errors.",
+            ),
+            watcher_errors: registry.counter(
+                "prometheus_sd_file_watcher_errors_total",
+                "The number of File-SD errors caused by filesystem watch failures.",
+            ),
+            scan_duration,
+            modified: registry.family(
+                "prometheus_sd_file_mtime_seconds",
+                "Timestamp (mtime) of files read by FileSD. Timestamp is set at read time.",
+                Family::default(),
+            ),
+        }
+    }
+
+    /// Notes the modification time of a file, seconds after the epoch.
+    pub(crate) fn set_modified(&self, path: &str, time: f64) {
+        self.modified.get_or_create_owned(&of_file(path)).set(time);
+    }
+
+    /// Removes the series of a file.
+    pub(crate) fn remove_file(&self, path: &str) {
+        self.modified.remove(&of_file(path));
+    }
+}
+
+impl RefreshMetrics {
+    pub(crate) fn observe(&self, duration: Duration) {
+        self.duration.observe(duration, Instant::now());
+        self.histogram.observe(duration.as_secs_f64());
+    }
+}
+
+/// Summaries of one name. Clones share them.
+#[derive(Debug, Clone, Default)]
+struct SummaryFamily(Arc<Mutex<BTreeMap<LabelPairs, Arc<DurationSummary>>>>);
+
+impl SummaryFamily {
+    fn get(&self, labels: &LabelPairs) -> Arc<DurationSummary> {
+        let mut summaries = self.0.lock();
+        let summary = summaries.entry(labels.clone());
+        Arc::clone(summary.or_insert_with(|| Arc::new(DurationSummary::new(Instant::now()))))
+    }
+
+    fn snapshots(&self) -> Vec<(LabelPairs, SummarySnapshot)> {
+        let now = Instant::now();
+        let summaries = self.0.lock();
+        summaries.iter().map(|(labels, summary)| (labels.clone(), summary.snapshot(now))).collect()
     }
 }
 
 fn receiver() -> LabelPairs {
     vec![("name", RECEIVER.to_owned())]
+}
+
+fn of_file(path: &str) -> LabelPairs {
+    vec![("filename", path.to_owned())]
 }
 
 fn of_job(job: &str) -> LabelPairs {

@@ -6,16 +6,22 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `address` | addresses of targets |
 //! | [`error`] | errors of discovery |
+//! | `group_list` | lists of groups in JSON and YAML |
 //! | [`groups`] | groups of the running providers |
 //! | [`kinds`] | one folder or file per kind of discovery |
 //! | [`metrics`] | metrics `prometheus_sd_*` |
 //! | [`providers`] | running providers, shared by jobs and across reloads |
+//! | `refresh` | providers that ask for their targets at an interval |
 //! | [`target_group`] | groups of targets |
 
+mod address;
 pub mod error;
+mod group_list;
 pub mod groups;
 pub mod kinds;
 pub mod metrics;
 pub mod providers;
+mod refresh;
 pub mod target_group;

@@ -25,7 +25,7 @@ const STRICTER: &[(&str, &str)] = &[
     ("other-sd-", "is not supported by this version of narthex; use http_sd_configs"),
     // HTTP clients and discoveries without a parser.
     ("consul", "consul_sd_configs: consul_sd_configs is not supported"),
-    ("dns-sd", "dns_sd_configs: dns_sd_configs is not supported"),
+    ("dns-sd-port-odd", "99999 is not a port"),
     ("docker", "docker_sd_configs: docker_sd_configs is not supported"),
     ("files-with-paths-inside", "basic_auth: unknown key"),
     ("header-", "http_headers: unknown key"),

@@ -22,3 +22,29 @@ impl GroupSink {
         self.shared.update(self.provider, groups);
     }
 }
+
+#[cfg(test)]
+impl GroupSink {
+    /// Returns the sink of a provider without a task. Call it within a runtime.
+    pub(crate) fn collecting() -> Self {
+        use crate::config::file::discovery::DiscoveryConfig;
+        use crate::discovery::groups::state::{Provider, State};
+        use crate::discovery::metrics::DiscoveryMetrics;
+        use crate::metrics::registry::Registry;
+        let id = ProviderId(1);
+        let mut state = State::default();
+        state.providers.push(Provider {
+            id,
+            config: DiscoveryConfig::Static(Vec::new()),
+            jobs: ["job".to_owned()].into(),
+            groups: std::collections::BTreeMap::new(),
+            task: tokio::spawn(async {}).abort_handle(),
+        });
+        let shared = Shared {
+            state: parking_lot::Mutex::new(state),
+            changed: tokio::sync::Notify::new(),
+            metrics: DiscoveryMetrics::register(&mut Registry::new()),
+        };
+        Self::new(Arc::new(shared), id)
+    }
+}

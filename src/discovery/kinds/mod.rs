@@ -2,38 +2,30 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | [`static_groups`] | `static_configs` |
+//! | `dns` | `dns_sd_configs` |
+//! | [`environment`] | what providers use of their surroundings |
+//! | `file` | `file_sd_configs` |
+//! | `static_groups` | `static_configs` |
 
-pub mod static_groups;
+mod dns;
+pub mod environment;
+mod file;
+mod static_groups;
 
 use crate::config::file::discovery::DiscoveryConfig;
 use crate::discovery::error::CreateProviderError;
 use crate::discovery::groups::sink::GroupSink;
+use crate::discovery::kinds::environment::Environment;
 use crate::discovery::metrics::DiscoveryMetrics;
+use crate::discovery::refresh::ProviderNames;
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 
 /// Task of a provider. It ends only if the groups never change again.
-pub type ProviderTask = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type ProviderTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Starts a provider that is ready to run.
-pub type StartProvider = Box<dyn FnOnce(GroupSink) -> ProviderTask + Send>;
-
-/// What providers use of their surroundings.
-#[derive(Debug, Clone)]
-pub struct Environment {
-    /// File with name servers and search domains.
-    pub resolv_conf: PathBuf,
-    /// Port of the name servers.
-    pub dns_port: u16,
-}
-
-impl Default for Environment {
-    fn default() -> Self {
-        Self { resolv_conf: PathBuf::from("/etc/resolv.conf"), dns_port: 53 }
-    }
-}
+pub(crate) type StartProvider = Box<dyn FnOnce(GroupSink) -> ProviderTask + Send>;
 
 /// Creates a provider. `job` is the first job that uses it, for metrics and logs.
 ///
@@ -45,9 +37,10 @@ pub(crate) fn create(
     environment: &Environment,
     metrics: &DiscoveryMetrics,
 ) -> Result<StartProvider, CreateProviderError> {
-    let _ = (job, environment, metrics);
+    let names = ProviderNames { mechanism: config.mechanism(), job: job.to_owned() };
     Ok(match config {
         DiscoveryConfig::Static(groups) => static_groups::provider(groups.clone()),
-        DiscoveryConfig::File(_) => static_groups::provider(Vec::new()),
+        DiscoveryConfig::File(config) => file::provider(config, metrics.file.clone()),
+        DiscoveryConfig::Dns(config) => dns::provider(config, names, environment, metrics),
     })
 }

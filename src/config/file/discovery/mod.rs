@@ -7,14 +7,17 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`dns`] | `dns_sd_configs` |
 //! | [`file`] | `file_sd_configs` |
 //! | `registry` | parsers of the sections; kinds that narthex does not support |
 //! | [`static_groups`] | `static_configs` |
 
+pub mod dns;
 pub mod file;
 pub(super) mod registry;
 pub mod static_groups;
 
+use crate::config::file::discovery::dns::DnsSdConfig;
 use crate::config::file::discovery::file::FileSdConfig;
 use crate::config::file::discovery::static_groups::StaticGroup;
 use crate::config::yaml::output::{Yaml, YamlMapping};
@@ -26,6 +29,8 @@ pub enum DiscoveryConfig {
     Static(Vec<StaticGroup>),
     /// One entry of `file_sd_configs`.
     File(FileSdConfig),
+    /// One entry of `dns_sd_configs`.
+    Dns(DnsSdConfig),
 }
 
 impl DiscoveryConfig {
@@ -36,6 +41,7 @@ impl DiscoveryConfig {
         match self {
             Self::Static(_) => "static",
             Self::File(_) => "file",
+            Self::Dns(_) => "dns",
         }
     }
 
@@ -46,6 +52,7 @@ impl DiscoveryConfig {
                 ("static_configs", groups.iter().map(static_groups::effective).collect())
             }
             Self::File(config) => ("file_sd_configs", vec![file::effective(config)]),
+            Self::Dns(config) => ("dns_sd_configs", vec![dns::effective(config)]),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Registry of the discovery sections.
 
-use crate::config::file::discovery::{DiscoveryConfig, file, static_groups};
+use crate::config::file::discovery::{DiscoveryConfig, dns, file, static_groups};
 use crate::config::yaml::mapping::{Key, Mapping};
 use crate::config::yaml::value::Value;
 
@@ -8,16 +8,17 @@ use crate::config::yaml::value::Value;
 type ParseEntry = fn(Mapping<'_>) -> Option<DiscoveryConfig>;
 
 /// Supported sections except `static_configs`.
-const SECTIONS: [(&str, ParseEntry); 1] =
-    [("file_sd_configs", |entry| Some(DiscoveryConfig::File(file::parse(entry))))];
+const SECTIONS: [(&str, ParseEntry); 2] = [
+    ("file_sd_configs", |entry| Some(DiscoveryConfig::File(file::parse(entry)))),
+    ("dns_sd_configs", |entry| Some(DiscoveryConfig::Dns(dns::parse(entry)))),
+];
 
 /// Kinds of discovery of Prometheus that narthex does not support.
-const UNSUPPORTED: [&str; 35] = [
+const UNSUPPORTED: [&str; 34] = [
     "aws",
     "azure",
     "consul",
     "digitalocean",
-    "dns",
     "docker",
     "dockerswarm",
     "ec2",
