@@ -15,6 +15,7 @@ pub(crate) mod matcher;
 pub(crate) mod messages;
 pub(crate) mod messages_v2;
 pub(crate) mod read_request;
+pub(crate) mod relabel_rule;
 pub(crate) mod series_request;
 pub(crate) mod stream_request;
 pub(crate) mod thanos_write_request;

@@ -17,7 +17,7 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: [Target; 21] = [
+const TARGETS: [Target; 22] = [
     Target { name: "block_index", check: checks::block_index::check },
     Target { name: "write_request", check: checks::write_request::check },
     Target { name: "write_request_v2", check: checks::write_request_v2::check },
@@ -33,6 +33,7 @@ const TARGETS: [Target; 21] = [
     Target { name: "histogram_chunk", check: checks::histogram_chunk::check },
     Target { name: "head_chunks", check: checks::head_chunks::check },
     Target { name: "matcher", check: checks::matcher::check },
+    Target { name: "relabel_rule", check: checks::relabel_rule::check },
     Target { name: "tombstones", check: checks::tombstones::check },
     Target { name: "chunk_segment", check: checks::chunk_segment::check },
     Target { name: "config_file", check: checks::config_file::check },

@@ -19,6 +19,7 @@ mod native_histograms;
 mod openmetrics;
 mod oracle;
 mod real_clients;
+mod relabel;
 mod status_api;
 mod tls;
 mod users;
