@@ -5,7 +5,9 @@ use crate::config::yaml::output::YamlMapping;
 use crate::config::yaml::value::Value;
 use crate::model::label_name::NameValidationScheme;
 use crate::model::relabel::action::RelabelAction;
-use crate::model::relabel::rule::{RelabelRule, RelabelRuleConfig};
+use crate::model::relabel::rule::{
+    DEFAULT_REPLACEMENT, DEFAULT_SEPARATOR, RelabelRule, RelabelRuleConfig,
+};
 
 /// Maximum number of rules of a list.
 const MAX_RULES: usize = 10_000;
@@ -51,14 +53,17 @@ fn config(keys: &mut Mapping<'_>) -> Option<RelabelRuleConfig> {
     // Null is the empty text, not the default.
     let separator = keys.get("separator").map(|value| value.string());
     let replacement = keys.get("replacement").map(|value| value.string());
+    let action = transpose(action)?.unwrap_or_default();
+    let rejects_source = matches!(action, RelabelAction::LabelDrop | RelabelAction::LabelKeep);
+    // A default that is written out equals a missing key, so that a reload restarts no job for it.
     Some(RelabelRuleConfig {
-        source_labels,
-        separator: transpose(separator)?,
+        source_labels: source_labels.filter(|labels| rejects_source || !labels.is_empty()),
+        separator: transpose(separator)?.filter(|text| text != DEFAULT_SEPARATOR),
         regex: transpose(regex)?,
         modulus: transpose(modulus)?.unwrap_or_default(),
         target_label: transpose(target_label)?.unwrap_or_default(),
-        replacement: transpose(replacement)?,
-        action: transpose(action)?.unwrap_or_default(),
+        replacement: transpose(replacement)?.filter(|text| text != DEFAULT_REPLACEMENT),
+        action,
     })
 }
 

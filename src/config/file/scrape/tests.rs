@@ -300,3 +300,13 @@ fn relabeling_rules_are_validated_by_the_scheme_of_the_job() {
                   relabel_configs: [{target_label: a.b}]\n";
     assert!(problems(legacy)[0].contains("target_label: \"a.b\" is invalid"), "{legacy}");
 }
+
+#[test]
+fn written_defaults_of_a_rule_equal_missing_keys() {
+    let rules = |keys: &str| job("", &format!("relabel_configs: [{{{keys}}}]")).relabel_rules;
+    assert_eq!(
+        rules("target_label: a, source_labels: [], separator: ';', replacement: $1"),
+        rules("target_label: a")
+    );
+    assert_ne!(rules("target_label: a, separator: ''"), rules("target_label: a"));
+}
