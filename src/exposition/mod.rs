@@ -7,17 +7,17 @@
 //! | module | contents |
 //! |---|---|
 //! | [`entry`] | metadata, samples and exemplars |
-//! | [`format`] | formats, and the choice by Content-Type |
+//! | [`mod@format`] | formats, and the choice by Content-Type |
 //! | [`label_buffer`] | labels of a series in reused buffers |
-//! | [`lex`] | pieces that both text formats share |
+//! | `lex` | pieces that both text formats share |
 //! | [`media_type`] | media types in Go's words |
-//! | [`number`] | numbers of the text formats; canonical bounds |
+//! | `number` | numbers of the text formats; canonical bounds |
 //! | [`mod@open`] | choice of the parser |
-//! | [`openmetrics`] | OpenMetrics |
+//! | `openmetrics` | OpenMetrics |
 //! | [`parse_error`] | errors of malformed bodies |
 //! | [`parser`] | interface of the parsers |
 //! | `test_entries` | entries as text, for tests |
-//! | [`text`] | Prometheus's text format |
+//! | `text` | Prometheus's text format |
 
 pub mod entry;
 pub mod format;

@@ -18,7 +18,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`created`] | start timestamps from `_created` samples |
-//! | [`line`] | sample lines with exemplars |
+//! | `line` | sample lines with exemplars |
 
 mod created;
 mod line;

@@ -1,7 +1,8 @@
 //! Relabeling: rules that change or drop label sets, as in Prometheus 3.
 //!
-//! [`RelabelRule::new`] validates and compiles a rule. [`apply`] runs a list of rules over a
-//! [`LabelEditor`]. A rule that does not match allocates nothing.
+//! [`rule::RelabelRule::new`] validates and compiles a rule. [`apply()`] runs a list of rules over
+//! a [`LabelEditor`](crate::model::label_editor::LabelEditor). A rule that does not match allocates
+//! nothing.
 //!
 //! Expressions have the syntax of RE2, match whole values, and `.` matches newlines; see
 //! [`matcher`](crate::model::matcher). Differences from Prometheus:
@@ -29,6 +30,7 @@ mod groups;
 pub mod rule;
 mod template;
 
+#[cfg(any(test, feature = "testing"))]
 pub use apply::{RelabelStep, Verdict, apply, steps};
 
 #[cfg(test)]

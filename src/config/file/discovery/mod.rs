@@ -8,7 +8,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`dns`] | `dns_sd_configs` |
-//! | [`file`] | `file_sd_configs` |
+//! | [`mod@file`] | `file_sd_configs` |
 //! | `registry` | parsers of the sections; kinds that narthex does not support |
 //! | [`static_groups`] | `static_configs` |
 

@@ -136,6 +136,7 @@ impl<'a> HeadAppender<'a> {
     ///
     /// # Errors
     /// As [`Self::append_or_create_with`].
+    #[cfg(any(test, feature = "testing"))]
     pub fn append_or_create(
         &mut self,
         labels: &Labels,
