@@ -33,7 +33,7 @@ const STRICTER: &[(&str, &str)] = &[
     ("http-", "unknown key"),
     ("job-all", "follow_redirects: unknown key"),
     ("k8s-", "kubernetes_sd_configs: kubernetes_sd_configs is not supported"),
-    ("sd-", "_sd_configs is not supported"),
+    ("sd-null-list", "_sd_configs is not supported"),
     // Mistakes that Prometheus does not notice.
     ("file-two-documents", "file has more than one YAML document"),
     ("global-body-negative", "global.body_size_limit: \"-1KB\" is not a size"),
