@@ -90,7 +90,7 @@ impl ReloadMetrics {
 pub(crate) struct ReloadConfig {
     /// Path of the configuration file; `None` = all settings have their defaults.
     pub(crate) file: Option<PathBuf>,
-    /// What the file may have.
+    /// Options with which the file is loaded.
     pub(crate) options: LoadOptions,
     /// Flags that the file does not replace.
     pub(crate) flags: StorageFlags,

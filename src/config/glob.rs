@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// Maximum number of entries of a directory.
 const MAX_ENTRIES: usize = 1_000_000;
 
-/// Returns the existing files that match, sorted. A missing directory has no files.
+/// Returns the existing files that match, sorted. A missing directory has no files. Without a
+/// wildcard, the file is returned if something has its name, even a broken link.
 ///
 /// # Errors
 /// The pattern is malformed, or the directory cannot be listed.
@@ -185,6 +186,19 @@ mod tests {
             ("[a\\]]", "]", true),
             ("\\*", "*", true),
             ("\\*", "a", false),
+            ("*.yml", "a.yml", true),
+            ("*.yml", ".yml", true),
+            ("*.yml", "a.yml.new", false),
+            ("a*b*.json", "axbxb.json", true),
+            ("a*b*.json", "axx.json", false),
+            ("?.json", "ü.json", true),
+            ("?.json", ".json", false),
+            ("[a-c]x.json", "bx.json", true),
+            ("[a-c]x.json", "dx.json", false),
+            ("[^a-c]x.json", "dx.json", true),
+            (r"\*.json", "*.json", true),
+            (r"\*.json", "a.json", false),
+            ("**", "", true),
         ] {
             assert_eq!(
                 Pattern::new(pattern).unwrap().matches(name.as_bytes()),
@@ -201,15 +215,18 @@ mod tests {
     fn many_wildcards_match_in_reasonable_time() {
         let pattern = Pattern::new(&"*a".repeat(200)).unwrap();
         assert!(!pattern.matches(&[b'a'; 100]));
+        let pattern_of_50 = Pattern::new(&"*a".repeat(50)).unwrap();
+        assert!(!pattern_of_50.matches(("a".repeat(200) + "b").as_bytes()));
         assert!(pattern.matches(&[b'a'; 200]));
     }
 
     #[test]
     fn existing_files_are_listed_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.yml", "a.yml", "c.json"] {
+        for name in ["b.yml", "a.yml", "c.json", ".g0.json", "g1.json"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
+        std::os::unix::fs::symlink("nowhere", dir.path().join("link.json")).unwrap();
         let list = |pattern: &str| {
             let paths = matches(&dir.path().join(pattern)).unwrap();
             let names = paths.iter().map(|path| path.strip_prefix(dir.path()).unwrap());
@@ -217,6 +234,8 @@ mod tests {
         };
         assert_eq!(list("*.yml"), ["a.yml", "b.yml"]);
         assert_eq!(list("c.json"), ["c.json"]);
+        assert_eq!(list("*g?.json"), [".g0.json", "g1.json"]);
+        assert_eq!(list("link.json"), ["link.json"]);
         assert_eq!(list("d.json"), [""; 0]);
         assert_eq!(list("none/*.yml"), [""; 0]);
         assert!(matches(&dir.path().join("[")).is_err());

@@ -14,12 +14,12 @@ pub enum EntryKind {
     Series,
 }
 
-/// One item of the metadata of a family.
+/// Type, help text or unit of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetadataEntry<'a> {
     /// Name of the metric family, without the suffixes of its series.
     pub family: &'a str,
-    /// Type, help text or unit.
+    /// Kind and text of the entry.
     pub item: MetadataItem<'a>,
 }
 

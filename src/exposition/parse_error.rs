@@ -42,7 +42,7 @@ pub enum TextProblem {
         /// `HELP`, `TYPE` or `UNIT`.
         keyword: &'static str,
     },
-    /// The type is none of those of the format.
+    /// The format does not have this type.
     #[error("invalid metric type {name:?}")]
     InvalidType {
         /// Type in the body, shortened.

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// Entries of a body, and the error after them.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Parsed {
-    /// One line per entry: `TYPE family type`, or labels, value, `@` timestamp, `st` start
+    /// Lines, each with an entry: `TYPE family type`, or labels, value, `@` timestamp, `st` start
     /// timestamp, `#` exemplar.
     pub(crate) entries: Vec<String>,
     /// Error that ended the body.

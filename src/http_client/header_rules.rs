@@ -14,7 +14,7 @@ pub(super) struct HeaderRules(Vec<HeaderRule>);
 #[derive(Debug)]
 struct HeaderRule {
     name: HeaderName,
-    /// Those of `values`, and those of `secrets` marked as sensitive.
+    /// Values of the keys `values` and `secrets`; secrets are marked as sensitive.
     values: Vec<HeaderValue>,
     files: Vec<PathBuf>,
 }

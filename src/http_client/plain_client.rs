@@ -30,7 +30,7 @@ pub(super) struct PlainClient {
     user_agent: HeaderValue,
 }
 
-/// What a request gets from the settings.
+/// Data of the settings for a request.
 pub(super) struct Provided<'a> {
     /// Contents of the files that [`PlainClient::add_files`] names.
     pub(super) files: &'a Files,

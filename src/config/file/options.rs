@@ -1,6 +1,6 @@
-//! What a command accepts in the configuration file.
+//! Options for loading the configuration file, by command.
 
-/// What a command accepts in the configuration file.
+/// Options for loading the configuration file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Whether the keys and sections of scraping are supported. If not, they are problems.

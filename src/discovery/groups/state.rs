@@ -1,8 +1,8 @@
 //! Groups of the running providers.
 //!
 //! # Locking
-//! One mutex over all groups. It is held to replace the groups of a provider, to collect those of
-//! all jobs (clones of `Arc`s), and while a reload exchanges providers.
+//! A mutex protects all groups. It is held while the groups of a provider are replaced, while the
+//! groups of all jobs are collected (clones of `Arc`s), and while a reload exchanges providers.
 
 use crate::config::file::discovery::DiscoveryConfig;
 use crate::discovery::metrics::DiscoveryMetrics;

@@ -1,8 +1,8 @@
-//! What providers use of their surroundings.
+//! Settings of the system that providers use.
 
 use std::path::PathBuf;
 
-/// What providers use of their surroundings.
+/// Settings of the system that providers use.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// File with name servers and search domains.

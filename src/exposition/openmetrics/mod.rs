@@ -9,8 +9,8 @@
 //! # EOF
 //! ```
 //!
-//! One space separates pieces; there are no blanks within braces, no empty lines and no other
-//! comments. Timestamps are seconds. The body ends with `# EOF` and at most one newline. As in
+//! Pieces are separated by a single space. Blanks within braces, empty lines and other comments are
+//! errors. Timestamps are seconds. The body ends with `# EOF` and at most one newline. As in
 //! Prometheus, suffixes, order and repetition of families are not checked, and every version is
 //! parsed alike. Source: the OpenMetrics specification; Prometheus's
 //! `model/textparse/openmetricslex.l` is the authority.

@@ -1,4 +1,4 @@
-//! How a server is reached. Connections of equal routes are interchangeable.
+//! Routes to servers. Connections of equal routes are interchangeable.
 
 use crate::http_client::proxy::{ProxyKind, ProxyServer};
 use crate::model::url::Url;

@@ -39,7 +39,7 @@ struct Cached {
     /// Secret or key for which the token was issued.
     secret: Secret,
     token: Option<CachedToken>,
-    /// Where the endpoint accepts the credentials; `None` if unknown.
+    /// Part of a request in which the endpoint accepts the credentials; `None` if unknown.
     style: Option<CredentialStyle>,
 }
 

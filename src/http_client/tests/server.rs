@@ -29,7 +29,7 @@ impl Seen {
     }
 }
 
-/// What the server does after a request.
+/// Reaction of the server to a request.
 pub(super) enum Reply {
     /// Sends these bytes and waits for the next request.
     Send(String),

@@ -41,7 +41,8 @@ pub fn apply(rules: &[RelabelRule], labels: &mut LabelEditor) -> Result<Verdict,
     Ok(Verdict::Keep)
 }
 
-/// Applies rules one by one and returns the state after each, also of those that no longer run.
+/// Applies rules one by one and returns the state after each. Rules after a drop are included,
+/// although they do not run.
 ///
 /// # Errors
 /// As [`apply`].

@@ -45,7 +45,7 @@ struct Rule {
     operation: Operation,
 }
 
-/// What a rule does; only the parts that the action uses.
+/// Action of a rule, with the settings that the action uses.
 #[derive(Debug)]
 pub(super) enum Operation {
     Replace { regex: GroupRegex, target: Template, replacement: Template },

@@ -1,4 +1,4 @@
-//! What a target keeps between two scrapes.
+//! State of a target between two scrapes.
 //!
 //! | module | contents |
 //! |---|---|

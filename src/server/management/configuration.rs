@@ -14,7 +14,7 @@ use std::time::SystemTime;
 pub struct LoadedConfig {
     /// Configuration file, for the effective configuration.
     pub file: Arc<ConfigFile>,
-    /// What the file may have.
+    /// Options with which the file was loaded.
     pub options: LoadOptions,
     /// `global.external_labels` as applied to series.
     pub external_labels: ExternalLabels,

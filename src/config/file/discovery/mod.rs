@@ -27,9 +27,9 @@ use crate::config::yaml::output::{Yaml, YamlMapping};
 pub enum DiscoveryConfig {
     /// All `static_configs` of a job.
     Static(Vec<StaticGroup>),
-    /// One entry of `file_sd_configs`.
+    /// Entry of `file_sd_configs`.
     File(FileSdConfig),
-    /// One entry of `dns_sd_configs`.
+    /// Entry of `dns_sd_configs`.
     Dns(DnsSdConfig),
 }
 

@@ -23,7 +23,7 @@ pub struct OAuth2Config {
     pub endpoint_params: BTreeMap<String, String>,
     /// Key `grant_type` as written. Any value but [`JWT_BEARER`] means client credentials.
     pub grant_type: Option<String>,
-    /// What proves the identity of the client.
+    /// Proof of the client's identity.
     pub grant: OAuth2Grant,
     /// TLS of connections to the token endpoint.
     pub tls: TlsClientConfig,

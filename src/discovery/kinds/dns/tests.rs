@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
-/// What a server does with a question.
+/// Reaction of a server to a question.
 #[derive(Debug, Clone)]
 enum Reply {
     /// Records with their types and data, under this response code.

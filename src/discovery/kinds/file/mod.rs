@@ -8,10 +8,8 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `paths` | paths with patterns |
 //! | `scanner` | files of a provider |
 
-mod paths;
 mod scanner;
 
 use crate::config::file::discovery::file::FileSdConfig;

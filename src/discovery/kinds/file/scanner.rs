@@ -1,8 +1,8 @@
 //! Files of a provider: lists them, and reads those whose content has changed.
 
+use crate::config::glob;
 use crate::discovery::group_list;
 use crate::discovery::group_list::{GroupListError, MAX_BYTES};
-use crate::discovery::kinds::file::paths;
 use crate::discovery::metrics::FileMetrics;
 use crate::discovery::target_group::TargetGroup;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,10 +92,10 @@ impl Scanner {
     /// links lead to.
     pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
         let mut dirs: BTreeSet<PathBuf> =
-            self.paths.iter().map(|path| paths::directory(path).to_owned()).collect();
+            self.paths.iter().map(|path| directory(path).to_owned()).collect();
         for path in self.files.keys() {
             if let Ok(real) = path.canonicalize() {
-                dirs.insert(paths::directory(&real).to_owned());
+                dirs.insert(directory(&real).to_owned());
             }
         }
         dirs
@@ -104,7 +104,7 @@ impl Scanner {
     fn list(&self) -> BTreeSet<PathBuf> {
         let mut found = BTreeSet::new();
         for path in &self.paths {
-            match paths::list(path) {
+            match glob::matches(path) {
                 Ok(paths) => found.extend(paths),
                 Err(error) => {
                     let shown = path.display();
@@ -184,4 +184,9 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<TargetGroup>, ReadGroupsError>
     }
     let text = std::str::from_utf8(bytes).map_err(|_| ReadGroupsError::NotUtf8)?;
     Ok(group_list::parse_yaml(text)?)
+}
+
+/// Returns the directory of a path, not empty.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

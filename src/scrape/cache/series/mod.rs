@@ -86,8 +86,9 @@ pub struct SeriesCache<S> {
     round: u32,
     /// Last round whose tracked series got samples or markers.
     tracked_round: u32,
-    /// Entries tracked by `tracked_round`, and those of them that the current round tracks again.
+    /// Number of entries that `tracked_round` tracked.
     tracked: usize,
+    /// Number of these entries that the current round tracks again.
     tracked_again: usize,
     tracked_now: usize,
     /// Entries that the body of the current round contains.

@@ -41,7 +41,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) enum CompareError {
     #[error("cannot create thread: {0}")]
     Thread(#[from] io::Error),
-    #[error("internal error while checking a password")]
+    #[error("comparison panicked")]
     Panicked,
 }
 
