@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 pub(crate) fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let parse = |text: &str| {
-        let options = LoadOptions::check(false);
+        let options = LoadOptions::new(false);
         file::parse(text, Path::new(""), options, &|_| None)
     };
     let (file, problems) = parse(&text);
@@ -36,7 +36,7 @@ pub(crate) fn check(data: &[u8]) {
     let escaped = labels.iter().map(|(name, value)| (name.clone(), escape(value)));
     let mut shown = file.clone();
     shown.global.external_labels = escaped.collect();
-    let yaml = to_yaml(&shown, &settings, LoadOptions::check(false)).expect("valid YAML");
+    let yaml = to_yaml(&shown, &settings).expect("valid YAML");
     let (reparsed, problems) = parse(&yaml);
     assert_eq!(problems, [], "{yaml}");
     assert_eq!(&reparsed.global.external_labels, labels, "{yaml}");

@@ -67,7 +67,9 @@ fn parse(body: &[u8], format: Format, options: ParserOptions) -> (Vec<Series>, O
                 found.push((series.key.to_vec(), pairs.collect(), value.to_bits()));
             }
             Err(error) => {
-                let ParseError::Text { line, column, excerpt, .. } = &error;
+                let ParseError::Text { line, column, excerpt, .. } = &error else {
+                    panic!("error of another format: {error}");
+                };
                 let lines = 1 + body.iter().filter(|byte| **byte == b'\n').count();
                 assert!((1..=lines).contains(line), "{error}");
                 assert!((1..=body.len() + 1).contains(column), "{error}");

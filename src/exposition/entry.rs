@@ -3,6 +3,7 @@
 use crate::exposition::label_buffer::LabelBuffer;
 use crate::model::histogram::{FloatHistogram, Histogram};
 use crate::model::metadata::MetricType;
+#[cfg(any(test, feature = "testing"))]
 use crate::model::sample::SampleValue;
 
 /// Kind of an entry, and so the accessor of the parser that has its content.
@@ -73,6 +74,7 @@ pub struct ExemplarEntry {
 
 impl EntryValue<'_> {
     /// Returns an owned copy.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn to_sample_value(self) -> SampleValue {
         match self {

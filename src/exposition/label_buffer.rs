@@ -69,6 +69,7 @@ impl LabelBuffer {
     }
 
     /// Number of pairs.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn len(&self) -> usize {
         self.pairs.len()

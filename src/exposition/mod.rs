@@ -6,8 +6,13 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | `canonical_number` | canonical text of bounds and quantiles |
+//! | [`classic_histogram`] | classic histogram and its conversion to custom buckets |
+//! | `custom_buckets` | parser that converts the classic histograms of another one |
 //! | [`entry`] | metadata, samples and exemplars |
+//! | `entry_lines` | entries as text, for tests |
 //! | [`mod@format`] | formats, and the choice by Content-Type |
+//! | `histogram_buffer` | reused native histogram of a parser |
 //! | [`label_buffer`] | labels of a series in reused buffers |
 //! | `lex` | pieces that both text formats share |
 //! | [`media_type`] | media types in Go's words |
@@ -16,11 +21,18 @@
 //! | `openmetrics` | OpenMetrics |
 //! | [`parse_error`] | errors of malformed bodies |
 //! | [`parser`] | interface of the parsers |
-//! | `test_entries` | entries as text, for tests |
+//! | `protobuf` | protobuf format |
+//! | [`protobuf_problem`] | problems of protobuf bodies |
 //! | `text` | Prometheus's text format |
 
+pub(crate) mod canonical_number;
+pub mod classic_histogram;
+mod custom_buckets;
 pub mod entry;
+#[cfg(test)]
+mod entry_lines;
 pub mod format;
+pub(crate) mod histogram_buffer;
 pub mod label_buffer;
 mod lex;
 pub mod media_type;
@@ -29,6 +41,6 @@ pub mod open;
 mod openmetrics;
 pub mod parse_error;
 pub mod parser;
-#[cfg(test)]
-pub(crate) mod test_entries;
+mod protobuf;
+pub mod protobuf_problem;
 mod text;

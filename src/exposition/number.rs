@@ -1,5 +1,6 @@
 //! Numbers of the text formats, and the canonical form of bucket bounds and quantiles.
 
+use crate::exposition::canonical_number::push_canonical_number;
 use crate::exposition::parse_error::TextProblem;
 
 /// Bits of every NaN that a text body can express.
@@ -86,35 +87,7 @@ pub(crate) fn push_canonical(out: &mut String, text: &str) {
         Ok(value) => value,
         Err(_) => return out.push_str(text),
     };
-    // Compares equal to a negative zero, too.
-    if value == 0.0 {
-        return out.push_str("0.0");
-    }
-    if value.is_nan() {
-        return out.push_str("NaN");
-    }
-    if value.is_infinite() {
-        return out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-    }
-    push_shortest(out, value);
-}
-
-/// Appends a finite number as Go's `%g`: with an exponent of at least two digits if that is 6 or
-/// more, or below -4.
-fn push_shortest(out: &mut String, value: f64) {
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..6).contains(&exponent) {
-        let decimal = value.to_string();
-        out.push_str(&decimal);
-        if !decimal.contains('.') {
-            out.push_str(".0");
-        }
-    } else {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        out.push_str(&format!("{mantissa}e{sign}{:02}", exponent.abs()));
-    }
+    push_canonical_number(out, value);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Errors of malformed bodies: the problem, its place, and an excerpt.
 
+use crate::exposition::protobuf_problem::ProtobufProblem;
 use crate::model::metadata::MetricType;
 
 /// Maximum length of an excerpt and of quoted parts of a body, bytes.
@@ -8,7 +9,7 @@ const MAX_EXCERPT: usize = 80;
 const EXCERPT_AFTER: usize = 16;
 
 /// Error of a malformed body.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ParseError {
     /// The body is malformed text.
     #[error("{problem} at line {line}, column {column} near {excerpt:?}")]
@@ -21,6 +22,16 @@ pub enum ParseError {
         column: usize,
         /// Part of the line around the place, with replacement characters for invalid UTF-8.
         excerpt: String,
+    },
+    /// The body is malformed protobuf.
+    #[error("{problem} at byte {offset}{}", in_family(family))]
+    Protobuf {
+        /// Description of the problem, without the place.
+        problem: ProtobufProblem,
+        /// Offset in the decompressed body, bytes.
+        offset: usize,
+        /// Name of the metric family, shortened; empty if it is unknown.
+        family: String,
     },
 }
 
@@ -115,7 +126,17 @@ pub enum TextProblem {
     DataAfterEof,
 }
 
+/// Returns the end of an error text, which names the family.
+fn in_family(family: &str) -> String {
+    if family.is_empty() { String::new() } else { format!(" in metric family {family:?}") }
+}
+
 impl ParseError {
+    /// Returns the error at an offset of a protobuf body.
+    pub(crate) fn in_protobuf(problem: ProtobufProblem, offset: usize, family: &str) -> Self {
+        Self::Protobuf { problem, offset, family: shorten(family.as_bytes()) }
+    }
+
     /// Returns the error at an offset of a text body.
     pub(crate) fn in_text(problem: TextProblem, body: &[u8], offset: usize) -> Self {
         let offset = offset.min(body.len());

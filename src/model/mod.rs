@@ -17,28 +17,23 @@
 //! | [`refs`] | series and chunk references |
 //! | [`relabel`] | relabeling rules |
 //! | [`sample`] | samples of any value type |
-//! | `secret` | passwords and tokens that are never shown |
+//! | [`secret`] | passwords and tokens that are never shown |
 //! | [`time`] | time ranges and RFC 3339 |
-//! | `url` | absolute URLs |
+//! | [`url`] | absolute URLs |
 
 pub mod exemplar;
 pub mod float_sample;
 pub mod histogram;
 pub mod intervals;
-#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for scraping"))]
 pub mod label_editor;
-#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for scraping"))]
 pub mod label_name;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
 pub mod metric_family;
 pub mod refs;
-#[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "for scraping"))]
 pub mod relabel;
 pub mod sample;
-#[cfg(any(test, feature = "testing"))]
 pub mod secret;
 pub mod time;
-#[cfg(any(test, feature = "testing"))]
 pub mod url;

@@ -1,6 +1,7 @@
 //! Samples of any value type: a float or a native histogram at a timestamp.
 
 use crate::model::float_sample::{FloatSample, STALE_NAN_BITS};
+use crate::model::histogram::limits::{HistogramLimitError, HistogramLimits};
 use crate::model::histogram::validate::InvalidHistogram;
 use crate::model::histogram::{CounterResetHint, FloatHistogram, Histogram, equivalence, reduce};
 
@@ -95,6 +96,28 @@ impl SampleValue {
             Self::FloatHistogram(histogram) => {
                 reduce::limit_float_resolution(histogram)?;
                 histogram.validate()
+            }
+        }
+    }
+}
+
+impl SampleValue {
+    /// Reduces a scraped histogram until it is within the limits, and checks that it can be stored.
+    /// Floats do not change. Unlike [`SampleValue::normalize_for_storage`], this rejects schemas
+    /// above the highest stored one, as Prometheus does when it scrapes.
+    ///
+    /// # Errors
+    /// [`HistogramLimitError`] if the histogram exceeds a limit or cannot be stored.
+    pub fn limit_scraped(&mut self, limits: HistogramLimits) -> Result<(), HistogramLimitError> {
+        match self {
+            Self::Float(_) => Ok(()),
+            Self::Histogram(histogram) => {
+                limits.limit(histogram)?;
+                Ok(histogram.validate()?)
+            }
+            Self::FloatHistogram(histogram) => {
+                limits.limit_float(histogram)?;
+                Ok(histogram.validate()?)
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Tests of OpenMetrics: tables from the grammar, and start timestamps.
 
 use super::OpenMetricsParser;
+use crate::exposition::entry_lines::{Parsed, parse};
 use crate::exposition::parse_error::{ParseError, TextProblem};
 use crate::exposition::parser::Parser;
-use crate::exposition::test_entries::{Parsed, parse};
 use proptest::prelude::{prop, prop_assert_eq, proptest};
 
 fn parse_body(body: &[u8]) -> Parsed {
@@ -14,7 +14,8 @@ fn parse_body(body: &[u8]) -> Parsed {
 fn parse_starts(body: &str) -> Vec<String> {
     let parsed = parse(OpenMetricsParser::new(format!("{body}# EOF\n").as_bytes(), true));
     assert_eq!(parsed.error, None, "{body}");
-    parsed.entries.into_iter().filter(|entry| entry.starts_with('{')).collect()
+    let is_series = |entry: &String| !entry.starts_with("TYPE ") && !entry.starts_with("HELP ");
+    parsed.entries.into_iter().filter(is_series).collect()
 }
 
 #[test]
@@ -22,34 +23,34 @@ fn valid_bodies_have_their_entries() {
     let cases: &[(&[u8], &[&str])] = &[
         (b"# EOF", &[]),
         (b"# EOF\n", &[]),
-        (b"a 1\n# EOF", &[r#"{__name__="a"} 1"#]),
-        (b"a{} 1 1.5\n# EOF", &[r#"{__name__="a"} 1 @1500"#]),
-        (b"a{x=\"y\",} -Inf -1.0009\n# EOF", &[r#"{__name__="a",x="y"} -inf @-1000"#]),
-        (b"a NaN 1e3\n# EOF", &[r#"{__name__="a"} NaN @1000000"#]),
-        (b"{\"a.b\",\"c d\"=\"e\"} 1\n# EOF", &[r#"{__name__="a.b",c d="e"} 1"#]),
-        (b"{x=\"1\",\"a\"} 1\n# EOF", &[r#"{__name__="a",x="1"} 1"#]),
-        (b"a{x=\"\\\\\\n\\\"\\t\"} 1\n# EOF", &[r#"{__name__="a",x="\\\n\"\\t"} 1"#]),
-        (b"a_created 1\n# EOF", &[r#"{__name__="a_created"} 1"#]),
-        (b"a 1 # {} 2\n# EOF", &[r#"{__name__="a"} 1 # {} 2"#]),
+        (b"a 1\n# EOF", &["a 1"]),
+        (b"a{} 1 1.5\n# EOF", &["a 1 @1500"]),
+        (b"a{x=\"y\",} -Inf -1.0009\n# EOF", &[r#"a{x="y"} -inf @-1000"#]),
+        (b"a NaN 1e3\n# EOF", &["a NaN @1000000"]),
+        (b"{\"a.b\",\"c d\"=\"e\"} 1\n# EOF", &[r#"a.b{c d="e"} 1"#]),
+        (b"{x=\"1\",\"a\"} 1\n# EOF", &[r#"a{x="1"} 1"#]),
+        (b"a{x=\"\\\\\\n\\\"\\t\"} 1\n# EOF", &[r#"a{x="\\\n\"\\t"} 1"#]),
+        (b"a_created 1\n# EOF", &["a_created 1"]),
+        (b"a 1 # {} 2\n# EOF", &["a 1 # {} 2"]),
         (b"a 1 5 # {t=\"x\",\"b c\"=\"y\\n\",} NaN -1.5\n# EOF", &[
-            r#"{__name__="a"} 1 @5000 # {b c="y\\n",t="x"} NaN @-1500"#,
+            r#"a 1 @5000 # {b c="y\\n",t="x"} NaN @-1500"#,
         ]),
-        (b"# HELP a b \\\" \\n\n# HELP a \n# EOF", &[r#"HELP "a" "b \" \n""#, r#"HELP "a" """#]),
+        (b"# HELP a b \\\" \\n\n# HELP a \n# EOF", &[r#"HELP a "b \" \n""#, r#"HELP a """#]),
         (b"# TYPE \"a.b\" stateset\n# TYPE c info\n# TYPE d unknown\n# TYPE e gaugehistogram\n# EOF", &[
-            r#"TYPE "a.b" stateset"#,
-            r#"TYPE "c" info"#,
-            r#"TYPE "d" unknown"#,
-            r#"TYPE "e" gaugehistogram"#,
+            "TYPE a.b stateset",
+            "TYPE c info",
+            "TYPE d unknown",
+            "TYPE e gaugehistogram",
         ]),
         (b"# UNIT a_seconds seconds\n# UNIT a \n# EOF", &[
-            r#"UNIT "a_seconds" "seconds""#,
-            r#"UNIT "a" """#,
+            r#"UNIT a_seconds "seconds""#,
+            r#"UNIT a """#,
         ]),
         (b"# TYPE h histogram\nh_bucket{le=\"1\"} 1\n# TYPE s summary\ns{quantile=\"1e-5\"} 1\n# EOF", &[
-            r#"TYPE "h" histogram"#,
-            r#"{__name__="h_bucket",le="1.0"} 1"#,
-            r#"TYPE "s" summary"#,
-            r#"{__name__="s",quantile="1e-05"} 1"#,
+            "TYPE h histogram",
+            r#"h_bucket{le="1.0"} 1"#,
+            "TYPE s summary",
+            r#"s{quantile="1e-05"} 1"#,
         ]),
     ];
     for (body, entries) in cases {
@@ -151,32 +152,26 @@ fn created_samples_become_start_timestamps() {
     assert_eq!(
         parse_starts(histogram),
         [
-            r#"{__name__="h_bucket",le="1.0",x="y"} 1 st 3500"#,
-            r#"{__name__="h_bucket",le="+Inf",x="y"} 2 st 3500"#,
-            r#"{__name__="h_count",x="y"} 2 st 3500"#,
-            r#"{__name__="h_sum",x="y"} 9 st 3500"#,
-            r#"{__name__="h_sum",x="z"} 9"#,
+            r#"h_bucket{le="1.0",x="y"} 1 st=3500"#,
+            r#"h_bucket{le="+Inf",x="y"} 2 st=3500"#,
+            r#"h_count{x="y"} 2 st=3500"#,
+            r#"h_sum{x="y"} 9 st=3500"#,
+            r#"h_sum{x="z"} 9"#,
         ]
     );
     for (body, entries) in [
-        ("# TYPE c counter\nc_total 1\nc_created 2\n", vec![r#"{__name__="c_total"} 1 st 2000"#]),
-        ("# TYPE c counter\nc_created 2\nc_total 1\n", vec![r#"{__name__="c_total"} 1"#]),
-        (
-            "# TYPE c counter\nc_total 1\n# HELP c x\nc_created 2\n",
-            vec![r#"{__name__="c_total"} 1"#],
-        ),
-        ("# TYPE c counter\nc_total 1\nd_created 2\n", vec![r#"{__name__="c_total"} 1"#]),
-        (
-            "# TYPE c gauge\nc 1\nc_created 2\n",
-            vec![r#"{__name__="c"} 1"#, r#"{__name__="c_created"} 2"#],
-        ),
+        ("# TYPE c counter\nc_total 1\nc_created 2\n", vec!["c_total 1 st=2000"]),
+        ("# TYPE c counter\nc_created 2\nc_total 1\n", vec!["c_total 1"]),
+        ("# TYPE c counter\nc_total 1\n# HELP c x\nc_created 2\n", vec!["c_total 1"]),
+        ("# TYPE c counter\nc_total 1\nd_created 2\n", vec!["c_total 1"]),
+        ("# TYPE c gauge\nc 1\nc_created 2\n", vec!["c 1", "c_created 2"]),
         (
             "# TYPE c counter\n{\"c_total\",a=\"b\"} 1\n{\"c_created\",a=\"b\"} 2\n",
-            vec![r#"{__name__="c_total",a="b"} 1 st 2000"#],
+            vec![r#"c_total{a="b"} 1 st=2000"#],
         ),
         (
             "# TYPE s summary\ns{quantile=\"1\"} 1\ns_created 2\n",
-            vec![r#"{__name__="s",quantile="1.0"} 1 st 2000"#],
+            vec![r#"s{quantile="1.0"} 1 st=2000"#],
         ),
     ] {
         assert_eq!(parse_starts(body), entries, "{body}");
@@ -189,7 +184,7 @@ fn large_family_without_created_samples_is_searched_once() {
     let series: String = (0..200_000).map(|i| format!("c_total{{i=\"{i}\"}} 1\n")).collect();
     let entries = parse_starts(&format!("# TYPE c counter\n{series}"));
     assert_eq!(entries.len(), 200_000);
-    assert_eq!(entries[199_999], r#"{__name__="c_total",i="199999"} 1"#);
+    assert_eq!(entries[199_999], r#"c_total{i="199999"} 1"#);
 }
 
 #[test]
@@ -218,7 +213,7 @@ proptest! {
         for (name, text, value, seconds) in samples {
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             body += &format!("{name}{{x=\"{escaped}\"}} {value}");
-            let mut line = format!("{{__name__={name:?},x={text:?}}} {value}");
+            let mut line = format!("{name}{{x={text:?}}} {value}");
             if let Some(seconds) = seconds {
                 body += &format!(" {seconds}.250 # {{t=\"x\"}} {value}");
                 line += &format!(" @{seconds}250 # {{t=\"x\"}} {value}");

@@ -1,9 +1,9 @@
 //! Tests of the text format: tables from the grammar.
 
 use super::TextParser;
+use crate::exposition::entry_lines::{Parsed, labels_text, parse};
 use crate::exposition::label_buffer::LabelBuffer;
 use crate::exposition::parser::Parser;
-use crate::exposition::test_entries::{Parsed, parse};
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
 fn parse_text(body: &[u8]) -> Parsed {
@@ -15,51 +15,42 @@ fn valid_bodies_have_their_entries() {
     let cases: &[(&[u8], &[&str])] = &[
         (b"", &[]),
         (b"\n \t\n#\n# \n#x\n# EOF\n#HELP a b\n# HELPa b\n# HELP\n# help a b", &[]),
-        (b"a 1", &[r#"{__name__="a"} 1"#]),
-        (b"a{} 1\n", &[r#"{__name__="a"} 1"#]),
-        (b"a{x=\"y\",}1 2", &[r#"{__name__="a",x="y"} 1 @2"#]),
-        (b"a+1\n", &[r#"{__name__="a"} 1"#]),
-        (b"a \t1\t 2 \t\n", &[r#"{__name__="a"} 1 @2"#]),
-        (b"a:b_9 -Inf 0", &[r#"{__name__="a:b_9"} -inf @0"#]),
-        (b"a {\tz = \"1\" , b=\"2\" c=\"3\" } NaN", &[r#"{__name__="a",b="2",c="3",z="1"} NaN"#]),
-        (b" a 1", &[r#"{__name__=" a"} 1"#]),
-        (b"{\"a.b\"} 1", &[r#"{__name__="a.b"} 1"#]),
-        (b"{ \"a\\\"b\" , \"x y\" = \"z\" , } 1", &[r#"{__name__="a\"b",x y="z"} 1"#]),
-        (b"{x=\"1\",\"a\"} 1", &[r#"{__name__="a",x="1"} 1"#]),
-        (b"{\"\"} 1", &[r#"{__name__=""} 1"#]),
-        (b"a{x=\"1\",x=\"2\",__name__=\"b\"} 1", &[r#"{__name__="a",__name__="b",x="1",x="2"} 1"#]),
-        (b"a{x=\"\\\\\\n\\\"\\t\"} 1", &[r#"{__name__="a",x="\\\n\"\\t"} 1"#]),
-        (b"a{x=\"1\n2\0\"} 1", &[r#"{__name__="a",x="1\n2\0"} 1"#]),
-        (b"# \xff\na 1", &[r#"{__name__="a"} 1"#]),
-        (b"# HELP a b \\\\ \\n \\\" c", &[r#"HELP "a" "b \\ \n \\\" c""#]),
-        (b"#\tHELP \t a \t b\n", &[r#"HELP "a" "\t b""#]),
-        (b"# HELP a\n# HELP a \n# HELP a   \n", &[r#"HELP "a" """#; 3]),
-        (b"# HELP \"a.b\" c\n# HELP \"a\\\"b\"", &[r#"HELP "a.b" "c""#, r#"HELP "a\\\"b" """#]),
-        (b"# HELP a-b c", &[r#"HELP "a" "b c""#]),
+        (b"a 1", &["a 1"]),
+        (b"a{} 1\n", &["a 1"]),
+        (b"a{x=\"y\",}1 2", &[r#"a{x="y"} 1 @2"#]),
+        (b"a+1\n", &["a 1"]),
+        (b"a \t1\t 2 \t\n", &["a 1 @2"]),
+        (b"a:b_9 -Inf 0", &["a:b_9 -inf @0"]),
+        (b"a {\tz = \"1\" , b=\"2\" c=\"3\" } NaN", &[r#"a{b="2",c="3",z="1"} NaN"#]),
+        (b" a 1", &[" a 1"]),
+        (b"{\"a.b\"} 1", &["a.b 1"]),
+        (b"{ \"a\\\"b\" , \"x y\" = \"z\" , } 1", &[r#"a"b{x y="z"} 1"#]),
+        (b"{x=\"1\",\"a\"} 1", &[r#"a{x="1"} 1"#]),
+        (b"{\"\"} 1", &["{} 1"]),
+        (b"a{x=\"1\",x=\"2\",__name__=\"b\"} 1", &[r#"a{__name__="b",x="1",x="2"} 1"#]),
+        (b"a{x=\"\\\\\\n\\\"\\t\"} 1", &[r#"a{x="\\\n\"\\t"} 1"#]),
+        (b"a{x=\"1\n2\0\"} 1", &[r#"a{x="1\n2\0"} 1"#]),
+        (b"# \xff\na 1", &["a 1"]),
+        (b"# HELP a b \\\\ \\n \\\" c", &[r#"HELP a "b \\ \n \\\" c""#]),
+        (b"#\tHELP \t a \t b\n", &[r#"HELP a "\t b""#]),
+        (b"# HELP a\n# HELP a \n# HELP a   \n", &[r#"HELP a """#; 3]),
+        (b"# HELP \"a.b\" c\n# HELP \"a\\\"b\"", &[r#"HELP a.b "c""#, r#"HELP a\"b """#]),
+        (b"# HELP a-b c", &[r#"HELP a "b c""#]),
         (
             b"# TYPE a counter\n# TYPE b gauge\n# TYPE c untyped\n",
-            &[r#"TYPE "a" counter"#, r#"TYPE "b" gauge"#, r#"TYPE "c" unknown"#],
+            &["TYPE a counter", "TYPE b gauge", "TYPE c unknown"],
         ),
         (
             b"# TYPE h histogram\nother{le=\"1\",quantile=\"1\"} 1\n",
-            &[r#"TYPE "h" histogram"#, r#"{__name__="other",le="1.0",quantile="1"} 1"#],
+            &["TYPE h histogram", r#"other{le="1.0",quantile="1"} 1"#],
         ),
         (
             b"# TYPE s summary\ns{le=\"1\",quantile=\"1\"} 1\ns{quantile=\"\\n\"} 1",
-            &[
-                r#"TYPE "s" summary"#,
-                r#"{__name__="s",le="1",quantile="1.0"} 1"#,
-                r#"{__name__="s",quantile="\n"} 1"#,
-            ],
+            &["TYPE s summary", r#"s{le="1",quantile="1.0"} 1"#, r#"s{quantile="\n"} 1"#],
         ),
         (
             b"h{le=\"1\"} 1\n# TYPE h histogram\n# TYPE g gauge\nh{le=\"1\"} 1",
-            &[
-                r#"{__name__="h",le="1"} 1"#,
-                r#"TYPE "h" histogram"#,
-                r#"TYPE "g" gauge"#,
-                r#"{__name__="h",le="1"} 1"#,
-            ],
+            &[r#"h{le="1"} 1"#, "TYPE h histogram", "TYPE g gauge", r#"h{le="1"} 1"#],
         ),
     ];
     for (body, entries) in cases {
@@ -260,9 +251,8 @@ fn expected_line(sample: &Sample) -> String {
     let mut labels: LabelBuffer = [("__name__", sample.name.as_str())].into_iter().collect();
     sample.labels.iter().for_each(|(name, value)| labels.push(name, value));
     labels.sort();
-    let pairs: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     let timestamp = sample.timestamp.map(|timestamp| format!(" @{timestamp}")).unwrap_or_default();
-    format!("{{{}}} {}{timestamp}", pairs.join(","), sample.value)
+    format!("{} {}{timestamp}", labels_text(&labels), sample.value)
 }
 
 proptest! {

@@ -7,12 +7,16 @@
 //! | module | content |
 //! |---|---|
 //! | [`buckets`] | iteration over buckets with index and count |
+//! | `compact` | removal of empty buckets |
 //! | [`equivalence`] | equality independent of the bucket layout |
+//! | `limits` | limits of resolution and number of buckets |
 //! | [`reduce`] | reduction to a lower schema |
 //! | [`validate`] | checks before storage |
 
 pub mod buckets;
+pub(crate) mod compact;
 pub mod equivalence;
+pub mod limits;
 pub mod reduce;
 pub mod validate;
 

@@ -94,6 +94,7 @@ impl LabelEditor {
     }
 
     /// Returns a name that occurs twice, after [`Self::sort_initial`].
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn duplicate_name(&self) -> Option<&str> {
         let twice = self.entries[..self.initial]
@@ -161,6 +162,7 @@ impl LabelEditor {
     }
 
     /// Number of labels with a value.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn len(&self) -> usize {
         self.iter().count()

@@ -41,25 +41,37 @@ pub fn apply(rules: &[RelabelRule], labels: &mut LabelEditor) -> Result<Verdict,
     Ok(Verdict::Keep)
 }
 
-/// Applies rules one by one and returns the state after each. Rules after a drop are included,
-/// although they do not run.
-///
-/// # Errors
-/// As [`apply`].
-pub fn steps(
-    rules: &[RelabelRule],
-    labels: &mut LabelEditor,
-) -> Result<Vec<RelabelStep>, RelabelError> {
-    let mut verdict = Verdict::Keep;
-    let mut steps = Vec::with_capacity(rules.len());
-    for (index, rule) in rules.iter().enumerate() {
-        if verdict == Verdict::Keep {
-            verdict = apply_rule(rule, index + 1, labels)?;
-        }
-        let labels = if verdict == Verdict::Keep { labels.sorted() } else { Vec::new() };
-        steps.push(RelabelStep { verdict, labels });
+/// Rules that are applied one by one: the state after each. Rules after a drop are included,
+/// although they do not run. An item has the errors of [`apply`]; do not continue after one.
+#[derive(Debug)]
+pub struct Steps<'a> {
+    rules: std::iter::Enumerate<std::slice::Iter<'a, RelabelRule>>,
+    labels: &'a mut LabelEditor,
+    verdict: Verdict,
+}
+
+impl<'a> Steps<'a> {
+    /// Applies `rules` to `labels` as far as the steps are taken.
+    pub fn new(rules: &'a [RelabelRule], labels: &'a mut LabelEditor) -> Self {
+        Self { rules: rules.iter().enumerate(), labels, verdict: Verdict::Keep }
     }
-    Ok(steps)
+}
+
+impl Iterator for Steps<'_> {
+    type Item = Result<RelabelStep, RelabelError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (index, rule) = self.rules.next()?;
+        if self.verdict == Verdict::Keep {
+            match apply_rule(rule, index + 1, self.labels) {
+                Ok(verdict) => self.verdict = verdict,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let is_kept = self.verdict == Verdict::Keep;
+        let labels = if is_kept { self.labels.sorted() } else { Vec::new() };
+        Some(Ok(RelabelStep { verdict: self.verdict, labels }))
+    }
 }
 
 fn apply_rule(

@@ -30,8 +30,7 @@ mod groups;
 pub mod rule;
 mod template;
 
-#[cfg(any(test, feature = "testing"))]
-pub use apply::{RelabelStep, Verdict, apply, steps};
+pub use apply::{RelabelStep, Steps, Verdict, apply};
 
 #[cfg(test)]
 mod tests;

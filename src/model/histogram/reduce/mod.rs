@@ -20,7 +20,26 @@ const HIGHEST_SCHEMA: i32 = 52;
 /// # Errors
 /// [`InvalidHistogram`] if the spans do not match the buckets. The histogram is then unchanged.
 pub fn limit_resolution(histogram: &mut Histogram) -> Result<(), InvalidHistogram> {
-    let Some(reduction) = Reduction::to_stored(histogram.schema) else { return Ok(()) };
+    limit_schema(histogram, HIGHEST_STORED_SCHEMA)
+}
+
+/// Reduces the schema like [`limit_resolution`].
+///
+/// # Errors
+/// As [`limit_resolution`].
+pub fn limit_float_resolution(histogram: &mut FloatHistogram) -> Result<(), InvalidHistogram> {
+    limit_float_schema(histogram, HIGHEST_STORED_SCHEMA)
+}
+
+/// Reduces exponential schemas above `max_schema` to it. Other histograms do not change.
+///
+/// # Errors
+/// As [`limit_resolution`].
+pub(crate) fn limit_schema(
+    histogram: &mut Histogram,
+    max_schema: i32,
+) -> Result<(), InvalidHistogram> {
+    let Some(reduction) = Reduction::new(histogram.schema, max_schema) else { return Ok(()) };
     let positive = reduction.reduce_int_buckets(
         &histogram.positive_spans,
         &histogram.positive_buckets,
@@ -33,16 +52,19 @@ pub fn limit_resolution(histogram: &mut Histogram) -> Result<(), InvalidHistogra
     )?;
     (histogram.positive_spans, histogram.positive_buckets) = (positive.spans, positive.buckets);
     (histogram.negative_spans, histogram.negative_buckets) = (negative.spans, negative.buckets);
-    histogram.schema = HIGHEST_STORED_SCHEMA;
+    histogram.schema = max_schema;
     Ok(())
 }
 
-/// Reduces the schema like [`limit_resolution`].
+/// Reduces the schema like [`limit_schema`].
 ///
 /// # Errors
 /// As [`limit_resolution`].
-pub fn limit_float_resolution(histogram: &mut FloatHistogram) -> Result<(), InvalidHistogram> {
-    let Some(reduction) = Reduction::to_stored(histogram.schema) else { return Ok(()) };
+pub(crate) fn limit_float_schema(
+    histogram: &mut FloatHistogram,
+    max_schema: i32,
+) -> Result<(), InvalidHistogram> {
+    let Some(reduction) = Reduction::new(histogram.schema, max_schema) else { return Ok(()) };
     let positive = reduction.reduce_float_buckets(
         &histogram.positive_spans,
         &histogram.positive_buckets,
@@ -55,7 +77,7 @@ pub fn limit_float_resolution(histogram: &mut FloatHistogram) -> Result<(), Inva
     )?;
     (histogram.positive_spans, histogram.positive_buckets) = (positive.spans, positive.buckets);
     (histogram.negative_spans, histogram.negative_buckets) = (negative.spans, negative.buckets);
-    histogram.schema = HIGHEST_STORED_SCHEMA;
+    histogram.schema = max_schema;
     Ok(())
 }
 
@@ -75,10 +97,11 @@ struct ReducedBuckets<C> {
 }
 
 impl Reduction {
-    /// Returns the reduction to the highest stored schema, or `None` if `schema` needs none.
-    fn to_stored(schema: i32) -> Option<Self> {
-        let is_higher = (HIGHEST_STORED_SCHEMA + 1..=HIGHEST_SCHEMA).contains(&schema);
-        is_higher.then(|| Self { shift: schema.abs_diff(HIGHEST_STORED_SCHEMA) })
+    /// Returns the reduction to `max_schema`, or `None` if `schema` is not an exponential schema
+    /// above it.
+    fn new(schema: i32, max_schema: i32) -> Option<Self> {
+        let is_higher = (max_schema + 1..=HIGHEST_SCHEMA).contains(&schema);
+        is_higher.then(|| Self { shift: schema.abs_diff(max_schema) })
     }
 
     fn target_index(&self, index: i64) -> i64 {

@@ -11,8 +11,10 @@ use crate::model::histogram::buckets::{FloatBuckets, IntBuckets};
 use crate::model::histogram::{CUSTOM_BUCKETS_SCHEMA, FloatHistogram, Histogram, Span};
 use std::fmt;
 
+/// Lowest exponential schema that is stored.
+pub(super) const LOWEST_STORED_SCHEMA: i32 = -4;
 /// Exponential schemas that are stored.
-const STORED_SCHEMAS: std::ops::RangeInclusive<i32> = -4..=8;
+const STORED_SCHEMAS: std::ops::RangeInclusive<i32> = LOWEST_STORED_SCHEMA..=8;
 
 /// Sign of the buckets of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
