@@ -4,6 +4,7 @@
 //! No test of this binary arms fail points, because they affect the whole process; see
 //! `tests/fail_points`.
 
+mod atomicity;
 mod checkpoint_loss;
 mod chunk_files;
 mod concurrency;

@@ -205,6 +205,11 @@ fn acknowledged_samples_survive_kills_before_wal_write() {
 }
 
 #[test]
+fn acknowledged_samples_survive_kills_in_wal_write() {
+    survive_kills_at("wal.unfinished_write", 2..30);
+}
+
+#[test]
 fn acknowledged_samples_survive_kills_after_wal_write() {
     survive_kills_at("wal.after_write", 2..100);
 }

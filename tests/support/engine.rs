@@ -5,6 +5,7 @@
 use narthex::model::matcher::{MatchType, Matcher};
 use narthex::model::time::TimeRange;
 use narthex::tsdb::db::Db;
+use narthex::tsdb::query::select::SeriesSet;
 use std::collections::BTreeMap;
 
 /// Samples by series: timestamp in ms and bits of the value.
@@ -17,8 +18,12 @@ pub(crate) fn everything(db: &Db) -> Stored {
 
 /// Reads the samples of one query. Series without samples are omitted.
 pub(crate) fn stored(db: &Db, matchers: &[Matcher], range: TimeRange) -> Stored {
-    let querier = db.querier();
-    let series = querier.select(matchers, range).unwrap().map(|series| {
+    stored_of(db.querier().select(matchers, range).unwrap(), range)
+}
+
+/// Reads the samples of selected series in `range`. Series without samples are omitted.
+pub(crate) fn stored_of(selected: SeriesSet<'_>, range: TimeRange) -> Stored {
+    let series = selected.map(|series| {
         let series = series.unwrap();
         let samples = series
             .float_samples(range)

@@ -77,9 +77,7 @@ pub use crate::tsdb::query::source::QueryError;
 pub use crate::tsdb::head::Head;
 pub use crate::tsdb::head::append::metadata::FamilyError;
 pub use crate::tsdb::head::append::sample_rejection::SampleRejection;
-#[cfg(any(test, feature = "testing"))]
 pub use crate::tsdb::head::append::samples::OutOfOrderPolicy;
-#[cfg(any(test, feature = "testing"))]
 pub use crate::tsdb::head::append::series_handle::SeriesGone;
 pub use crate::tsdb::head::append::series_handle::SeriesHandle;
 pub use crate::tsdb::head::exemplars::{

@@ -3,34 +3,56 @@
 //! A querier pins what it reads. It holds no lock, delays no compaction, and can still read data
 //! that is removed during the query.
 //!
+//! # Visibility
+//! All selections of a querier see the same requests ([`crate::tsdb::head::in_flight`]), each
+//! completely or not at all, however long it takes to read them.
+//!
 //! # Ordering
-//! Blocks are pinned before series are selected in the head. If the head was truncated in between,
-//! both steps are repeated. Later truncations are harmless: for a series that lost chunks, the
-//! current blocks are read instead.
+//! A querier pins all blocks, then takes a snapshot of the requests in the head. If the head was
+//! truncated in between, both steps are repeated. Later truncations are harmless: blocks that were
+//! written since are read in addition, without the samples of requests that the snapshot does not
+//! see. For a series that loses chunks after its selection, they are read then.
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
+use crate::tsdb::block::open::Block;
+use crate::tsdb::db::blocks::{BlockList, overlapping};
 use crate::tsdb::db::lookup::series_chunks;
 use crate::tsdb::db::state::engine::Engine;
 use crate::tsdb::head::exemplars::SeriesExemplars;
 use crate::tsdb::head::read::reader::{BlockFallback, HeadReader};
+use crate::tsdb::head::read::snapshot::HeadSnapshot;
 use crate::tsdb::query::label_source::{
     LabelCollector, LabelQueryError, LabelQueryLimits, LabelSource,
 };
 use crate::tsdb::query::select::{SeriesSet, merge};
 use crate::tsdb::query::source::{Chunk, QueryError};
+use std::sync::Arc;
 
 /// Read view of the database, created by [`crate::tsdb::db::database::Db::querier`].
 ///
-/// Each selection contains everything that was acknowledged before it began.
+/// Its selections contain everything that was acknowledged before it was created. It should not be
+/// kept longer than a query: series remember newer samples for it.
 #[derive(Debug)]
 pub struct Querier<'a> {
     engine: &'a Engine,
+    /// Blocks that were open when the snapshot was taken.
+    pinned: BlockList,
+    snapshot: HeadSnapshot<'a>,
+    /// Truncation epoch of the head, the same when the blocks were pinned and at the snapshot.
+    epoch: u64,
 }
 
 impl<'a> Querier<'a> {
     pub(super) fn new(engine: &'a Engine) -> Self {
-        Self { engine }
+        loop {
+            let epoch = engine.head.truncation_epoch();
+            let (pinned, snapshot) = (engine.blocks.list(), engine.head.snapshot());
+            // The blocks may lack the block that caused this truncation.
+            if engine.head.truncation_epoch() == epoch {
+                return Self { engine, pinned, snapshot, epoch };
+            }
+        }
     }
 
     /// Returns the series that satisfy every matcher, sorted by labels, with their samples in
@@ -46,17 +68,21 @@ impl<'a> Querier<'a> {
         let engine = self.engine;
         loop {
             let epoch = engine.head.truncation_epoch();
-            let head = HeadReader::new(&engine.head, block_fallback(engine));
-            let blocks = engine.blocks.overlapping(range);
+            let newer = NewerBlocks { engine, pinned: Arc::clone(&self.pinned) };
+            let written_since =
+                if epoch == self.epoch { Vec::new() } else { newer.overlapping(range) };
+            let head = HeadReader::new(&engine.head, self.snapshot.clone(), newer.into_fallback());
             let from_head = head.into_series(matchers, range);
-            // The blocks may lack the block that caused this truncation.
             if engine.head.truncation_epoch() != epoch {
                 continue;
             }
-            let mut sets = blocks
-                .into_iter()
-                .map(|block| block.select_pinned(matchers, range))
+            let mut sets = overlapping(&self.pinned, range)
+                .map(|block| Arc::clone(block).select_pinned(matchers, range))
                 .collect::<Result<Vec<_>, _>>()?;
+            for block in written_since {
+                let series = block.select_pinned(matchers, range)?;
+                sets.push(self.snapshot.clone().hide_in_block(series));
+            }
             sets.push(from_head);
             return merge(sets);
         }
@@ -142,19 +168,35 @@ impl<'a> Querier<'a> {
         if engine.head.times().overlaps(range) {
             query(&engine.head)?;
         }
-        engine.blocks.overlapping(range).iter().try_for_each(|block| query(&**block))
+        overlapping(&engine.blocks.list(), range).try_for_each(|block| query(&**block))
     }
 }
 
-/// Returns a function that reads the chunks of a series from the blocks that are open when it is
-/// called.
-fn block_fallback(engine: &Engine) -> BlockFallback<'_> {
-    Box::new(|labels, range| {
-        let mut chunks: Vec<Chunk> = Vec::new();
-        for block in engine.blocks.overlapping(range) {
-            chunks.extend(series_chunks(&block, labels, range)?);
-        }
-        chunks.sort_by_key(|chunk| chunk.mint);
-        Ok(chunks)
-    })
+/// Open blocks that a querier has not pinned.
+struct NewerBlocks<'a> {
+    engine: &'a Engine,
+    pinned: BlockList,
+}
+
+impl<'a> NewerBlocks<'a> {
+    fn overlapping(&self, range: TimeRange) -> Vec<Arc<Block>> {
+        let is_pinned = |block: &Arc<Block>| {
+            self.pinned.iter().any(|pinned| pinned.meta().ulid == block.meta().ulid)
+        };
+        let list = self.engine.blocks.list();
+        overlapping(&list, range).filter(|block| !is_pinned(block)).cloned().collect()
+    }
+
+    /// Returns a function that reads the chunks of a series from the blocks that are open when it
+    /// is called.
+    fn into_fallback(self) -> BlockFallback<'a> {
+        Box::new(move |labels, range| {
+            let mut chunks: Vec<Chunk> = Vec::new();
+            for block in self.overlapping(range) {
+                chunks.extend(series_chunks(&block, labels, range)?);
+            }
+            chunks.sort_by_key(|chunk| chunk.mint);
+            Ok(chunks)
+        })
+    }
 }

@@ -6,7 +6,7 @@
 //! |--------------------|---------------------------------------------------------------------|
 //! | [`stats`]          | counters                                                            |
 //! | [`times`]          | time range of the head, and the times it accepts                    |
-//! | [`in_flight`]      | in-flight batches; keeps WAL order equal to append order            |
+//! | [`in_flight`]      | in-flight requests; order of the WAL, visibility of samples         |
 //! | [`log_batch_pool`] | reused log batches                                                  |
 //! | [`out_of_order`]   | out-of-order samples of a series                                    |
 //! | [`series`]         | series; store of all series with their references and index         |
@@ -64,6 +64,7 @@ use crate::tsdb::head::exemplars::ExemplarStorage;
 use crate::tsdb::head::in_flight::InFlightBatches;
 use crate::tsdb::head::log_batch_pool::LogBatchPool;
 use crate::tsdb::head::metadata::HeadMetadata;
+use crate::tsdb::head::read::snapshot::HeadSnapshot;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::store::{SeriesLimit, SeriesStore};
 use crate::tsdb::head::side_data::SideData;
@@ -195,6 +196,18 @@ impl Head {
     #[must_use]
     pub fn was_collected(&self, series_ref: SeriesRef) -> bool {
         self.series.wal_expiries().contains(series_ref)
+    }
+
+    /// Waits until all requests that have begun are visible. Blocks of samples of the head are
+    /// written after that, so that no read finds a part of a request in them.
+    pub fn wait_for_commits(&self) {
+        self.in_flight.wait_for_older();
+    }
+
+    /// Returns a snapshot of the requests that are visible now.
+    #[must_use]
+    pub fn snapshot(&self) -> HeadSnapshot<'_> {
+        HeadSnapshot::new(&self.series, &self.in_flight)
     }
 
     /// Adds all series to the inverted index: the last step of a start.

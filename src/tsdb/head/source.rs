@@ -16,9 +16,11 @@ impl BlockSource for Head {
         range: TimeRange,
     ) -> Result<ChunkSeriesSet<'_>, QueryError> {
         let selector = ChunkSelector::new(self);
+        let snapshot = self.snapshot();
         let series = self.series.select(matchers);
         Ok(Box::new(series.into_iter().filter_map(move |series| {
-            selector.select(&series, range, ChunkSelection::All).transpose()
+            let commits = Some(snapshot.commits());
+            selector.select(&series, range, ChunkSelection::All, commits).transpose()
         })))
     }
 }

@@ -28,7 +28,7 @@ pub struct WalCorruption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CorruptionExtent {
     /// The last record of the file is incomplete, zeroed or partly written, and no other record
-    /// starts after it. A crash leaves this.
+    /// starts after it, or the last write was not finished. A crash leaves this.
     TornTail,
     /// Another record starts after it, or the record is complete but invalid.
     Middle,
@@ -73,6 +73,13 @@ impl CorruptionReason {
     #[must_use]
     pub fn may_be_torn_write(&self) -> bool {
         matches!(self, Self::Unfinished | Self::ShortFragment | Self::Slot(_))
+    }
+
+    /// Returns `true` if nothing in the rest of the file was acknowledged, although it may have
+    /// complete records.
+    #[must_use]
+    pub fn is_unfinished_write(&self) -> bool {
+        matches!(self, Self::Slot(FragmentError::Unfinished))
     }
 }
 

@@ -16,6 +16,7 @@ pub struct WriteGroup {
 struct RecordSpan {
     compression: RecordCompression,
     len: usize,
+    starts_request: bool,
 }
 
 /// Record of a group, with its compression.
@@ -25,6 +26,8 @@ pub struct GroupRecord<'a> {
     pub compression: RecordCompression,
     /// Bytes of the record as stored in the log, without fragment headers.
     pub data: &'a [u8],
+    /// Whether this is the first record of a request, which the log keeps together.
+    pub starts_request: bool,
 }
 
 impl WriteGroup {
@@ -32,7 +35,17 @@ impl WriteGroup {
     pub fn push(&mut self, compressor: &mut Compressor, record: &[u8]) {
         let start = self.bytes.len();
         let compression = compressor.append(record, &mut self.bytes);
-        self.records.push(RecordSpan { compression, len: self.bytes.len() - start });
+        let len = self.bytes.len() - start;
+        self.records.push(RecordSpan { compression, len, starts_request: false });
+    }
+
+    /// Moves the records of `request` to the end of this group. They are kept together.
+    pub fn append_request(&mut self, request: &mut Self) {
+        let at = self.records.len();
+        self.append(request);
+        if let Some(first) = self.records.get_mut(at) {
+            first.starts_request = true;
+        }
     }
 
     /// Moves the records of `later` to the end of this group.
@@ -53,7 +66,8 @@ impl WriteGroup {
         self.records[self.written_records..].iter().map(move |span| {
             let (data, after) = rest.split_at(span.len);
             rest = after;
-            GroupRecord { compression: span.compression, data }
+            let RecordSpan { compression, starts_request, .. } = *span;
+            GroupRecord { compression, data, starts_request }
         })
     }
 

@@ -9,6 +9,7 @@
 //! type: bits 0..=2  0 the rest of the page is zeros
 //!                   1 a complete record   2 first, 3 middle, 4 last fragment of a record
 //!       bit 3 snappy, bit 4 zstd: compression of the record   bits 5..=7 unused, ignored
+//!       0xff        a write begins here that was not finished
 //! ```
 //!
 //! A record is split only at the end of a page, so a fragment never crosses one. Fewer than 7 bytes
@@ -26,6 +27,10 @@ pub const PAGE_SIZE: usize = 32 * 1024;
 pub const HEADER_SIZE: usize = 7;
 
 const ROLE_MASK: u8 = 0b111;
+
+/// Type byte of the first fragment of a write until all of the write is in the file. It differs
+/// from every valid type in five bits or more. Prometheus reports an unknown type.
+pub const UNFINISHED: u8 = 0xff;
 
 /// Part of a record that a fragment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +102,9 @@ pub enum FragmentError {
         /// Declared length of its data, bytes; 0 if the header itself does not fit.
         len: usize,
     },
+    /// The write that begins here was not finished.
+    #[error("unfinished write")]
+    Unfinished,
     /// The type bits are none of 0 to 4.
     #[error("unknown fragment type {0:#04x}")]
     UnknownType(u8),
@@ -127,6 +135,7 @@ pub fn read_page_item(rest: &[u8], page_remaining: usize) -> Result<PageItem<'_>
         2 => FragmentType::First,
         3 => FragmentType::Middle,
         4 => FragmentType::Last,
+        _ if type_byte == UNFINISHED => return Err(FragmentError::Unfinished),
         _ => return Err(FragmentError::UnknownType(type_byte)),
     };
     let Some((&[_, len_high, len_low, c0, c1, c2, c3], body)) =

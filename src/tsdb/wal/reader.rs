@@ -263,6 +263,7 @@ impl<R: Read> LogSegmentReader<R> {
     fn classify_corruption(&mut self, offset: u64, reason: CorruptionReason) -> ReadLogError {
         let extent = match reason.may_be_torn_write() {
             false => CorruptionExtent::Middle,
+            true if reason.is_unfinished_write() => CorruptionExtent::TornTail,
             true => match self.source.has_later_record() {
                 Ok(true) => CorruptionExtent::Middle,
                 Ok(false) => CorruptionExtent::TornTail,

@@ -149,8 +149,19 @@ impl Wal {
     /// the records are logged.
     pub fn enqueue(&self, batch: &mut LogBatch) -> LogPosition {
         batch.seal(self.shared.options.compression);
+        self.enqueue_sealed(batch.sealed())
+    }
+
+    /// Removes the records of `batch`, for a later [`Self::enqueue_sealed`].
+    pub fn take_sealed(&self, batch: &mut LogBatch) -> WriteGroup {
+        batch.seal(self.shared.options.compression);
+        std::mem::take(batch.sealed())
+    }
+
+    /// Enqueues records as [`Self::enqueue`] does. The log keeps all of them together.
+    pub fn enqueue_sealed(&self, records: &mut WriteGroup) -> LogPosition {
         let mut queue = self.shared.queue.lock();
-        queue.group.append(batch.sealed());
+        queue.group.append_request(records);
         queue.enqueued.0 += 1;
         queue.enqueued
     }

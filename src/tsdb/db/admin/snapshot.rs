@@ -6,7 +6,8 @@
 //! snapshots/20251105T000000Z-3f7a92c41b08d65e.tmp/        incomplete: removed at the next startup
 //! ```
 //!
-//! A snapshot is a data directory for narthex or Prometheus, in place or copied elsewhere.
+//! A snapshot is a data directory for narthex or Prometheus, in place or copied elsewhere. It has
+//! each request completely or not at all.
 
 use crate::model::time::TimeRange;
 use crate::tsdb::block::hard_link::hard_link_to;
@@ -24,6 +25,7 @@ use crate::tsdb::fs::durable::{FileError, sync_dir};
 use crate::tsdb::fs::fail_point;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::read::compaction_source::{InOrderSource, OutOfOrderSource};
+use crate::tsdb::head::read::snapshot::HeadSnapshot;
 use crate::tsdb::query::source::BlockSource;
 use std::fs;
 use std::path::Path;
@@ -88,6 +90,8 @@ impl Snapshot<'_> {
             self.shared.check_stop()?;
             hard_link_to(block, disk, dir).map_err(|error| self.failure(error))?;
         }
+        // After the blocks were listed: it sees all their samples. The times contain its samples.
+        let requests = self.head.snapshot();
         let times = self.head.times();
         let (SnapshotContents::BlocksAndHead, Some(begin), Some(end)) =
             (contents, times.min(), times.max())
@@ -97,16 +101,22 @@ impl Snapshot<'_> {
         fail_point::hit("snapshot.write");
         self.shared.check_stop()?;
         let range = TimeRange::new(begin, end);
-        self.write_block(dir, range, CompactionHints::default(), &InOrderSource::new(self.head))?;
-        self.write_ooo_blocks(dir)
+        let in_order = InOrderSource::new(self.head).as_of(requests.clone());
+        self.write_block(dir, range, CompactionHints::default(), &in_order)?;
+        self.write_ooo_blocks(dir, requests)
     }
 
     /// Writes out-of-order samples to blocks of their own, as OOO compaction does.
-    fn write_ooo_blocks(&self, dir: &Path) -> Result<(), MaintenanceError> {
+    fn write_ooo_blocks(
+        &self,
+        dir: &Path,
+        requests: HeadSnapshot<'_>,
+    ) -> Result<(), MaintenanceError> {
         let shared = self.shared;
         let late = OutOfOrderSource::prepare_while(self.head, &|| !shared.is_stopping())
             .map_err(|error| self.failure(error))?
-            .ok_or(MaintenanceError::Cancelled)?;
+            .ok_or(MaintenanceError::Cancelled)?
+            .as_of(requests);
         let hints = CompactionHints { out_of_order: true, ..CompactionHints::default() };
         let ranges = late.ranges(shared.options().chunk_range_ms);
         for range in ranges.map_err(|error| self.failure(error))? {

@@ -41,6 +41,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Blocks, sorted by `min_time`.
 pub type BlockList = Arc<Vec<Arc<Block>>>;
 
+/// Iterates over the blocks of a list that may have samples in `range`.
+pub fn overlapping(list: &BlockList, range: TimeRange) -> impl Iterator<Item = &Arc<Block>> {
+    list.iter().filter(move |block| {
+        let meta = block.meta();
+        range.mint <= range.maxt && meta.min_time <= range.maxt && range.mint < meta.max_time
+    })
+}
+
 /// Set of the open blocks of one data directory.
 #[derive(Debug)]
 pub struct BlockSet {
@@ -81,12 +89,7 @@ impl BlockSet {
     /// Returns the current blocks that may have samples in `range`.
     #[must_use]
     pub fn overlapping(&self, range: TimeRange) -> Vec<Arc<Block>> {
-        let list = self.list();
-        let blocks = list.iter().filter(|block| {
-            let meta = block.meta();
-            range.mint <= range.maxt && meta.min_time <= range.maxt && range.mint < meta.max_time
-        });
-        blocks.cloned().collect()
+        overlapping(&self.list(), range).cloned().collect()
     }
 
     /// Returns the blocks with these ULIDs, in their order. Missing ones are skipped.

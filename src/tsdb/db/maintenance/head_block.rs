@@ -11,6 +11,7 @@ use crate::tsdb::db::new_block::{head_source, is_cancelled, open_written_block};
 use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::db::stats::DbStats;
 use crate::tsdb::head::Head;
+use crate::tsdb::head::append::wbl_batch::WriteLogs;
 use crate::tsdb::query::source::{BlockSource, Chunk};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct HeadBlockWriter<'a> {
     pub(super) shared: &'a DbShared,
     pub(super) head: &'a Head,
+    pub(super) logs: WriteLogs<'a>,
     pub(super) blocks: &'a BlockSet,
     pub(super) compact_stats: &'a CompactStats,
     /// Time by which blocks are named, ms.
@@ -27,7 +29,7 @@ pub(super) struct HeadBlockWriter<'a> {
 
 impl HeadBlockWriter<'_> {
     /// Writes `series` of the head to a block and opens it for queries. Returns its ULID, or `None`
-    /// if there were no samples for it.
+    /// if there were no samples for it. The samples are those of requests that have begun.
     pub(super) fn write(
         &self,
         lineage: impl FnOnce(BlockUlid) -> Lineage,
@@ -35,6 +37,7 @@ impl HeadBlockWriter<'_> {
     ) -> Result<Option<BlockUlid>, MaintenanceError> {
         let shared = self.shared;
         let options = shared.options();
+        self.wait_for_requests();
         let ulid = shared.new_ulid(self.now_ms)?;
         let lineage = lineage(ulid);
         let source = head_source(self.head, series)
@@ -64,6 +67,17 @@ impl HeadBlockWriter<'_> {
             .map_err(|error| shared.report_failure("open a head block", error))?;
         self.blocks.add(block);
         Ok(Some(ulid))
+    }
+
+    /// Waits until the requests of the samples are visible and logged, so that neither a read nor a
+    /// start after a kill finds a part of a request in the block.
+    fn wait_for_requests(&self) {
+        self.head.wait_for_commits();
+        for log in std::iter::once(self.logs.wal).chain(self.logs.wbl) {
+            // If the log cannot be written, the requests fail, but the block is still needed: it
+            // frees space.
+            drop(log.wait(log.position()));
+        }
     }
 }
 

@@ -101,6 +101,7 @@ impl<'a> MaintenanceRun<'a> {
         HeadBlockWriter {
             shared: &self.engine.shared,
             head: &self.engine.head,
+            logs: self.engine.logs(),
             blocks: &self.engine.blocks,
             compact_stats: &self.engine.compact_stats,
             now_ms: self.now_ms,

@@ -14,6 +14,7 @@ use crate::tsdb::db::state::maintenance_lock::MaintenanceState;
 use crate::tsdb::db::state::shared::DbShared;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::read::compaction_source::InOrderSource;
+use crate::tsdb::head::read::snapshot::HeadSnapshot;
 use crate::tsdb::head::truncation::stale::{StaleSeries, StaleSeriesGc};
 use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
 use crate::tsdb::wal::batch::LogBatch;
@@ -30,6 +31,8 @@ struct SelectedSeries<'a> {
     head: &'a Head,
     /// Stale series, sorted by labels.
     series: &'a [StaleSeries],
+    /// The series may receive samples of further requests.
+    snapshot: HeadSnapshot<'a>,
 }
 
 impl SelectedSeries<'_> {
@@ -55,6 +58,7 @@ impl BlockSource for SelectedSeries<'_> {
     /// Returns all series for any matchers, because only complete blocks are made of them.
     fn select(&self, _: &[Matcher], range: TimeRange) -> Result<ChunkSeriesSet<'_>, QueryError> {
         Ok(InOrderSource::new(self.head)
+            .as_of(self.snapshot.clone())
             .series_set(self.series.iter().map(|stale| &stale.series), range))
     }
 }
@@ -107,7 +111,7 @@ impl StaleSeriesCompaction<'_> {
         let stale_gc = StaleSeriesGc::new(head);
         let mut series = stale_gc.find();
         series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
-        let selected = SelectedSeries { head, series: &series };
+        let selected = SelectedSeries { head, series: &series, snapshot: head.snapshot() };
         let hints = CompactionHints { stale_series: true, ..CompactionHints::default() };
         for range in selected
             .ranges(shared.options().chunk_range_ms)

@@ -163,6 +163,7 @@ impl MetadataAppender<'_, '_> {
         member: &FamilyMember<'_>,
         pending: &mut PendingLogWrites,
     ) {
+        self.log.depend_on_last_batch(&state);
         if let Some(metadata) =
             self.metadata.families.for_series_in_family(member.name, member.family)
             && !state.is_collected

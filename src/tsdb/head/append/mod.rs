@@ -26,6 +26,7 @@
 //!
 //! # Invariant
 //! Every sample that the head accepted reaches the WAL queue, also when the appender is dropped.
+//! The samples of a request become visible together ([`crate::tsdb::head::in_flight`]).
 
 mod bounds;
 mod exemplars;
@@ -44,7 +45,7 @@ use crate::model::sample::Sample;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::append::exemplars::append_exemplars;
 use crate::tsdb::head::append::metadata::{FamilyError, MetadataAppender};
-use crate::tsdb::head::append::request_log::{LogPositions, RequestLog};
+use crate::tsdb::head::append::request_log::RequestLog;
 use crate::tsdb::head::append::sample_rejection::SampleRejection;
 use crate::tsdb::head::append::samples::{OutOfOrderPolicy, SampleAppender, SeriesCollected};
 use crate::tsdb::head::append::series_handle::{AppendedSeries, SeriesGone, SeriesHandle};
@@ -228,13 +229,15 @@ impl<'a> HeadAppender<'a> {
         self.metadata().set_on_family(family, metadata)
     }
 
-    /// Logs the accepted samples and returns when they are as safe as the sync mode promises.
+    /// Logs the accepted samples, makes them visible together, and returns when they are as safe as
+    /// the sync mode promises.
     ///
     /// # Errors
     /// [`WalError`] if the WAL or the WBL could not be written. The samples are in memory; it is
     /// unknown whether they survive a restart.
     pub fn commit(mut self) -> Result<CommitStats, WalError> {
-        let positions = self.finish();
+        self.finish();
+        let positions = self.log.wait_for_publication();
         self.log.wait_for_wal(positions.wal)?;
         self.samples.map_sealed();
         self.log.wait_for_wbl(positions.wbl)?;
@@ -258,19 +261,18 @@ impl<'a> HeadAppender<'a> {
         MetadataAppender { series, metadata, stats: self.stats, log: &mut self.log }
     }
 
-    /// Enqueues what is not logged yet, ends the batch, and publishes times and counts.
-    fn finish(&mut self) -> LogPositions {
-        let positions = self.log.enqueue();
+    /// Adds the request to the times and counts of the head, and ends it. The times are first, so
+    /// that they contain every visible sample.
+    fn finish(&mut self) {
         if let Some(ooo) = self.log.ooo_stats() {
             self.stats.ooo_floats_appended.fetch_add(ooo.floats, Ordering::Relaxed);
             self.stats.ooo_histograms_appended.fetch_add(ooo.histograms, Ordering::Relaxed);
             self.times.ooo_window().extend(ooo.min_time, ooo.max_time);
         }
-        self.log.end();
         let counts = &self.samples.counts;
         self.times.extend(counts.min_time, counts.max_time);
         counts.flush_to(self.stats);
-        positions
+        self.log.end();
     }
 }
 

@@ -1,10 +1,14 @@
 //! Log records of one request, and its slot among the in-flight batches.
 //!
+//! A request reaches the log in one piece, except for much metadata of families, which follows the
+//! samples in pieces. If it shares series with other requests in flight, its records may be parked
+//! until all of them can be logged together ([`crate::tsdb::head::in_flight`]).
+//!
 //! # Ordering
 //! Records of a series are added while its mutex is held and no other in-flight batch has touched
 //! it ([`RequestLog::lock_series`]). The WAL thus has the samples of a series in append order, and
-//! a series record before all records that use it. The WBL follows the same rule: each flush to the
-//! WAL queue is followed by one to the WBL queue.
+//! a series record before all records that use it. The WBL follows the same rule: whatever goes to
+//! the WAL queue is followed by what goes to the WBL queue.
 
 use crate::model::exemplar::Exemplar;
 use crate::model::metadata::Metadata;
@@ -12,7 +16,9 @@ use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::Sample;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::append::wbl_batch::{OutOfOrderStats, WblBatch, WriteLogs};
-use crate::tsdb::head::in_flight::{BatchId, InFlightBatches};
+use crate::tsdb::head::in_flight::InFlightBatches;
+use crate::tsdb::head::in_flight::batch_id::BatchId;
+use crate::tsdb::head::in_flight::parked::CommitRecords;
 use crate::tsdb::head::log_batch_pool::LogBatchPool;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::state::SeriesState;
@@ -20,19 +26,33 @@ use crate::tsdb::wal::batch::LogBatch;
 use crate::tsdb::wal::error::WalError;
 use crate::tsdb::wal::record::builder::RecordVersion;
 use crate::tsdb::wal::record::record_type::RecordType;
-use crate::tsdb::wal::write_log::{LogPosition, Wal};
+use crate::tsdb::wal::write_log::LogPosition;
 use parking_lot::MutexGuard;
 
 /// Log of one request.
 #[derive(Debug)]
 pub(super) struct RequestLog<'a> {
-    wal: &'a Wal,
+    logs: WriteLogs<'a>,
     in_flight: &'a InFlightBatches,
     pool: &'a LogBatchPool,
     batch: LogBatch,
+    /// Current batch; that of a request that has ended remains.
     batch_id: BatchId,
+    /// Commit on whose publication that of this request was last made to depend.
+    last_dependency: BatchId,
+    has_parked: bool,
+    end: Option<RequestEnd>,
     /// Out-of-order samples; `None` if there is no WBL.
     ooo: Option<WblBatch<'a>>,
+}
+
+/// End of a request.
+#[derive(Clone, Copy, Debug)]
+enum RequestEnd {
+    /// The records are in the queues at these positions.
+    Enqueued(LogPositions),
+    /// The records are in the queues when the request is published.
+    Parked,
 }
 
 /// Log positions that the response waits for.
@@ -48,7 +68,8 @@ impl<'a> RequestLog<'a> {
         let (in_flight, pool) = (&head.in_flight, &head.log_batches);
         let batch_id = in_flight.begin();
         let (batch, ooo) = (pool.take(), logs.wbl.map(WblBatch::new));
-        Self { wal: logs.wal, in_flight, pool, batch, batch_id, ooo }
+        let (last_dependency, has_parked, end) = (BatchId::NONE, false, None);
+        Self { logs, in_flight, pool, batch, batch_id, last_dependency, has_parked, end, ooo }
     }
 
     /// Identifier of the current batch.
@@ -72,36 +93,79 @@ impl<'a> RequestLog<'a> {
         state.last_batch != self.batch_id && self.in_flight.contains(state.last_batch)
     }
 
-    /// Locks the series when no other in-flight batch has touched it.
+    /// Locks the series when no other in-flight batch has touched it. The request will not be
+    /// acknowledged before the samples of the series are visible.
     pub(super) fn lock_series<'s>(
         &mut self,
         series: &'s HeadSeries,
     ) -> MutexGuard<'s, SeriesState> {
         loop {
             let state = series.state.lock();
-            if !self.is_busy(&state) {
+            let other = state.last_batch;
+            if other == self.batch_id || self.in_flight.is_settled(other) {
                 return state;
             }
-            let other = state.last_batch;
+            if !self.is_busy(&state) {
+                self.depend_on_last_batch(&state);
+                return state;
+            }
             drop(state);
-            if !self.batch.is_empty() || self.ooo.as_ref().is_some_and(WblBatch::has_unlogged) {
-                // A batch that waits with unlogged samples could deadlock with the other one.
-                self.flush();
+            if other.commit() > self.batch_id.commit() && self.has_records() {
+                // A batch that has records and waits for a younger one could deadlock with it.
+                self.park();
             }
             self.in_flight.wait_for(other);
         }
     }
 
-    /// Enqueues what is not logged yet and starts another batch of the same request.
+    /// Makes this request logged and visible not before the samples that the series has.
+    pub(super) fn depend_on_last_batch(&mut self, state: &SeriesState) {
+        let last = state.last_batch;
+        if last.commit() != self.batch_id.commit()
+            && last.commit() != self.last_dependency.commit()
+            && self.in_flight.is_unpublished(last)
+        {
+            self.in_flight.add_dependency(self.batch_id, last);
+            self.last_dependency = last;
+        }
+    }
+
+    /// Returns `true` if the order of the records depends on those of other requests in flight, or
+    /// did so when the request touched a series.
+    pub(super) fn depends_on_others(&self) -> bool {
+        self.has_parked || self.last_dependency != BatchId::NONE
+    }
+
+    fn has_records(&self) -> bool {
+        !self.batch.is_empty() || self.ooo.as_ref().is_some_and(WblBatch::has_unlogged)
+    }
+
+    /// Parks the records and starts another batch of the same request.
+    fn park(&mut self) {
+        let records = self.take_records();
+        self.has_parked = true;
+        self.batch_id = self.in_flight.park(self.batch_id, records);
+    }
+
+    fn take_records(&mut self) -> CommitRecords {
+        let wal = self.logs.wal.take_sealed(&mut self.batch);
+        CommitRecords { wal, wbl: self.ooo.as_mut().map(WblBatch::take_sealed).unwrap_or_default() }
+    }
+
+    /// Enqueues the records before the request ends, and starts another batch of the same request.
     pub(super) fn flush(&mut self) -> LogPosition {
-        let position = self.wal.enqueue(&mut self.batch);
+        if self.depends_on_others() {
+            self.in_flight.log_parked(|records| self.logs.enqueue_parked(records));
+        }
+        let position = self.logs.wal.enqueue(&mut self.batch);
         self.ooo.as_mut().and_then(WblBatch::enqueue);
         // Last: after this, other batches may log samples of the same series.
         self.batch_id = self.in_flight.restart(self.batch_id);
         position
     }
 
-    /// Adds the record of a new series.
+    /// Adds the record of a new series. Like the other records, it needs a series that
+    /// [`Self::lock_series`] has locked, or that this request has created.
     pub(super) fn push_series(&mut self, series: &HeadSeries) {
         self.batch.push_series(series.series_ref, &series.labels);
     }
@@ -122,7 +186,8 @@ impl<'a> RequestLog<'a> {
         {
             self.batch.finish_records();
         }
-        state.last_batch = self.batch_id;
+        state.touch(self.batch_id, self.in_flight);
+        state.record_in_order(sample.t);
         state.last_record_type = record_type;
         self.batch.push_sample_as(record_type, series_ref, sample);
     }
@@ -136,7 +201,8 @@ impl<'a> RequestLog<'a> {
     ) -> bool {
         let Some(ooo) = &mut self.ooo else { return false };
         ooo.push(series_ref, sample, || self.pool.take());
-        state.last_batch = self.batch_id;
+        state.touch(self.batch_id, self.in_flight);
+        state.record_out_of_order(sample.t);
         true
     }
 
@@ -155,7 +221,7 @@ impl<'a> RequestLog<'a> {
         exemplar: &Exemplar,
     ) {
         self.batch.push_exemplar(series_ref, exemplar);
-        state.last_batch = self.batch_id;
+        state.touch(self.batch_id, self.in_flight);
     }
 
     /// Adds the metadata of a series.
@@ -166,7 +232,7 @@ impl<'a> RequestLog<'a> {
         metadata: &Metadata,
     ) {
         self.batch.push_metadata(series_ref, metadata);
-        state.last_batch = self.batch_id;
+        state.touch(self.batch_id, self.in_flight);
     }
 
     /// Makes the response wait for the out-of-order samples of other requests.
@@ -176,34 +242,53 @@ impl<'a> RequestLog<'a> {
         }
     }
 
-    /// Enqueues what is not logged yet. Returns the positions that the response must wait for.
-    pub(super) fn enqueue(&mut self) -> LogPositions {
-        let wal = if self.batch.is_empty() {
-            self.wal.position()
-        } else {
-            self.wal.enqueue(&mut self.batch)
-        };
-        LogPositions { wal, wbl: self.ooo.as_mut().and_then(WblBatch::enqueue) }
-    }
-
     /// Numbers and time range of the out-of-order samples.
     pub(super) fn ooo_stats(&self) -> Option<OutOfOrderStats> {
         self.ooo.as_ref().map(WblBatch::stats)
     }
 
-    /// Ends the last batch of the request, which is enqueued.
+    /// Ends the request. Its records enter the log queues, and it is published, as soon as those on
+    /// which it depends have ended.
     pub(super) fn end(&mut self) {
+        let (end, records) = if self.depends_on_others() {
+            (RequestEnd::Parked, Some(self.take_records()))
+        } else {
+            (RequestEnd::Enqueued(self.enqueue()), None)
+        };
+        let logs = self.logs;
+        self.in_flight.end(self.batch_id, records, |records| logs.enqueue_parked(records));
+        self.end = Some(end);
         if let Some(batch) = self.ooo.as_mut().and_then(WblBatch::take_batch) {
             self.pool.recycle(batch);
         }
-        self.in_flight.end(self.batch_id);
-        self.batch_id = BatchId::NONE;
         self.pool.recycle(std::mem::take(&mut self.batch));
     }
 
-    /// Returns `true` if the last batch has ended.
+    fn enqueue(&mut self) -> LogPositions {
+        let wal = if self.batch.is_empty() {
+            self.logs.wal.position()
+        } else {
+            self.logs.wal.enqueue(&mut self.batch)
+        };
+        LogPositions { wal, wbl: self.ooo.as_mut().and_then(WblBatch::enqueue) }
+    }
+
+    /// Returns `true` if the request has ended.
     pub(super) fn has_ended(&self) -> bool {
-        self.batch_id == BatchId::NONE
+        self.end.is_some()
+    }
+
+    /// Waits until the samples of the request, which has ended, are visible. Returns the positions
+    /// that the response must wait for.
+    pub(super) fn wait_for_publication(&self) -> LogPositions {
+        self.in_flight.wait_for_publication(self.batch_id);
+        match self.end {
+            Some(RequestEnd::Enqueued(positions)) => positions,
+            Some(RequestEnd::Parked) | None => {
+                let wbl = self.ooo.as_ref().and_then(WblBatch::end_position);
+                LogPositions { wal: self.logs.wal.position(), wbl }
+            }
+        }
     }
 
     /// Waits until the WAL is written up to `position`.
@@ -211,7 +296,7 @@ impl<'a> RequestLog<'a> {
     /// # Errors
     /// [`WalError`] if it could not be written.
     pub(super) fn wait_for_wal(&self, position: LogPosition) -> Result<(), WalError> {
-        self.wal.wait(position)
+        self.logs.wal.wait(position)
     }
 
     /// Waits until the WBL is written up to `position`.

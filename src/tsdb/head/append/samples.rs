@@ -7,7 +7,7 @@
 //!
 //! A full chunk is written at once, and its m-map marker follows its last sample. A chunk file must
 //! not contain a series that the WAL lacks, so chunks of series that this request created wait for
-//! later samples.
+//! later samples, and so do all chunks of a request that depends on others in flight.
 
 use crate::model::refs::SeriesRef;
 use crate::model::sample::{Sample, SampleValue};
@@ -18,6 +18,7 @@ use crate::tsdb::head::append::request_log::RequestLog;
 use crate::tsdb::head::append::sample_rejection::SampleRejection;
 use crate::tsdb::head::append::stats::AppendStats;
 use crate::tsdb::head::chunks::lookup::find_value;
+use crate::tsdb::head::chunks::mapper::SealedSeries;
 use crate::tsdb::head::chunks::out_of_order::OutOfOrderWriter;
 use crate::tsdb::head::chunks::store::ChunkStore;
 use crate::tsdb::head::series::HeadSeries;
@@ -35,7 +36,7 @@ pub(super) struct SampleAppender<'a> {
     /// First series that this request created.
     first_created: Option<SeriesRef>,
     /// Series of which this request sealed a chunk.
-    sealed: Vec<Arc<HeadSeries>>,
+    sealed: Vec<SealedSeries>,
     pub(super) counts: AppendStats,
 }
 
@@ -116,8 +117,8 @@ impl<'a> SampleAppender<'a> {
                 AppendDecision::Reject(reason) => reject(sample, reason),
             }
         }
-        if sealed {
-            self.sealed.push(Arc::clone(series));
+        if let Some(last) = state.sealed().last().filter(|_| sealed) {
+            self.sealed.push(SealedSeries { series: Arc::clone(series), until: last.maxt });
         }
         Ok(())
     }
@@ -154,7 +155,9 @@ impl<'a> SampleAppender<'a> {
         self.counts.appended += 1;
         let ooo = state.out_of_order.get_or_insert_default();
         ooo.insert(sample);
-        if ooo.open.is_full() && self.first_created.is_none_or(|first| series_ref < first) {
+        let may_write =
+            self.first_created.is_none_or(|first| series_ref < first) && !log.depends_on_others();
+        if ooo.open.is_full() && may_write {
             match OutOfOrderWriter::new(self.chunks, self.stats).flush(series_ref, ooo) {
                 Ok(chunks) => log.push_markers(series_ref, chunks),
                 // The samples stay in memory and in the WBL.

@@ -7,6 +7,7 @@
 //! memory, so it should be dropped then.
 
 use crate::model::labels::Labels;
+use crate::model::refs::SeriesRef;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::store::SeriesLimitReached;
 use std::sync::Arc;
@@ -41,6 +42,12 @@ impl SeriesHandle {
     #[must_use]
     pub fn labels(&self) -> &Labels {
         &self.series.labels
+    }
+
+    /// Reference of the series, which no other series ever has.
+    #[must_use]
+    pub fn series_ref(&self) -> SeriesRef {
+        self.series.series_ref
     }
 
     pub(super) fn arc(&self) -> &Arc<HeadSeries> {

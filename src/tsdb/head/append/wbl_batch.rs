@@ -3,7 +3,9 @@
 
 use crate::model::refs::{HeadChunkRef, SeriesRef};
 use crate::model::sample::{Sample, ValueType};
+use crate::tsdb::head::in_flight::parked::CommitRecords;
 use crate::tsdb::wal::batch::LogBatch;
+use crate::tsdb::wal::group::WriteGroup;
 use crate::tsdb::wal::record::mmap_markers::RefMmapMarker;
 use crate::tsdb::wal::write_log::{LogPosition, Wal};
 
@@ -14,6 +16,18 @@ pub struct WriteLogs<'a> {
     pub wal: &'a Wal,
     /// Write-behind log, for out-of-order samples. Without it none are accepted.
     pub wbl: Option<&'a Wal>,
+}
+
+impl WriteLogs<'_> {
+    /// Enqueues parked records.
+    pub(super) fn enqueue_parked(self, mut records: CommitRecords) {
+        if !records.wal.is_done() {
+            self.wal.enqueue_sealed(&mut records.wal);
+        }
+        if let Some(wbl) = self.wbl.filter(|_| !records.wbl.is_done()) {
+            wbl.enqueue_sealed(&mut records.wbl);
+        }
+    }
 }
 
 impl<'a> From<&'a Wal> for WriteLogs<'a> {
@@ -91,10 +105,20 @@ impl<'a> WblBatch<'a> {
     pub(super) fn enqueue(&mut self) -> Option<LogPosition> {
         let batch = self.batch.as_mut().filter(|batch| !batch.is_empty());
         let position = batch.map(|batch| self.wbl.enqueue(batch));
-        position.or_else(|| self.must_wait.then(|| self.wbl.position()))
+        position.or_else(|| self.end_position())
     }
 
-    /// Takes the batch, for another request. It must be enqueued before.
+    /// Removes the pending records.
+    pub(super) fn take_sealed(&mut self) -> WriteGroup {
+        self.batch.as_mut().map(|batch| self.wbl.take_sealed(batch)).unwrap_or_default()
+    }
+
+    /// Returns the end of the queue if the response must wait for it.
+    pub(super) fn end_position(&self) -> Option<LogPosition> {
+        self.must_wait.then(|| self.wbl.position())
+    }
+
+    /// Takes the batch, for another request. It must be empty.
     pub(super) fn take_batch(&mut self) -> Option<LogBatch> {
         self.batch.take()
     }

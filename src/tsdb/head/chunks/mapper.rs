@@ -1,9 +1,9 @@
 //! Mapper of sealed chunks: moves them from memory to `chunks_head/`.
 //!
 //! It runs on the thread of the request that sealed them, after its WAL write: a chunk file must
-//! never contain a series that the WAL lacks. One call writes all its chunks with one write. If
-//! that fails, the chunks stay in memory and are retried with the next ones; the WAL has their
-//! samples. After a failed WAL write they stay until their series is cut again.
+//! never contain a series or a sample that the WAL lacks. One call writes all its chunks with one
+//! write. If that fails, the chunks stay in memory and are retried with the next ones; the WAL has
+//! their samples. After a failed WAL write they stay until their series is cut again.
 //!
 //! # Invariant
 //! The chunks of a series reach the files in time order; Prometheus treats anything else as
@@ -27,10 +27,20 @@ use std::sync::atomic::Ordering;
 pub struct ChunkMapper {
     files: HeadChunkStore,
     /// Series whose sealed chunks are still in memory after a failed write.
-    pending: Mutex<Vec<Arc<HeadSeries>>>,
+    pending: Mutex<Vec<SealedSeries>>,
     /// Number of chunks read, for tests that count steps.
     #[cfg(test)]
     pub(crate) reads: std::sync::atomic::AtomicU64,
+}
+
+/// Series with sealed chunks whose samples are in the WAL.
+#[derive(Clone, Debug)]
+pub struct SealedSeries {
+    /// The series.
+    pub series: Arc<HeadSeries>,
+    /// Timestamp of the last sample of these chunks, ms. Later chunks have samples of requests that
+    /// the WAL may lack.
+    pub until: i64,
 }
 
 /// Copies of the sealed chunks of one series, to be written.
@@ -57,9 +67,8 @@ impl ChunkMapper {
         &self.files
     }
 
-    /// Writes the sealed chunks of these series to `chunks_head/`. The series records must be in
-    /// the WAL.
-    pub fn map_sealed(&self, sealed: &[Arc<HeadSeries>], stats: &HeadStats) {
+    /// Writes the sealed chunks of these series to `chunks_head/`.
+    pub fn map_sealed(&self, sealed: &[SealedSeries], stats: &HeadStats) {
         if sealed.is_empty() {
             return;
         }
@@ -67,8 +76,14 @@ impl ChunkMapper {
         let has_failed_before = !pending.is_empty();
         let mut series = std::mem::take(&mut *pending);
         series.extend(sealed.iter().cloned());
-        series.sort_unstable_by_key(|series| series.series_ref);
-        series.dedup_by_key(|series| series.series_ref);
+        series.sort_unstable_by_key(|sealed| (sealed.series.series_ref, sealed.until));
+        series.dedup_by(|later, kept| {
+            let is_same = later.series.series_ref == kept.series.series_ref;
+            if is_same {
+                kept.until = later.until;
+            }
+            is_same
+        });
         let batches: Vec<SealedBatch> = series.into_iter().filter_map(take_sealed).collect();
         let chunks: Vec<NewChunk<'_>> = batches.iter().flat_map(SealedBatch::new_chunks).collect();
         match self.files.write(&chunks) {
@@ -91,7 +106,7 @@ impl ChunkMapper {
                 stats
                     .chunk_writes_without_space
                     .fetch_add(u64::from(error.is_no_space()), Ordering::Relaxed);
-                *pending = batches.into_iter().map(|batch| batch.series).collect();
+                *pending = batches.into_iter().filter_map(SealedBatch::into_pending).collect();
             }
         }
     }
@@ -112,12 +127,20 @@ impl ChunkMapper {
     }
 }
 
-fn take_sealed(series: Arc<HeadSeries>) -> Option<SealedBatch> {
-    let chunks = series.state.lock().sealed().to_vec();
+fn take_sealed(SealedSeries { series, until }: SealedSeries) -> Option<SealedBatch> {
+    let state = series.state.lock();
+    let chunks: Vec<SealedChunk> =
+        state.sealed().iter().take_while(|chunk| chunk.maxt <= until).cloned().collect();
+    drop(state);
     (!chunks.is_empty()).then_some(SealedBatch { series, chunks })
 }
 
 impl SealedBatch {
+    fn into_pending(self) -> Option<SealedSeries> {
+        let until = self.chunks.last()?.maxt;
+        Some(SealedSeries { series: self.series, until })
+    }
+
     fn new_chunks(&self) -> impl Iterator<Item = NewChunk<'_>> {
         let series = self.series.series_ref;
         self.chunks.iter().map(move |chunk| NewChunk {

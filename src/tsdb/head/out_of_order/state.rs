@@ -43,6 +43,13 @@ impl OutOfOrderState {
         self.mapped.add(chunk, times);
     }
 
+    /// Returns an upper bound of all timestamps, ms: that of the newest sample unless samples were
+    /// dropped.
+    #[must_use]
+    pub fn max_time(&self) -> i64 {
+        self.max_time
+    }
+
     /// Returns `true` if there may be a sample at `t` ms or later.
     #[must_use]
     pub fn may_contain_from(&self, t: i64) -> bool {

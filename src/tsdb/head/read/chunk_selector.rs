@@ -6,6 +6,7 @@ use crate::tsdb::chunk::head_chunks::format::HeadChunkFormatError;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunks::store::ChunkStore;
+use crate::tsdb::head::in_flight::commit_view::CommitView;
 use crate::tsdb::head::read::series_view::{ChunkSelection, SeriesView};
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::tombstones::HeadTombstones;
@@ -30,15 +31,17 @@ impl<'a> ChunkSelector<'a> {
         self.chunks
     }
 
-    /// Returns the chunks of a series that overlap `range`; `None` if there are none.
+    /// Returns the chunks of a series that overlap `range`, without the samples that are not in the
+    /// view `commits`; `None` if there are none.
     pub(crate) fn select(
         &self,
         series: &HeadSeries,
         range: TimeRange,
         selection: ChunkSelection,
+        commits: Option<&CommitView>,
     ) -> Result<Option<ChunkSeries>, QueryError> {
         let encodings = self.chunks.settings.chunk_policy().encodings;
-        let view = SeriesView::capture(series, range, selection, encodings);
+        let view = SeriesView::capture(series, range, selection, encodings, commits);
         let mut chunks = Vec::with_capacity(view.mapped.len() + view.in_memory.len());
         let is_collected = || series.state.lock().is_collected;
         let truncated_before = || self.chunks.truncation.truncated_before();
@@ -54,14 +57,18 @@ impl<'a> ChunkSelector<'a> {
             }
         }
         chunks.extend(view.in_memory);
+        view.hidden.hide_in_order(&mut chunks);
+        let mut ooo_chunks = Vec::with_capacity(view.ooo_mapped.len() + view.ooo_in_memory.len());
         for mapped in &view.ooo_mapped {
             match self.pin(mapped) {
-                Ok(chunk) => chunks.push(chunk),
+                Ok(chunk) => ooo_chunks.push(chunk),
                 Err(corruption) if is_missing(&corruption) && !has_ooo_chunk(series, mapped) => {}
                 Err(corruption) => return Err(corruption.into()),
             }
         }
-        chunks.extend(view.ooo_in_memory);
+        ooo_chunks.extend(view.ooo_in_memory);
+        view.hidden.hide_out_of_order(&mut ooo_chunks);
+        chunks.append(&mut ooo_chunks);
         self.apply_tombstones(series, &mut chunks);
         Ok((!chunks.is_empty()).then(|| ChunkSeries { labels: series.labels.clone(), chunks }))
     }
@@ -72,7 +79,13 @@ impl<'a> ChunkSelector<'a> {
         chunks.retain_mut(|chunk| {
             let times = TimeRange::new(chunk.mint, chunk.maxt);
             if deleted.overlaps(times) {
-                chunk.deleted_intervals = Some(Arc::clone(&deleted));
+                let hidden = chunk.deleted_intervals.take();
+                chunk.deleted_intervals = Some(match hidden {
+                    Some(hidden) => {
+                        Arc::new(hidden.iter().chain(deleted.iter()).copied().collect())
+                    }
+                    None => Arc::clone(&deleted),
+                });
             }
             !deleted.covers(times)
         });

@@ -3,6 +3,7 @@
 //! The chunks of [`InOrderSource`] do not overlap. [`OutOfOrderSource`] has the out-of-order
 //! samples that existed when it was prepared: it writes all of them to `chunks_head/` and remembers
 //! the last chunk of each series. Later samples are neither in its blocks nor dropped with them.
+//! Both have the samples of requests in flight, unless they are limited to a snapshot.
 //!
 //! # OOO compaction
 //! 1. Start a new WBL segment.
@@ -19,8 +20,10 @@ use crate::tsdb::chunk::mapped_chunk::MappedChunk;
 use crate::tsdb::head::Head;
 use crate::tsdb::head::chunks::lookup::decode_samples;
 use crate::tsdb::head::chunks::out_of_order::OutOfOrderWriter;
+use crate::tsdb::head::out_of_order::state::OutOfOrderState;
 use crate::tsdb::head::read::chunk_selector::ChunkSelector;
 use crate::tsdb::head::read::series_view::ChunkSelection;
+use crate::tsdb::head::read::snapshot::HeadSnapshot;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::store::SeriesStore;
 use crate::tsdb::query::source::{BlockSource, ChunkSeriesSet, QueryError};
@@ -28,17 +31,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Source of the in-order samples.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct InOrderSource<'a> {
     series: &'a SeriesStore,
     selector: ChunkSelector<'a>,
+    snapshot: Option<HeadSnapshot<'a>>,
 }
 
 impl<'a> InOrderSource<'a> {
     /// Creates a source of the samples of `head`.
     #[must_use]
     pub fn new(head: &'a Head) -> Self {
-        Self { series: &head.series, selector: ChunkSelector::new(head) }
+        Self { series: &head.series, selector: ChunkSelector::new(head), snapshot: None }
+    }
+
+    /// Limits the source to the samples that a snapshot sees.
+    #[must_use]
+    pub fn as_of(self, snapshot: HeadSnapshot<'a>) -> Self {
+        Self { snapshot: Some(snapshot), ..self }
     }
 
     /// Returns these series, in the given order, with their in-order chunks that overlap `range`.
@@ -48,7 +58,8 @@ impl<'a> InOrderSource<'a> {
         range: TimeRange,
     ) -> ChunkSeriesSet<'a> {
         Box::new(series.filter_map(move |series| {
-            self.selector.select(series, range, ChunkSelection::InOrder).transpose()
+            let commits = self.snapshot.as_ref().map(HeadSnapshot::commits);
+            self.selector.select(series, range, ChunkSelection::InOrder, commits).transpose()
         }))
     }
 }
@@ -59,9 +70,10 @@ impl BlockSource for InOrderSource<'_> {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<ChunkSeriesSet<'_>, QueryError> {
-        let (series, selector) = (self.series.select(matchers), self.selector);
+        let series = self.series.select(matchers);
+        let commits = self.snapshot.as_ref().map(HeadSnapshot::commits);
         Ok(Box::new(series.into_iter().filter_map(move |series| {
-            selector.select(&series, range, ChunkSelection::InOrder).transpose()
+            self.selector.select(&series, range, ChunkSelection::InOrder, commits).transpose()
         })))
     }
 }
@@ -70,6 +82,7 @@ impl BlockSource for InOrderSource<'_> {
 #[derive(Debug)]
 pub struct OutOfOrderSource<'a> {
     selector: ChunkSelector<'a>,
+    snapshot: Option<HeadSnapshot<'a>>,
     /// Series sorted by labels.
     series: Vec<PreparedSeries>,
     times: Option<TimeRange>,
@@ -85,7 +98,14 @@ struct PreparedSeries {
 
 impl<'a> OutOfOrderSource<'a> {
     fn empty(head: &'a Head) -> Self {
-        Self { selector: ChunkSelector::new(head), series: Vec::new(), times: None }
+        let selector = ChunkSelector::new(head);
+        Self { selector, snapshot: None, series: Vec::new(), times: None }
+    }
+
+    /// Limits the source to the samples that a snapshot sees.
+    #[must_use]
+    pub fn as_of(self, snapshot: HeadSnapshot<'a>) -> Self {
+        Self { snapshot: Some(snapshot), ..self }
     }
 
     /// Writes all open chunks of out-of-order samples to `chunks_head/` and records the chunks of
@@ -125,6 +145,8 @@ impl<'a> OutOfOrderSource<'a> {
             else {
                 continue;
             };
+            let sample_times = |ooo: &OutOfOrderState| source.sample_times(ooo);
+            state.record_ooo_compaction(&head.in_flight, sample_times);
             let range = source.times.unwrap_or(times);
             source.times =
                 Some(TimeRange::new(range.mint.min(times.mint), range.maxt.max(times.maxt)));
@@ -133,6 +155,21 @@ impl<'a> OutOfOrderSource<'a> {
         }
         source.series.sort_unstable_by(|a, b| a.series.labels.cmp(&b.series.labels));
         Ok(Some(source))
+    }
+
+    /// Returns the timestamps of the samples in `chunks_head/`, ascending. A chunk that cannot be
+    /// read has none: no block gets it.
+    fn sample_times(&self, ooo: &OutOfOrderState) -> Vec<i64> {
+        let mut times = Vec::new();
+        for chunk in ooo.mapped.iter() {
+            if let Ok(data) = self.selector.chunks().mapper.read(chunk.chunk_ref()) {
+                let samples = decode_samples(data.encoding(), data.as_ref());
+                times.extend(samples.map(|sample| sample.t));
+            }
+        }
+        times.sort_unstable();
+        times.dedup();
+        times
     }
 
     /// Returns the range from the oldest to the newest sample; `None` if there are none.
@@ -207,6 +244,7 @@ impl BlockSource for OutOfOrderSource<'_> {
         range: TimeRange,
     ) -> Result<ChunkSeriesSet<'_>, QueryError> {
         let (matchers, selector) = (matchers.to_vec(), self.selector);
+        let commits = self.snapshot.as_ref().map(HeadSnapshot::commits);
         Ok(Box::new(self.series.iter().filter_map(move |PreparedSeries { series, last }| {
             let matches = |matcher: &Matcher| {
                 matcher.matches(series.labels.get(matcher.name()).unwrap_or_default())
@@ -215,7 +253,7 @@ impl BlockSource for OutOfOrderSource<'_> {
             is_selected
                 .then(|| {
                     selector
-                        .select(series, range, ChunkSelection::OutOfOrderUpTo(*last))
+                        .select(series, range, ChunkSelection::OutOfOrderUpTo(*last), commits)
                         .transpose()
                 })
                 .flatten()

@@ -8,12 +8,16 @@
 //! | `label_lists`         | label names and values for queries                         |
 //! | [`reader`]            | queries                                                    |
 //! | `series_view`         | chunks of a series at one instant                          |
+//! | [`snapshot`]          | requests that a read sees                                  |
 //! | [`symbols`]           | label strings, for the index of a block                    |
 //!
 //! The matching series are selected and sorted first. Each is captured when the iterator reaches
 //! it, under its mutex, while its chunks are listed and the open chunk (about 1 KiB) is copied;
-//! m-mapped chunks are pinned. A query thus sees a prefix in time order of every series, with all
-//! samples acknowledged before it started.
+//! m-mapped chunks are pinned. Samples of commits that are not in the [`snapshot`] of the query
+//! count as deleted ([`crate::tsdb::head::series::unsettled`]). A query thus sees every request
+//! completely or not at all, and of every series a prefix, with all samples acknowledged before it
+//! started. Label lists, exemplars and metadata are not part of this: they may show a series of a
+//! request that is not visible yet.
 //!
 //! Chunks of out-of-order samples follow the in-order chunks and may overlap them: at equal
 //! timestamps the out-of-order value wins.
@@ -22,6 +26,7 @@
 //! During a long query, the start of the head may move to a block and its chunks be dropped.
 //! Neither waits for the other: [`HeadReader`] remembers the truncation time at its start. If that
 //! has changed when it reaches a series, it gets the missing chunks from its [`BlockFallback`].
+//! These blocks may have samples that the snapshot does not see, which are removed again.
 //!
 //! [`HeadReader`]: reader::HeadReader
 //! [`BlockFallback`]: reader::BlockFallback
@@ -32,6 +37,7 @@ pub mod family_list;
 pub(crate) mod label_lists;
 pub mod reader;
 pub(crate) mod series_view;
+pub mod snapshot;
 pub mod symbols;
 
 #[cfg(test)]

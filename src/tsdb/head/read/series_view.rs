@@ -4,10 +4,12 @@ use crate::model::refs::HeadChunkRef;
 use crate::model::time::TimeRange;
 use crate::tsdb::chunk::any_chunk::EncodingPolicy;
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
+use crate::tsdb::head::in_flight::commit_view::CommitView;
 use crate::tsdb::head::out_of_order::encode::encode;
 use crate::tsdb::head::out_of_order::state::OutOfOrderState;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::state::SeriesState;
+use crate::tsdb::head::series::unsettled::HiddenSamples;
 use crate::tsdb::query::source::{Chunk, ChunkData};
 use std::sync::Arc;
 
@@ -29,18 +31,23 @@ pub(super) struct SeriesView {
     pub(super) in_memory: Vec<Chunk>,
     pub(super) ooo_mapped: Vec<MappedChunk>,
     pub(super) ooo_in_memory: Vec<Chunk>,
+    /// Samples of the chunks that are not visible.
+    pub(super) hidden: HiddenSamples,
 }
 
 impl SeriesView {
-    /// Captures the chunks that overlap `range`, under the mutex of the series.
+    /// Captures the chunks that overlap `range`, under the mutex of the series. Without `commits`,
+    /// all samples are visible.
     pub(super) fn capture(
         series: &HeadSeries,
         range: TimeRange,
         selection: ChunkSelection,
         encodings: EncodingPolicy,
+        commits: Option<&CommitView>,
     ) -> Self {
         let state = series.state.lock();
-        let mut view = Self::default();
+        let hidden = commits.map(|commits| state.hidden_samples(commits)).unwrap_or_default();
+        let mut view = Self { hidden, ..Self::default() };
         if selection == ChunkSelection::All || selection == ChunkSelection::InOrder {
             view.add_in_order(&state, range);
         }
@@ -51,7 +58,10 @@ impl SeriesView {
     }
 
     fn add_in_order(&mut self, state: &SeriesState, range: TimeRange) {
-        let overlaps = |mint, maxt| range.overlaps(TimeRange::new(mint, maxt));
+        let hidden_from = self.hidden.in_order_from;
+        let overlaps = |mint, maxt| {
+            range.overlaps(TimeRange::new(mint, maxt)) && hidden_from.is_none_or(|from| mint < from)
+        };
         self.mapped
             .extend(state.mapped.iter().filter(|chunk| overlaps(chunk.mint(), chunk.maxt())));
         let sealed = state.sealed().iter().filter(|chunk| overlaps(chunk.mint, chunk.maxt));

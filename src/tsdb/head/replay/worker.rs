@@ -3,6 +3,7 @@
 use crate::model::refs::SeriesRef;
 use crate::model::sample::{Sample, SampleValue};
 use crate::tsdb::chunk::mapped_chunk::MappedChunk;
+use crate::tsdb::head::chunks::mapper::SealedSeries;
 use crate::tsdb::head::chunks::store::ChunkStore;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::state::PushOutcome;
@@ -38,7 +39,7 @@ pub(super) struct ReplayWorker<'a> {
     parts: WorkerParts<'a>,
     series: HashMap<SeriesRef, Arc<HeadSeries>>,
     /// Series with sealed chunks, since the last work item.
-    sealed: Vec<Arc<HeadSeries>>,
+    sealed: Vec<SealedSeries>,
     stats: WorkerStats,
 }
 
@@ -100,8 +101,8 @@ impl<'a> ReplayWorker<'a> {
         {
             state.seal();
             drop(state);
-            let sealed = std::slice::from_ref(series);
-            self.parts.chunks.mapper.map_sealed(sealed, self.parts.stats);
+            let sealed = [SealedSeries { series: Arc::clone(series), until: i64::MAX }];
+            self.parts.chunks.mapper.map_sealed(&sealed, self.parts.stats);
             state = series.state.lock();
         }
         if !state.sealed().is_empty() {
@@ -160,7 +161,7 @@ impl<'a> ReplayWorker<'a> {
             }
             PushOutcome::AfterSeal => {
                 self.parts.stats.chunks_created.fetch_add(1, Ordering::Relaxed);
-                self.sealed.push(Arc::clone(series));
+                self.sealed.push(SealedSeries { series: Arc::clone(series), until: i64::MAX });
             }
         }
         self.stats.samples += 1;

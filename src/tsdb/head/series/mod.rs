@@ -9,10 +9,12 @@
 //!
 //! | module           | content                                                          |
 //! |------------------|------------------------------------------------------------------|
+//! | `commits`        | commits of one series, and what a read must not see              |
 //! | [`map`]          | map of all series, by labels and by reference                    |
 //! | [`open_chunk`]   | open and sealed chunks                                           |
 //! | [`state`]        | chunks of one series                                             |
 //! | [`store`]        | all series, their references and their index                     |
+//! | [`unsettled`]    | samples of a series that some reader may not see                 |
 //! | [`wal_expiries`] | references that only the WAL uses                                |
 //!
 //! # Invariant
@@ -24,15 +26,17 @@
 //! longer only if a sender repeats many old samples of the series, because each of them is looked
 //! up.
 
+mod commits;
 pub mod map;
 pub mod open_chunk;
 pub mod state;
 pub mod store;
+pub mod unsettled;
 pub mod wal_expiries;
 
 use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
-use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::in_flight::batch_id::BatchId;
 use crate::tsdb::head::series::state::SeriesState;
 use parking_lot::Mutex;
 

@@ -7,11 +7,12 @@ use crate::tsdb::chunk::ChunkEncoding;
 use crate::tsdb::chunk::histogram::append::AppendOutcome;
 use crate::tsdb::chunk::mapped_chunk::{MappedChunk, MappedChunks};
 use crate::tsdb::fs::fail_point;
-use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::in_flight::batch_id::BatchId;
 use crate::tsdb::head::out_of_order::state::OutOfOrderState;
 use crate::tsdb::head::series::open_chunk::{
     ChunkPolicy, OpenChunk, SealedChunk, needs_other_encoding,
 };
+use crate::tsdb::head::series::unsettled::{CommitSpan, UnsettledSamples};
 use crate::tsdb::wal::record::record_type::RecordType;
 use std::sync::Arc;
 
@@ -21,12 +22,8 @@ pub struct SeriesState {
     /// Chunk that takes the next sample; `None` until the first sample and after a replay that
     /// found only full chunks.
     pub open: Option<OpenChunk>,
-    /// Full chunks that are not yet in `chunks_head/`, oldest first.
-    #[expect(
-        clippy::box_collection,
-        reason = "almost always empty: 8 bytes instead of 24 per series"
-    )]
-    sealed: Option<Box<Vec<SealedChunk>>>,
+    /// What a series rarely has; almost always `None`.
+    pub(super) transient: Option<Box<TransientState>>,
     /// Full chunks in `chunks_head/`, oldest first.
     pub mapped: MappedChunks,
     /// Out-of-order samples; `None` if the series has none.
@@ -37,11 +34,22 @@ pub struct SeriesState {
     /// Type of the record that holds the newest sample, [`RecordType::Series`] before the first.
     /// Meaningful only while `last_batch` is in flight.
     pub last_record_type: RecordType,
+    /// In-order samples of the commit of `last_batch`, meaningful until it is settled.
+    pub(super) commit_span: CommitSpan,
     /// Type, unit and help text; `None` if unknown.
     pub metadata: Option<Arc<Metadata>>,
     /// Whether the series was collected. It takes no more samples, and its labels can belong to a
     /// new series.
     pub is_collected: bool,
+}
+
+/// State that a series has only for a short time.
+#[derive(Debug, Default)]
+pub(super) struct TransientState {
+    /// Full chunks that are not yet in `chunks_head/`, oldest first.
+    sealed: Vec<SealedChunk>,
+    /// Samples that some reader may not see.
+    pub(super) unsettled: UnsettledSamples,
 }
 
 /// Effect of a sample on the chunks of its series.
@@ -61,11 +69,12 @@ impl SeriesState {
     pub fn new(touched_by: BatchId) -> Self {
         Self {
             open: None,
-            sealed: None,
+            transient: None,
             mapped: MappedChunks::default(),
             out_of_order: None,
             last_batch: touched_by,
             last_record_type: RecordType::Series,
+            commit_span: CommitSpan::NONE,
             metadata: None,
             is_collected: false,
         }
@@ -130,7 +139,7 @@ impl SeriesState {
     /// Returns the full chunks that are still in memory, oldest first.
     #[must_use]
     pub fn sealed(&self) -> &[SealedChunk] {
-        self.sealed.as_deref().map_or(&[], Vec::as_slice)
+        self.transient.as_deref().map_or(&[], |transient| transient.sealed.as_slice())
     }
 
     /// Returns the timestamp of the oldest sample that is not in an m-mapped chunk, ms.
@@ -142,7 +151,7 @@ impl SeriesState {
     /// Replaces all in-order chunks with these m-mapped chunks.
     pub fn replace_with_mapped(&mut self, chunks: &[MappedChunk]) {
         self.open = None;
-        self.sealed = None;
+        self.transient = None;
         self.mapped = MappedChunks::default();
         chunks.iter().for_each(|chunk| self.mapped.push(*chunk));
     }
@@ -156,6 +165,7 @@ impl SeriesState {
 
     /// Drops in-order chunks that end before `mint` ms. Returns the number of dropped chunks.
     pub fn truncate_before(&mut self, mint: i64) -> usize {
+        let last_commit_from = self.last_commit_from();
         let mut dropped = self.mapped.truncate_before(mint);
         let old = self.sealed().iter().take_while(|chunk| chunk.maxt < mint).count();
         if old > 0 {
@@ -165,6 +175,10 @@ impl SeriesState {
         let is_old = |open: &OpenChunk| open.chunk.last_t().is_none_or(|last| last < mint);
         if self.open.take_if(|open| is_old(open)).is_some() {
             dropped += 1;
+        }
+        if let Some(from) = last_commit_from.filter(|_| self.max_time().is_none()) {
+            // Blocks have the samples now, and a reader may still have to hide them.
+            self.keep_truncated_commit(from);
         }
         dropped
     }
@@ -192,12 +206,16 @@ impl SeriesState {
 
     /// Drops the `count` oldest sealed chunks, which are in `chunks_head/` now.
     pub fn drop_sealed(&mut self, count: usize) {
-        if let Some(sealed) = &mut self.sealed {
+        if let Some(TransientState { sealed, .. }) = self.transient.as_deref_mut() {
             sealed.drain(..count.min(sealed.len()));
-            if sealed.is_empty() {
-                self.sealed = None;
-            }
+            self.release_transient();
         }
+    }
+
+    /// Frees the transient state if it is empty.
+    pub(super) fn release_transient(&mut self) {
+        self.transient
+            .take_if(|transient| transient.sealed.is_empty() && transient.unsettled.is_empty());
     }
 
     /// Seals the open chunk, if one exists.
@@ -209,7 +227,7 @@ impl SeriesState {
         let bytes = open.chunk.bytes().into();
         let sealed =
             SealedChunk { mint: open.mint, maxt, samples, encoding: open.chunk.encoding(), bytes };
-        self.sealed.get_or_insert_default().push(sealed);
+        self.transient.get_or_insert_default().sealed.push(sealed);
     }
 }
 
@@ -223,7 +241,7 @@ mod tests {
     use crate::tsdb::chunk::cut::CutPolicy;
     use crate::tsdb::chunk::float_chunk::FloatEncoding;
     use crate::tsdb::chunk::float_chunk::FloatEncoding::{Xor, Xor2};
-    use crate::tsdb::head::in_flight::BatchId;
+    use crate::tsdb::head::in_flight::batch_id::BatchId;
 
     /// Pushes floats (timestamp, start timestamp, encoding of new chunks); returns the outcomes,
     /// and encoding and length of the sealed chunks.

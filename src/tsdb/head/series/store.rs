@@ -11,7 +11,7 @@
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::refs::SeriesRef;
-use crate::tsdb::head::in_flight::BatchId;
+use crate::tsdb::head::in_flight::batch_id::BatchId;
 use crate::tsdb::head::series::HeadSeries;
 use crate::tsdb::head::series::map::{SeriesLookup, SeriesMap};
 use crate::tsdb::head::series::wal_expiries::WalExpiries;

@@ -414,7 +414,8 @@ fn older_reader_falls_back_after_truncate_ooo() {
         Ok(Vec::new())
     });
     let matchers = [Matcher::new(MatchType::NotEqual, "a", "").unwrap()];
-    let series = HeadReader::new(&store.head, missed).into_series(&matchers, TimeRange::ALL);
+    let reader = HeadReader::new(&store.head, store.head.snapshot(), missed);
+    let series = reader.into_series(&matchers, TimeRange::ALL);
     let source = OutOfOrderSource::prepare(&store.head).unwrap();
     HeadTruncation::new(&store.head).truncate_ooo(&source).unwrap();
     assert_eq!(series.count(), 1);

@@ -66,6 +66,7 @@ impl SeriesGc<'_> {
 
     fn visit(&self, series: &Arc<HeadSeries>, mint: i64, pass: &mut GcPass) {
         let mut state = series.state.lock();
+        state.forget_settled(self.in_flight);
         let was_stale = state.is_stale();
         pass.dropped.chunks += state.truncate_before(mint) as u64;
         pass.revived += i64::from(was_stale && !state.is_stale());
@@ -81,7 +82,7 @@ impl SeriesGc<'_> {
             pass.min_time = pass.min_time.min(min_time);
         } else if state.out_of_order.is_none()
             && !state.is_collected
-            && !self.in_flight.contains(state.last_batch)
+            && self.in_flight.is_settled(state.last_batch)
         {
             state.is_collected = true;
             drop(state);

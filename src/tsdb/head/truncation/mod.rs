@@ -16,11 +16,11 @@
 //!    checkpoint keeps.
 //!
 //! # Garbage collection
-//! A series without chunks is collected unless an in-flight batch touched it. It is marked under
-//! its mutex; an append that found it earlier sees the mark and creates a new series. The WAL may
-//! still hold samples of a collected series, which replay can use only if it finds the series
-//! record. The reference stays in [`crate::tsdb::head::series::wal_expiries`] until the WAL starts
-//! after its last sample.
+//! A series without chunks is collected unless some reader may not see its last request. It is
+//! marked under its mutex; an append that found it earlier sees the mark and creates a new series.
+//! The WAL may still hold samples of a collected series, which replay can use only if it finds the
+//! series record. The reference stays in [`crate::tsdb::head::series::wal_expiries`] until the WAL
+//! starts after its last sample.
 //!
 //! Series with out-of-order samples are kept. [`HeadTruncation::truncate_ooo`] drops the chunks
 //! that [`OutOfOrderSource`] has written to blocks.

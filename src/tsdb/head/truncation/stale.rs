@@ -1,4 +1,6 @@
 //! Collection of stale series, whose newest sample is a stale marker, after blocks contain them.
+//!
+//! A series is skipped while some reader may not see its last request.
 
 use crate::model::refs::SeriesRef;
 use crate::tsdb::head::Head;
@@ -44,7 +46,10 @@ impl<'a> StaleSeriesGc<'a> {
     pub fn find(&self) -> Vec<StaleSeries> {
         let stale = |series: Arc<HeadSeries>| {
             let state = series.state.lock();
-            let is_wanted = state.is_stale() && state.out_of_order.is_none() && !state.is_collected;
+            let is_wanted = state.is_stale()
+                && state.out_of_order.is_none()
+                && !state.is_collected
+                && self.in_flight.is_settled(state.last_batch);
             let end = state.max_time().filter(|_| is_wanted)?;
             drop(state);
             Some(StaleSeries { series, end })
@@ -92,10 +97,11 @@ impl<'a> StaleSeriesGc<'a> {
         let mut state = stale.series.state.lock();
         let is_unchanged =
             state.max_time() == Some(stale.end) && state.is_stale() && state.out_of_order.is_none();
-        if !is_unchanged || state.is_collected || self.in_flight.contains(state.last_batch) {
+        if !is_unchanged || state.is_collected || !self.in_flight.is_settled(state.last_batch) {
             return None;
         }
         state.is_collected = true;
+        state.forget_settled(self.in_flight);
         Some(state.truncate_before(i64::MAX) as u64)
     }
 }

@@ -170,7 +170,7 @@ fn older_query_reads_dropped_chunks_from_block() {
         Ok(chunks.into_iter().filter(|chunk| chunk.overlaps(lost)).collect())
     };
     let all = [Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()];
-    let reader = HeadReader::new(&head, Box::new(missed));
+    let reader = HeadReader::new(&head, head.snapshot(), Box::new(missed));
     let mut series = reader.into_series(&all, TimeRange::ALL);
     let first = series.next().unwrap().unwrap();
     {
