@@ -10,13 +10,15 @@ pub mod app;
 mod config;
 #[cfg(feature = "testing")]
 pub mod config;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(not(feature = "testing"))]
+mod discovery;
+#[cfg(feature = "testing")]
 pub mod discovery;
-#[cfg(all(test, not(feature = "testing")))]
+#[cfg(not(feature = "testing"))]
 mod exposition;
 #[cfg(feature = "testing")]
 pub mod exposition;
-#[cfg(all(test, not(feature = "testing")))]
+#[cfg(not(feature = "testing"))]
 mod http_client;
 #[cfg(feature = "testing")]
 pub mod http_client;
@@ -38,7 +40,9 @@ mod promql;
 mod remote;
 #[cfg(feature = "testing")]
 pub mod remote;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(not(feature = "testing"))]
+mod scrape;
+#[cfg(feature = "testing")]
 pub mod scrape;
 #[cfg(not(feature = "testing"))]
 mod server;

@@ -8,14 +8,20 @@
 
 use crate::app::banner::AccessInfo;
 use crate::app::config::AppConfig;
+use crate::app::config_watcher::ConfigWatcher;
 use crate::app::error::ServeError;
 use crate::app::management::{ManagementSocket, ManagementTask};
 use crate::app::metrics::engine::ReplayMetrics;
+use crate::app::parts::scraping::ScrapingParts;
 use crate::app::parts::server::ServerParts;
-use crate::app::reload::Reloader;
+use crate::app::reload::{ApplyConfigError, Reloader};
+use crate::app::scraping::Scraping;
+use crate::app::scraping::self_scrape::SelfScrape;
 use crate::app::signals::Events;
 use crate::app::web_config::watcher::WebConfigWatcher;
 use crate::app::{banner, logging, reload, sockets};
+use crate::config::file::contents::ConfigFile;
+use crate::discovery::providers::updates::TargetUpdates;
 use crate::log_limit;
 use crate::server::grpc::health;
 use crate::server::grpc::health::HealthUpdater;
@@ -50,9 +56,13 @@ pub(crate) struct App {
     management_connections: ConnectionMetrics,
     health: HealthUpdater,
     reloader: Reloader,
+    scraping: Arc<Scraping>,
+    updates: TargetUpdates,
     reloads: mpsc::Receiver<ReloadRequest>,
     /// `None` without a web configuration file.
     watcher: Option<WebConfigWatcher>,
+    /// `None` without `--config.auto-reload`.
+    config_watcher: Option<ConfigWatcher>,
     quit: mpsc::Receiver<()>,
     replay: ReplayMetrics,
     access: AccessInfo,
@@ -62,7 +72,8 @@ impl App {
     /// Binds the sockets, locks the data directory and builds all parts. Nothing is served yet.
     pub(crate) async fn build(config: AppConfig) -> Result<Self, ServeError> {
         let sockets = sockets::bind_all("web.listen-address", &config.listener.addresses).await?;
-        let addresses = sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let addresses: Vec<SocketAddr> =
+            sockets.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let management = match config.management {
             Some(config) => Some(ManagementSocket::bind(config).await?),
             None => None,
@@ -82,7 +93,14 @@ impl App {
             connections,
             management_connections,
             replay,
-        } = ServerParts::build(config.server, config.labels, config.web, db.clone())?;
+            scraping,
+        } = ServerParts::build(
+            config.server,
+            &config.scraping,
+            config.labels,
+            config.web,
+            db.clone(),
+        )?;
         let (health, health_service) = health::service().await;
         let listener = Listener {
             sockets: web.listen(sockets),
@@ -96,9 +114,24 @@ impl App {
             limits: config.listener.limits,
             metrics: connections,
         };
+        let self_scrape = config.self_scrape.then(|| {
+            let port = addresses.first().map_or(0, SocketAddr::port);
+            let address = format!("localhost:{port}");
+            SelfScrape::new(
+                address,
+                format!("{}/metrics", context.web.route_prefix.as_str()),
+                context.process.clone(),
+            )
+        });
+        let ScrapingParts { scraper, providers, updates, start_timestamps } = scraping;
+        let scraping = Arc::new(Scraping::new(scraper, providers, start_timestamps, self_scrape));
+        let file = context.status.configuration.file();
+        reload::log_warnings(&file, &ConfigFile::default());
+        scraping.apply(scraping.prepare(&file).map_err(ApplyConfigError::from)?);
         let reloader = Reloader {
             config: config.reload,
             db,
+            scraping: scraping.clone(),
             metrics: reload,
             configuration: context.status.configuration.clone(),
             notifications: context.process.notifications.clone(),
@@ -107,6 +140,8 @@ impl App {
             let notifications = context.process.notifications.clone();
             WebConfigWatcher::new(watched, web.clone(), notifications)
         });
+        let config_watcher =
+            config.auto_reload.map(|file| ConfigWatcher::new(file, context.process.clone()));
         Ok(Self {
             addresses,
             locked,
@@ -116,8 +151,11 @@ impl App {
             management_connections,
             health,
             reloader,
+            scraping,
+            updates,
             reloads,
             watcher,
+            config_watcher,
             quit,
             replay,
             access,
@@ -143,8 +181,12 @@ impl App {
         if let Some(watcher) = self.watcher {
             tokio::spawn(watcher.run());
         }
+        if let Some(watcher) = self.config_watcher {
+            tokio::spawn(watcher.run());
+        }
         tokio::spawn(self.health.run(self.context.process.clone()));
         tokio::spawn(logging::report_suppressed_lines());
+        tokio::spawn(self.scraping.clone().run_updates(self.updates));
         let (drain, draining) = watch::channel(false);
         let listening = tokio::spawn(self.listener.run(draining));
         let management_address = self.management.as_ref().map(|socket| socket.address);
@@ -164,6 +206,7 @@ impl App {
                 self.context.process.lifecycle.advance(Phase::Ready);
                 self.context.process.notifications.clear(Notice::Starting);
                 spawn_maintenance(maintenance)?;
+                self.scraping.start();
                 announce(&self.addresses, management_address, self.access, &self.context);
                 stops.next().await;
             }
@@ -171,7 +214,7 @@ impl App {
         }
 
         tokio::select! {
-            ended = shut_down(self.context, drain, listening, management) => ended,
+            ended = shut_down(self.context, &self.scraping, drain, listening, management) => ended,
             () = stops.next() => Err(ServeError::SecondSignal),
         }
     }
@@ -213,6 +256,7 @@ fn announce(
 /// Drains requests, closes the database and stops the management listener.
 async fn shut_down(
     context: SharedState,
+    scraping: &Scraping,
     drain: watch::Sender<bool>,
     listening: JoinHandle<DrainOutcome>,
     management: Option<ManagementTask>,
@@ -228,6 +272,7 @@ async fn shut_down(
     if listening.await? == DrainOutcome::TimedOut {
         tracing::warn!("shutdown timeout exceeded (--web.shutdown-timeout), aborting requests");
     }
+    scraping.stop().await;
     // Before the context is dropped, which has the limits.
     log_limit::report_all();
     tokio::task::spawn_blocking(move || context.process.db.close()).await??;

@@ -3,6 +3,9 @@
 //! An invalid file changes nothing. The error is logged, counted in the metrics and returned to the
 //! requester. Reloads run one at a time, on a blocking thread.
 
+use crate::app::client_problems;
+use crate::app::scraping::Scraping;
+use crate::app::scraping::error::PrepareScrapingError;
 use crate::config::file;
 use crate::config::file::contents::ConfigFile;
 use crate::config::file::error::ConfigFileError;
@@ -49,6 +52,9 @@ pub(crate) enum ApplyConfigError {
     /// `global.external_labels` is not a valid label set.
     #[error("global.external_labels is invalid: {0}")]
     ExternalLabels(#[from] BuildLabelsError),
+    /// A job of the file cannot be created.
+    #[error(transparent)]
+    Scraping(#[from] PrepareScrapingError),
     /// The database rejected the settings.
     #[error("cannot apply configuration: {0}")]
     Apply(#[from] MaintenanceError),
@@ -103,6 +109,7 @@ pub(crate) struct ReloadConfig {
 pub(crate) struct Reloader {
     pub(crate) config: ReloadConfig,
     pub(crate) db: Arc<DbHandle>,
+    pub(crate) scraping: Arc<Scraping>,
     pub(crate) metrics: ReloadMetrics,
     pub(crate) configuration: Arc<Configuration>,
     pub(crate) notifications: Arc<Notifications>,
@@ -157,36 +164,44 @@ impl Reloader {
         let file = load_file(config.file.as_deref(), config.options)?;
         let settings = settings::at_reload(&config.flags, &file, config.startup_encoding);
         check(&settings, self.db.shared().options())?;
-        let loaded = load_labels(&file, config.options)?;
+        let loaded = load_labels(&file)?;
+        let jobs = self.scraping.prepare(&file)?;
         self.db.apply_settings(settings)?;
+        self.scraping.apply(jobs);
+        log_warnings(&file, &self.configuration.file());
         self.configuration.replace(loaded);
         Ok(())
     }
 }
 
-/// Loads the configuration file; without a path, all settings have their defaults.
+/// Loads the configuration file and checks that its HTTP clients can be created. Without a path,
+/// all settings have their defaults.
 pub(crate) fn load_file(
     path: Option<&Path>,
     options: LoadOptions,
 ) -> Result<ConfigFile, ConfigFileError> {
-    path.map_or_else(|| Ok(ConfigFile::default()), |path| file::load(path, options))
+    let Some(path) = path else { return Ok(ConfigFile::default()) };
+    let file = file::load(path, options)?;
+    let problems = client_problems::problems(path, &file);
+    if problems.is_empty() { Ok(file) } else { Err(ConfigFileError::Invalid(problems)) }
 }
 
 /// Returns the part of the file that handlers use. Warns of unset or empty environment variables.
-pub(crate) fn load_labels(
-    file: &ConfigFile,
-    options: LoadOptions,
-) -> Result<LoadedConfig, ApplyConfigError> {
+pub(crate) fn load_labels(file: &ConfigFile) -> Result<LoadedConfig, ApplyConfigError> {
     for name in &file.global.empty_variables {
         tracing::warn!(name, "environment variable of an external label is empty");
-    }
-    for warning in &file.warnings {
-        tracing::warn!(%warning, "configuration has a setting without effect");
     }
     let labels = &file.global.external_labels;
     let external_labels =
         ExternalLabels::new(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))?;
-    Ok(LoadedConfig { file: Arc::new(file.clone()), options, external_labels })
+    Ok(LoadedConfig { file: Arc::new(file.clone()), external_labels })
+}
+
+/// Logs the warnings of a configuration that the previous one did not have.
+pub(crate) fn log_warnings(file: &ConfigFile, previous: &ConfigFile) {
+    for warning in file.warnings.iter().filter(|warning| !previous.warnings.contains(warning)) {
+        tracing::warn!(%warning, "configuration has a setting without effect");
+    }
 }
 
 /// Checks that the settings can apply on this machine. Warns of a retention size without effect.

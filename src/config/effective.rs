@@ -4,8 +4,8 @@
 //! The YAML parses as the same configuration.
 
 use crate::config::file::contents::ConfigFile;
-use crate::config::file::options::LoadOptions;
 use crate::config::file::scrape::effective;
+use crate::config::file::scrape::job::ScrapeJob;
 use crate::config::units;
 use crate::config::units::ByteSize;
 use crate::config::yaml::output::YamlMapping;
@@ -14,29 +14,25 @@ use crate::tsdb::db::settings::Settings;
 use serde_saphyr::SerializeError;
 use std::time::Duration;
 
-/// Formats a configuration and settings as a configuration file. `options` are those with which
-/// the configuration was loaded.
+/// Formats a configuration and settings as a configuration file.
 ///
 /// # Errors
 /// None in practice: every value has a representation in YAML.
-pub fn to_yaml(
-    config: &ConfigFile,
-    settings: &Settings,
-    options: LoadOptions,
-) -> Result<String, SerializeError> {
+pub fn to_yaml(config: &ConfigFile, settings: &Settings) -> Result<String, SerializeError> {
     let mut file = YamlMapping::default();
     let external_labels = &config.global.external_labels;
-    if options.scraping {
-        file.set("global", effective::global(&config.global.scrape, external_labels));
-        effective::sections(&mut file, &config.scrape);
-    } else {
-        let labels = YamlMapping::from_texts(external_labels);
-        let mut global = YamlMapping::default();
-        global.set_unless_zero("external_labels", labels);
-        file.set_unless_zero("global", global);
-    }
+    file.set("global", effective::global(&config.global.scrape, external_labels));
+    effective::sections(&mut file, &config.scrape);
     file.set("storage", storage(settings));
     file.to_yaml()
+}
+
+/// Formats a job as an entry of `scrape_configs`.
+///
+/// # Errors
+/// As [`to_yaml`].
+pub fn job_to_yaml(job: &ScrapeJob) -> Result<String, SerializeError> {
+    effective::job(job).to_yaml()
 }
 
 fn storage(settings: &Settings) -> YamlMapping {
@@ -70,13 +66,10 @@ fn duration(ms: i64) -> String {
 mod tests {
     use super::to_yaml;
     use crate::config::file;
-    use crate::config::file::options::LoadOptions;
     use crate::config::flags::{Cli, Command};
     use crate::config::settings::at_start;
     use clap::Parser;
     use std::collections::BTreeMap;
-
-    const OPTIONS: LoadOptions = LoadOptions { scraping: true, ignore_unsupported: false };
 
     #[test]
     fn effective_yaml_parses_to_same_settings() {
@@ -102,7 +95,7 @@ mod tests {
         ] {
             let file = file::parse_for_tests(text);
             let settings = at_start(&flags.storage, &file);
-            let yaml = to_yaml(&file, &settings, OPTIONS).unwrap();
+            let yaml = to_yaml(&file, &settings).unwrap();
             let reparsed = file::parse_for_tests(&yaml);
             let mut reparsed_settings = at_start(&flags.storage, &reparsed);
             // The YAML contains the retention, which makes it a configured one.
@@ -113,8 +106,11 @@ mod tests {
         }
         let file = file::parse_for_tests("global: {external_labels: {cluster: a}}");
         assert_eq!(
-            to_yaml(&file, &at_start(&flags.storage, &file), LoadOptions::serve(false)).unwrap(),
-            "global:\n  external_labels:\n    cluster: a\nstorage:\n  tsdb:\n    \
+            to_yaml(&file, &at_start(&flags.storage, &file)).unwrap(),
+            "global:\n  scrape_interval: 1m\n  scrape_timeout: 10s\n  external_labels:\n    \
+             cluster: a\n  metric_name_validation_scheme: utf8\n  \
+             metric_name_escaping_scheme: allow-utf-8\n  scrape_native_histograms: false\n  \
+             extra_scrape_metrics: false\nstorage:\n  tsdb:\n    \
              out_of_order_time_window: 2h\n    chunk_encoding:\n      floats: xor\n    \
              retention:\n      time: 15d\n  exemplars:\n    max_exemplars: 100000\n"
         );
@@ -134,8 +130,8 @@ mod tests {
                 .collect();
         let mut file = file::parse_for_tests("");
         file.global.external_labels.clone_from(&labels);
-        let yaml = to_yaml(&file, &settings, LoadOptions::serve(false)).unwrap();
-        let written: Vec<&str> = yaml.lines().skip(2).take(labels.len()).map(str::trim).collect();
+        let yaml = to_yaml(&file, &settings).unwrap();
+        let written: Vec<&str> = yaml.lines().skip(4).take(labels.len()).map(str::trim).collect();
         assert_eq!(
             written,
             [

@@ -63,6 +63,12 @@ impl ExternalUrl {
         self.origin.as_ref().map(|origin| format!("{origin}{}", self.path))
     }
 
+    /// Returns scheme and host, or `None` if the host is unknown.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
     /// Returns the path.
     #[must_use]
     pub fn path(&self) -> &UrlPath {

@@ -35,8 +35,6 @@ const PROMETHEUS_FLAGS: &[(&str, FlagArity, FlagSupport)] = &[
     ("auto-gomemlimit", Switch, Ignored),
     ("auto-gomemlimit.ratio", Value, Ignored),
     ("auto-gomemlimit.refresh-interval", Value, Ignored),
-    ("config.auto-reload", Switch, Unsupported),
-    ("config.auto-reload-interval", Value, Unsupported),
     ("query.lookback-delta", Value, Ignored),
     ("query.max-concurrency", Value, Ignored),
     ("query.max-samples", Value, Ignored),
@@ -44,9 +42,6 @@ const PROMETHEUS_FLAGS: &[(&str, FlagArity, FlagSupport)] = &[
     ("rules.alert.for-outage-tolerance", Value, Ignored),
     ("rules.alert.resend-delay", Value, Ignored),
     ("rules.max-concurrent-evals", Value, Ignored),
-    ("scrape.adjust-timestamps", Switch, Unsupported),
-    ("scrape.discovery-reload-interval", Value, Unsupported),
-    ("scrape.timestamp-tolerance", Value, Unsupported),
     ("storage.agent.path", Value, Unsupported),
     ("storage.remote.flush-deadline", Value, Ignored),
     ("storage.tsdb.allow-overlapping-blocks", Switch, Ignored),
@@ -76,9 +71,7 @@ const PROMETHEUS_FLAGS: &[(&str, FlagArity, FlagSupport)] = &[
 const PROMETHEUS_FEATURES: &[&str] = &[
     "enable-feature=auto-reload-config",
     "enable-feature=concurrent-rule-eval",
-    "enable-feature=created-timestamp-zero-ingestion",
     "enable-feature=delayed-compaction",
-    "enable-feature=extra-scrape-metrics",
     "enable-feature=fast-startup",
     "enable-feature=metadata-wal-records",
     "enable-feature=native-histograms",
@@ -293,8 +286,8 @@ mod tests {
             Err(UnsupportedFlag("storage.agent.path"))
         );
         assert_eq!(
-            split_args(line("serve --no-scrape.adjust-timestamps")),
-            Err(UnsupportedFlag("scrape.adjust-timestamps"))
+            split_args(line("serve --no-web.enable-otlp-receiver")),
+            Err(UnsupportedFlag("web.enable-otlp-receiver"))
         );
     }
 }

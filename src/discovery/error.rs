@@ -1,16 +1,15 @@
 //! Errors of discovery.
 
+use crate::http_client::build_error::BuildClientError;
+
 /// Error of creating a provider: the configuration that contains it is invalid.
 #[derive(Debug, thiserror::Error)]
-pub enum CreateProviderError {
-    /// The HTTP client of the provider cannot be built.
-    #[error("cannot create {mechanism} discovery of job {job:?}: {reason}")]
-    Client {
-        /// Name of the mechanism.
-        mechanism: &'static str,
-        /// Name of the first job that uses the provider.
-        job: String,
-        /// Text of the cause.
-        reason: String,
-    },
+#[error("cannot create {mechanism} discovery of job {job:?}: {source}")]
+pub struct CreateProviderError {
+    /// Name of the mechanism.
+    pub mechanism: &'static str,
+    /// First job that uses the provider.
+    pub job: String,
+    /// Error of its HTTP client.
+    pub source: Box<BuildClientError>,
 }

@@ -31,8 +31,18 @@ pub struct DiscoveryMetrics {
     refresh_durations: SummaryFamily,
     refresh_histograms: Family<LabelPairs, Histogram, RefreshBounds>,
     pub(crate) file: FileMetrics,
+    pub(crate) http_failures: Counter,
+    pub(crate) consul: ConsulMetrics,
     pub(crate) dns_lookups: Counter,
     pub(crate) dns_lookup_failures: Counter,
+}
+
+/// Metrics of Consul discovery. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsulMetrics {
+    pub(crate) failures: Counter,
+    pub(crate) services_duration: Arc<DurationSummary>,
+    pub(crate) service_duration: Arc<DurationSummary>,
 }
 
 /// Metrics of file discovery. Clones share them.
@@ -117,6 +127,11 @@ impl DiscoveryMetrics {
                 Family::new_with_constructor(RefreshBounds),
             ),
             file: FileMetrics::register(registry),
+            http_failures: registry.counter(
+                "prometheus_sd_http_failures_total",
+                "Number of HTTP service discovery refresh failures.",
+            ),
+            consul: ConsulMetrics::register(registry),
             dns_lookups: registry
                 .counter("prometheus_sd_dns_lookups_total", "The number of DNS-SD lookups."),
             dns_lookup_failures: registry.counter(
@@ -156,6 +171,29 @@ impl DiscoveryMetrics {
             duration: self.refresh_durations.get(&labels),
             histogram: self.refresh_histograms.get_or_create_owned(&labels[..1].to_vec()),
         }
+    }
+}
+
+impl ConsulMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let durations = SummaryFamily::default();
+        let of_call = |call: &str| {
+            durations.get(&vec![("endpoint", "catalog".to_owned()), ("call", call.to_owned())])
+        };
+        let metrics = Self {
+            failures: registry.counter(
+                "prometheus_sd_consul_rpc_failures_total",
+                "The number of Consul RPC call failures.",
+            ),
+            services_duration: of_call("services"),
+            service_duration: of_call("service"),
+        };
+        registry.summary_family_fn(
+            "prometheus_sd_consul_rpc_duration_seconds",
+            "The duration of a Consul RPC call in seconds.",
+            move || durations.snapshots(),
+        );
+        metrics
     }
 }
 

@@ -35,3 +35,30 @@ pub enum BuildClientError {
     #[error("oauth2: {0}")]
     Key(KeyError),
 }
+
+impl BuildClientError {
+    /// Returns the key of the setting that is invalid, such as `tls_config.ca_file`.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::Tls(error) => error.settings()[0],
+            Self::TokenTls(error) => error.settings()[1],
+            Self::Header(_) => "http_headers",
+            Self::ProxyScheme { .. } => "proxy_url",
+            Self::ProxyVariable { .. } => "proxy_from_environment",
+            Self::Key(_) => "oauth2.client_certificate_key",
+        }
+    }
+
+    /// Returns the reason without the key.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Tls(error) | Self::TokenTls(error) => error.to_string(),
+            Self::Key(error) => error.to_string(),
+            Self::Header(_) | Self::ProxyScheme { .. } | Self::ProxyVariable { .. } => {
+                self.to_string()
+            }
+        }
+    }
+}

@@ -99,6 +99,7 @@ impl HttpClient {
     }
 
     /// Closes idle connections.
+    #[cfg(any(test, feature = "testing"))]
     pub fn close_idle(&self) {
         self.plain.close_idle();
     }

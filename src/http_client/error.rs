@@ -110,12 +110,14 @@ impl RequestError {
     }
 
     /// Returns the reason.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn failure(&self) -> &RequestFailure {
         &self.0.failure
     }
 
     /// Returns `true` if the deadline has passed.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn is_deadline(&self) -> bool {
         matches!(self.0.failure, RequestFailure::Deadline)

@@ -4,7 +4,7 @@ use crate::http_client::body_error::BodyError;
 use crate::http_client::pool::Lease;
 use crate::model::url::Url;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use hyper::ext::ReasonPhrase;
@@ -61,22 +61,16 @@ pub struct ClientResponse {
     /// Reason of the status line; empty if it has none. HTTP/2 has the standard one.
     pub reason: String,
     /// Protocol version of the connection.
-    pub version: Version,
+    #[cfg(any(test, feature = "testing"))]
+    pub version: http::Version,
     /// Headers of the response.
     pub headers: HeaderMap,
-    /// URL of the last request, after redirects.
-    pub url: Url,
     /// Body, without decompression.
     pub body: ResponseBody,
 }
 
 impl ClientResponse {
-    pub(super) fn new(
-        response: http::Response<Incoming>,
-        lease: Lease,
-        url: Url,
-        deadline: Instant,
-    ) -> Self {
+    pub(super) fn new(response: http::Response<Incoming>, lease: Lease, deadline: Instant) -> Self {
         let (head, incoming) = response.into_parts();
         let reason = match head.extensions.get::<ReasonPhrase>() {
             Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
@@ -86,9 +80,9 @@ impl ClientResponse {
         Self {
             status: head.status,
             reason,
+            #[cfg(any(test, feature = "testing"))]
             version: head.version,
             headers: head.headers,
-            url,
             body,
         }
     }
@@ -124,6 +118,7 @@ impl ResponseBody {
     }
 
     /// Moves the deadline of all later reads, for responses that have no end.
+    #[cfg(any(test, feature = "testing"))]
     pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }

@@ -51,5 +51,8 @@ mod redirect;
 pub mod tls;
 mod transport;
 
+/// Value of the header `User-Agent`.
+pub const USER_AGENT: &str = concat!("narthex/", env!("CARGO_PKG_VERSION"));
+
 #[cfg(test)]
 mod tests;

@@ -92,6 +92,7 @@ impl PlainClient {
     }
 
     /// Closes idle connections.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn close_idle(&self) {
         self.transports.close_idle();
     }
@@ -161,7 +162,7 @@ impl PlainClient {
         let route = Route::new(&hop.url, unix_socket, self.proxy.select(&hop.url));
         let transport = self.transports.current(provided.files)?;
         let (response, lease) = transport.round_trip(&route, &outgoing).await?;
-        Ok(ClientResponse::new(response, lease, hop.url.clone(), deadline))
+        Ok(ClientResponse::new(response, lease, deadline))
     }
 
     /// Returns the headers of a request. They have no credentials once the host has been left,

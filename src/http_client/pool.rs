@@ -81,6 +81,7 @@ impl Pool {
     }
 
     /// Closes all idle connections.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn close_idle(&self) {
         self.connections.lock().sweep(|_| false);
     }

@@ -81,6 +81,7 @@ impl Transports {
     }
 
     /// Closes idle connections.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn close_idle(&self) {
         self.current.lock().pool.close_idle();
     }

@@ -30,14 +30,17 @@ pub(crate) struct CanonicalLabels {
 }
 
 impl LabelLimits {
-    /// Returns the first limit that the labels of a series exceed.
-    fn exceeded_by(&self, series: &impl RequestSeries) -> Option<OverLimit> {
+    /// Returns the first limit that labels exceed. `labels` starts to iterate over them.
+    pub(crate) fn exceeded_by<'l, I>(&self, labels: impl Fn() -> I) -> Option<OverLimit>
+    where
+        I: Iterator<Item = (&'l str, &'l str)>,
+    {
         let over = |limit, value: usize, max: usize| {
             (value > max).then_some(OverLimit { limit, value: value as u64, max: max as u64 })
         };
-        let count = over(DataLimit::Labels, series.labels().count(), self.count);
+        let count = over(DataLimit::Labels, labels().count(), self.count);
         count.or_else(|| {
-            series.labels().find_map(|(name, value)| {
+            labels().find_map(|(name, value)| {
                 over(DataLimit::LabelNameSize, name.len(), self.name_bytes)
                     .or_else(|| over(DataLimit::LabelValueSize, value.len(), self.value_bytes))
             })
@@ -56,7 +59,7 @@ pub(crate) fn canonical_labels<S: RequestSeries>(
     if let Some(error) = series.label_error() {
         return Err(SeriesLabelsError::Unresolved(error));
     }
-    if let Some(over) = limits.labels.exceeded_by(series) {
+    if let Some(over) = limits.labels.exceeded_by(|| series.labels()) {
         return Err(SeriesLabelsError::OverLimit(over));
     }
     let mut builder = LabelsBuilder::new();
@@ -67,7 +70,7 @@ pub(crate) fn canonical_labels<S: RequestSeries>(
     if labels.get(METRIC_NAME).is_none() {
         Err(SeriesLabelsError::NoMetricName)
     } else {
-        let over_dry_run = limits.dry_run.labels.exceeded_by(series);
+        let over_dry_run = limits.dry_run.labels.exceeded_by(|| series.labels());
         Ok(CanonicalLabels { labels, over_dry_run })
     }
 }

@@ -29,6 +29,7 @@
 //! | [`reject_reason`] | reasons for a rejection |
 //! | [`rejection_log`] | recent rejections for the status API and the log |
 //! | [`rejections`] | rejected items by reason, with the first series by name |
+//! | [`scrape`] | appends of one scrape |
 //! | `test_series` | series and requests in memory, for tests |
 //! | [`clock_skew`] | time by which samples are ahead of the server clock |
 
@@ -49,6 +50,7 @@ pub mod rejections;
 pub mod request_series;
 mod request_state;
 mod sample_pass;
+pub mod scrape;
 #[cfg(test)]
 mod test_series;
 mod timestamp_bound;

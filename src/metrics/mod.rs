@@ -11,7 +11,6 @@
 //! | [`registry`] | registry of all metrics |
 //! | [`text`] | exposition formats |
 
-#[cfg(any(test, feature = "testing"))]
 pub mod duration_summary;
 pub mod process;
 pub mod quantiles;

@@ -88,6 +88,17 @@ impl Registry {
         self.register_collector(FnCounterFamily { name, help, counters });
     }
 
+    /// Registers a gauge whose label sets and values are computed at each scrape.
+    pub fn gauge_family_fn(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Fn() -> Vec<(LabelPairs, f64)> + Send + Sync + 'static,
+    ) {
+        let (name, help) = (name.to_owned(), format!("{}.", help_text(help)));
+        self.register_collector(FnGaugeFamily { name, help, values: Box::new(values) });
+    }
+
     /// Registers a gauge whose value is computed at each scrape.
     pub fn gauge_fn(
         &mut self,
@@ -291,6 +302,29 @@ impl Collector for FnCounterFamily {
     }
 }
 
+/// Gauges of one name that call a function at each scrape.
+struct FnGaugeFamily {
+    name: String,
+    help: String,
+    values: Box<dyn Fn() -> Vec<(LabelPairs, f64)> + Send + Sync>,
+}
+
+impl fmt::Debug for FnGaugeFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FnGaugeFamily").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Collector for FnGaugeFamily {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family =
+            encoder.encode_descriptor(&self.name, &self.help, None, MetricType::Gauge)?;
+        (self.values)().into_iter().try_for_each(|(labels, value)| {
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)
+        })
+    }
+}
+
 /// Function that is called at each scrape.
 type ValueFn = Box<dyn Fn() -> f64 + Send + Sync>;
 
@@ -358,6 +392,9 @@ mod tests {
             let state = SummarySnapshot { sum: 0.5, count: 1, quantiles: vec![(0.5, 0.5)] };
             vec![(vec![("job", "a\\b\"c\nd".to_owned())], state)]
         });
+        registry.gauge_family_fn("e_ratio", "Labeled.", || {
+            vec![(vec![("job", "x".to_owned())], 0.5), (vec![("job", "y".to_owned())], 1.0)]
+        });
         registry.info("f_info", "Build.", &[("version", "1".into())]);
         let open = registry.encode(ExpositionFormat::OpenMetrics);
         let classic = registry.encode(ExpositionFormat::Classic);
@@ -370,6 +407,8 @@ mod tests {
             "h_seconds_bucket{le=\"+Inf\"} 3",
             "h_seconds_sum 4.5",
             "h_seconds_count 3",
+            "e_ratio{job=\"x\"} 0.5",
+            "e_ratio{job=\"y\"} 1.0",
             "# HELP s_seconds Durations.",
             "# TYPE s_seconds summary",
             "s_seconds{quantile=\"0.5\"} 0.25",

@@ -16,6 +16,10 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Maximum time to wait for the line of another scrape. The line is dropped after it.
+const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// Open files by path.
 #[derive(Debug, Default)]
@@ -44,7 +48,9 @@ struct FailureLine<'a> {
 impl FailureLog {
     /// Closes all files. The next line of each opens it again.
     pub fn reopen(&self) {
-        self.files.lock().clear();
+        if let Some(mut files) = self.files.try_lock_for(MAX_WAIT) {
+            files.clear();
+        }
     }
 
     /// Writes a line. An error is logged once until the files are reopened.
@@ -60,7 +66,8 @@ impl FailureLog {
         // Serializing strings cannot fail.
         let Ok(mut line) = serde_json::to_vec(&line) else { return };
         line.push(b'\n');
-        let mut files = self.files.lock();
+        // A file on a disk that hangs costs one thread, not one for each failed scrape.
+        let Some(mut files) = self.files.try_lock_for(MAX_WAIT) else { return };
         let file = files.entry(path.to_owned()).or_insert_with(|| open(path));
         let OpenLog::Open(open) = file else { return };
         if let Err(error) = open.write_all(&line) {

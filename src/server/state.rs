@@ -3,6 +3,7 @@
 use crate::server::api::admin::AdminState;
 use crate::server::api::export::ExportState;
 use crate::server::api::status::StatusState;
+use crate::server::api::targets::TargetsState;
 use crate::server::grpc::layers::GrpcState;
 use crate::server::grpc::write_stream::StreamState;
 use crate::server::management::process_state::ProcessState;
@@ -37,6 +38,8 @@ pub struct ServerStates {
     pub admin: Arc<AdminState>,
     /// Status API.
     pub status: Arc<StatusState>,
+    /// Targets of scrapes.
+    pub targets: Arc<TargetsState>,
     /// Appearance to web clients.
     pub web: Arc<WebState>,
     /// Compression of gRPC messages.
@@ -85,5 +88,6 @@ extract! {
     exports: ExportState,
     admin: AdminState,
     status: StatusState,
+    targets: TargetsState,
     web: WebState,
 }

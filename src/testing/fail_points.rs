@@ -32,9 +32,10 @@ pub const ENV_VAR: &str = "NARTHEX_FAULT_POINTS";
 pub const EXIT_CODE: i32 = 86;
 
 /// Names of all fail points.
-pub const ALL: [&str; 24] = [
+pub const ALL: [&str; 25] = [
     "wal.segment_roll",
     "wal.before_write",
+    "wal.unfinished_write",
     "wal.after_write",
     "head.chunk_cut",
     "head_chunks.write",

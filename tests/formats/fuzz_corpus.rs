@@ -17,7 +17,7 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: [Target; 22] = [
+const TARGETS: [Target; 23] = [
     Target { name: "block_index", check: checks::block_index::check },
     Target { name: "write_request", check: checks::write_request::check },
     Target { name: "write_request_v2", check: checks::write_request_v2::check },
@@ -40,6 +40,7 @@ const TARGETS: [Target; 22] = [
     Target { name: "exposition_text", check: checks::exposition::check_text },
     Target { name: "exposition_openmetrics", check: checks::exposition::check_openmetrics },
     Target { name: "web_config_file", check: checks::web_config_file::check },
+    Target { name: "exposition_protobuf", check: checks::exposition_protobuf::check },
 ];
 
 impl Target {

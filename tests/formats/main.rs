@@ -6,6 +6,7 @@ mod block_index_golden;
 mod chunk_golden;
 mod config_golden;
 mod exposition_golden;
+mod exposition_protobuf;
 mod fuzz_corpus;
 mod wal_corruption;
 mod wal_golden;

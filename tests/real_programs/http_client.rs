@@ -1,7 +1,6 @@
 //! The HTTP client with real proxies and an OAuth2 server: squid, tinyproxy, and servers in Python.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use narthex::config::file::http_client::auth::ClientAuth;
@@ -16,10 +15,10 @@ use narthex::model::url::Url;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
+use crate::proxies::Proxy;
 use crate::support::dir;
 use crate::support::foreign::Foreign;
-use crate::support::launch::{Launch, Server, free_port};
-use crate::support::program::Program;
+use crate::support::launch::{Launch, Server};
 use crate::support::tls::cert_path;
 use crate::support::wait::wait_until;
 
@@ -80,13 +79,6 @@ fn servers(dir: &Path) -> (Server, Server) {
     (plain, tls)
 }
 
-/// Waits until a program accepts connections.
-fn wait_listening(port: u16) {
-    wait_until("a proxy that listens", || {
-        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-    });
-}
-
 /// Checks plain and TLS requests through a proxy that requires user `u` with password `p`.
 fn check_proxy(dir: &Path, scheme: &str, port: u16) {
     let (plain, tls) = servers(dir);
@@ -113,49 +105,16 @@ fn check_proxy(dir: &Path, scheme: &str, port: u16) {
 #[ignore = "needs squid: run tests/run"]
 fn requests_through_squid_are_authenticated_and_tunneled() {
     let temp_dir = dir::temp();
-    let (dir, port) = (temp_dir.path(), free_port());
-    let helper = dir.join("helper");
-    // Answers each line `user password` of squid.
-    let script = "#!/bin/sh\nwhile read -r line; do\n\
-                  [ \"$line\" = 'u p' ] && echo OK || echo ERR\ndone\n";
-    std::fs::write(&helper, script).expect("a helper");
-    let config = format!(
-        "http_port 127.0.0.1:{port}\npid_filename {0}/pid\ncache deny all\ncache_log {0}/cache.log\n\
-         access_log none\ncoredump_dir {0}\nauth_param basic program /bin/sh {1}\n\
-         auth_param basic children 1\nacl known proxy_auth REQUIRED\nhttp_access allow known\n\
-         http_access deny all\nshutdown_lifetime 0 seconds\nvisible_hostname test\n",
-        dir.display(),
-        helper.display()
-    );
-    std::fs::write(dir.join("squid.conf"), config).expect("a configuration");
-    open_to_all(dir);
-    let mut command = Command::new("squid");
-    command.args(["-N", "-f"]).arg(dir.join("squid.conf"));
-    let _squid = Program::spawn("squid", command);
-    wait_listening(port);
-    check_proxy(dir, "http", port);
-}
-
-/// Makes a directory writable for the user to which squid changes.
-fn open_to_all(dir: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::Permissions::from_mode(0o777);
-    std::fs::set_permissions(dir, mode).expect("a mode");
+    let proxy = Proxy::squid(temp_dir.path(), "u", "p");
+    check_proxy(temp_dir.path(), "http", proxy.port);
 }
 
 #[test]
 #[ignore = "needs tinyproxy: run tests/run"]
 fn requests_through_tinyproxy_are_authenticated_and_tunneled() {
     let temp_dir = dir::temp();
-    let (dir, port) = (temp_dir.path(), free_port());
-    let config =
-        format!("Port {port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 20\nBasicAuth u p\n");
-    std::fs::write(dir.join("tinyproxy.conf"), config).expect("a configuration");
-    let mut command = Command::new("tinyproxy");
-    command.arg("-d").arg("-c").arg(dir.join("tinyproxy.conf"));
-    let _tinyproxy = Program::spawn("tinyproxy", command);
-    wait_listening(port);
-    check_proxy(dir, "http", port);
+    let proxy = Proxy::tinyproxy(temp_dir.path(), "u", "p");
+    check_proxy(temp_dir.path(), "http", proxy.port);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! narthex with real programs: Debian's prometheus, promtool and node exporter, squid, tinyproxy,
-//! clients and servers in Python, and curl.
+//! narthex with real programs: Debian's prometheus, promtool, node exporter and Pushgateway, squid,
+//! tinyproxy, knot, clients and servers in Python, and curl.
 //!
 //! `tests/run` installs them; a test that needs one is ignored otherwise.
 
@@ -9,6 +9,8 @@ mod curl;
 mod directory;
 mod directory_blocks;
 mod directory_kinds;
+mod discovery;
+mod dns;
 mod docs;
 mod early_responses;
 mod end_to_end;
@@ -18,8 +20,11 @@ mod metrics_lint;
 mod native_histograms;
 mod openmetrics;
 mod oracle;
+mod proxies;
 mod real_clients;
 mod relabel;
+mod scrape_credentials;
+mod scrape_side_by_side;
 mod status_api;
 mod tls;
 mod users;

@@ -336,10 +336,9 @@ fn unknown_configuration_key_stops_start() {
     let (temp_dir, data) = new_data_dir();
     let file = temp_dir.path().join("narthex.yml");
     let launch = || Launch::narthex(&data).flag(format!("--config.file={}", file.display()));
-    for (text, part) in [
-        ("scrape_configs: []\n", "scrape_configs"),
-        ("storage: {tsdb: {nonsense: 1}}\n", "nonsense"),
-    ] {
+    for (text, part) in
+        [("rule_files: [a.yml]\n", "rule_files"), ("storage: {tsdb: {nonsense: 1}}\n", "nonsense")]
+    {
         std::fs::write(&file, text).expect("a file can be written");
         let (status, log) = launch().run_to_end();
         assert!(!status.success() && log.contains(part), "{text}: {log}");

@@ -1,6 +1,7 @@
 //! The real binary over its port: response contract, protocols, life cycle, and directories of
 //! Prometheus 3.14.0.
 
+mod atomicity;
 mod config_check;
 mod contract;
 mod contract_http;
@@ -17,7 +18,9 @@ mod lingering;
 mod log_output;
 mod panics;
 mod reload;
+mod scrape_reload;
 mod secrets;
+mod self_scrape;
 mod sidecar;
 mod status_blocks;
 mod streamed_read;

@@ -1,4 +1,4 @@
-//! Launch of servers: narthex, Debian's Prometheus and its node exporter.
+//! Launch of servers: narthex, Debian's Prometheus, its node exporter and Pushgateway.
 //!
 //! Each server listens on its own loopback port and is configured by flags. No system service is
 //! used.
@@ -88,6 +88,15 @@ impl Launch {
             management_port: None,
             ready_path: "/metrics",
             keeps_negative_zero: false,
+        }
+    }
+
+    pub(crate) fn pushgateway() -> Launch {
+        Launch {
+            name: "Pushgateway",
+            program: PathBuf::from("prometheus-pushgateway"),
+            ready_path: "/-/ready",
+            ..Launch::node_exporter()
         }
     }
 

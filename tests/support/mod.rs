@@ -9,7 +9,9 @@
 #![allow(dead_code, reason = "every test binary uses the part that it needs")]
 
 pub(crate) mod admin;
+pub(crate) mod atomic;
 pub(crate) mod blocks;
+pub(crate) mod clock;
 pub(crate) mod damage;
 pub(crate) mod data;
 pub(crate) mod dir;
@@ -32,6 +34,8 @@ pub(crate) mod program;
 pub(crate) mod promtool;
 pub(crate) mod remote;
 pub(crate) mod samples;
+pub(crate) mod scrapes;
+pub(crate) mod scripted;
 pub(crate) mod seed;
 pub(crate) mod stream;
 pub(crate) mod streamed;

@@ -86,7 +86,11 @@ pub(crate) fn selector(labels: &LabelSet) -> String {
     format!("{name}{{{}}}", pairs.join(","))
 }
 
-/// Asserts that `promtool check metrics` has no complaint.
+/// Complaint about a metric name that is Prometheus's own.
+const OWN_NAME_COMPLAINT: &str = "prometheus_target_scrapes_exceeded_native_histogram_bucket_limit_total metric name should not \
+     include type 'histogram'";
+
+/// Asserts that `promtool check metrics` has no other complaint.
 pub(crate) fn assert_accepts_metrics(metrics: &str) {
     let mut command = Command::new("promtool");
     command
@@ -101,7 +105,10 @@ pub(crate) fn assert_accepts_metrics(metrics: &str) {
     let output = checking.wait_with_output().expect("promtool ends");
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.is_empty(), "{command:?}: {} {said}", output.status);
+    let complaints: Vec<&str> =
+        said.lines().filter(|line| !line.is_empty() && *line != OWN_NAME_COMPLAINT).collect();
+    assert!(complaints.is_empty(), "{command:?}: {} {complaints:?}", output.status);
+    assert!(output.status.success() || !said.is_empty(), "{command:?}: {}", output.status);
 }
 
 /// Runs a command, which must succeed. Returns its output.

@@ -14,6 +14,7 @@ use crate::config::flags::grpc::{GrpcAuthFlag, GrpcFlags};
 use crate::config::flags::read::ReadFlags;
 use crate::config::flags::web::WebFlags;
 use crate::remote::read::ReadLimits;
+use crate::scrape::pool::shared::MAX_STORING;
 use crate::server::management::process_control::ApiAccess;
 use crate::server::requests::time_limits::TimeLimits;
 use crate::server::transport::access::control::GrpcCredentials;
@@ -51,6 +52,7 @@ pub(super) fn server_config(flags: &ServeFlags) -> ServerConfig {
         appearance: AppearanceConfig {
             external_url: flags.web.external_url.clone(),
             route_prefix: flags.web.effective_route_prefix(),
+            listen_port: flags.web.listen_address.first().map_or(0, |address| address.port),
             cors_origin: flags.web.cors_origin.clone(),
             compressors: processors(),
         },
@@ -75,6 +77,7 @@ pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
         .permits()
         // Decompression of messages and compression of responses.
         .saturating_add(2 * processors())
+        .saturating_add(MAX_STORING)
         .saturating_add(OTHER_BLOCKING_THREADS)
         .min(MAX_BLOCKING_THREADS)
 }

@@ -5,6 +5,7 @@
 //! | `budgets` | memory and time for request bodies and responses |
 //! | `gates` | limits of concurrent requests |
 //! | `process` | metrics of the process |
+//! | `scraping` | scraper and discovery |
 //! | `server` | all parts together |
 //! | `streams` | limits of write streams |
 //! | `web` | appearance to web clients |
@@ -13,6 +14,7 @@
 pub(crate) mod budgets;
 pub(crate) mod gates;
 mod process;
+pub(crate) mod scraping;
 pub(crate) mod server;
 pub(crate) mod streams;
 pub(crate) mod web;

@@ -5,6 +5,7 @@ use crate::app::metrics::engine::ReplayMetrics;
 use crate::app::parts::budgets::{BudgetConfig, Budgets};
 use crate::app::parts::gates::{GateConfig, Gates};
 use crate::app::parts::process;
+use crate::app::parts::scraping::{ScrapingConfig, ScrapingParts};
 use crate::app::parts::streams::{StreamConfig, Streams};
 use crate::app::parts::web::AppearanceConfig;
 use crate::app::parts::writes::WriteConfig;
@@ -19,6 +20,7 @@ use crate::remote::write::RemoteWriter;
 use crate::server::api::admin::AdminState;
 use crate::server::api::export::ExportState;
 use crate::server::api::status::StatusState;
+use crate::server::api::targets::TargetsState;
 use crate::server::grpc::layers::GrpcState;
 use crate::server::grpc::write_stream::StreamState;
 use crate::server::management::configuration::{Configuration, LoadedConfig};
@@ -88,6 +90,8 @@ pub(crate) struct ServerParts {
     pub(crate) management_connections: ConnectionMetrics,
     /// Metrics that are set when the replay ends.
     pub(crate) replay: ReplayMetrics,
+    /// Scraper and discovery.
+    pub(crate) scraping: ScrapingParts,
 }
 
 /// Parts that most states share.
@@ -105,6 +109,7 @@ impl ServerParts {
     /// The error of the system's random number generator.
     pub(crate) fn build(
         config: ServerConfig,
+        scraping: &ScrapingConfig,
         labels: LoadedConfig,
         web: WebSetup,
         db: Arc<DbHandle>,
@@ -128,6 +133,8 @@ impl ServerParts {
         let timeout = config.time_limits.of(RouteKind::Write);
         let writer = config.writes.writer(&mut registry);
         let writes = Arc::new(shared.writes(writer, gates.writes, timeout));
+        let rejections = writes.rejections.clone();
+        let scraping = ScrapingParts::build(scraping, shared.db.clone(), rejections, &mut registry);
         let (gate, clients) = (streams.gate, streams.clients);
         let states = ServerStates {
             access: access.control.clone(),
@@ -137,6 +144,10 @@ impl ServerParts {
             admin: Arc::new(shared.admin(control.admin, gates.admin)),
             reads: Arc::new(shared.reads(&config.reads, gates.reads, &mut registry)),
             status: Arc::new(shared.status(config.flag_values, &replay)),
+            targets: Arc::new(TargetsState {
+                scraper: scraping.scraper.clone(),
+                address: config.appearance.server_address(),
+            }),
             web: Arc::new(config.appearance.build(&shared.budgets.responses)),
             grpc: Arc::new(GrpcState {
                 decompressor: MessageDecompressor::register(&mut registry, config.decompressors),
@@ -170,6 +181,7 @@ impl ServerParts {
             connections,
             management_connections,
             replay,
+            scraping,
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::config::cors_origin::CorsOrigin;
 use crate::config::external_url::{ExternalUrl, UrlPath};
+use crate::server::api::targets::global_url::ServerAddress;
+use crate::server::management::host_name::host_name;
 use crate::server::management::web_state::WebState;
 use crate::server::transport::body::ResponseLimits;
 use crate::server::transport::gzip_body::ResponseCompressor;
@@ -12,12 +14,19 @@ use std::sync::Arc;
 pub(crate) struct AppearanceConfig {
     pub(crate) external_url: Option<ExternalUrl>,
     pub(crate) route_prefix: UrlPath,
+    /// Port of the first listener; 0 = chosen by the system.
+    pub(crate) listen_port: u16,
     pub(crate) cors_origin: Option<CorsOrigin>,
     /// Number of threads that compress large responses.
     pub(crate) compressors: usize,
 }
 
 impl AppearanceConfig {
+    /// Returns the address under which other hosts reach the server.
+    pub(crate) fn server_address(&self) -> ServerAddress {
+        ServerAddress::new(self.external_url.as_ref(), &host_name(), self.listen_port)
+    }
+
     pub(crate) fn build(self, responses: &ResponseLimits) -> WebState {
         WebState {
             external_url: self.external_url,

@@ -1,8 +1,10 @@
 //! Test server: router and database in a temporary directory, without sockets.
 
 use crate::app::config::AppConfig;
+use crate::app::parts::scraping::ScrapingParts;
 use crate::app::parts::server::ServerParts;
 use crate::app::reload::Reloader;
+use crate::app::scraping::Scraping;
 use crate::app::web_config::setup::WebSetup;
 use crate::config::file::contents::ConfigFile;
 use crate::config::flag_values;
@@ -87,11 +89,14 @@ impl TestServer {
         let locked = LockedDir::open(DbOptions { disk, ..config.db }).unwrap();
         let db = Arc::new(DbHandle::new(locked.shared().clone()));
         let is_grpc_enabled = config.server.access.is_grpc_enabled;
-        let ServerParts { context, reloads, reload, .. } =
-            ServerParts::build(config.server, config.labels, web, db.clone()).unwrap();
+        let ServerParts { context, reloads, reload, scraping, .. } =
+            ServerParts::build(config.server, &config.scraping, config.labels, web, db.clone())
+                .unwrap();
+        let ScrapingParts { scraper, providers, start_timestamps, .. } = scraping;
         let reloader = Reloader {
             config: config.reload,
             db,
+            scraping: Arc::new(Scraping::new(scraper, providers, start_timestamps, None)),
             metrics: reload,
             configuration: context.status.configuration.clone(),
             notifications: context.process.notifications.clone(),

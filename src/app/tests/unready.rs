@@ -5,13 +5,15 @@ use crate::server::management::lifecycle::Phase;
 use axum::http::StatusCode;
 use prost::Message;
 
-const READS: [&str; 6] = [
+const READS: [&str; 8] = [
     "/api/v1/export?match[]=up",
     "/api/v1/query_exemplars?query=up",
     "/api/v1/labels",
     "/api/v1/label/job/values",
     "/api/v1/series?match[]=up",
     "/api/v1/metadata",
+    "/api/v1/targets",
+    "/api/v1/targets/metadata",
 ];
 
 const GRPC_READS: [&str; 8] = [

@@ -10,27 +10,6 @@ use crate::config::yaml::value::Value;
 use crate::model::label_name::NameValidationScheme;
 use std::collections::BTreeMap;
 
-/// Keys of scraping. Without scraping, they are not supported.
-const SCRAPE_KEYS: [&str; 17] = [
-    "scrape_interval",
-    "scrape_timeout",
-    "scrape_protocols",
-    "scrape_native_histograms",
-    "scrape_failure_log_file",
-    "body_size_limit",
-    "sample_limit",
-    "target_limit",
-    "label_limit",
-    "label_name_length_limit",
-    "label_value_length_limit",
-    "keep_dropped_targets",
-    "metric_name_validation_scheme",
-    "metric_name_escaping_scheme",
-    "convert_classic_histograms_to_nhcb",
-    "always_scrape_classic_histograms",
-    "extra_scrape_metrics",
-];
-
 /// Contents of the section `global`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GlobalSection {
@@ -43,20 +22,15 @@ pub struct GlobalSection {
 }
 
 pub(super) fn parse(section: &Value<'_>, context: &Context<'_>) -> GlobalSection {
-    let Some(mut keys) = section.mapping() else { return GlobalSection::default() };
-    let mut global = GlobalSection::default();
-    if context.options.scraping {
-        global.scrape = GlobalScrape::read(&mut keys);
-    }
+    let mut global = GlobalSection {
+        scrape: GlobalScrape::with(context.options.features),
+        ..GlobalSection::default()
+    };
+    let Some(mut keys) = section.mapping() else { return global };
+    global.scrape = GlobalScrape::read(&mut keys, global.scrape);
     external_labels(&mut keys, global.scrape.validation, context, &mut global);
     without_effect(&mut keys);
-    keys.finish_except(|key| {
-        let is_unsupported = SCRAPE_KEYS.contains(&key.name);
-        if is_unsupported {
-            key.unsupported("is not supported by this version of narthex; remove it");
-        }
-        is_unsupported
-    });
+    keys.finish();
     global
 }
 

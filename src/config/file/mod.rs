@@ -11,7 +11,7 @@
 //! | [`discovery`] | `static_configs` and `*_sd_configs` |
 //! | [`error`] | error of loading |
 //! | [`global`] | section `global` |
-//! | `http_client` | settings of HTTP clients |
+//! | [`http_client`] | settings of HTTP clients |
 //! | `included` | files of `scrape_config_files` |
 //! | [`options`] | what a command accepts |
 //! | `registry` | parsers of the sections; names of unsupported sections |
@@ -24,7 +24,6 @@ mod context;
 pub mod discovery;
 pub mod error;
 pub mod global;
-#[cfg(any(test, feature = "testing"))]
 pub mod http_client;
 mod included;
 pub mod options;
@@ -99,7 +98,7 @@ pub fn parse(
 /// Parses a valid configuration file for tests of other modules.
 #[cfg(test)]
 pub(crate) fn parse_for_tests(text: &str) -> ConfigFile {
-    let (file, problems) = parse(text, Path::new(""), LoadOptions::check(false), &|_| None);
+    let (file, problems) = parse(text, Path::new(""), LoadOptions::new(false), &|_| None);
     assert_eq!(problems, [], "{text}");
     file
 }

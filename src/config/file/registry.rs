@@ -5,6 +5,7 @@
 
 use crate::config::file::contents::ConfigFile;
 use crate::config::file::context::Context;
+use crate::config::file::scrape::defaults::GlobalScrape;
 use crate::config::file::scrape::section;
 use crate::config::file::{global, included, runtime, storage};
 use crate::config::yaml::value::Value;
@@ -15,8 +16,6 @@ type ParseSection = fn(&Value<'_>, &mut Context<'_>, &mut ConfigFile);
 /// Section that narthex has.
 struct SectionParser {
     name: &'static str,
-    /// Whether the section needs `LoadOptions::scraping`.
-    is_of_scraping: bool,
     parse: ParseSection,
 }
 
@@ -24,17 +23,11 @@ struct SectionParser {
 const PARSERS: [SectionParser; 5] = [
     SectionParser {
         name: "global",
-        is_of_scraping: false,
         parse: |section, context, file| file.global = global::parse(section, context),
     },
-    SectionParser {
-        name: "runtime",
-        is_of_scraping: false,
-        parse: |section, _, _| runtime::parse(section),
-    },
+    SectionParser { name: "runtime", parse: |section, _, _| runtime::parse(section) },
     SectionParser {
         name: "scrape_configs",
-        is_of_scraping: true,
         parse: |section, context, file| {
             let global = &file.global.scrape;
             file.scrape.jobs = section::jobs(section, context.path, global, &mut context.names);
@@ -42,7 +35,6 @@ const PARSERS: [SectionParser; 5] = [
     },
     SectionParser {
         name: "scrape_config_files",
-        is_of_scraping: true,
         parse: |section, context, file| {
             let included = included::parse(section, &file.global.scrape, context);
             file.scrape.file_patterns = included.patterns;
@@ -51,7 +43,6 @@ const PARSERS: [SectionParser; 5] = [
     },
     SectionParser {
         name: "storage",
-        is_of_scraping: false,
         parse: |section, _, file| file.storage = storage::parse(section),
     },
 ];
@@ -69,18 +60,16 @@ const UNSUPPORTED: [(&str, &str); 6] = [
 /// Parses all sections of a file.
 pub(super) fn parse_sections(root: &Value<'_>, context: &mut Context<'_>) -> ConfigFile {
     let mut file = ConfigFile::default();
+    file.global.scrape = GlobalScrape::with(context.options.features);
     let Some(mut sections) = root.mapping() else { return file };
     for parser in PARSERS {
-        if (!parser.is_of_scraping || context.options.scraping)
-            && let Some(section) = sections.get(parser.name)
-        {
+        if let Some(section) = sections.get(parser.name) {
             (parser.parse)(&section, context, &mut file);
         }
     }
     for key in sections.unread() {
-        let is_of_scraping = PARSERS.iter().any(|parser| parser.name == key.name);
         let unsupported = UNSUPPORTED.iter().find(|(name, _)| *name == key.name);
-        match unsupported.map(|(_, advice)| *advice).or(is_of_scraping.then_some("remove it")) {
+        match unsupported.map(|(_, advice)| *advice) {
             // Null sets nothing.
             Some(_) if key.has_null_value() => {}
             Some(advice) => key.unsupported(format_args!(

@@ -17,7 +17,7 @@ use std::time::Duration;
 fn parse(text: &str) -> Result<ConfigFile, ConfigProblem> {
     let variables = |name: &str| (name == "HOST").then(|| "h1".to_owned());
     let (file, mut problems) =
-        crate::config::file::parse(text, Path::new(""), LoadOptions::serve(false), &variables);
+        crate::config::file::parse(text, Path::new(""), LoadOptions::new(false), &variables);
     if problems.is_empty() { Ok(file) } else { Err(problems.swap_remove(0).problem) }
 }
 
@@ -44,12 +44,9 @@ fn empty_file_is_accepted() {
 
 #[test]
 fn unsupported_section_is_named_with_line() {
-    let section = problem("storage:\nscrape_configs: []\n");
+    let section = problem("storage:\nrule_files: [a.yml]\n");
     assert_eq!(section.position, at(2, 1));
-    assert!(section.message.contains("scrape_configs: section is not supported"), "{section:?}");
-    let global = problem("storage:\nglobal:\n  external_labels: {a: b}\n  scrape_interval: 1s\n");
-    assert_eq!(global.position, at(4, 3));
-    assert!(global.message.contains("global.scrape_interval: is not supported"), "{global:?}");
+    assert!(section.message.contains("rule_files: section is not supported"), "{section:?}");
 }
 
 #[test]
@@ -173,7 +170,7 @@ fn error_names_file_line_and_column() {
     let path = dir.path().join("narthex.yml");
     let error = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        load(&path, LoadOptions::serve(false))
+        load(&path, LoadOptions::new(false))
             .unwrap_err()
             .to_string()
             .replace(&dir.path().display().to_string(), "DIR")
@@ -181,9 +178,8 @@ fn error_names_file_line_and_column() {
     for (text, expected) in [
         ("storge: {}\n", "DIR/narthex.yml:1:1: storge: unknown section"),
         (
-            "global:\n  scrape_interval: 1s\n",
-            "DIR/narthex.yml:2:3: global.scrape_interval: is not supported by this version of \
-             narthex; remove it",
+            "global:\n  scrape_interval: 1s\n  scrape_timeout: 2s\n",
+            "DIR/narthex.yml:3:19: global.scrape_timeout: 2s exceeds scrape_interval 1s",
         ),
         (
             "storage:\n  tsdb: {retention: {days: 3}}\n",
@@ -215,7 +211,7 @@ fn error_names_file_line_and_column() {
     let large = "#".repeat(MAX_SIZE + 1);
     assert_eq!(error(&large), "DIR/narthex.yml: file exceeds 16777216 bytes");
     std::fs::remove_file(&path).unwrap();
-    assert!(matches!(load(&path, LoadOptions::serve(false)), Err(ConfigFileError::Read { .. })));
+    assert!(matches!(load(&path, LoadOptions::new(false)), Err(ConfigFileError::Read { .. })));
 }
 
 #[test]

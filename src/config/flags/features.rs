@@ -12,8 +12,12 @@ pub enum Feature {
     Xor2Encoding,
     /// No effect: exemplars are always stored, up to storage.exemplars.max_exemplars
     ExemplarStorage,
-    /// Store start timestamps sent with samples; in float chunks this requires xor2-encoding
+    /// Store start timestamps of samples; in float chunks this requires xor2-encoding
     StStorage,
+    /// Store a zero at the start timestamps that targets expose; scrapes prefer protobuf
+    CreatedTimestampZeroIngestion,
+    /// Store three more series about each scrape, unless extra_scrape_metrics is set
+    ExtraScrapeMetrics,
     /// Store start timestamps in native histogram chunks, too
     HistogramsStEncoding,
 }

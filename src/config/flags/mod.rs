@@ -26,7 +26,6 @@ pub mod features;
 pub mod grpc;
 pub mod log;
 pub mod read;
-#[cfg(any(test, feature = "testing"))]
 pub mod scrape;
 pub mod storage;
 pub mod thanos;
@@ -39,13 +38,16 @@ use crate::config::flags::dry_run::DryRunFlags;
 use crate::config::flags::grpc::GrpcFlags;
 use crate::config::flags::log::LogFlags;
 use crate::config::flags::read::ReadFlags;
+use crate::config::flags::scrape::ScrapeFlags;
 use crate::config::flags::storage::StorageFlags;
 use crate::config::flags::thanos::ThanosFlags;
+use crate::config::flags::values::positive_duration;
 use crate::config::flags::web::WebFlags;
 use crate::config::flags::write::WriteFlags;
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Version and commit that `narthex --version` prints.
 pub const VERSION: &str =
@@ -64,7 +66,7 @@ pub struct Cli {
 /// Subcommands of the program `narthex`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Store samples received by remote write and serve them by remote read.
+    /// Store samples from remote write and from scraped targets, and serve them by remote read.
     ///
     /// Sizes are powers of two (512KB, 128MB, 2GB). Durations are written as 1h30m or 500ms. Flags
     /// of Prometheus that have no effect in narthex are accepted with a warning.
@@ -84,6 +86,18 @@ pub struct ServeFlags {
     /// of rejecting the file. They have no effect.
     #[arg(long = "config.ignore-unsupported")]
     pub ignore_unsupported: bool,
+    /// Reload the configuration file when its contents, or those of an included file, change.
+    #[arg(long = "config.auto-reload", overrides_with = "no_auto_reload")]
+    pub auto_reload: bool,
+    /// Negative form of --config.auto-reload.
+    #[arg(long = "no-config.auto-reload", hide = true, overrides_with = "auto_reload")]
+    pub no_auto_reload: bool,
+    /// Time between two comparisons of the files with the loaded contents.
+    #[arg(
+        long = "config.auto-reload-interval", value_name = "DURATION", default_value = "30s",
+        value_parser = positive_duration
+    )]
+    pub auto_reload_interval: Duration,
     /// Data directory, WAL, retention and features.
     #[command(flatten)]
     pub storage: StorageFlags,
@@ -102,6 +116,9 @@ pub struct ServeFlags {
     /// Limits of the gRPC services.
     #[command(flatten)]
     pub grpc: GrpcFlags,
+    /// Timestamps and limits of scrapes.
+    #[command(flatten)]
+    pub scrape: ScrapeFlags,
     /// Tenants of Thanos Receive.
     #[command(flatten)]
     pub thanos: ThanosFlags,

@@ -15,9 +15,12 @@ pub struct ScrapeFlags {
     #[arg(
         long = "scrape.adjust-timestamps", value_name = "BOOL", default_value = "true",
         default_missing_value = "true", num_args = 0..=1, require_equals = true,
-        action = ArgAction::Set
+        action = ArgAction::Set, overrides_with = "no_adjust_timestamps"
     )]
     pub adjust_timestamps: bool,
+    /// Negative form of --scrape.adjust-timestamps.
+    #[arg(long = "no-scrape.adjust-timestamps", hide = true, overrides_with = "adjust_timestamps")]
+    pub no_adjust_timestamps: bool,
     /// Maximum difference to the schedule of a scrape that gets the scheduled timestamp; at most a
     /// hundredth of the interval.
     #[arg(
@@ -25,7 +28,7 @@ pub struct ScrapeFlags {
         value_parser = units::parse_duration
     )]
     pub timestamp_tolerance: Duration,
-    /// Minimum time between two updates of the targets by service discovery.
+    /// Maximum delay of an update of the targets. It grows while targets keep changing.
     #[arg(
         long = "scrape.discovery-reload-interval", value_name = "DURATION", default_value = "5s",
         value_parser = units::parse_duration
@@ -33,17 +36,21 @@ pub struct ScrapeFlags {
     pub discovery_reload_interval: Duration,
     /// Maximum size of a decompressed response of jobs without body_size_limit.
     #[arg(
-        long = "scrape.max-body-size", value_name = "SIZE", default_value = "256MB",
-        value_parser = message_size
+        id = "scrape_max_body_size", long = "scrape.max-body-size", value_name = "SIZE",
+        default_value = "256MB", value_parser = message_size
     )]
     pub max_body_size: ByteSize,
     /// Maximum size of the responses of all scrapes together. A scrape beyond it waits until its
     /// timeout.
     #[arg(
-        long = "scrape.max-bytes-in-flight", value_name = "SIZE", default_value = "256MB",
-        value_parser = message_size
+        id = "scrape_max_bytes_in_flight", long = "scrape.max-bytes-in-flight", value_name = "SIZE",
+        default_value = "256MB", value_parser = message_size
     )]
     pub max_bytes_in_flight: ByteSize,
+    /// Scrape the metrics of narthex itself, as job narthex. The first sample sets the time range
+    /// that the head accepts, so leave it off while old samples are imported.
+    #[arg(long = "self-scrape")]
+    pub self_scrape: bool,
     /// Whether to accept responses that are compressed with zstd.
     #[arg(long = "scrape.accept-zstd")]
     pub accept_zstd: bool,
@@ -53,7 +60,11 @@ impl ScrapeFlags {
     /// Returns the difference to the schedule within which timestamps are adjusted; zero = never.
     #[must_use]
     pub fn tolerance(&self) -> Duration {
-        if self.adjust_timestamps { self.timestamp_tolerance } else { Duration::ZERO }
+        if self.adjust_timestamps && !self.no_adjust_timestamps {
+            self.timestamp_tolerance
+        } else {
+            Duration::ZERO
+        }
     }
 }
 
@@ -85,7 +96,9 @@ mod tests {
 
     #[test]
     fn timestamps_can_be_left_alone() {
-        assert_eq!(parse(&["--scrape.adjust-timestamps=false"]).tolerance(), Duration::ZERO);
+        for off in ["--scrape.adjust-timestamps=false", "--no-scrape.adjust-timestamps"] {
+            assert_eq!(parse(&[off]).tolerance(), Duration::ZERO, "{off}");
+        }
         assert!(parse(&["--scrape.adjust-timestamps"]).adjust_timestamps);
         let flags = parse(&["--scrape.timestamp-tolerance=10ms", "--scrape.accept-zstd"]);
         assert_eq!(flags.tolerance(), Duration::from_millis(10));

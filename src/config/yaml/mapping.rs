@@ -78,6 +78,15 @@ impl<'a> Mapping<'a> {
         self.get(key).map(|value| value.list()).unwrap_or_default()
     }
 
+    /// Reads a list of mappings; empty if the key is missing. A null item is a problem.
+    pub(crate) fn mappings(&mut self, key: &'static str) -> Vec<Mapping<'a>> {
+        let items = self.list(key);
+        for item in items.iter().filter(|item| item.is_null()) {
+            item.problem("must be a mapping, not null");
+        }
+        items.iter().filter_map(Value::mapping).collect()
+    }
+
     /// Reads a mapping; `None` if the key is missing or its value is null.
     pub(crate) fn mapping(&mut self, key: &'static str) -> Option<Mapping<'a>> {
         self.get(key)?.mapping()

@@ -9,6 +9,7 @@
 //! | `composer` | text to tree: anchors, merge keys, repeated keys, limits |
 //! | [`document`] | document for serde: sections, keys, positions and limits |
 //! | [`error`] | errors with file, line and column |
+//! | `json` | values of any shape as JSON |
 //! | [`mapping`] | cursor on a mapping: known, unknown and arbitrary keys |
 //! | [`output`] | tree of the effective configuration |
 //! | `scalar` | null, booleans and numbers as Prometheus's YAML library resolves them |
@@ -19,6 +20,7 @@
 mod composer;
 pub mod document;
 pub mod error;
+pub mod json;
 pub mod mapping;
 pub mod output;
 mod scalar;

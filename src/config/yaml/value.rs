@@ -73,6 +73,11 @@ impl<'a> Value<'a> {
         matches!(&self.node.kind, NodeKind::Scalar(scalar) if resolve(scalar) == Resolved::Null)
     }
 
+    /// Returns `true` if the value is a mapping.
+    pub(crate) fn is_mapping(&self) -> bool {
+        matches!(self.node.kind, NodeKind::Mapping(_))
+    }
+
     fn scalar(&self, expected: &str) -> Option<&'a Scalar> {
         match &self.node.kind {
             NodeKind::Scalar(scalar) => return Some(scalar),

@@ -38,6 +38,7 @@ impl GroupSink {
             config: DiscoveryConfig::Static(Vec::new()),
             jobs: ["job".to_owned()].into(),
             groups: std::collections::BTreeMap::new(),
+            is_inherited: false,
             task: tokio::spawn(async {}).abort_handle(),
         });
         let shared = Shared {
@@ -46,5 +47,11 @@ impl GroupSink {
             metrics: DiscoveryMetrics::register(&mut Registry::new()),
         };
         Self::new(Arc::new(shared), id)
+    }
+
+    /// Returns the groups, sorted by source.
+    pub(crate) fn groups(&self) -> Vec<Arc<TargetGroup>> {
+        let state = self.shared.state.lock();
+        state.providers.iter().flat_map(|provider| provider.groups.values().cloned()).collect()
     }
 }

@@ -49,6 +49,8 @@ pub(in crate::discovery) struct Provider {
     pub(in crate::discovery) jobs: BTreeSet<String>,
     /// Groups by source; each has targets.
     pub(in crate::discovery) groups: BTreeMap<String, Arc<TargetGroup>>,
+    /// Whether the groups are those of the provider that this one replaces.
+    pub(in crate::discovery) is_inherited: bool,
     pub(in crate::discovery) task: AbortHandle,
 }
 
@@ -65,7 +67,10 @@ impl Shared {
         // A task may still be running for a moment after its provider was removed.
         let Some(provider) = state.providers.iter_mut().find(|p| p.id == provider) else { return };
         self.metrics.received_updates.inc();
-        let mut is_changed = false;
+        let mut is_changed = std::mem::take(&mut provider.is_inherited);
+        if is_changed {
+            provider.groups.clear();
+        }
         for group in groups {
             is_changed |= provider.replace(group);
         }

@@ -1,5 +1,10 @@
 //! Settings of the system that providers use.
 
+use crate::config::file::http_client::settings::HttpClientConfig;
+use crate::discovery::error::CreateProviderError;
+use crate::discovery::refresh::ProviderNames;
+use crate::http_client::USER_AGENT;
+use crate::http_client::client::HttpClient;
 use std::path::PathBuf;
 
 /// Settings of the system that providers use.
@@ -9,10 +14,32 @@ pub struct Environment {
     pub resolv_conf: PathBuf,
     /// Port of the name servers.
     pub dns_port: u16,
+    /// Value of the header `User-Agent`.
+    pub user_agent: String,
 }
 
 impl Default for Environment {
     fn default() -> Self {
-        Self { resolv_conf: PathBuf::from("/etc/resolv.conf"), dns_port: 53 }
+        Self {
+            resolv_conf: PathBuf::from("/etc/resolv.conf"),
+            dns_port: 53,
+            user_agent: USER_AGENT.to_owned(),
+        }
+    }
+}
+
+impl Environment {
+    /// Creates the HTTP client of a provider.
+    pub(super) fn http_client(
+        &self,
+        config: &HttpClientConfig,
+        names: &ProviderNames,
+    ) -> Result<HttpClient, CreateProviderError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        HttpClient::new(config, &self.user_agent, &variable).map_err(|source| CreateProviderError {
+            mechanism: names.mechanism,
+            job: names.job.clone(),
+            source: Box::new(source),
+        })
     }
 }

@@ -2,14 +2,20 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | `consul` | `consul_sd_configs` |
 //! | `dns` | `dns_sd_configs` |
+//! | `docker` | `docker_sd_configs` |
 //! | [`environment`] | what providers use of their surroundings |
 //! | `file` | `file_sd_configs` |
+//! | `http` | `http_sd_configs` |
 //! | `static_groups` | `static_configs` |
 
+mod consul;
 mod dns;
+mod docker;
 pub mod environment;
 mod file;
+mod http;
 mod static_groups;
 
 use crate::config::file::discovery::DiscoveryConfig;
@@ -41,6 +47,9 @@ pub(crate) fn create(
     Ok(match config {
         DiscoveryConfig::Static(groups) => static_groups::provider(groups.clone()),
         DiscoveryConfig::File(config) => file::provider(config, metrics.file.clone()),
+        DiscoveryConfig::Http(config) => http::provider(config, names, environment, metrics)?,
         DiscoveryConfig::Dns(config) => dns::provider(config, names, environment, metrics),
+        DiscoveryConfig::Consul(config) => consul::provider(config, names, environment, metrics)?,
+        DiscoveryConfig::Docker(config) => docker::provider(config, names, environment, metrics)?,
     })
 }

@@ -6,7 +6,8 @@
 //! # Reload
 //! [`Providers::prepare`] creates everything that can fail, so that an invalid configuration is
 //! rejected as a whole. [`Providers::apply`] cannot fail. A provider that no job uses any more is
-//! stopped, and its groups are removed. The receiver gets an update after every reload.
+//! stopped, and its groups are removed. A provider with new settings has the groups of the one that
+//! it replaces until its first update. The receiver gets an update after every reload.
 //!
 //! | module | content |
 //! |---|---|
@@ -25,6 +26,7 @@ use crate::discovery::kinds::StartProvider;
 use crate::discovery::kinds::environment::Environment;
 use crate::discovery::metrics::DiscoveryMetrics;
 use crate::discovery::providers::updates::TargetUpdates;
+use crate::discovery::target_group::TargetGroup;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -90,19 +92,25 @@ impl Providers {
     /// Starts new providers, keeps unchanged ones and stops the others. Call it within a runtime.
     pub fn apply(&self, prepared: PreparedProviders) {
         let mut state = self.shared.state.lock();
+        if state.is_closed {
+            return;
+        }
         let mut old = std::mem::take(&mut state.providers);
-        for Prepared { config, jobs, start } in prepared.providers {
-            let provider = match old.iter().position(|provider| provider.config == config) {
-                Some(at) => old.swap_remove(at).with_jobs(jobs),
-                None => {
-                    state.last_id += 1;
-                    let id = ProviderId(state.last_id);
-                    let sink = GroupSink::new(Arc::clone(&self.shared), id);
-                    let task = tokio::spawn(start(sink)).abort_handle();
-                    Provider { id, config, jobs, groups: BTreeMap::new(), task }
-                }
-            };
-            state.providers.push(provider);
+        let mut new = Vec::new();
+        for prepared in prepared.providers {
+            match old.iter().position(|provider| provider.config == prepared.config) {
+                Some(at) => state.providers.push(old.swap_remove(at).with_jobs(prepared.jobs)),
+                None => new.push(prepared),
+            }
+        }
+        for Prepared { config, jobs, start } in new {
+            state.last_id += 1;
+            let id = ProviderId(state.last_id);
+            let sink = GroupSink::new(Arc::clone(&self.shared), id);
+            let task = tokio::spawn(start(sink)).abort_handle();
+            let groups = inherited_groups(&old, &config, &jobs);
+            let is_inherited = !groups.is_empty();
+            state.providers.push(Provider { id, config, jobs, groups, is_inherited, task });
         }
         let removed: Vec<_> = state.jobs.difference(&prepared.jobs).cloned().collect();
         state.jobs = prepared.jobs;
@@ -111,6 +119,17 @@ impl Providers {
         for job in removed {
             self.shared.metrics.remove_job(&job);
         }
+        self.shared.changed.notify_one();
+    }
+
+    /// Stops all providers, for good.
+    pub fn stop(&self) {
+        let providers = {
+            let mut state = self.shared.state.lock();
+            state.is_closed = true;
+            std::mem::take(&mut state.providers)
+        };
+        drop(providers);
         self.shared.changed.notify_one();
     }
 }
@@ -136,15 +155,23 @@ impl PreparedProviders {
     }
 }
 
+/// Returns the groups of removed providers of the same kind and job. A provider with new settings
+/// has them until its first update, so that a reload loses no target while a source is gone.
+fn inherited_groups(
+    removed: &[Provider],
+    config: &DiscoveryConfig,
+    jobs: &BTreeSet<String>,
+) -> BTreeMap<String, Arc<TargetGroup>> {
+    removed
+        .iter()
+        .filter(|old| old.config.mechanism() == config.mechanism() && !old.jobs.is_disjoint(jobs))
+        .flat_map(|old| old.groups.iter().map(|(source, group)| (source.clone(), group.clone())))
+        .collect()
+}
+
 impl Drop for Providers {
     fn drop(&mut self) {
-        let providers = {
-            let mut state = self.shared.state.lock();
-            state.is_closed = true;
-            std::mem::take(&mut state.providers)
-        };
-        drop(providers);
-        self.shared.changed.notify_one();
+        self.stop();
     }
 }
 

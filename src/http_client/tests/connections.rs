@@ -4,6 +4,7 @@ use super::server::{Reply, Seen, Server, ok};
 use super::{client, fetch, get, tls, url};
 use crate::config::file::http_client::settings::HttpClientConfig;
 use crate::config::file::http_client::tls::TlsClientConfig;
+use crate::http_client::client::HttpClient;
 use crate::http_client::message::ClientRequest;
 use bytes::Bytes;
 use http::{Method, Version};
@@ -11,10 +12,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -140,15 +143,15 @@ async fn bodies_without_length_and_cut_bodies() {
     }
 }
 
-/// Starts an HTTP/2 server that responds with the number of the connection, hangs at `/hang`, and
-/// closes a connection at `/close`.
-async fn http2_server(tls: tokio_rustls::TlsAcceptor) -> u16 {
+/// Starts an HTTP/2 server that responds with the number of the connection and hangs at `/hang`.
+/// `die` makes its connections neither read nor respond any more, without closing them.
+async fn http2_server(tls: tokio_rustls::TlsAcceptor, die: Arc<Notify>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         for number in 0.. {
             let (stream, _) = listener.accept().await.unwrap();
-            let tls = tls.clone();
+            let (tls, die) = (tls.clone(), Arc::clone(&die));
             tokio::spawn(async move {
                 let stream = tls.accept(stream).await.unwrap();
                 assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
@@ -165,19 +168,67 @@ async fn http2_server(tls: tokio_rustls::TlsAcceptor) -> u16 {
                         ))
                     });
                 let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                let connection = builder.serve_connection(TokioIo::new(stream), service);
-                let _ = connection.await;
+                let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+                tokio::select! {
+                    _ = &mut connection => {}
+                    () = die.notified() => std::future::pending().await,
+                }
             });
         }
     });
     port
 }
 
+/// HTTP/2 server and its client.
+struct Http2 {
+    port: u16,
+    die: Arc<Notify>,
+    client: HttpClient,
+}
+
+impl Http2 {
+    async fn start() -> Self {
+        let ca = tls::Authority::new();
+        let die = Arc::new(Notify::new());
+        let acceptor = tls::acceptor(&ca.server(), &["h2", "http/1.1"]);
+        let port = http2_server(acceptor, Arc::clone(&die)).await;
+        let settings = TlsClientConfig { ca: Some(ca.inline()), ..TlsClientConfig::default() };
+        let config = HttpClientConfig { tls: settings, ..HttpClientConfig::default() };
+        Self { port, die, client: client(&config) }
+    }
+
+    fn request(&self, path: &str) -> ClientRequest {
+        ClientRequest::get(url(&format!("https://127.0.0.1:{}{path}", self.port)))
+    }
+
+    /// Sends a request that may take two minutes. Returns the number of the connection, or the
+    /// error.
+    async fn get(&self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        match self.client.send(&self.request("/"), deadline).await {
+            Ok(response) => {
+                let body = response.body.read_to_end(100).await.unwrap();
+                String::from_utf8_lossy(&body).split(' ').next().unwrap().to_owned()
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// Moves the clock of timers, then lets tasks run with the real clock, so that bytes on their way
+/// arrive.
+async fn pass(duration: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(duration).await;
+    tokio::time::resume();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
 #[tokio::test]
 async fn http2_is_selected_by_alpn_and_shared() {
     let ca = tls::Authority::new();
     let identity = ca.server();
-    let port = http2_server(tls::acceptor(&identity, &["h2", "http/1.1"])).await;
+    let port = http2_server(tls::acceptor(&identity, &["h2", "http/1.1"]), Arc::default()).await;
     let settings = TlsClientConfig { ca: Some(ca.inline()), ..TlsClientConfig::default() };
     let config = HttpClientConfig { tls: settings, ..HttpClientConfig::default() };
     let client = client(&config);
@@ -190,14 +241,6 @@ async fn http2_is_selected_by_alpn_and_shared() {
     let shared = futures_join(&client, &page).await;
     assert_eq!(shared, [format!("200 {expected}"), format!("200 {expected}")]);
 
-    // After a timeout, the connection is not used again.
-    let request = ClientRequest::get(url(&format!("{page}hang")));
-    let error =
-        client.send(&request, Instant::now() + Duration::from_millis(200)).await.unwrap_err();
-    assert!(error.is_deadline());
-    assert_eq!(fetch(&client, &page).await, format!("200 1 false 127.0.0.1:{port}"));
-    assert_eq!(client.connections(), 1);
-
     let plain = super::client(&HttpClientConfig { enable_http2: false, ..config });
     let server =
         Server::start_with(Some(tls::acceptor(&identity, &["h2", "http/1.1"])), |_| ok("1.1"))
@@ -205,8 +248,57 @@ async fn http2_is_selected_by_alpn_and_shared() {
     assert_eq!(fetch(&plain, &server.url("/").replace("http:", "https:")).await, "200 1.1");
 }
 
+#[tokio::test]
+async fn http2_connection_that_timed_out_is_not_used_again() {
+    let server = Http2::start().await;
+    assert_eq!(server.get().await, "0");
+    let deadline = Instant::now() + Duration::from_millis(200);
+    let error = server.client.send(&server.request("/hang"), deadline).await.unwrap_err();
+    assert!(error.is_deadline());
+    assert_eq!(server.client.connections(), 0);
+    assert_eq!(server.get().await, "1");
+    assert_eq!(server.get().await, "1");
+    assert_eq!(server.client.connections(), 1);
+}
+
+#[tokio::test]
+async fn dead_http2_connection_is_found_by_ping_and_replaced() {
+    let server = Arc::new(Http2::start().await);
+    assert_eq!(server.get().await, "0");
+    let start = Instant::now();
+    server.die.notify_waiters();
+    let waiting = Arc::clone(&server);
+    let waiting = tokio::spawn(async move { waiting.get().await });
+    pass(Duration::from_secs(55)).await;
+    // The PING is sent after 60 s and has 15 s.
+    pass(Duration::from_secs(6)).await;
+    pass(Duration::from_secs(5)).await;
+    assert!(!waiting.is_finished(), "no response in {:?}", start.elapsed());
+    pass(Duration::from_secs(10)).await;
+    assert_eq!(waiting.await.unwrap(), "1");
+    assert!(start.elapsed() >= Duration::from_secs(75), "{:?}", start.elapsed());
+    assert_eq!(server.get().await, "1");
+}
+
+#[tokio::test]
+async fn idle_http2_connection_is_checked_by_ping() {
+    let server = Http2::start().await;
+    assert_eq!(server.get().await, "0");
+    // The server answers each PING.
+    for _ in 0..20 {
+        pass(Duration::from_secs(10)).await;
+    }
+    assert_eq!(server.get().await, "0");
+    server.die.notify_waiters();
+    pass(Duration::from_secs(61)).await;
+    pass(Duration::from_secs(16)).await;
+    let start = Instant::now();
+    assert_eq!(server.get().await, "1");
+    assert!(start.elapsed() < Duration::from_secs(60), "a request waited for the PING");
+}
+
 /// Sends two requests at the same time.
-async fn futures_join(client: &crate::http_client::client::HttpClient, page: &str) -> [String; 2] {
+async fn futures_join(client: &HttpClient, page: &str) -> [String; 2] {
     let (a, b) = tokio::join!(fetch(client, page), fetch(client, page));
     [a, b]
 }

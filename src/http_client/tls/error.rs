@@ -49,6 +49,34 @@ pub enum TlsSettingsError {
     Verifier(rustls::client::VerifierBuilderError),
 }
 
+impl TlsSettingsError {
+    /// Returns the key of the setting that is invalid: of the client, and of its token endpoint.
+    pub(in crate::http_client) fn settings(&self) -> [&'static str; 2] {
+        match self {
+            Self::ReadCa(_) | Self::Ca(Place::File(_)) => {
+                ["tls_config.ca_file", "oauth2.tls_config.ca_file"]
+            }
+            Self::Ca(Place::Inline) => ["tls_config.ca", "oauth2.tls_config.ca"],
+            Self::ReadCertificate(_)
+            | Self::Certificate(Place::File(_))
+            | Self::Identity { certificate: Place::File(_), .. } => {
+                ["tls_config.cert_file", "oauth2.tls_config.cert_file"]
+            }
+            Self::Certificate(Place::Inline)
+            | Self::Identity { certificate: Place::Inline, .. } => {
+                ["tls_config.cert", "oauth2.tls_config.cert"]
+            }
+            Self::ReadKey(_) | Self::Key(Place::File(_)) => {
+                ["tls_config.key_file", "oauth2.tls_config.key_file"]
+            }
+            Self::Key(Place::Inline) => ["tls_config.key", "oauth2.tls_config.key"],
+            Self::ServerName { .. } => ["tls_config.server_name", "oauth2.tls_config.server_name"],
+            Self::Versions(_) => ["tls_config.min_version", "oauth2.tls_config.min_version"],
+            Self::Verifier(_) => ["tls_config.ca", "oauth2.tls_config.ca"],
+        }
+    }
+}
+
 /// Place of a PEM text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

@@ -11,7 +11,8 @@ pub struct RequestOrigin {
     pub protocol: &'static str,
     /// Address of the client; `None` without a connection.
     pub address: Option<IpAddr>,
-    /// Name of the user whose password was checked; `None` without one.
+    /// Name of the user whose password was checked, or URL of the scraped target; `None` without
+    /// one.
     pub user: Option<Arc<str>>,
 }
 

@@ -37,6 +37,7 @@ use crate::remote::read::plain_writer::PlainWriter;
 use crate::remote::read::read_request::{ReadAbort, ReadSelection, RemoteReadError};
 use crate::remote::read::response_writer::{Placeholder, ResponseWriter};
 use crate::remote::read::snappy_writer::SnappyWriter;
+use crate::tsdb::db::querier::Querier;
 use crate::tsdb::db::{Db, QueryError, SupportedEncodings};
 use bytes::Bytes;
 use prost::encoding::{encode_varint, encoded_len_varint};
@@ -120,6 +121,7 @@ fn read_samples_with<W: ResponseWriter>(
     reserve: &mut dyn FnMut(usize) -> Result<(), ReadAbort>,
 ) -> Result<SamplesResponse, RemoteReadError> {
     let mut encoder = SamplesResponseEncoder {
+        querier: source.db.querier(),
         writer: W::default(),
         series: Vec::new(),
         histograms: HistogramEncoder::default(),
@@ -137,6 +139,7 @@ fn read_samples_with<W: ResponseWriter>(
 
 /// Encoder of a SAMPLES response.
 struct SamplesResponseEncoder<'a, W> {
+    querier: Querier<'a>,
     writer: W,
     /// Encoded fields of the current series that are not written yet.
     series: Vec<u8>,
@@ -154,8 +157,7 @@ impl<W: ResponseWriter> SamplesResponseEncoder<'_, W> {
         let result = self.writer.reserve_placeholder();
         let start = self.writer.content_len();
         let mut remaining = self.source.limits.samples.unwrap_or(u64::MAX);
-        let querier = self.source.db.querier();
-        for series in querier.select(&matchers, range)? {
+        for series in self.querier.select(&matchers, range)? {
             let series = series?;
             let labels = self.source.external.add(series.labels());
             self.add_series(labels.as_bytes(), series.samples(range), &mut remaining)?;

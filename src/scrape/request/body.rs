@@ -170,6 +170,7 @@ impl BodyDecoder {
     }
 
     /// Returns `true` if nothing was decompressed yet.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.buffer().bytes.is_empty()

@@ -74,6 +74,12 @@ impl BodyBudget {
         Ok(lease)
     }
 
+    /// Returns the size of the largest body that fits, bytes.
+    #[must_use]
+    pub fn max_body(&self) -> usize {
+        self.large.units * UNIT
+    }
+
     /// Returns the reserved memory, bytes.
     #[must_use]
     pub fn in_use(&self) -> usize {
@@ -82,6 +88,7 @@ impl BodyBudget {
     }
 
     /// Returns the whole memory, bytes.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn bytes(&self) -> usize {
         (self.small.units + self.large.units) * UNIT

@@ -17,6 +17,11 @@ use std::time::Duration;
 /// Decompressed bytes after which a scrape lets others run.
 const YIELD_BYTES: usize = 1 << 20;
 
+/// Maximum size of the body of another status than 200 that is read to keep its connection, bytes.
+const MAX_DRAINED_BYTES: usize = 64 << 10;
+/// Maximum time to read such a body.
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(1);
+
 /// Error of the HTTP client.
 pub type ExchangeError = Box<dyn Error + Send + Sync>;
 /// Next piece of a body; `None` at its end.
@@ -92,6 +97,7 @@ pub struct FetchedBody {
     /// Value of `Content-Type`; empty if the header is absent.
     pub content_type: String,
     /// Memory of `bytes`.
+    #[allow(dead_code, reason = "a drop gives the memory back")]
     pub lease: BodyLease,
 }
 
@@ -180,12 +186,15 @@ async fn read_whole(
     // Only the task of this scrape uses the flag.
     let flag = |value| waits_for_memory.store(value, Ordering::Relaxed);
     flag(true);
-    let expected = (*needed).clamp(1, limits.body_size.max(1));
+    // A body that shrank must not be rejected because of its last size.
+    let largest = limits.body_size.min(limits.budget.max_body());
+    let expected = (*needed).clamp(1, largest.max(1));
     let mut lease = limits.budget.reserve(expected).await.map_err(FetchError::Memory)?;
     flag(false);
     let response = exchange.send(request).await.map_err(FetchError::Exchange)?;
     let TargetResponse { status, reason, headers, mut body } = response;
     if status != http::StatusCode::OK.as_u16() {
+        let _ = tokio::time::timeout(MAX_DRAIN_TIME, drain(&mut *body)).await;
         return Err(FetchError::Status { status, reason });
     }
     let header = |name: http::HeaderName| {
@@ -217,6 +226,17 @@ async fn read_whole(
     }
     let bytes = decoder.finish().map_err(FetchError::Body)?;
     Ok(FetchedBody { bytes, content_type: header(http::header::CONTENT_TYPE), lease })
+}
+
+/// Reads a small body to its end, so that its connection can be used again.
+async fn drain(body: &mut dyn TargetBody) {
+    let mut read = 0;
+    while read < MAX_DRAINED_BYTES {
+        match body.next().await {
+            Ok(Some(piece)) => read += piece.len(),
+            Ok(None) | Err(_) => return,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -315,7 +335,7 @@ mod tests {
         let failing = target(500, usize::MAX);
         let error = fetch_from(&failing, &budget, &mut 1000).await.unwrap_err();
         assert_eq!(error.to_string(), "server returned HTTP status 500 Odd");
-        assert_eq!(failing.sent.load(Ordering::Relaxed), 0);
+        assert_eq!(failing.sent.load(Ordering::Relaxed), 1, "no more than 64 KiB");
         assert_eq!(budget.in_use(), 0);
     }
 

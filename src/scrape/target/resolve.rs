@@ -22,7 +22,7 @@ use std::time::Duration;
 pub struct Target {
     /// Labels before relabeling, sorted by name.
     pub discovered: Arc<[(String, String)]>,
-    /// All labels without `__meta_*`. Together with the URL they identify the target.
+    /// All labels without `__meta_*`.
     pub labels: Labels,
     /// Labels of its series: those without the prefix `__`. Contains at least `instance`.
     pub series_labels: Labels,

@@ -15,6 +15,7 @@ use crate::server::transport::admission::Reservation;
 use crate::server::transport::blocking::{ClientWatch, run_blocking};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -79,24 +80,17 @@ impl ListQuery {
 
 /// JSON of a response under construction, with its memory reservation.
 #[derive(Debug)]
-pub(crate) struct ListResponseBuilder {
+pub(crate) struct ResponseJson {
     reservation: Reservation,
     client: ClientWatch,
     text: String,
     reserved: usize,
-    entries: usize,
 }
 
-impl ListResponseBuilder {
+impl ResponseJson {
     fn new(lists: &ListState, client: ClientWatch) -> Self {
-        let text = String::from("{\"status\":\"success\",\"data\":[");
-        Self {
-            reservation: lists.responses.budget.reserve(),
-            client,
-            text,
-            reserved: 0,
-            entries: 0,
-        }
+        let text = String::from("{\"status\":\"success\",\"data\":");
+        Self { reservation: lists.responses.budget.reserve(), client, text, reserved: 0 }
     }
 
     /// Reserves `bytes` more. Returns `false` if the budget is exhausted or the client
@@ -105,15 +99,11 @@ impl ListResponseBuilder {
         !self.client.is_disconnected() && self.reservation.extend(bytes).is_ok()
     }
 
-    /// Appends an entry; `write` appends its JSON.
+    /// Appends what `write` appends.
     ///
     /// # Errors
     /// [`ApiError::Unavailable`] if its memory cannot be reserved.
-    pub(crate) fn push_entry(&mut self, write: impl FnOnce(&mut String)) -> Result<(), ApiError> {
-        if self.entries > 0 {
-            self.text.push(',');
-        }
-        self.entries += 1;
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut String)) -> Result<(), ApiError> {
         write(&mut self.text);
         let more = self.text.len() - self.reserved;
         self.reserved = self.text.len();
@@ -124,18 +114,88 @@ impl ListResponseBuilder {
         }
     }
 
+    /// Appends a value.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] if its memory cannot be reserved; [`ApiError::Internal`] if the
+    /// value cannot be encoded.
+    pub(crate) fn push_value(&mut self, value: &impl Serialize) -> Result<(), ApiError> {
+        let json = encode(value)?;
+        self.push(|out| out.push_str(&json))
+    }
+
+    /// Appends a list of values.
+    ///
+    /// # Errors
+    /// As [`Self::push_value`].
+    pub(crate) fn push_list<T: Serialize>(
+        &mut self,
+        values: impl Iterator<Item = T>,
+    ) -> Result<(), ApiError> {
+        self.text.push('[');
+        for (at, value) in values.enumerate() {
+            if at > 0 {
+                self.text.push(',');
+            }
+            self.push_value(&value)?;
+        }
+        self.push(|out| out.push(']'))
+    }
+
+    fn finish(mut self, end: &str) -> BufferedJson {
+        self.text.push_str(end);
+        BufferedJson { text: self.text.into_bytes(), reservation: self.reservation }
+    }
+}
+
+/// JSON of a list under construction.
+#[derive(Debug)]
+pub(crate) struct ListResponseBuilder {
+    json: ResponseJson,
+    entries: usize,
+}
+
+impl ListResponseBuilder {
+    /// Reserves `bytes` more. Returns `false` if the budget is exhausted or the client
+    /// disconnected.
+    pub(crate) fn try_reserve(&mut self, bytes: usize) -> bool {
+        self.json.try_reserve(bytes)
+    }
+
+    /// Appends an entry; `write` appends its JSON.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] if its memory cannot be reserved.
+    pub(crate) fn push_entry(&mut self, write: impl FnOnce(&mut String)) -> Result<(), ApiError> {
+        let separator = if self.entries == 0 { '[' } else { ',' };
+        self.entries += 1;
+        self.json.push(|out| {
+            out.push(separator);
+            write(out);
+        })
+    }
+
+    /// Appends an entry.
+    ///
+    /// # Errors
+    /// As [`ResponseJson::push_value`].
+    pub(crate) fn push_value(&mut self, value: &impl Serialize) -> Result<(), ApiError> {
+        let json = encode(value)?;
+        self.push_entry(|out| out.push_str(&json))
+    }
+
     /// Returns the number of entries.
     pub(crate) fn entries(&self) -> usize {
         self.entries
     }
 
-    fn finish(mut self, end: ListEnd) -> BufferedJson {
-        self.text.push(']');
-        if end == ListEnd::Truncated {
-            let _ = write!(self.text, ",\"warnings\":[\"{TRUNCATED}\"]");
-        }
-        self.text.push('}');
-        BufferedJson { text: self.text.into_bytes(), reservation: self.reservation }
+    fn finish(self, end: ListEnd) -> BufferedJson {
+        let start = if self.entries == 0 { "[" } else { "" };
+        let warnings = match end {
+            ListEnd::Complete => String::new(),
+            ListEnd::Truncated => format!(",\"warnings\":[\"{TRUNCATED}\"]"),
+        };
+        self.json.finish(&format!("{start}]{warnings}}}"))
     }
 }
 
@@ -161,23 +221,49 @@ pub(crate) async fn parameters(
     parameters::parse_request(&lists.bodies, request).await
 }
 
-/// Waits for a permit and builds a response with `make` on a blocking thread.
+/// Waits for a permit and builds a list with `make` on a blocking thread.
 pub(crate) async fn respond(
     lists: Arc<ListState>,
     make: impl FnOnce(&ListState, &mut ListResponseBuilder) -> Result<ListEnd, ApiError>
     + Send
     + 'static,
 ) -> Response {
+    run(lists, |lists, json| {
+        let mut builder = ListResponseBuilder { json, entries: 0 };
+        let end = make(lists, &mut builder)?;
+        Ok(builder.finish(end))
+    })
+    .await
+}
+
+/// Waits for a permit and builds a response on a blocking thread. `make` appends its data.
+pub(crate) async fn respond_json(
+    lists: Arc<ListState>,
+    make: impl FnOnce(&mut ResponseJson) -> Result<(), ApiError> + Send + 'static,
+) -> Response {
+    run(lists, |_, mut json| {
+        make(&mut json)?;
+        Ok(json.finish("}"))
+    })
+    .await
+}
+
+async fn run(
+    lists: Arc<ListState>,
+    make: impl FnOnce(&ListState, ResponseJson) -> Result<BufferedJson, ApiError> + Send + 'static,
+) -> Response {
     let shared = lists.clone();
     let built = run_blocking(&lists.gate, "building the response", move |client| {
-        let mut builder = ListResponseBuilder::new(&shared, client);
-        let end = make(&shared, &mut builder)?;
-        Ok(builder.finish(end))
+        make(&shared, ResponseJson::new(&shared, client))
     });
     match built.await.unwrap_or_else(|error| Err(ApiError::from(error))) {
-        Ok(list) => list.into_response(lists.responses.time),
+        Ok(json) => json.into_response(lists.responses.time),
         Err(error) => error.into_response(),
     }
+}
+
+fn encode(value: &impl Serialize) -> Result<String, ApiError> {
+    serde_json::to_string(value).map_err(|error| ApiError::Internal(error.to_string()))
 }
 
 /// Appends a JSON string as Go encodes it, with HTML characters escaped.

@@ -12,7 +12,8 @@
 //! | `series`           | label sets of series                               |
 //! | `admin`            | delete series, clean tombstones, snapshot          |
 //! | [`status`]         | status of configuration, process and database      |
-//! | `empty_lists`      | empty lists of rules, alerts and targets           |
+//! | `empty_lists`      | empty lists of rules and alerts                    |
+//! | [`targets`]        | targets and scrape pools                           |
 //! | `unsupported`      | paths of Prometheus that narthex does not support  |
 //! | `notifications`    | notifications for operators, as a list and live    |
 //! | `response`         | response envelope                                  |
@@ -36,6 +37,7 @@ pub(crate) mod read;
 pub(crate) mod response;
 pub(crate) mod series;
 pub(crate) mod status;
+pub(crate) mod targets;
 mod timestamp;
 pub(crate) mod unsupported;
 pub(crate) mod write;

@@ -3,7 +3,6 @@
 //! The reloader writes it, handlers read it. The locks are held only for a copy.
 
 use crate::config::file::contents::ConfigFile;
-use crate::config::file::options::LoadOptions;
 use crate::remote::external_labels::ExternalLabels;
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -14,8 +13,6 @@ use std::time::SystemTime;
 pub struct LoadedConfig {
     /// Configuration file, for the effective configuration.
     pub file: Arc<ConfigFile>,
-    /// Options with which the file was loaded.
-    pub options: LoadOptions,
     /// `global.external_labels` as applied to series.
     pub external_labels: ExternalLabels,
 }
@@ -63,11 +60,10 @@ impl Configuration {
         self.loaded.read().external_labels.clone()
     }
 
-    /// Returns the configuration file, and what it may have.
+    /// Returns the configuration file.
     #[must_use]
-    pub fn file(&self) -> (Arc<ConfigFile>, LoadOptions) {
-        let loaded = self.loaded.read();
-        (loaded.file.clone(), loaded.options)
+    pub fn file(&self) -> Arc<ConfigFile> {
+        self.loaded.read().file.clone()
     }
 
     /// Returns the time of the start.

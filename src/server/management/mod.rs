@@ -2,6 +2,7 @@
 //!
 //! | file                | content                                            |
 //! |---------------------|----------------------------------------------------|
+//! | [`mod@host_name`]   | name of this host                                  |
 //! | [`lifecycle`]       | phases: starting, ready, draining                  |
 //! | [`process_control`] | reload and shutdown requests                       |
 //! | [`process_state`]   | state of the management handlers                   |
@@ -13,6 +14,7 @@
 //! | [`web_state`]       | appearance to web clients                          |
 
 pub mod configuration;
+pub mod host_name;
 pub mod http_metrics;
 pub mod lifecycle;
 pub(crate) mod lifecycle_api;

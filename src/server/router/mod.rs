@@ -27,6 +27,8 @@ pub(crate) mod route_table;
 mod time_limit;
 
 use crate::server::api::status::{build, features, rejections, runtime, tsdb};
+use crate::server::api::targets::metadata as target_metadata;
+use crate::server::api::targets::{list, pools, relabel_steps};
 use crate::server::api::{
     admin, empty_lists, exemplars, export, labels, metadata, notifications, read, series,
     unsupported, write,
@@ -139,12 +141,12 @@ fn http_routes(states: &SharedState) -> HttpRoutes {
         .of_kind(RouteKind::Status)
         .get("/api/v1/rules", empty_lists::rules)
         .get("/api/v1/alerts", empty_lists::alerts)
-        .get("/api/v1/targets", empty_lists::targets)
-        .get("/api/v1/scrape_pools", empty_lists::scrape_pools)
         .get("/api/v1/alertmanagers", empty_lists::alertmanagers)
-        .get("/api/v1/targets/metadata", empty_lists::target_metadata)
-        .get("/api/v1/targets/relabel_steps", empty_lists::relabel_steps)
-        .get("/api/v1/scrape_pools/config", empty_lists::scrape_pool_config)
+        .get("/api/v1/targets", list::targets)
+        .get("/api/v1/targets/metadata", target_metadata::target_metadata)
+        .get("/api/v1/targets/relabel_steps", relabel_steps::relabel_steps)
+        .get("/api/v1/scrape_pools", pools::scrape_pools)
+        .get("/api/v1/scrape_pools/config", pools::scrape_pool_config)
         .get("/api/v1/status/config", runtime::status_config)
         .get("/api/v1/status/flags", runtime::status_flags)
         .get("/api/v1/status/runtimeinfo", runtime::runtime_info)

@@ -304,7 +304,10 @@ async fn features_are_a_true_part_of_the_recording() {
     let metadata = got["data"]["tsdb"].as_object_mut().unwrap().remove("metadata_wal_records");
     assert_eq!(metadata, Some(Value::Bool(true)));
     let categories = got["data"].as_object().unwrap();
-    assert_eq!(categories.keys().collect::<Vec<_>>(), ["api", "prometheus", "tsdb"]);
+    assert_eq!(
+        categories.keys().collect::<Vec<_>>(),
+        ["api", "prometheus", "scrape", "service_discovery_providers", "tsdb"]
+    );
     let mut enabled = Vec::new();
     for (category, features) in categories {
         let features = features.as_object().unwrap();
@@ -322,6 +325,14 @@ async fn features_are_a_true_part_of_the_recording() {
         "exemplar_storage",
         "native_histograms",
         "xor2_encoding",
+        "isolation",
+        "extra_scrape_metrics",
+        "consul",
+        "dns",
+        "docker",
+        "file",
+        "http",
+        "static",
     ];
     enabled.sort();
     let mut truth: Vec<&str> = of_flags.into_iter().chain(always).collect();

@@ -86,7 +86,8 @@ fn record_type(value: &Value<'_>) -> Option<DnsRecordType> {
     known.map(|(kind, _)| *kind)
 }
 
-fn port(value: &Value<'_>) -> Option<u16> {
+/// Reads a port.
+pub(super) fn port(value: &Value<'_>) -> Option<u16> {
     let port = value.unsigned()?;
     let valid = u16::try_from(port).ok();
     if valid.is_none() {

@@ -1,25 +1,27 @@
 //! Registry of the discovery sections.
 
-use crate::config::file::discovery::{DiscoveryConfig, dns, file, static_groups};
+use crate::config::file::discovery::{
+    DiscoveryConfig, consul, dns, docker, file, http, static_groups,
+};
 use crate::config::yaml::mapping::{Key, Mapping};
-use crate::config::yaml::value::Value;
 
 /// Function that parses an entry of a section.
 type ParseEntry = fn(Mapping<'_>) -> Option<DiscoveryConfig>;
 
 /// Supported sections except `static_configs`.
-const SECTIONS: [(&str, ParseEntry); 2] = [
+const SECTIONS: [(&str, ParseEntry); 5] = [
     ("file_sd_configs", |entry| Some(DiscoveryConfig::File(file::parse(entry)))),
+    ("http_sd_configs", |entry| http::parse(entry).map(Box::new).map(DiscoveryConfig::Http)),
     ("dns_sd_configs", |entry| Some(DiscoveryConfig::Dns(dns::parse(entry)))),
+    ("docker_sd_configs", |entry| docker::parse(entry).map(Box::new).map(DiscoveryConfig::Docker)),
+    ("consul_sd_configs", |entry| consul::parse(entry).map(Box::new).map(DiscoveryConfig::Consul)),
 ];
 
 /// Kinds of discovery of Prometheus that narthex does not support.
-const UNSUPPORTED: [&str; 34] = [
+const UNSUPPORTED: [&str; 31] = [
     "aws",
     "azure",
-    "consul",
     "digitalocean",
-    "docker",
     "dockerswarm",
     "ec2",
     "ecs",
@@ -27,7 +29,6 @@ const UNSUPPORTED: [&str; 34] = [
     "eureka",
     "gce",
     "hetzner",
-    "http",
     "ionos",
     "kubernetes",
     "kuma",
@@ -55,7 +56,8 @@ const UNSUPPORTED: [&str; 34] = [
 /// relabeling rules.
 pub(crate) fn parse(job: &mut Mapping<'_>, may_relabel: bool) -> Vec<DiscoveryConfig> {
     let mut discoveries = Vec::new();
-    let groups: Vec<_> = entries(job, "static_configs")
+    let groups: Vec<_> = job
+        .mappings("static_configs")
         .into_iter()
         .map(|entry| static_groups::parse(entry, may_relabel))
         .collect();
@@ -63,17 +65,9 @@ pub(crate) fn parse(job: &mut Mapping<'_>, may_relabel: bool) -> Vec<DiscoveryCo
         discoveries.push(DiscoveryConfig::Static(groups));
     }
     for (key, parse) in SECTIONS {
-        discoveries.extend(entries(job, key).into_iter().filter_map(parse));
+        discoveries.extend(job.mappings(key).into_iter().filter_map(parse));
     }
     discoveries
-}
-
-fn entries<'a>(job: &mut Mapping<'a>, key: &'static str) -> Vec<Mapping<'a>> {
-    let entries = job.list(key);
-    for entry in entries.iter().filter(|entry| entry.is_null()) {
-        entry.problem("must be a mapping, not null");
-    }
-    entries.iter().filter_map(Value::mapping).collect()
 }
 
 /// Reports a section of a kind that narthex does not support. Returns `false` for other keys.

@@ -1,5 +1,6 @@
 //! Keys of the section `global` that are defaults of the jobs.
 
+use crate::config::file::options::FeatureDefaults;
 use crate::config::file::scrape::limits::ScrapeLimits;
 use crate::config::file::scrape::names;
 use crate::config::file::scrape::names::EscapingScheme;
@@ -62,9 +63,17 @@ impl Default for GlobalScrape {
 }
 
 impl GlobalScrape {
-    /// Reads the keys of the section `global`.
-    pub(crate) fn read(global: &mut Mapping<'_>) -> Self {
-        let unset = Self::default();
+    /// Returns the defaults of a configuration without the section `global`.
+    pub(crate) fn with(features: FeatureDefaults) -> Self {
+        Self {
+            protocols: features.protobuf_first.then(|| ScrapeProtocol::PROTO_FIRST.to_vec()),
+            extra_metrics: features.extra_scrape_metrics,
+            ..Self::default()
+        }
+    }
+
+    /// Reads the keys of the section `global`; those that it omits are `unset`'s.
+    pub(crate) fn read(global: &mut Mapping<'_>, unset: Self) -> Self {
         let (interval, timeout) =
             Times { interval: unset.interval, timeout: unset.timeout }.read(global);
         let validation = global.get("metric_name_validation_scheme");
@@ -78,7 +87,10 @@ impl GlobalScrape {
         Self {
             interval,
             timeout,
-            protocols: global.get("scrape_protocols").and_then(|value| protocol::list(&value)),
+            protocols: global
+                .get("scrape_protocols")
+                .and_then(|value| protocol::list(&value))
+                .or(unset.protocols),
             failure_log_file: failure_log_file(global),
             limits: ScrapeLimits::read(global, &unset.limits),
             validation,
@@ -90,7 +102,7 @@ impl GlobalScrape {
             always_classic_histograms: global
                 .boolean("always_scrape_classic_histograms")
                 .unwrap_or(false),
-            extra_metrics: global.boolean("extra_scrape_metrics").unwrap_or(false),
+            extra_metrics: global.boolean("extra_scrape_metrics").unwrap_or(unset.extra_metrics),
         }
     }
 

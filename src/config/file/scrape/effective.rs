@@ -76,6 +76,7 @@ pub(crate) fn job(job: &ScrapeJob) -> YamlMapping {
     entry.set("metric_name_validation_scheme", job.validation.to_string());
     entry.set("metric_name_escaping_scheme", job.escaping.as_str());
     entry.set("extra_scrape_metrics", job.extra_metrics);
+    job.http_client.add_to(&mut entry);
     entry.set_unless_zero("relabel_configs", relabel::effective(&job.relabel_rules));
     let metric_rules = relabel::effective(&job.metric_relabel_rules);
     entry.set_unless_zero("metric_relabel_configs", metric_rules);

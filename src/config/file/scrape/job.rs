@@ -1,6 +1,7 @@
 //! Entries of `scrape_configs`: one job each, with all defaults resolved.
 
 use crate::config::file::discovery::{DiscoveryConfig, registry};
+use crate::config::file::http_client::settings::HttpClientConfig;
 use crate::config::file::scrape::defaults::{GlobalScrape, Times, failure_log_file};
 use crate::config::file::scrape::limits::ScrapeLimits;
 use crate::config::file::scrape::names;
@@ -58,6 +59,8 @@ pub struct ScrapeJob {
     pub escaping: EscapingScheme,
     /// File for failures of scrapes.
     pub failure_log_file: Option<PathBuf>,
+    /// HTTP client of the scrapes.
+    pub http_client: HttpClientConfig,
     /// Rules that make labels of a target from its discovered labels.
     pub relabel_rules: Vec<RelabelRule>,
     /// Rules for the series of a response.
@@ -81,6 +84,64 @@ pub struct HistogramSettings {
     pub min_bucket_factor: f64,
 }
 
+impl ScrapeJob {
+    /// Returns a job without keys of its own and without targets.
+    #[must_use]
+    pub fn new(name: &str, global: &GlobalScrape) -> Self {
+        Self {
+            name: name.to_owned(),
+            interval: global.interval,
+            timeout: global.timeout,
+            metrics_path: "/metrics".to_owned(),
+            scheme: "http".to_owned(),
+            params: BTreeMap::new(),
+            honor_labels: false,
+            honor_timestamps: true,
+            track_timestamps_staleness: false,
+            enable_compression: true,
+            protocols: default_protocols(global, global.native_histograms),
+            fallback_protocol: None,
+            limits: global.limits,
+            histograms: HistogramSettings {
+                scrape_native: global.native_histograms,
+                convert_classic: global.convert_classic_histograms,
+                always_scrape_classic: global.always_classic_histograms,
+                ..HistogramSettings::default()
+            },
+            extra_metrics: global.extra_metrics,
+            validation: global.validation,
+            escaping: global.escaping(),
+            failure_log_file: global.failure_log_file.clone(),
+            relabel_rules: Vec::new(),
+            metric_relabel_rules: Vec::new(),
+            http_client: HttpClientConfig::default(),
+            discoveries: Vec::new(),
+        }
+    }
+
+    /// Returns `true` if both jobs read the same series from an unchanged target: they differ at
+    /// most in interval, timeout, `sample_limit`, settings of the HTTP client and sources of
+    /// targets.
+    #[must_use]
+    pub fn reads_series_like(&self, other: &Self) -> bool {
+        let comparable = Self {
+            interval: other.interval,
+            timeout: other.timeout,
+            limits: ScrapeLimits { samples: other.limits.samples, ..self.limits },
+            http_client: other.http_client.clone(),
+            discoveries: other.discoveries.clone(),
+            ..self.clone()
+        };
+        comparable == *other
+    }
+
+    /// Returns the settings of all HTTP clients: that of the scrapes, then those of discoveries.
+    pub fn http_clients(&self) -> impl Iterator<Item = &HttpClientConfig> {
+        let discoveries = self.discoveries.iter().filter_map(DiscoveryConfig::http_client);
+        std::iter::once(&self.http_client).chain(discoveries)
+    }
+}
+
 /// Reads a job; `None` if it has no name.
 pub(super) fn parse(mut job: Mapping<'_>, global: &GlobalScrape) -> Option<ScrapeJob> {
     let name = name(&mut job);
@@ -101,13 +162,7 @@ pub(super) fn parse(mut job: Mapping<'_>, global: &GlobalScrape) -> Option<Scrap
         honor_timestamps: job.boolean("honor_timestamps").unwrap_or(true),
         track_timestamps_staleness: job.boolean("track_timestamps_staleness").unwrap_or(false),
         enable_compression: job.boolean("enable_compression").unwrap_or(true),
-        protocols: protocols.or_else(|| global.protocols.clone()).unwrap_or_else(|| {
-            if histograms.scrape_native {
-                ScrapeProtocol::PROTO_FIRST.to_vec()
-            } else {
-                ScrapeProtocol::DEFAULT.to_vec()
-            }
-        }),
+        protocols: protocols.unwrap_or_else(|| default_protocols(global, histograms.scrape_native)),
         fallback_protocol: job
             .get("fallback_scrape_protocol")
             .and_then(|value| protocol::fallback(&value)),
@@ -117,12 +172,23 @@ pub(super) fn parse(mut job: Mapping<'_>, global: &GlobalScrape) -> Option<Scrap
         validation,
         escaping,
         failure_log_file: failure_log_file(&mut job).or_else(|| global.failure_log_file.clone()),
+        http_client: HttpClientConfig::read(&mut job),
         relabel_rules: relabel::rules(&relabel_rules, validation),
         metric_relabel_rules: relabel::rules(&job.list("metric_relabel_configs"), validation),
         discoveries: registry::parse(&mut job, !relabel_rules.is_empty()),
     };
     job.finish_except(registry::report_unsupported);
     name.map(|_| parsed)
+}
+
+fn default_protocols(global: &GlobalScrape, scrape_native: bool) -> Vec<ScrapeProtocol> {
+    global.protocols.clone().unwrap_or_else(|| {
+        if scrape_native {
+            ScrapeProtocol::PROTO_FIRST.to_vec()
+        } else {
+            ScrapeProtocol::DEFAULT.to_vec()
+        }
+    })
 }
 
 fn name(job: &mut Mapping<'_>) -> Option<String> {

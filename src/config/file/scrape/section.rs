@@ -32,6 +32,17 @@ impl ScrapeSections {
     pub fn all_jobs(&self) -> impl Iterator<Item = &ScrapeJob> {
         self.jobs.iter().chain(self.included.iter().flat_map(|file| &file.jobs))
     }
+
+    /// Returns all jobs with the paths of their files. `path` is that of the configuration file.
+    pub fn jobs_by_file<'a>(
+        &'a self,
+        path: &'a Path,
+    ) -> impl Iterator<Item = (&'a Path, &'a ScrapeJob)> {
+        let included = self.included.iter();
+        let included =
+            included.flat_map(|file| file.jobs.iter().map(|job| (file.path.as_path(), job)));
+        self.jobs.iter().map(move |job| (path, job)).chain(included)
+    }
 }
 
 /// Names of jobs, and the place of each.

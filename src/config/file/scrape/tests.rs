@@ -27,7 +27,7 @@ fn job(global: &str, keys: &str) -> ScrapeJob {
 /// Returns the problems of a file, with the path of the file `/etc/n.yml`.
 fn problems(text: &str) -> Vec<String> {
     let (_, problems) =
-        file::parse(text, Path::new("/etc/n.yml"), LoadOptions::check(false), NO_VARIABLES);
+        file::parse(text, Path::new("/etc/n.yml"), LoadOptions::new(false), NO_VARIABLES);
     problems.iter().map(ToString::to_string).collect()
 }
 
@@ -161,7 +161,7 @@ fn params_and_paths_are_read_and_resolved() {
                 - {job_name: a, params: {x: [1, 'y', ], z: []}, metrics_path: /m?q, scheme: https}\n\
                 - {job_name: b, scrape_failure_log_file: /b.log}\n";
     let (file, problems) =
-        file::parse(text, Path::new("/etc/n.yml"), LoadOptions::check(false), NO_VARIABLES);
+        file::parse(text, Path::new("/etc/n.yml"), LoadOptions::new(false), NO_VARIABLES);
     assert_eq!(problems, []);
     let [a, b] = file.scrape.jobs.as_slice() else { panic!("two jobs") };
     let params = [("x", vec!["1", "y"]), ("z", vec![])];
@@ -236,6 +236,50 @@ fn invalid_keys_of_a_job_are_named_with_position() {
             "file_sd_configs: [{files: [a.json], refresh_interval: 0s}]",
             "refresh_interval: must be more than 0",
         ),
+        ("basic_auth: {user: u}", "basic_auth.user: unknown key \"user\""),
+        ("http_sd_configs: [{}]", "http_sd_configs[0]: needs url"),
+        ("http_sd_configs: [{url: ''}]", "http_sd_configs[0].url: must not be empty"),
+        ("http_sd_configs: [{url: 'http://'}]", "url: host is missing in URL"),
+        ("http_sd_configs: [{url: /path}]", "url: URL has no scheme"),
+        ("http_sd_configs: [{url: 'ftp://h/'}]", "url: scheme must be http or https"),
+        ("http_sd_configs: [{url: 'http://h:x/'}]", "url: URL has an invalid port"),
+        (
+            "http_sd_configs: [{url: 'http://h/', refresh_interval: 0s}]",
+            "refresh_interval: must be more than 0",
+        ),
+        (
+            "http_sd_configs: [{url: 'http://h/', tls_config: {cert_file: a}}]",
+            "http_sd_configs[0].tls_config.cert_file: needs key or key_file",
+        ),
+        ("consul_sd_configs: [{server: ' '}]", "consul_sd_configs[0].server: must not be empty"),
+        ("consul_sd_configs: [{server: 'ftp://h'}]", "server: scheme must be http, https or unix"),
+        ("consul_sd_configs: [{server: 'h:x'}]", "server: URL has an invalid port"),
+        ("consul_sd_configs: [{server: 'https://u:p@h'}]", "server: must not have a user"),
+        ("consul_sd_configs: [{scheme: ftp}]", "scheme: must be http or https, not \"ftp\""),
+        ("consul_sd_configs: [{servers: [a]}]", "unknown key \"servers\"; did you mean"),
+        ("consul_sd_configs: [{token: \"a\\n\"}]", "token: contains a control character"),
+        (
+            "consul_sd_configs: [{token: t, authorization: {credentials: c}}]",
+            "consul_sd_configs[0].token: excludes authorization; set one of them",
+        ),
+        (
+            "consul_sd_configs: [{username: u, basic_auth: {username: v}}]",
+            "username: excludes other kinds of authentication",
+        ),
+        ("consul_sd_configs: [{refresh_interval: 0s}]", "refresh_interval: must be more than 0"),
+        ("consul_sd_configs: [{node_meta: [a]}]", "node_meta: must be a mapping"),
+        ("docker_sd_configs: [{port: 80}]", "docker_sd_configs[0]: needs host"),
+        ("docker_sd_configs: [{host: ''}]", "docker_sd_configs[0].host: must not be empty"),
+        ("docker_sd_configs: [{host: nonsense}]", "host: must begin with unix://, tcp://"),
+        ("docker_sd_configs: [{host: 'unix://'}]", "host: must have the path of a socket"),
+        ("docker_sd_configs: [{host: 'tcp://h:x'}]", "host: URL has an invalid port"),
+        ("docker_sd_configs: [{host: 'http://u:p@h'}]", "host: must not have a user"),
+        ("docker_sd_configs: [{host: 'tcp://h', port: 70000}]", "port: 70000 is not a port"),
+        (
+            "docker_sd_configs: [{host: 'tcp://h', filters: [{name: a, value: b}]}]",
+            "filters[0].value: unknown key \"value\"; did you mean \"values\"?",
+        ),
+        ("docker_sd_configs: [{host: 'tcp://h', filters: [~]}]", "filters[0]: must be a mapping"),
         ("ec2_sd_configs: []", "ec2_sd_configs: ec2_sd_configs is not supported"),
         ("cloud_sd_configs: []", "cloud_sd_configs: unknown key \"cloud_sd_configs\""),
     ] {

@@ -7,9 +7,10 @@
 //!   because the records are unknown.
 
 use crate::discovery::kinds::dns::message::{
-    MessageError, Query, QueryType, Record, Response, ResponseCode, UDP_SIZE,
+    MessageError, Query, Record, Response, ResponseCode, UDP_SIZE,
 };
 use crate::discovery::kinds::dns::resolv_conf::ResolvConf;
+use domain::base::iana::{OptRcode, Rtype};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -52,18 +53,14 @@ enum ExchangeError {
     #[error("truncated response over TCP")]
     TruncatedTcp,
     #[error("response code {0}")]
-    Code(u8),
+    Code(OptRcode),
     #[error("no random number")]
     NoRandom,
 }
 
 impl Resolver {
     /// Returns the records of a name.
-    pub(super) async fn lookup(
-        &self,
-        name: &str,
-        kind: QueryType,
-    ) -> Result<Vec<Record>, LookupError> {
+    pub(super) async fn lookup(&self, name: &str, kind: Rtype) -> Result<Vec<Record>, LookupError> {
         let path = &self.resolv_conf;
         let conf = ResolvConf::load(path)
             .map_err(|source| LookupError::ResolvConf { path: path.clone(), source })?;
@@ -87,12 +84,7 @@ impl Resolver {
     }
 
     /// Returns the first response that says whether the name exists.
-    async fn ask_servers(
-        &self,
-        servers: &[IpAddr],
-        name: &str,
-        kind: QueryType,
-    ) -> Option<Response> {
+    async fn ask_servers(&self, servers: &[IpAddr], name: &str, kind: Rtype) -> Option<Response> {
         for ip in servers {
             let server = SocketAddr::new(*ip, self.port);
             match ask(server, name, kind).await {
@@ -107,7 +99,7 @@ impl Resolver {
 }
 
 /// Asks one server over UDP, and over TCP if the response is truncated.
-async fn ask(server: SocketAddr, name: &str, kind: QueryType) -> Result<Response, ExchangeError> {
+async fn ask(server: SocketAddr, name: &str, kind: Rtype) -> Result<Response, ExchangeError> {
     let mut id = [0; 2];
     getrandom::fill(&mut id).map_err(|_| ExchangeError::NoRandom)?;
     let query = Query::new(u16::from_be_bytes(id), name, kind)?;
@@ -138,7 +130,7 @@ async fn over_udp(server: SocketAddr, query: &Query) -> Result<Response, Exchang
     let socket = UdpSocket::bind((local, 0)).await?;
     // The system then discards packets of other senders.
     socket.connect(server).await?;
-    socket.send(&query.encode(true)).await?;
+    socket.send(&query.encode(true)?).await?;
     let mut buffer = vec![0; usize::from(UDP_SIZE)];
     loop {
         let len = socket.recv(&mut buffer).await?;
@@ -152,7 +144,7 @@ async fn over_udp(server: SocketAddr, query: &Query) -> Result<Response, Exchang
 
 async fn over_tcp(server: SocketAddr, query: &Query) -> Result<Response, ExchangeError> {
     let mut stream = TcpStream::connect(server).await?;
-    let message = query.encode(false);
+    let message = query.encode(false)?;
     let mut framed = (message.len() as u16).to_be_bytes().to_vec();
     framed.extend_from_slice(&message);
     stream.write_all(&framed).await?;

@@ -16,11 +16,12 @@ use crate::config::file::discovery::dns::{DnsRecordType, DnsSdConfig};
 use crate::discovery::address::join_host_port;
 use crate::discovery::kinds::StartProvider;
 use crate::discovery::kinds::dns::lookup::Resolver;
-use crate::discovery::kinds::dns::message::{QueryType, Record};
+use crate::discovery::kinds::dns::message::Record;
 use crate::discovery::kinds::environment::Environment;
 use crate::discovery::metrics::DiscoveryMetrics;
 use crate::discovery::refresh::{ProviderNames, RefreshSource, refresh_every};
 use crate::discovery::target_group::{ADDRESS_LABEL, LabelSet, TargetGroup, address_labels};
+use domain::base::iana::Rtype;
 use std::convert::Infallible;
 use tokio::task::JoinSet;
 
@@ -83,13 +84,13 @@ impl RefreshSource for DnsSource {
     }
 }
 
-fn query_type(kind: DnsRecordType) -> QueryType {
+fn query_type(kind: DnsRecordType) -> Rtype {
     match kind {
-        DnsRecordType::Srv => QueryType::SRV,
-        DnsRecordType::A => QueryType::A,
-        DnsRecordType::Aaaa => QueryType::AAAA,
-        DnsRecordType::Mx => QueryType::MX,
-        DnsRecordType::Ns => QueryType::NS,
+        DnsRecordType::Srv => Rtype::SRV,
+        DnsRecordType::A => Rtype::A,
+        DnsRecordType::Aaaa => Rtype::AAAA,
+        DnsRecordType::Mx => Rtype::MX,
+        DnsRecordType::Ns => Rtype::NS,
     }
 }
 

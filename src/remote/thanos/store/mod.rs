@@ -23,6 +23,7 @@ use crate::remote::thanos::label_order::{
 };
 use crate::remote::thanos::selection::{LabelRewrite, QueryShard, SeriesSelection, check_list_len};
 use crate::remote::thanos::series_message::{SeriesMessage, SeriesPart, aggr_chunk_len};
+use crate::tsdb::db::querier::Querier;
 use crate::tsdb::db::{LabelQueryError, LabelQueryLimits, MergedSeries, SupportedEncodings};
 
 /// Size of the chunks at which a message ends, bytes.
@@ -95,10 +96,11 @@ pub fn read_series(
         parts: Vec::new(),
         bytes: 0,
     };
-    let stored = select_stored(source, &query)?;
+    let querier = source.db.querier();
+    let stored = select_stored(&querier, &query)?;
     // Checked after the selection, so that the label query covers every selected series.
-    if affects_series(source, &query, &rewrite)? {
-        builder.add_buffered(source, stored, &rewrite)?;
+    if affects_series(&querier, &query, &rewrite)? {
+        builder.add_buffered(&querier, stored, &rewrite)?;
     } else {
         builder.add_streamed(stored, &rewrite)?;
     }
@@ -115,10 +117,10 @@ type NamedSeries<'a> = Box<dyn Iterator<Item = Result<OutputSeries, RemoteReadEr
 
 /// Returns the selected series with their stored labels.
 fn select_stored<'a>(
-    source: &ReadSource<'a>,
+    querier: &Querier<'a>,
     query: &StoreQuery,
 ) -> Result<NamedSeries<'a>, RemoteReadError> {
-    Ok(Box::new(source.db.querier().select(&query.matchers, query.range)?.map(|series| {
+    Ok(Box::new(querier.select(&query.matchers, query.range)?.map(|series| {
         let series = series?;
         Ok(OutputSeries { labels: series.labels().clone(), series })
     })))
@@ -128,12 +130,13 @@ fn select_stored<'a>(
 ///
 /// The first query is cheap if no series has the label.
 fn affects_series(
-    source: &ReadSource<'_>,
+    querier: &Querier<'_>,
     query: &StoreQuery,
     rewrite: &LabelRewrite,
 ) -> Result<bool, RemoteReadError> {
     for name in rewrite.affected_names() {
-        if has_label(source, query, name, &[])? && has_label(source, query, name, &query.matchers)?
+        if has_label(querier, query, name, &[])?
+            && has_label(querier, query, name, &query.matchers)?
         {
             return Ok(true);
         }
@@ -142,13 +145,13 @@ fn affects_series(
 }
 
 fn has_label(
-    source: &ReadSource<'_>,
+    querier: &Querier<'_>,
     query: &StoreQuery,
     name: &str,
     matchers: &[Matcher],
 ) -> Result<bool, RemoteReadError> {
     let limit = LabelQueryLimits { count: 1, bytes: SORT_BUDGET.max_bytes };
-    match source.db.querier().label_values(name, matchers, query.range, limit) {
+    match querier.label_values(name, matchers, query.range, limit) {
         Ok(values) => Ok(!values.is_empty()),
         Err(LabelQueryError::TooLarge(_) | LabelQueryError::Busy) => Ok(true),
         Err(LabelQueryError::Query(error)) => Err(error.into()),
@@ -157,13 +160,13 @@ fn has_label(
 
 /// Selects one series again by its stored labels.
 fn select_one(
-    source: &ReadSource<'_>,
+    querier: &Querier<'_>,
     stored: &Labels,
     range: TimeRange,
 ) -> Result<Option<MergedSeries>, RemoteReadError> {
     let equal = |(name, value): (&str, &str)| Matcher::new(MatchType::Equal, name, value);
     let matchers = stored.iter().map(equal).collect::<Result<Vec<_>, _>>()?;
-    for series in source.db.querier().select(&matchers, range)? {
+    for series in querier.select(&matchers, range)? {
         let series = series?;
         // Other series may have these labels and more.
         if series.labels() == stored {
@@ -228,7 +231,7 @@ impl SeriesResponseBuilder<'_> {
     /// Adds series after all of them were buffered and sorted.
     fn add_buffered(
         &mut self,
-        source: &ReadSource<'_>,
+        querier: &Querier<'_>,
         stored: NamedSeries<'_>,
         rewrite: &LabelRewrite,
     ) -> Result<(), RemoteReadError> {
@@ -237,7 +240,7 @@ impl SeriesResponseBuilder<'_> {
             self.sink.check()?;
             let series = match chunks {
                 BufferedChunks::Series(series) => Some(series),
-                BufferedChunks::Labels(stored) => select_one(source, &stored, self.range)?,
+                BufferedChunks::Labels(stored) => select_one(querier, &stored, self.range)?,
             };
             if let Some(series) = series
                 && !self.add(&OutputSeries { labels, series })?

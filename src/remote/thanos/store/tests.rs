@@ -192,12 +192,13 @@ fn series_is_selected_again_by_labels() {
     let source = source(&db, &[]);
     let all = read(&source, &everything()).series();
     for one in &all {
-        let found = super::select_one(&source, &labels(one), TimeRange::ALL).unwrap().unwrap();
+        let found =
+            super::select_one(&db.querier(), &labels(one), TimeRange::ALL).unwrap().unwrap();
         assert_eq!((found.labels(), found.chunks().len() > 0), (&labels(one), true));
     }
     let none =
         [("__name__", "not_there")].into_iter().collect::<LabelsBuilder<'_>>().build().unwrap();
-    assert!(super::select_one(&source, &none, TimeRange::ALL).unwrap().is_none());
+    assert!(super::select_one(&db.querier(), &none, TimeRange::ALL).unwrap().is_none());
 }
 
 #[test]

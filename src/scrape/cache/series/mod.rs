@@ -38,6 +38,7 @@ pub const MAX_RESERVED: u32 = 16;
 const MIN_UNUSED_BYTES: usize = 64 << 10;
 /// Memory of an entry without its raw bytes: the entry, and its slot in a hash table that is 7/8
 /// full.
+#[cfg(any(test, feature = "testing"))]
 pub const BYTES_PER_SERIES: usize = size_of::<Entry<Box<u8>>>() + (size_of::<u32>() + 1) * 8 / 7;
 
 /// Position of an entry. Valid until the end of the round.
@@ -203,6 +204,18 @@ impl<S: StoredSeries> SeriesCache<S> {
         }
     }
 
+    /// Returns the raw bytes of an entry.
+    #[must_use]
+    pub fn raw(&self, id: EntryId) -> &[u8] {
+        self.entries[id.0 as usize].raw(&self.raw)
+    }
+
+    /// Returns the number of entries that this round did not insert.
+    #[must_use]
+    pub fn len_before(&self) -> usize {
+        self.len_before
+    }
+
     /// Sets the series of an entry: of a pending one, or of one whose series was collected.
     pub fn resolve(&mut self, id: EntryId, series: S) {
         self.entries[id.0 as usize].series = Some(series);
@@ -282,6 +295,7 @@ impl<S: StoredSeries> SeriesCache<S> {
     }
 
     /// Returns `true` if there is no entry.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -12,7 +12,51 @@ use crate::tsdb::db::{HistogramStMode, RecordVersion};
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Kinds of discovery in Prometheus.
+const DISCOVERY_KINDS: [&str; 37] = [
+    "aws",
+    "azure",
+    "consul",
+    "digitalocean",
+    "dns",
+    "docker",
+    "dockerswarm",
+    "ec2",
+    "ecs",
+    "elasticache",
+    "eureka",
+    "file",
+    "gce",
+    "hetzner",
+    "http",
+    "ionos",
+    "kubernetes",
+    "kuma",
+    "lightsail",
+    "linode",
+    "marathon",
+    "msk",
+    "nerve",
+    "nomad",
+    "oci",
+    "openstack",
+    "outscale",
+    "ovhcloud",
+    "puppetdb",
+    "rds",
+    "scaleway",
+    "serverset",
+    "stackit",
+    "static",
+    "triton",
+    "uyuni",
+    "vultr",
+];
+/// Kinds of discovery in narthex.
+const SUPPORTED_DISCOVERY: [&str; 6] = ["consul", "dns", "docker", "file", "http", "static"];
 
 /// Returns the features.
 pub(crate) async fn features(
@@ -20,6 +64,8 @@ pub(crate) async fn features(
     State(status): State<Arc<StatusState>>,
 ) -> Response {
     let options = status.db.shared().options();
+    let flag = |name: &str| status.flags.get(name).map_or("", String::as_str);
+    let has_flag = |name| flag("enable-feature").split(',').any(|feature| feature == name);
     response::success(&json!({
         "api": {
             "admin": process.control.admin == ApiAccess::On,
@@ -40,16 +86,21 @@ pub(crate) async fn features(
         },
         "prometheus": {
             "agent_mode": false,
-            "auto_reload_config": false,
+            "auto_reload_config": flag("config.auto-reload") == "true",
             "server_mode": true,
             "stringlabels": false,
         },
+        "scrape": {
+            "extra_scrape_metrics": true,
+            "start_timestamp_zero_ingestion": has_flag("created-timestamp-zero-ingestion"),
+            "type_and_unit_labels": false,
+        },
+        "service_discovery_providers": discovery_kinds(),
         "tsdb": {
             "delayed_compaction": false,
             "exemplar_storage": true,
             "histograms_st_encoding": options.histogram_st_mode == HistogramStMode::WithSt,
-            // A read sees a prefix of each series; it is not isolated from a concurrent write.
-            "isolation": false,
+            "isolation": true,
             "metadata_wal_records": true,
             "native_histograms": true,
             "st_storage": options.record_version == RecordVersion::V2,
@@ -57,4 +108,8 @@ pub(crate) async fn features(
             "xor2_encoding": true,
         },
     }))
+}
+
+fn discovery_kinds() -> BTreeMap<&'static str, bool> {
+    DISCOVERY_KINDS.iter().map(|kind| (*kind, SUPPORTED_DISCOVERY.contains(kind))).collect()
 }

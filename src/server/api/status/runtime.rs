@@ -10,6 +10,7 @@ use crate::model::time::format_system_time;
 use crate::server::api::response;
 use crate::server::api::status::StatusState;
 use crate::server::contract::api_error::ApiError;
+use crate::server::management::host_name::host_name;
 use crate::tsdb::db::settings::RetentionSettings;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -53,8 +54,8 @@ struct RuntimeInfo {
 
 /// Returns the active configuration as YAML.
 pub(crate) async fn status_config(State(status): State<Arc<StatusState>>) -> Response {
-    let (file, options) = status.configuration.file();
-    match effective::to_yaml(&file, &status.db.shared().settings(), options) {
+    let file = status.configuration.file();
+    match effective::to_yaml(&file, &status.db.shared().settings()) {
         Ok(yaml) => response::success(&ConfigData { yaml }),
         Err(error) => ApiError::Internal(error.to_string()).into_response(),
     }
@@ -74,15 +75,10 @@ pub(crate) async fn status_flags(State(status): State<Arc<StatusState>>) -> Resp
 /// Returns the state of the process.
 pub(crate) async fn runtime_info(State(status): State<Arc<StatusState>>) -> Response {
     let last = status.configuration.last_reload();
-    let text = |found: Option<String>| found.unwrap_or_default();
     response::success(&RuntimeInfo {
         start_time: format_system_time(status.configuration.started()),
-        cwd: text(std::env::current_dir().ok().map(|dir| dir.display().to_string())),
-        hostname: text(
-            std::fs::read_to_string("/proc/sys/kernel/hostname")
-                .ok()
-                .map(|name| name.trim().to_owned()),
-        ),
+        cwd: std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default(),
+        hostname: host_name(),
         server_time: format_system_time(SystemTime::now()),
         reload_config_success: last.succeeded,
         last_config_time: format_system_time(last.at),

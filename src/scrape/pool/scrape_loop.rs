@@ -1,0 +1,381 @@
+//! Loop of one target: waits for a tick, scrapes, stores, and waits again.
+//!
+//! The exchange runs in the task of the loop. The check and the appends run on a blocking thread,
+//! so neither a huge body nor a slow disk delays the ticks of other targets.
+//!
+//! # End
+//! - A target that is gone: the scrape in progress finishes, and delayed stale markers follow.
+//! - A stop of the server: an exchange is cancelled, appends finish, and no markers are written.
+
+use crate::ingest::rejection_log::entry::RequestOrigin;
+use crate::scrape::plan::offset::offset;
+use crate::scrape::plan::schedule::{Schedule, ScrapeTime, tolerance};
+use crate::scrape::pool::job::{JobSettings, TargetSpec};
+use crate::scrape::pool::shared::ScrapeShared;
+use crate::scrape::pool::status::{TargetHealth, TargetState, TargetStatus};
+use crate::scrape::request::fetch::{FetchLimits, FetchedBody, ScrapeRequest, fetch};
+use crate::scrape::sample_limit_fill::TargetFill;
+use crate::scrape::unit::error::ScrapeError;
+use crate::scrape::unit::settings::UnitSettings;
+use crate::scrape::unit::store::{
+    Scrape, ScrapeReport, ScrapeStorageError, ScrapedBody, Storage, TargetStore,
+};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+
+/// Command to a loop.
+#[derive(Clone)]
+pub(super) enum LoopCommand {
+    /// Scrape with this configuration.
+    Run(Arc<LoopConfig>),
+    /// The target is gone: write stale markers when they are due.
+    End,
+    /// The server stops.
+    Stop,
+}
+
+/// Configuration of a loop. A new one takes effect at the next scrape.
+pub(super) struct LoopConfig {
+    pub(super) target: Arc<TargetSpec>,
+    pub(super) job: JobSettings,
+    pub(super) unit: Arc<UnitSettings>,
+    /// Error that fails every scrape.
+    pub(super) forced_error: Option<ScrapeError>,
+}
+
+/// Progress of a loop, for the loop that follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LoopProgress {
+    /// It may scrape.
+    Scraping,
+    /// It will not scrape any more. Markers may follow.
+    Ended,
+}
+
+/// Loop of one target.
+pub(super) struct ScrapeLoop {
+    pub(super) shared: Arc<ScrapeShared>,
+    pub(super) commands: watch::Receiver<LoopCommand>,
+    pub(super) progress: watch::Sender<LoopProgress>,
+    pub(super) state: Arc<TargetState>,
+    /// State between scrapes; `None` while a thread uses it.
+    pub(super) store: Option<TargetStore>,
+    /// Loop of the same target that must end before this one scrapes.
+    pub(super) predecessor: Option<watch::Receiver<LoopProgress>>,
+    /// Expected size of the next body, bytes.
+    pub(super) expected_body: usize,
+    pub(super) fill: TargetFill,
+}
+
+/// Scrape whose exchange has ended.
+struct Exchanged {
+    config: Arc<LoopConfig>,
+    time: ScrapeTime,
+    started: Instant,
+    body: Result<FetchedBody, ScrapeError>,
+}
+
+/// Reason for which a wait ended.
+enum Wake {
+    Tick,
+    Changed,
+    End,
+    Stop,
+}
+
+impl ScrapeLoop {
+    /// Runs until the target is gone or the server stops.
+    pub(super) async fn run(mut self) {
+        if let Some(mut predecessor) = self.predecessor.take() {
+            // An error means that it has ended, too.
+            let _ = predecessor.wait_for(|progress| *progress == LoopProgress::Ended).await;
+        }
+        let Some(mut config) = self.config() else { return };
+        let mut schedule = self.schedule(&config);
+        let mut last: Option<Instant> = None;
+        loop {
+            let tick = self.shared.clock.instant(schedule.next_tick());
+            match self.wait_until(tick).await {
+                Wake::Tick => {}
+                Wake::Changed => {
+                    let Some(new) = self.config() else { continue };
+                    if new.target.interval != config.target.interval {
+                        schedule = self.schedule(&new);
+                    }
+                    config = new;
+                    continue;
+                }
+                Wake::End => break,
+                Wake::Stop => return,
+            }
+            let now = self.shared.clock.now();
+            let time = schedule.start(now);
+            if time.clock_step_ns != 0 {
+                self.shared.clock.report_step(now);
+            }
+            let started = Instant::now();
+            if let Some(last) = last.replace(started) {
+                self.shared.metrics.observe_interval(schedule.interval(), started - last);
+            }
+            let Some(exchanged) = self.exchange(&config, time, started).await else { return };
+            self.store(exchanged).await;
+            let missed = schedule.finish(self.shared.clock.now().monotonic);
+            self.shared.metrics.missed_ticks.inc_by(missed);
+        }
+        self.fill.clear();
+        // The receiver is gone if no loop follows.
+        let _ = self.progress.send(LoopProgress::Ended);
+        if last.is_some() {
+            self.end(&schedule).await;
+        }
+    }
+
+    fn config(&self) -> Option<Arc<LoopConfig>> {
+        match &*self.commands.borrow() {
+            LoopCommand::Run(config) => Some(Arc::clone(config)),
+            LoopCommand::End | LoopCommand::Stop => None,
+        }
+    }
+
+    fn schedule(&self, config: &LoopConfig) -> Schedule {
+        let interval = config.target.interval;
+        let options = &self.shared.options;
+        let position = offset(config.target.hash, options.server_seed, interval);
+        let tolerance = tolerance(interval, options.timestamp_tolerance);
+        Schedule::new(self.shared.clock.now(), interval, position, tolerance)
+    }
+
+    async fn wait_until(&mut self, tick: Instant) -> Wake {
+        tokio::select! {
+            // A command that is already there comes before a tick.
+            biased;
+            changed = self.commands.changed() => match (changed, &*self.commands.borrow()) {
+                (Err(_), _) | (_, LoopCommand::Stop) => Wake::Stop,
+                (_, LoopCommand::End) => Wake::End,
+                (_, LoopCommand::Run(_)) => Wake::Changed,
+            },
+            () = tokio::time::sleep_until(tick) => Wake::Tick,
+        }
+    }
+
+    /// Returns `None` if the server stops.
+    async fn exchange(
+        &mut self,
+        config: &Arc<LoopConfig>,
+        time: ScrapeTime,
+        started: Instant,
+    ) -> Option<Exchanged> {
+        let config = Arc::clone(config);
+        if let Some(error) = &config.forced_error {
+            let body = Err(error.clone());
+            return Some(Exchanged { config, time, started, body });
+        }
+        let (target, options) = (&config.target, &self.shared.options);
+        let request = ScrapeRequest {
+            url: Arc::clone(&target.url),
+            unix_socket: target.unix_socket.clone(),
+            accept: Arc::clone(&config.job.accept),
+            accept_encoding: accept_encoding(&config.job, options.accept_zstd),
+            timeout: target.timeout,
+        };
+        let body_size = match usize::try_from(config.job.body_size_limit) {
+            Ok(0) => options.max_body_size,
+            limit => limit.unwrap_or(usize::MAX),
+        };
+        let limits = FetchLimits {
+            body_size,
+            accepts_zstd: options.accept_zstd,
+            budget: Arc::clone(&self.shared.budget),
+        };
+        let exchange = &*config.job.exchange;
+        let stopped = stopped(self.commands.clone());
+        let fetched = tokio::select! {
+            biased;
+            () = stopped => return None,
+            fetched = fetch(exchange, request, &limits, &mut self.expected_body) => fetched,
+        };
+        let body = fetched.map_err(|error| ScrapeError::Fetch(Arc::new(error)));
+        Some(Exchanged { config, time, started, body })
+    }
+
+    /// Stores a scrape on a blocking thread, and updates state and metrics.
+    async fn store(&mut self, exchanged: Exchanged) {
+        let Some(store) = self.store.take() else { return };
+        let Some(permits) = Permits::acquire(&self.shared).await else { return };
+        let (shared, state) = (Arc::clone(&self.shared), Arc::clone(&self.state));
+        let config = Arc::clone(&exchanged.config);
+        let storing = tokio::task::spawn_blocking(move || {
+            let mut store = store;
+            let samples = store_exchanged(&shared, &mut store, &state, exchanged, permits);
+            (store, samples)
+        });
+        match storing.await {
+            Ok((store, samples)) => {
+                self.store = Some(store);
+                self.note_samples(&config, samples);
+            }
+            Err(error) => {
+                tracing::error!(%error, url = &*config.target.url, "scrape panicked");
+                let status = TargetStatus {
+                    health: TargetHealth::Down,
+                    last_error: "internal error while the scrape was stored".to_owned(),
+                    ..TargetStatus::default()
+                };
+                self.state.set_status(status);
+                let extra = config.unit.extra_metrics;
+                self.store = Some(TargetStore::new(&config.target.labels, extra));
+            }
+        }
+    }
+
+    /// Compares the number of samples with the limit; `None` if the body was not read to its end.
+    fn note_samples(&mut self, config: &LoopConfig, samples: Option<u64>) {
+        let sample_limit = config.unit.sample_limit;
+        if samples.is_some_and(|samples| self.fill.set(samples, sample_limit)) {
+            tracing::warn!(
+                job = &*config.job.name,
+                url = &*config.target.url,
+                samples,
+                sample_limit,
+                "target uses 80 % of its sample_limit or more"
+            );
+        }
+    }
+
+    /// Waits until the stale markers are due, and stores them.
+    async fn end(mut self, schedule: &Schedule) {
+        let markers = schedule.end_markers(self.shared.clock.now());
+        let due = self.shared.clock.instant(markers.due);
+        loop {
+            match self.wait_until(due).await {
+                Wake::Tick => break,
+                Wake::Changed | Wake::End => {}
+                Wake::Stop => return,
+            }
+        }
+        let Some(mut store) = self.store.take() else { return };
+        let Some(permits) = Permits::acquire(&self.shared).await else { return };
+        let shared = Arc::clone(&self.shared);
+        let storing = tokio::task::spawn_blocking(move || {
+            let _permits = permits;
+            let now_ms = now_ms(&shared);
+            let storage = Storage { db: &shared.db, limits: &shared.limits, now_ms };
+            if let Err(error) = store.store_end_markers(markers.timestamp_ms, storage) {
+                shared.metrics.storage_failures.inc();
+                tracing::debug!(%error, "cannot store stale markers of a target");
+            }
+        });
+        if let Err(error) = storing.await {
+            tracing::error!(%error, "storing stale markers panicked");
+        }
+    }
+}
+
+/// Permits of a thread that stores a scrape.
+struct Permits {
+    /// Given back when only the WAL is missing.
+    working: Option<OwnedSemaphorePermit>,
+    _storing: OwnedSemaphorePermit,
+}
+
+impl Permits {
+    /// Waits for both permits. Returns `None` only if the semaphores were closed, which never
+    /// happens.
+    async fn acquire(shared: &ScrapeShared) -> Option<Self> {
+        let storing = Arc::clone(&shared.storing).acquire_owned().await.ok()?;
+        let working = Arc::clone(&shared.working).acquire_owned().await.ok()?;
+        Some(Self { working: Some(working), _storing: storing })
+    }
+}
+
+/// Waits until the server stops.
+async fn stopped(mut commands: watch::Receiver<LoopCommand>) {
+    // An error means that the pool is gone.
+    let _ = commands.wait_for(|command| matches!(command, LoopCommand::Stop)).await;
+}
+
+fn accept_encoding(job: &JobSettings, accept_zstd: bool) -> &'static str {
+    match (job.enable_compression, accept_zstd) {
+        (false, _) => "identity",
+        (true, false) => "gzip",
+        (true, true) => "zstd, gzip",
+    }
+}
+
+fn now_ms(shared: &ScrapeShared) -> i64 {
+    shared.clock.now().wall_ns.div_euclid(1_000_000)
+}
+
+/// Checks and stores a scrape on a blocking thread. Returns the number of samples after relabeling
+/// if the body was read to its end.
+fn store_exchanged(
+    shared: &ScrapeShared,
+    store: &mut TargetStore,
+    state: &TargetState,
+    exchanged: Exchanged,
+    mut permits: Permits,
+) -> Option<u64> {
+    let Exchanged { config, time, started, body } = exchanged;
+    let scraped = match &body {
+        Ok(body) => Ok(ScrapedBody { bytes: &body.bytes, content_type: &body.content_type }),
+        Err(error) => Err(error),
+    };
+    let body_bytes = body.as_ref().map_or(0, |body| body.bytes.len());
+    let scrape = Scrape { body: scraped, timestamp_ms: time.timestamp_ms };
+    let mut staged = shared.staging.take();
+    let now_ms = now_ms(shared);
+    let storage = Storage { db: &shared.db, limits: &shared.limits, now_ms };
+    let report = store.store(scrape, &config.unit, storage, &mut staged, &mut || {
+        // Waiting for the WAL needs no processor.
+        permits.working = None;
+        started.elapsed()
+    });
+    shared.staging.give_back(staged);
+    drop(body);
+    // The rest waits for no other scrape.
+    drop(permits);
+    if !report.outcome.rejections.is_empty() || !report.outcome.dry_run.is_empty() {
+        let origin = RequestOrigin {
+            protocol: "scrape",
+            address: None,
+            user: Some(Arc::clone(&config.target.url)),
+        };
+        shared.rejections.record_outcome(&origin, &report.outcome, now_ms);
+    }
+    shared.metrics.observe_scrape(&report, started.elapsed());
+    if let Some(error) = &report.error {
+        tracing::debug!(%error, url = &*config.target.url, "scrape failed");
+        if let (ScrapeError::Fetch(_), Some(path)) = (error, &config.job.failure_log_file) {
+            let (job, url) = (&config.job.name, &config.target.url);
+            shared.failures.record(path, job, url, &error.to_string(), now_ms);
+        }
+    }
+    let limit = config.unit.sample_limit;
+    state.set_status(TargetStatus {
+        health: if report.error.is_none() { TargetHealth::Up } else { TargetHealth::Down },
+        last_error: error_text(&report),
+        rejected: match report.outcome.rejections.is_empty() {
+            true => String::new(),
+            false => report.outcome.rejections.to_string(),
+        },
+        last_scrape_ms: Some(time.timestamp_ms),
+        last_duration: report.duration,
+        body_bytes,
+        max_body_bytes: body_bytes,
+        counts: report.counts,
+        sample_limit_fill: (limit > 0).then(|| report.counts.post_relabeling as f64 / limit as f64),
+        cache_bytes: store.cache_bytes(),
+    });
+    matches!(report.error, None | Some(ScrapeError::SampleLimit { .. }))
+        .then_some(report.counts.post_relabeling)
+}
+
+/// Returns the text of the error that matters to the operator of the target, then that of storage.
+fn error_text(report: &ScrapeReport) -> String {
+    match (&report.error, &report.storage_error) {
+        (Some(error), _) => error.to_string(),
+        (None, Some(error)) => ScrapeStorageError::to_string(error),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,88 @@
+//! State that all pools share: database, clock, limits, threads.
+
+use crate::ingest::limits::IngestLimits;
+use crate::ingest::rejection_log::RejectionLog;
+use crate::scrape::clock::ScrapeClock;
+use crate::scrape::failure_log::FailureLog;
+use crate::scrape::metrics::ScrapeMetrics;
+use crate::scrape::request::budget::BodyBudget;
+use crate::scrape::unit::staging::StagingPool;
+use crate::tsdb::db::DbHandle;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Maximum number of scrapes that are stored at once. Most of them wait for the WAL.
+pub const MAX_STORING: usize = 64;
+
+/// Settings of the scraper from flags.
+#[derive(Clone, Copy, Debug)]
+pub struct ScrapeOptions {
+    /// Maximum difference between a scrape and its tick at which it gets the time of the tick;
+    /// zero = never.
+    pub timestamp_tolerance: Duration,
+    /// Decompressed size that no body may reach, bytes.
+    pub max_body_size: usize,
+    /// Memory for the bodies of all scrapes, bytes.
+    pub max_bytes_in_flight: usize,
+    /// Whether zstd is requested.
+    pub accept_zstd: bool,
+    /// Number that spreads the scrapes of equal servers.
+    pub server_seed: u64,
+}
+
+/// Parts that all loops use.
+pub struct ScrapeShared {
+    pub(super) db: Arc<DbHandle>,
+    pub(super) limits: IngestLimits,
+    pub(super) rejections: Arc<RejectionLog>,
+    pub(super) clock: ScrapeClock,
+    pub(super) metrics: ScrapeMetrics,
+    pub(super) options: ScrapeOptions,
+    pub(super) budget: Arc<BodyBudget>,
+    pub(super) staging: StagingPool,
+    pub(super) failures: FailureLog,
+    /// Permits to check and append, one per processor.
+    pub(super) working: Arc<Semaphore>,
+    /// Permits to occupy a blocking thread.
+    pub(super) storing: Arc<Semaphore>,
+}
+
+impl ScrapeShared {
+    /// Creates the parts that all loops use.
+    #[must_use]
+    pub fn new(
+        db: Arc<DbHandle>,
+        limits: IngestLimits,
+        rejections: Arc<RejectionLog>,
+        clock: ScrapeClock,
+        metrics: ScrapeMetrics,
+        options: ScrapeOptions,
+    ) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from).max(2);
+        Self {
+            db,
+            limits,
+            rejections,
+            clock,
+            metrics,
+            options,
+            budget: BodyBudget::new(options.max_bytes_in_flight),
+            staging: StagingPool::new(processors),
+            failures: FailureLog::default(),
+            working: Arc::new(Semaphore::new(processors)),
+            storing: Arc::new(Semaphore::new(MAX_STORING)),
+        }
+    }
+
+    /// Closes the files for failed exchanges; they are opened again.
+    pub fn reopen_failure_logs(&self) {
+        self.failures.reopen();
+    }
+
+    /// Returns the memory that bodies use, bytes.
+    #[must_use]
+    pub fn body_bytes_in_flight(&self) -> usize {
+        self.budget.in_use()
+    }
+}

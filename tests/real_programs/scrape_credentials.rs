@@ -1,0 +1,383 @@
+//! Scrapes with credentials, end to end: certificates, CA, password, token and key that are
+//! replaced while the server runs, redirects to another host, OAuth2, and real proxies.
+//!
+//! No secret is in any response, page, log line or error.
+
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+use crate::proxies::Proxy;
+use crate::support::dir;
+use crate::support::foreign::Foreign;
+use crate::support::launch::{Launch, Server};
+use crate::support::remote::{MAX_TIME, MIN_TIME};
+use crate::support::scripted::{Reply, Scripted};
+use crate::support::wait::wait_until;
+use crate::support::wire::Matcher;
+
+/// Secrets of the first and the second generation: password, token, key.
+const SECRETS: [[&str; 3]; 2] = [
+    ["Pw1qZx7first0Tm", "Tk1bVn8first1Rs", "Ky1hGf9first2Wd"],
+    ["Pw2qZx7other3Tm", "Tk2bVn8other4Rs", "Ky2hGf9other5Wd"],
+];
+/// Secrets in the configuration file.
+const INLINE: &str = "In5lKj4inline6Qe";
+const WRONG: &str = "Wr6uYt3wrong7Lo";
+/// User and password of the proxies: letters only, which tinyproxy requires.
+const PROXY: &str = "Px7mNb2proxy8Ui";
+const CONNECT: &str = "Cn8aSd1connect9O";
+/// Secret of the OAuth2 client, in a file. Its second form is in the error of the server.
+const OAUTH2: [&str; 2] = ["Oa9cXz6first&Pl1", "Ob9cXz6other&Pl2"];
+
+/// Certificate authority and what it issued.
+struct Authority {
+    certificate: String,
+    /// Certificate and key of the server, and of the client.
+    pairs: [(String, String); 2],
+}
+
+impl Authority {
+    fn new(name: &str) -> Authority {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let certificate = params.self_signed(&key).expect("a CA").pem();
+        let issuer = Issuer::new(params, key);
+        let issue = |names: &[&str]| {
+            let key = KeyPair::generate().expect("a key");
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let params = CertificateParams::new(names).expect("names");
+            let certificate = params.signed_by(&key, &issuer).expect("a certificate").pem();
+            (certificate, key.serialize_pem())
+        };
+        let pairs = [issue(&["127.0.0.1", "127.0.0.2"]), issue(&["client.test"])];
+        Authority { certificate, pairs }
+    }
+}
+
+fn write(dir: &Path, name: &str, text: &str) {
+    // A reader sees the old or the new file.
+    let new = dir.join("new");
+    std::fs::write(&new, text).expect("a writable file");
+    std::fs::rename(new, dir.join(name)).expect("a file can be replaced");
+}
+
+/// Installs a generation of certificates and secrets.
+fn install(dir: &Path, authority: &Authority, generation: usize) {
+    let [server, client] = &authority.pairs;
+    let [password, token, key] = SECRETS[generation - 1];
+    for (name, text) in [
+        ("ca.crt", authority.certificate.as_str()),
+        ("server.crt", &server.0),
+        ("server.key", &server.1),
+        ("client.crt", &client.0),
+        ("client.key", &client.1),
+        ("password", password),
+        ("token", &format!("{token}\n")),
+        ("key", key),
+        ("generation", &generation.to_string()),
+    ] {
+        write(dir, name, text);
+    }
+}
+
+/// Ports of all targets and proxies.
+struct Ports {
+    secure: u16,
+    oauth2: u16,
+    plain: u16,
+    squid: u16,
+    tinyproxy: u16,
+}
+
+fn port_of(program: &mut Foreign) -> u16 {
+    let port = program.step("port")["port"].as_u64().expect("a port");
+    u16::try_from(port).expect("a port")
+}
+
+/// Jobs whose target checks a file of the directory.
+const ROTATED: [&str; 3] = ["basic", "bearer", "header"];
+
+fn config(dir: &Path, ports: &Ports) -> String {
+    let (dir, secure) = (dir.display(), ports.secure);
+    let tls = format!(
+        "scheme: https, tls_config: {{ca_file: {dir}/ca.crt, cert_file: {dir}/client.crt, \
+         key_file: {dir}/client.key}}"
+    );
+    let to_secure = format!("{tls}, static_configs: [{{targets: ['127.0.0.1:{secure}']}}]");
+    let to_plain = format!("static_configs: [{{targets: ['127.0.0.1:{}']}}]", ports.plain);
+    let by_file = format!("basic_auth: {{username: user, password_file: {dir}/password}}");
+    let proxy = |port: u16, password: &str| {
+        format!(
+            "proxy_url: 'http://proxyuser:{password}@127.0.0.1:{port}', \
+             proxy_connect_header: {{X-Connect: [{CONNECT}]}}"
+        )
+    };
+    let (squid, tinyproxy) = (proxy(ports.squid, PROXY), proxy(ports.tinyproxy, PROXY));
+    let refused = proxy(ports.squid, WRONG);
+    format!(
+        "global: {{scrape_interval: 500ms, scrape_timeout: 500ms, \
+           scrape_failure_log_file: {dir}/failures.log}}\n\
+         scrape_configs:\n\
+         - {{job_name: basic, metrics_path: /basic, {by_file}, {to_secure}}}\n\
+         - {{job_name: bearer, metrics_path: /bearer, \
+             authorization: {{credentials_file: {dir}/token}}, {to_secure}}}\n\
+         - {{job_name: header, metrics_path: /header, \
+             http_headers: {{X-Key: {{secrets: [always], files: ['{dir}/key']}}, \
+             X-Inline: {{secrets: [{INLINE}]}}}}, {to_secure}}}\n\
+         - {{job_name: redirect, metrics_path: /redirect, {by_file}, \
+             http_headers: {{X-Key: {{secrets: [{INLINE}]}}}}, {to_secure}}}\n\
+         - {{job_name: wrong, metrics_path: /basic, \
+             basic_auth: {{username: user, password: {WRONG}}}, {to_secure}}}\n\
+         - {{job_name: wrong-bearer, metrics_path: /bearer, bearer_token: {WRONG}, {to_secure}}}\n\
+         - {{job_name: oauth2, metrics_path: /page, \
+             oauth2: {{client_id: id, client_secret_file: {dir}/oauth2, \
+             token_url: 'http://127.0.0.1:{oauth2}/token', \
+             endpoint_params: {{extra: shown}}}}, \
+             static_configs: [{{targets: ['127.0.0.1:{oauth2}']}}]}}\n\
+         - {{job_name: squid, {squid}, {to_plain}}}\n\
+         - {{job_name: squid-tls, metrics_path: /basic, {squid}, {by_file}, {to_secure}}}\n\
+         - {{job_name: tinyproxy, {tinyproxy}, {to_plain}}}\n\
+         - {{job_name: tinyproxy-tls, metrics_path: /basic, {tinyproxy}, {by_file}, {to_secure}}}\n\
+         - {{job_name: refused-by-proxy, {refused}, {to_plain}}}\n\
+         - {{job_name: refused-by-proxy-tls, metrics_path: /basic, {refused}, {by_file}, \
+             {to_secure}}}\n",
+        oauth2 = ports.oauth2,
+    )
+}
+
+/// Configurations with secrets at wrong places.
+fn invalid_configs() -> Vec<String> {
+    [
+        format!("basic_auth: {{username: u, password: [{INLINE}]}}"),
+        format!("basic_auth: {{username: u, password: {INLINE}, password: {INLINE}}}"),
+        format!("basic_auth: {{username: u, passwort: {INLINE}}}"),
+        format!("basic_auth: {INLINE}"),
+        format!("basic_auth: {{username: u, password: \"{INLINE}}}"),
+        format!("basic_auth: {{username: u, password: {INLINE}, password_file: f}}"),
+        format!("bearer_token: {{a: {INLINE}}}"),
+        format!("bearer_token: {INLINE}, authorization: {{credentials: {INLINE}}}"),
+        format!("authorization: {{type: basic, credentials: {INLINE}}}"),
+        format!("authorization: {{credentials: {INLINE}, credentials_file: f}}"),
+        format!("http_headers: {{X-A: {INLINE}}}"),
+        format!("http_headers: {{X-A: {{secrets: {INLINE}}}}}"),
+        format!("http_headers: {{Authorization: {{secrets: [{INLINE}]}}}}"),
+        format!("http_headers: {{X-A: {{secrets: [\"{INLINE}\\n\"]}}}}"),
+        format!("oauth2: {{client_id: x, client_secret: {INLINE}}}"),
+        format!(
+            "oauth2: {{client_id: x, token_url: 'http://u:{INLINE}@[', client_secret: {INLINE}}}"
+        ),
+        format!("oauth2: {{client_id: x, token_url: 'http://a/', client_secret: [{INLINE}]}}"),
+        format!("proxy_url: 'http://u:{INLINE}@[::1'"),
+        format!("proxy_url: 'ftp://u:{INLINE}@a'"),
+        format!("proxy_url: 'http://u:{INLINE}@a', proxy_from_environment: true"),
+        format!("proxy_url: 'http://a', proxy_connect_header: {{X-A: {INLINE}}}"),
+        format!("tls_config: {{key: {INLINE}}}"),
+        format!("tls_config: {{cert: {INLINE}, key: {INLINE}}}"),
+    ]
+    .into_iter()
+    .map(|keys| format!("scrape_configs:\n- {{job_name: x, {keys}}}\n"))
+    .collect()
+}
+
+/// Returns all secrets in every form in which they could appear.
+fn secret_forms(authorities: &[Authority]) -> Vec<String> {
+    let mut forms: Vec<String> = SECRETS.concat().into_iter().map(str::to_owned).collect();
+    forms.extend([INLINE, WRONG, PROXY, CONNECT].map(str::to_owned));
+    for secret in OAUTH2 {
+        // A part that is the same in every encoding.
+        forms.extend(secret.split('&').map(str::to_owned).take(1));
+        forms.push(STANDARD.encode(format!("id:{}", secret.replace('&', "%26"))));
+    }
+    for (user, password) in [
+        ("user", SECRETS[0][0]),
+        ("user", SECRETS[1][0]),
+        ("user", WRONG),
+        ("proxyuser", PROXY),
+        ("proxyuser", WRONG),
+    ] {
+        let encoded = STANDARD.encode(format!("{user}:{password}"));
+        forms.push(encoded.trim_end_matches('=').to_owned());
+    }
+    for authority in authorities {
+        for (_, key) in &authority.pairs {
+            let line = key.lines().nth(1).expect("a line of the key");
+            forms.push(line[line.len() / 2..].to_owned());
+        }
+    }
+    assert!(forms.iter().all(|form| form.len() >= 11), "{forms:?}");
+    forms
+}
+
+/// Endpoints and pages that know targets, jobs or configuration.
+const PATHS: [&str; 24] = [
+    "/api/v1/targets",
+    "/api/v1/targets?state=any",
+    "/api/v1/targets?state=dropped",
+    "/api/v1/targets/metadata",
+    "/api/v1/targets/relabel_steps?scrapePool=basic&labels=%7B%22__address__%22%3A%22a%22%7D",
+    "/api/v1/scrape_pools",
+    "/api/v1/scrape_pools/config?scrapePool=basic",
+    "/api/v1/scrape_pools/config?scrapePool=wrong",
+    "/api/v1/scrape_pools/config?scrapePool=wrong-bearer",
+    "/api/v1/scrape_pools/config?scrapePool=header",
+    "/api/v1/scrape_pools/config?scrapePool=oauth2",
+    "/api/v1/scrape_pools/config?scrapePool=squid",
+    "/api/v1/status/config",
+    "/api/v1/status/flags",
+    "/api/v1/status/runtimeinfo",
+    "/api/v1/status/rejections",
+    "/api/v1/status/tsdb",
+    "/api/v1/notifications",
+    "/api/v1/series?match[]=up",
+    "/metrics",
+    "/",
+    "/targets",
+    "/config",
+    "/service-discovery",
+];
+
+/// Returns the last value of a series of a job that is no stale marker.
+fn last_value(server: &Server, job: &str, metric: &str) -> Option<f64> {
+    let matchers = [Matcher::equal("__name__", metric), Matcher::equal("job", job)];
+    let samples = server.remote().read(&matchers, MIN_TIME, MAX_TIME);
+    let values = samples.iter().map(|(_, _, bits)| f64::from_bits(bits));
+    values.filter(|value| !value.is_nan()).last()
+}
+
+#[track_caller]
+fn wait_value(server: &Server, job: &str, metric: &str, expected: f64) {
+    wait_until(&format!("{metric} {expected} of {job}"), || {
+        last_value(server, job, metric) == Some(expected)
+    });
+}
+
+#[test]
+#[ignore = "needs squid, tinyproxy and Python: run tests/run"]
+fn credentials_are_replaced_and_shown_nowhere() {
+    let temp_dir = dir::temp();
+    let path = |name: &str| {
+        let path = temp_dir.path().join(name);
+        std::fs::create_dir(&path).expect("a new directory");
+        path
+    };
+    let (files, squid_dir, tinyproxy_dir) = (path("files"), path("squid"), path("tinyproxy"));
+    let authorities = [Authority::new("first"), Authority::new("second")];
+    install(&files, &authorities[0], 1);
+    write(&files, "oauth2", OAUTH2[0]);
+    write(&files, "oauth2-client", &format!("id:{}", OAUTH2[0]));
+    let files_arg = files.to_str().expect("UTF-8");
+    let client_file = files.join("oauth2-client");
+    let mut secure = Foreign::start("secure_target.py", &[files_arg]);
+    // Tokens are valid for 2 s.
+    let mut oauth2 =
+        Foreign::start("token_endpoint.py", &[client_file.to_str().expect("UTF-8"), "12"]);
+    let plain = Scripted::start(|_| Reply::text("plain 1\n"));
+    let squid = Proxy::squid(&squid_dir, "proxyuser", PROXY);
+    let tinyproxy = Proxy::tinyproxy(&tinyproxy_dir, "proxyuser", PROXY);
+    let ports = Ports {
+        secure: port_of(&mut secure),
+        oauth2: port_of(&mut oauth2),
+        plain: plain.port(),
+        squid: squid.port,
+        tinyproxy: tinyproxy.port,
+    };
+    let data = temp_dir.path().join("data");
+    let server = Launch::narthex(&data)
+        .config(&data, &config(&files, &ports))
+        .flag("--scrape.discovery-reload-interval=100ms")
+        .flag("--web.enable-lifecycle")
+        .flag("--log.level=debug")
+        .start();
+
+    for job in ROTATED {
+        wait_value(&server, job, "generation", 1.0);
+    }
+    for (job, metric) in [("squid", "plain"), ("tinyproxy", "plain"), ("oauth2", "a")] {
+        wait_value(&server, job, metric, 1.0);
+    }
+    for job in ["squid-tls", "tinyproxy-tls"] {
+        wait_value(&server, job, "generation", 1.0);
+    }
+    for job in ["wrong", "wrong-bearer", "refused-by-proxy", "refused-by-proxy-tls"] {
+        wait_value(&server, job, "up", 0.0);
+        assert_eq!(last_value(&server, job, "generation"), None, "{job}");
+    }
+    // The redirect left the host, so nothing secret went with it.
+    wait_value(&server, "redirect", "landed", 1.0);
+    assert_eq!(last_value(&server, "redirect", "landed_credentials"), Some(0.0));
+
+    // Everything is replaced, in the files only.
+    install(&files, &authorities[1], 2);
+    for job in ROTATED.into_iter().chain(["squid-tls", "tinyproxy-tls"]) {
+        wait_value(&server, job, "generation", 2.0);
+    }
+    // Three tokens: they expire, and no scrape failed for it.
+    for _ in 0..3 {
+        oauth2.step("token");
+    }
+    let ups = server.remote().read(
+        &[Matcher::equal("__name__", "up"), Matcher::equal("job", "oauth2")],
+        MIN_TIME,
+        MAX_TIME,
+    );
+    assert!(ups.count() >= 3);
+    // The server quotes the secret in its error.
+    write(&files, "oauth2", OAUTH2[1]);
+    write(&files, "oauth2-client", "id:else");
+    wait_value(&server, "oauth2", "up", 0.0);
+
+    let mut shown = search_places(&server, &files);
+    let config_file = temp_dir.path().join("data.narthex.yml");
+    for text in invalid_configs() {
+        std::fs::write(&config_file, &text).expect("a writable file");
+        let response = server.http.post("/-/reload", &[], b"");
+        assert_eq!(response.status, 500, "{text}: {}", response.text());
+        shown.push((format!("the error of {text}"), response.text()));
+        let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_narthex"));
+        let output = check.args(["check", "config"]).arg(&config_file).output();
+        let output = output.expect("narthex runs");
+        assert!(!output.status.success(), "{text}");
+        let output = [output.stdout, output.stderr].concat();
+        shown.push((format!("check of {text}"), String::from_utf8_lossy(&output).into_owned()));
+    }
+    shown.push(("the log".to_owned(), server.stop()));
+    for secret in secret_forms(&authorities) {
+        for (place, text) in &shown {
+            assert!(!text.contains(&secret), "{secret} in {place}:\n{text}");
+        }
+    }
+}
+
+/// Returns everything that the server shows, and asserts that it shows failures.
+fn search_places(server: &Server, files: &Path) -> Vec<(String, String)> {
+    let mut shown = Vec::new();
+    for path in PATHS {
+        let response = server.http.get(path);
+        assert!([200, 404].contains(&response.status), "{path}: {}", response.status);
+        let headers: Vec<String> =
+            response.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        shown.push((path.to_owned(), format!("{}\n{}", headers.join("\n"), response.text())));
+    }
+    let find = |path: &str| {
+        let (_, text) = shown.iter().find(|(found, _)| found == path).expect("a path of the list");
+        text.as_str()
+    };
+    for part in ["401", "127.0.0.1", "invalid_client"] {
+        assert!(find("/api/v1/targets").contains(part), "{part} in {}", find("/api/v1/targets"));
+    }
+    assert!(find("/api/v1/status/config").contains("<secret>"));
+    let log = files.join("failures.log");
+    let mut failures = String::new();
+    wait_until("failures in their log", || {
+        failures = std::fs::read_to_string(&log).unwrap_or_default();
+        failures.contains("invalid_client")
+    });
+    assert!(failures.contains("refused-by-proxy"), "{failures}");
+    shown.push(("the failure log".to_owned(), failures));
+    shown
+}
