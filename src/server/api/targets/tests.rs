@@ -377,7 +377,8 @@ async fn target_shows_time_duration_and_rejections_of_its_scrape() {
     assert_eq!(scraped["globalUrl"], "http://HOSTNAME:9201/old");
     let rejections = scraped["lastRejections"].as_str().unwrap();
     assert!(rejections.starts_with("1 "), "{rejections}");
-    assert!(rejections.contains("a{instance=\"localhost:9201\", job=\"j\"}"), "{rejections}");
+    let series = "{__name__=\"a\", instance=\"localhost:9201\", job=\"j\"}";
+    assert!(rejections.contains(series), "{rejections}");
     bench.stop().await;
 }
 
