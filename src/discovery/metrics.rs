@@ -2,6 +2,7 @@
 //!
 //! A series with the label `config` exists while its job does.
 
+use crate::config::file::discovery::kubernetes::KubernetesRole;
 use crate::metrics::duration_summary::DurationSummary;
 use crate::metrics::registry::{Counter, Histogram, LabelPairs, Registry, SummarySnapshot};
 use parking_lot::Mutex;
@@ -33,6 +34,7 @@ pub struct DiscoveryMetrics {
     pub(crate) file: FileMetrics,
     pub(crate) http_failures: Counter,
     pub(crate) consul: ConsulMetrics,
+    pub(crate) kubernetes: KubernetesMetrics,
     pub(crate) dns_lookups: Counter,
     pub(crate) dns_lookup_failures: Counter,
 }
@@ -43,6 +45,22 @@ pub(crate) struct ConsulMetrics {
     pub(crate) failures: Counter,
     pub(crate) services_duration: Arc<DurationSummary>,
     pub(crate) service_duration: Arc<DurationSummary>,
+}
+
+/// Metrics of Kubernetes discovery. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct KubernetesMetrics {
+    /// Failed lists and watches.
+    pub(crate) failures: Counter,
+    events: Family<LabelPairs, Counter>,
+}
+
+/// Counters of the events of a role.
+#[derive(Debug, Clone)]
+pub(crate) struct EventCounters {
+    pub(crate) added: Counter,
+    pub(crate) updated: Counter,
+    pub(crate) removed: Counter,
 }
 
 /// Metrics of file discovery. Clones share them.
@@ -132,6 +150,7 @@ impl DiscoveryMetrics {
                 "Number of HTTP service discovery refresh failures.",
             ),
             consul: ConsulMetrics::register(registry),
+            kubernetes: KubernetesMetrics::register(registry),
             dns_lookups: registry
                 .counter("prometheus_sd_dns_lookups_total", "The number of DNS-SD lookups."),
             dns_lookup_failures: registry.counter(
@@ -194,6 +213,39 @@ impl ConsulMetrics {
             move || durations.snapshots(),
         );
         metrics
+    }
+}
+
+impl KubernetesMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            failures: registry.counter(
+                "prometheus_sd_kubernetes_failures_total",
+                "The number of failed WATCH/LIST requests.",
+            ),
+            events: registry.family(
+                "prometheus_sd_kubernetes_events_total",
+                "The number of Kubernetes events handled.",
+                Family::default(),
+            ),
+        };
+        for role in KubernetesRole::ALL {
+            metrics.of_role(role);
+        }
+        metrics
+    }
+
+    /// Returns the counters of a role.
+    pub(crate) fn of_role(&self, role: KubernetesRole) -> EventCounters {
+        let of_event = |event: &str| {
+            let labels = vec![("role", role.name().to_owned()), ("event", event.to_owned())];
+            self.events.get_or_create_owned(&labels)
+        };
+        EventCounters {
+            added: of_event("add"),
+            updated: of_event("update"),
+            removed: of_event("delete"),
+        }
     }
 }
 

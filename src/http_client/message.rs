@@ -118,7 +118,6 @@ impl ResponseBody {
     }
 
     /// Moves the deadline of all later reads, for responses that have no end.
-    #[cfg(any(test, feature = "testing"))]
     pub fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;
     }

@@ -23,7 +23,6 @@ const STRICTER: &[(&str, &str)] = &[
     ("otlp-", "otlp: section is not supported"),
     ("rule-files-", "rule_files: section is not supported"),
     ("other-sd-", "is not supported by this version of narthex; use http_sd_configs"),
-    ("k8s-", "kubernetes_sd_configs: kubernetes_sd_configs is not supported"),
     // Settings with which every request fails.
     ("docker-host", "host: must begin with unix://, tcp://, http:// or https://"),
     ("header-odd-name", "http_headers.X A: not a valid header name"),

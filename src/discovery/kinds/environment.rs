@@ -1,7 +1,8 @@
 //! Settings of the system that providers use.
 
 use crate::config::file::http_client::settings::HttpClientConfig;
-use crate::discovery::error::CreateProviderError;
+use crate::discovery::error::{CreateProviderError, ProviderFailure};
+use crate::discovery::kinds::kubernetes::environment::KubernetesEnvironment;
 use crate::discovery::refresh::ProviderNames;
 use crate::http_client::USER_AGENT;
 use crate::http_client::client::HttpClient;
@@ -16,6 +17,8 @@ pub struct Environment {
     pub dns_port: u16,
     /// Value of the header `User-Agent`.
     pub user_agent: String,
+    /// What the providers of Kubernetes discovery share.
+    pub kubernetes: KubernetesEnvironment,
 }
 
 impl Default for Environment {
@@ -24,6 +27,7 @@ impl Default for Environment {
             resolv_conf: PathBuf::from("/etc/resolv.conf"),
             dns_port: 53,
             user_agent: USER_AGENT.to_owned(),
+            kubernetes: KubernetesEnvironment::default(),
         }
     }
 }
@@ -39,7 +43,7 @@ impl Environment {
         HttpClient::new(config, &self.user_agent, &variable).map_err(|source| CreateProviderError {
             mechanism: names.mechanism,
             job: names.job.clone(),
-            source: Box::new(source),
+            source: ProviderFailure::Client(Box::new(source)),
         })
     }
 }

@@ -8,6 +8,7 @@
 //! | [`environment`] | what providers use of their surroundings |
 //! | `file` | `file_sd_configs` |
 //! | `http` | `http_sd_configs` |
+//! | [`kubernetes`] | `kubernetes_sd_configs` |
 //! | `static_groups` | `static_configs` |
 
 mod consul;
@@ -16,6 +17,7 @@ mod docker;
 pub mod environment;
 mod file;
 mod http;
+pub mod kubernetes;
 mod static_groups;
 
 use crate::config::file::discovery::DiscoveryConfig;
@@ -51,5 +53,9 @@ pub(crate) fn create(
         DiscoveryConfig::Dns(config) => dns::provider(config, names, environment, metrics),
         DiscoveryConfig::Consul(config) => consul::provider(config, names, environment, metrics)?,
         DiscoveryConfig::Docker(config) => docker::provider(config, names, environment, metrics)?,
+        DiscoveryConfig::Kubernetes(config) => {
+            let Environment { kubernetes, user_agent, .. } = environment;
+            kubernetes::provider(config, names, kubernetes, user_agent, &metrics.kubernetes)?
+        }
     })
 }

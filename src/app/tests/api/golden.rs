@@ -332,6 +332,7 @@ async fn features_are_a_true_part_of_the_recording() {
         "docker",
         "file",
         "http",
+        "kubernetes",
         "static",
     ];
     enabled.sort();

@@ -12,6 +12,7 @@
 //! | [`docker`] | `docker_sd_configs` |
 //! | [`mod@file`] | `file_sd_configs` |
 //! | [`http`] | `http_sd_configs` |
+//! | [`kubernetes`] | `kubernetes_sd_configs` |
 //! | `registry` | parsers of the sections; kinds that narthex does not support |
 //! | [`static_groups`] | `static_configs` |
 
@@ -20,6 +21,7 @@ pub mod dns;
 pub mod docker;
 pub mod file;
 pub mod http;
+pub mod kubernetes;
 pub(super) mod registry;
 pub mod static_groups;
 
@@ -28,6 +30,7 @@ use crate::config::file::discovery::dns::DnsSdConfig;
 use crate::config::file::discovery::docker::DockerSdConfig;
 use crate::config::file::discovery::file::FileSdConfig;
 use crate::config::file::discovery::http::HttpSdConfig;
+use crate::config::file::discovery::kubernetes::{KubernetesSdConfig, KubernetesServer};
 use crate::config::file::discovery::static_groups::StaticGroup;
 use crate::config::file::http_client::settings::HttpClientConfig;
 use crate::config::yaml::output::{Yaml, YamlMapping};
@@ -47,6 +50,8 @@ pub enum DiscoveryConfig {
     Consul(Box<ConsulSdConfig>),
     /// Entry of `docker_sd_configs`.
     Docker(Box<DockerSdConfig>),
+    /// Entry of `kubernetes_sd_configs`.
+    Kubernetes(Box<KubernetesSdConfig>),
 }
 
 impl DiscoveryConfig {
@@ -60,6 +65,7 @@ impl DiscoveryConfig {
             Self::Dns(_) => "dns",
             Self::Consul(_) => "consul",
             Self::Docker(_) => "docker",
+            Self::Kubernetes(_) => "kubernetes",
         }
     }
 
@@ -71,6 +77,10 @@ impl DiscoveryConfig {
             Self::Http(config) => Some(&config.http_client),
             Self::Consul(config) => Some(&config.http_client),
             Self::Docker(config) => config.address.uses_http_client.then_some(&config.http_client),
+            Self::Kubernetes(config) => match &config.server {
+                KubernetesServer::Api { http_client, .. } => Some(http_client),
+                KubernetesServer::InCluster | KubernetesServer::KubeConfig(_) => None,
+            },
         }
     }
 
@@ -85,6 +95,9 @@ impl DiscoveryConfig {
             Self::Dns(config) => ("dns_sd_configs", vec![dns::effective(config)]),
             Self::Consul(config) => ("consul_sd_configs", vec![consul::effective(config)]),
             Self::Docker(config) => ("docker_sd_configs", vec![docker::effective(config)]),
+            Self::Kubernetes(config) => {
+                ("kubernetes_sd_configs", vec![kubernetes::effective(config)])
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Registry of the discovery sections.
 
 use crate::config::file::discovery::{
-    DiscoveryConfig, consul, dns, docker, file, http, static_groups,
+    DiscoveryConfig, consul, dns, docker, file, http, kubernetes, static_groups,
 };
 use crate::config::yaml::mapping::{Key, Mapping};
 
@@ -9,16 +9,19 @@ use crate::config::yaml::mapping::{Key, Mapping};
 type ParseEntry = fn(Mapping<'_>) -> Option<DiscoveryConfig>;
 
 /// Supported sections except `static_configs`.
-const SECTIONS: [(&str, ParseEntry); 5] = [
+const SECTIONS: [(&str, ParseEntry); 6] = [
     ("file_sd_configs", |entry| Some(DiscoveryConfig::File(file::parse(entry)))),
     ("http_sd_configs", |entry| http::parse(entry).map(Box::new).map(DiscoveryConfig::Http)),
     ("dns_sd_configs", |entry| Some(DiscoveryConfig::Dns(dns::parse(entry)))),
     ("docker_sd_configs", |entry| docker::parse(entry).map(Box::new).map(DiscoveryConfig::Docker)),
+    ("kubernetes_sd_configs", |entry| {
+        kubernetes::parse(entry).map(Box::new).map(DiscoveryConfig::Kubernetes)
+    }),
     ("consul_sd_configs", |entry| consul::parse(entry).map(Box::new).map(DiscoveryConfig::Consul)),
 ];
 
 /// Kinds of discovery of Prometheus that narthex does not support.
-const UNSUPPORTED: [&str; 31] = [
+const UNSUPPORTED: [&str; 30] = [
     "aws",
     "azure",
     "digitalocean",
@@ -30,7 +33,6 @@ const UNSUPPORTED: [&str; 31] = [
     "gce",
     "hetzner",
     "ionos",
-    "kubernetes",
     "kuma",
     "lightsail",
     "linode",

@@ -56,7 +56,8 @@ const DISCOVERY_KINDS: [&str; 37] = [
     "vultr",
 ];
 /// Kinds of discovery in narthex.
-const SUPPORTED_DISCOVERY: [&str; 6] = ["consul", "dns", "docker", "file", "http", "static"];
+const SUPPORTED_DISCOVERY: [&str; 7] =
+    ["consul", "dns", "docker", "file", "http", "kubernetes", "static"];
 
 /// Returns the features.
 pub(crate) async fn features(
