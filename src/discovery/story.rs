@@ -85,8 +85,8 @@ pub(crate) fn load_world() -> Value {
     world["steps"].take()
 }
 
-/// Returns the labels of all targets as Prometheus's API lists them: without empty ones, and of
-/// targets that differ only in labels `__meta_*` the last one.
+/// Returns the labels of all targets as Prometheus's API lists them: without empty ones, without
+/// targets that have no address, and of targets that differ only in labels `__meta_*` the last one.
 pub(crate) fn targets<G: Borrow<TargetGroup>>(groups: &[G]) -> BTreeSet<LabelSet> {
     let mut all: BTreeMap<LabelSet, LabelSet> = BTreeMap::new();
     for group in groups.iter().map(Borrow::borrow) {
@@ -94,6 +94,9 @@ pub(crate) fn targets<G: Borrow<TargetGroup>>(groups: &[G]) -> BTreeSet<LabelSet
             let mut labels = group.labels.clone();
             labels.extend(target.clone());
             labels.retain(|_, value| !value.is_empty());
+            if !labels.contains_key("__address__") {
+                continue;
+            }
             let mut kept = labels.clone();
             kept.retain(|name, _| !name.starts_with("__meta_"));
             all.insert(kept, labels);
