@@ -121,7 +121,7 @@ fn mistakes_are_problems_with_their_keys() {
             ".namespaces.own_namespace: excludes kubeconfig_file",
         ),
         ("role: pod\nnamespaces: [a]", ".namespaces: must be a mapping"),
-        ("role: pod\nnamespaces: {name: a}", ".namespaces: unknown key \"name\""),
+        ("role: pod\nnamespaces: {name: a}", ".namespaces.name: unknown key \"name\""),
         (
             "role: endpoints\nselectors: [{role: node, label: a}]",
             ".selectors[0]: role endpoints has no selectors with role node, only pod, service, ",
