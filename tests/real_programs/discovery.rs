@@ -93,8 +93,8 @@ struct Debian {
 }
 
 impl Debian {
-    /// Kinds of discovery that need neither a resolver of its own nor a package that Debian
-    /// leaves out.
+    /// Kinds of discovery that need no resolver of its own, that Debian does not leave out, and
+    /// that are as in Prometheus 3: Docker has other targets for several networks.
     const KINDS: [&str; 2] = ["file", "http"];
     /// Job with label names that only Prometheus 3 accepts.
     const WITHOUT: &str = "http-utf8";
