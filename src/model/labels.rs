@@ -132,19 +132,30 @@ impl PartialOrd for Labels {
 /// Formats like Prometheus: `{__name__="up", job="node"}`.
 impl fmt::Display for Labels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (i, (name, value)) in self.iter().enumerate() {
-            if i > 0 {
-                f.write_str(", ")?;
-            }
-            if is_legacy_name(name) {
-                write!(f, "{name}={value:?}")?;
-            } else {
-                write!(f, "{name:?}={value:?}")?;
-            }
-        }
-        f.write_str("}")
+        write_labels(f, self.iter())
     }
+}
+
+/// Formats pairs of name and value like [`Labels`].
+///
+/// # Errors
+/// The error of the formatter.
+pub fn write_labels<'a>(
+    f: &mut fmt::Formatter<'_>,
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+) -> fmt::Result {
+    f.write_str("{")?;
+    for (i, (name, value)) in pairs.enumerate() {
+        if i > 0 {
+            f.write_str(", ")?;
+        }
+        if is_legacy_name(name) {
+            write!(f, "{name}={value:?}")?;
+        } else {
+            write!(f, "{name:?}={value:?}")?;
+        }
+    }
+    f.write_str("}")
 }
 
 impl fmt::Debug for Labels {

@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// Flags in the documents that belong to other programs.
-const OTHER_PROGRAMS: [(&str, &[&str]); 3] = [
+/// Flags in the documents that belong to other programs and commands.
+const OTHER_PROGRAMS: [(&str, &[&str]); 4] = [
     ("cargo", &["--release", "--bench"]),
+    ("narthex check target", &["--discovery-timeout", "--job", "--target"]),
     ("curl", &["--compressed", "--data-urlencode"]),
     (
         "Thanos",

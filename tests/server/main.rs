@@ -24,6 +24,7 @@ mod self_scrape;
 mod sidecar;
 mod status_blocks;
 mod streamed_read;
+mod target_check;
 mod thanos_store;
 mod thanos_write;
 mod tls_rotation;

@@ -1,11 +1,13 @@
-//! Command `check`: checks of files, without a server.
+//! Command `check`: checks of files and targets, without a server.
 //!
 //! | module | contents |
 //! |---|---|
 //! | `config` | configuration files |
+//! | `target` | targets of scrapes |
 //! | `web_config` | web configuration files |
 
 mod config;
+mod target;
 mod web_config;
 
 use crate::config::flags::check::{CheckCommand, CheckFlags};
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 pub(crate) fn run(flags: &CheckFlags) -> ExitCode {
     match &flags.command {
         CheckCommand::Config(flags) => config::run(flags),
+        CheckCommand::Target(flags) => target::run(flags),
         CheckCommand::WebConfig(flags) => web_config::run(flags),
     }
 }

@@ -1,8 +1,12 @@
 //! Flags of `narthex check`.
 
+use crate::config::flags::values::message_size;
+use crate::config::units;
+use crate::config::units::ByteSize;
 use crate::config::web::DEFAULT_MAX_BCRYPT_COST;
 use clap::{Args, Subcommand, value_parser};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Flags of `narthex check`.
 #[derive(Debug, Clone, Args)]
@@ -21,6 +25,11 @@ pub enum CheckCommand {
     /// line for each file with SUCCESS or FAILED on standard output. The exit code is 0 if all
     /// files are valid.
     Config(CheckConfigFlags),
+    /// Scrape targets once and print what would be stored.
+    ///
+    /// Prints the series after relabeling, changes of labels and the limits on standard output, and
+    /// stores nothing. The exit code is 0 if all scrapes succeed.
+    Target(CheckTargetFlags),
     /// Check web configuration files.
     ///
     /// Prints SUCCESS or FAILED with the reason for each file on standard error. The exit code is 0
@@ -36,6 +45,39 @@ pub struct CheckConfigFlags {
     pub files: Vec<PathBuf>,
     /// Warn of sections and keys that narthex does not support, as in the command serve.
     #[arg(long = "config.ignore-unsupported")]
+    pub ignore_unsupported: bool,
+}
+
+/// Flags of `narthex check target`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckTargetFlags {
+    /// URL of a target, which is scraped with the default settings of a job.
+    #[arg(value_name = "URL", required_unless_present = "job", conflicts_with = "job")]
+    pub url: Option<String>,
+    /// Job whose targets are scraped with its settings.
+    #[arg(long = "job", value_name = "NAME", requires = "config_file")]
+    pub job: Option<String>,
+    /// Path of the configuration file that has the job.
+    #[arg(id = "config_file", long = "config.file", value_name = "FILE", requires = "job")]
+    pub config_file: Option<PathBuf>,
+    /// Target of the job to scrape, by its URL, address or instance. Without it, all targets of the
+    /// job are scraped.
+    #[arg(long = "target", value_name = "TARGET", requires = "job")]
+    pub target: Option<String>,
+    /// Maximum time until discovery has found the targets of the job.
+    #[arg(
+        long = "discovery-timeout", value_name = "DURATION", default_value = "10s",
+        value_parser = units::parse_duration
+    )]
+    pub discovery_timeout: Duration,
+    /// Maximum size of a decompressed response of jobs without body_size_limit.
+    #[arg(
+        long = "scrape.max-body-size", value_name = "SIZE", default_value = "256MB",
+        value_parser = message_size
+    )]
+    pub max_body_size: ByteSize,
+    /// Warn of sections and keys that narthex does not support, as in the command serve.
+    #[arg(long = "config.ignore-unsupported", requires = "job")]
     pub ignore_unsupported: bool,
 }
 

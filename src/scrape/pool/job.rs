@@ -7,11 +7,11 @@ use crate::exposition::format::Format;
 use crate::exposition::parser::ParserOptions;
 use crate::model::histogram::limits::HistogramLimits;
 use crate::model::label_editor::LabelEditor;
-use crate::model::labels::Labels;
+use crate::model::labels::{BuildLabelsError, Labels, LabelsBuilder};
 use crate::model::relabel::rule::RelabelRule;
 use crate::scrape::plan::offset::target_hash;
 use crate::scrape::request::accept::accept_header;
-use crate::scrape::request::fetch::Exchange;
+use crate::scrape::request::fetch::{Exchange, ScrapeRequest};
 use crate::scrape::target::defaults::TargetDefaults;
 use crate::scrape::target::resolve::{Target, TargetOutcome, resolve};
 use crate::scrape::unit::label_limits::SeriesLabelLimits;
@@ -162,6 +162,30 @@ impl TargetSpec {
         }
     }
 
+    /// Creates the target of a URL, with these labels on its series and the settings of `job`.
+    ///
+    /// # Errors
+    /// The labels form no label set.
+    pub fn of_url(
+        url: &str,
+        labels: &[(&str, &str)],
+        job: &ScrapeJob,
+    ) -> Result<Self, BuildLabelsError> {
+        let labels = labels.iter().copied().collect::<LabelsBuilder<'_>>().build()?;
+        Ok(Self {
+            hash: target_hash(&labels, url),
+            labels,
+            discovered: Arc::new([]),
+            url: url.into(),
+            unix_socket: None,
+            interval: job.interval,
+            timeout: job.timeout,
+            scrape_native_histograms: job.histograms.scrape_native,
+            convert_classic_histograms: job.histograms.convert_classic,
+            always_scrape_classic_histograms: job.histograms.always_scrape_classic,
+        })
+    }
+
     /// Returns `true` if the loop of the other target needs no change.
     pub(super) fn is_scraped_like(&self, other: &Self) -> bool {
         let comparable = Self { discovered: Arc::clone(&other.discovered), ..self.clone() };
@@ -212,6 +236,32 @@ impl JobSettings {
         match self.keep_dropped_targets {
             0 => DEFAULT_KEPT_DROPPED,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Returns the request of a scrape.
+    #[must_use]
+    pub fn request(&self, target: &TargetSpec, accept_zstd: bool) -> ScrapeRequest {
+        ScrapeRequest {
+            url: Arc::clone(&target.url),
+            unix_socket: target.unix_socket.clone(),
+            accept: Arc::clone(&self.accept),
+            accept_encoding: match (self.enable_compression, accept_zstd) {
+                (false, _) => "identity",
+                (true, false) => "gzip",
+                (true, true) => "zstd, gzip",
+            },
+            timeout: target.timeout,
+        }
+    }
+
+    /// Returns the decompressed size that a body must not reach, bytes: that of the job, or
+    /// `default`.
+    #[must_use]
+    pub fn body_size(&self, default: usize) -> usize {
+        match usize::try_from(self.body_size_limit) {
+            Ok(0) => default,
+            limit => limit.unwrap_or(usize::MAX),
         }
     }
 

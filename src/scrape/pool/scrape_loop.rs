@@ -13,7 +13,7 @@ use crate::scrape::plan::schedule::{Schedule, ScrapeTime, tolerance};
 use crate::scrape::pool::job::{JobSettings, TargetSpec};
 use crate::scrape::pool::shared::ScrapeShared;
 use crate::scrape::pool::status::{TargetHealth, TargetState, TargetStatus};
-use crate::scrape::request::fetch::{FetchLimits, FetchedBody, ScrapeRequest, fetch};
+use crate::scrape::request::fetch::{FetchLimits, FetchedBody, fetch};
 use crate::scrape::sample_limit_fill::TargetFill;
 use crate::scrape::unit::error::ScrapeError;
 use crate::scrape::unit::settings::UnitSettings;
@@ -171,20 +171,10 @@ impl ScrapeLoop {
             let body = Err(error.clone());
             return Some(Exchanged { config, time, started, body });
         }
-        let (target, options) = (&config.target, &self.shared.options);
-        let request = ScrapeRequest {
-            url: Arc::clone(&target.url),
-            unix_socket: target.unix_socket.clone(),
-            accept: Arc::clone(&config.job.accept),
-            accept_encoding: accept_encoding(&config.job, options.accept_zstd),
-            timeout: target.timeout,
-        };
-        let body_size = match usize::try_from(config.job.body_size_limit) {
-            Ok(0) => options.max_body_size,
-            limit => limit.unwrap_or(usize::MAX),
-        };
+        let options = &self.shared.options;
+        let request = config.job.request(&config.target, options.accept_zstd);
         let limits = FetchLimits {
-            body_size,
+            body_size: config.job.body_size(options.max_body_size),
             accepts_zstd: options.accept_zstd,
             budget: Arc::clone(&self.shared.budget),
         };
@@ -293,14 +283,6 @@ impl Permits {
 async fn stopped(mut commands: watch::Receiver<LoopCommand>) {
     // An error means that the pool is gone.
     let _ = commands.wait_for(|command| matches!(command, LoopCommand::Stop)).await;
-}
-
-fn accept_encoding(job: &JobSettings, accept_zstd: bool) -> &'static str {
-    match (job.enable_compression, accept_zstd) {
-        (false, _) => "identity",
-        (true, false) => "gzip",
-        (true, true) => "zstd, gzip",
-    }
 }
 
 fn now_ms(shared: &ScrapeShared) -> i64 {

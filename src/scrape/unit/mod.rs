@@ -14,18 +14,22 @@
 //! | [`check`] | from a body to staged samples |
 //! | [`error`] | errors that fail a scrape |
 //! | [`label_limits`] | limits of the labels of a series |
+//! | [`preview`] | what a scrape would store, without a database |
 //! | [`report`] | series of the scraper itself, such as `up` |
 //! | [`settings`] | settings of a target that the unit uses |
 //! | [`staging`] | samples of a scrape before they are appended |
 //! | [`store`] | appends and commit, and the state that a target keeps |
+//! | [`trace`] | how each exposed series gets its labels |
 
 pub mod check;
 pub mod error;
 pub mod label_limits;
+pub mod preview;
 pub mod report;
 pub mod settings;
 pub mod staging;
 pub mod store;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

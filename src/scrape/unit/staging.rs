@@ -124,6 +124,11 @@ impl StagedScrape {
         Sample { start_timestamp: start.map_or(0, |(_, start)| *start), t, value }
     }
 
+    /// Returns the histograms of the samples that were not taken yet.
+    pub(super) fn histograms(&self) -> &[SampleValue] {
+        &self.histograms
+    }
+
     /// Returns the memory of the buffers whose size depends on the body.
     fn kept_bytes(&self) -> usize {
         self.samples.capacity() * size_of::<StagedSample>()

@@ -103,6 +103,18 @@ pub enum ScrapeStorageError {
     Wal(WalError),
 }
 
+impl ScrapeReport {
+    /// Returns the report of a scrape of which nothing is stored yet.
+    pub(super) fn before_storage(
+        error: Option<ScrapeError>,
+        counts: ScrapeCounts,
+        duration: Duration,
+    ) -> Self {
+        let outcome = WriteOutcome::default();
+        Self { error, storage_error: None, counts, outcome, late_exemplars: 0, duration }
+    }
+}
+
 impl<'a> Storage<'a> {
     fn appender(&self) -> Result<Appender<'a>, ScrapeStorageError> {
         let db = self.db.ready().map_err(|error| ScrapeStorageError::Unavailable(error.into()))?;
@@ -148,17 +160,8 @@ impl TargetStore {
         staged: &mut StagedScrape,
         appended: &mut dyn FnMut() -> Duration,
     ) -> ScrapeReport {
-        staged.clear();
-        self.series.begin();
-        let body_error = self.check(scrape, settings, staged).err();
-        let mut report = ScrapeReport {
-            error: body_error,
-            storage_error: None,
-            counts: staged.counts,
-            outcome: WriteOutcome::default(),
-            late_exemplars: 0,
-            duration: Duration::ZERO,
-        };
+        let body_error = self.begin_and_check(scrape, settings, staged).err();
+        let mut report = ScrapeReport::before_storage(body_error, staged.counts, Duration::ZERO);
         match storage.appender() {
             Ok(appender) => {
                 let append = ScrapeAppend::new(appender, storage.limits, storage.now_ms);
@@ -210,6 +213,37 @@ impl TargetStore {
         self.series.end_failed();
         append.commit().map_err(ScrapeStorageError::Wal)?;
         Ok(())
+    }
+
+    /// Begins a scrape and stages its samples.
+    pub(super) fn begin_and_check(
+        &mut self,
+        scrape: Scrape<'_>,
+        settings: &UnitSettings,
+        staged: &mut StagedScrape,
+    ) -> Result<(), ScrapeError> {
+        staged.clear();
+        self.series.begin();
+        self.check(scrape, settings, staged)
+    }
+
+    /// Returns the labels of a series that the current scrape has; `None` if they are dropped.
+    pub(super) fn labels<'a>(
+        &'a self,
+        id: EntryId,
+        staged: &'a StagedScrape,
+    ) -> Option<&'a Labels> {
+        match self.series.state(id) {
+            EntryState::Series(handle) => Some(handle.labels()),
+            EntryState::Pending(number) => staged.new_series.get(number as usize),
+            EntryState::Reserved(number) => self.report.labels(number as usize),
+            EntryState::Dropped => None,
+        }
+    }
+
+    /// Returns the labels of a series of the scraper; `None` if it is not in use.
+    pub(super) fn report_labels(&self, number: usize) -> Option<&Labels> {
+        self.report.labels(number)
     }
 
     fn check(
@@ -373,13 +407,7 @@ impl Storing<'_, '_> {
 
     fn reject_repeated(&mut self) {
         for repeated in &self.staged.repeated {
-            let labels = match self.store.series.state(repeated.series) {
-                EntryState::Series(handle) => Some(handle.labels()),
-                EntryState::Pending(number) => self.staged.new_series.get(number as usize),
-                EntryState::Reserved(number) => self.store.report.labels(number as usize),
-                EntryState::Dropped => None,
-            };
-            if let Some(labels) = labels {
+            if let Some(labels) = self.store.labels(repeated.series, self.staged) {
                 self.append.reject_repeated(repeated.kind, labels, repeated.t);
             }
         }
@@ -415,7 +443,7 @@ impl Storing<'_, '_> {
 }
 
 /// Returns the values of the series of the scraper.
-fn report_values(
+pub(super) fn report_values(
     settings: &UnitSettings,
     report: &ScrapeReport,
     scrape: Scrape<'_>,

@@ -5,9 +5,11 @@
 //! | `differences` | what narthex stores otherwise than Prometheus |
 //! | `fixture` | a database, and targets with scripted answers |
 //! | `golden` | recorded scrapes |
+//! | `preview` | previews, and traces of labels |
 //! | `units` | cases of narthex's own |
 
 mod differences;
 mod fixture;
 mod golden;
+mod preview;
 mod units;
