@@ -31,7 +31,7 @@ impl MetricConstructor<Histogram> for HistogramBuckets {
 #[derive(Clone, Debug)]
 pub struct ScrapeMetrics {
     pub(super) pools: Counter,
-    pub(super) pool_reloads: Counter,
+    pool_reloads: Counter,
     pub(super) exceeded_target_limit: Counter,
     target_limits: Family<LabelPairs, Gauge>,
     targets: Family<LabelPairs, Gauge>,
@@ -39,6 +39,7 @@ pub struct ScrapeMetrics {
     sync_failures: Family<LabelPairs, Counter>,
     sync_lengths: Summaries,
     sync_histogram: Histograms,
+    reload_lengths: Summaries,
     equal_labels: Family<LabelPairs, Gauge>,
     interval_lengths: Summaries,
     interval_histogram: Histograms,
@@ -78,6 +79,12 @@ impl ScrapeMetrics {
         ] {
             registry.counter(name, help);
         }
+        let reload_lengths = summaries(
+            registry,
+            "prometheus_target_reload_length_seconds",
+            "Actual interval to reload the scrape pool with a given configuration.",
+            "interval",
+        );
         let sync_lengths = summaries(
             registry,
             "prometheus_target_sync_length_seconds",
@@ -149,6 +156,7 @@ impl ScrapeMetrics {
             ),
             sync_lengths,
             sync_histogram,
+            reload_lengths,
             equal_labels: registry.family(
                 "narthex_scrape_pool_targets_with_equal_labels",
                 "Current number of targets whose labels another target of the pool has, too.",
@@ -252,6 +260,12 @@ impl ScrapeMetrics {
             .get_or_create_owned(&vec![("interval", name.clone())])
             .observe(actual.as_secs_f64());
         observe(&self.interval_lengths, &name, actual);
+    }
+
+    /// Counts a reload of a job with this scrape interval.
+    pub(super) fn observe_reload(&self, interval: Duration, took: Duration) {
+        self.pool_reloads.inc();
+        observe(&self.reload_lengths, &go_duration(interval), took);
     }
 
     /// Notes a sync of a job.

@@ -5,6 +5,7 @@
 //! during a scrape. The API copies references under it.
 
 use crate::config::file::scrape::job::ScrapeJob;
+use crate::scrape::cache::metadata::MetadataSize;
 use crate::scrape::pool::job::{JobSettings, TargetSet};
 use crate::scrape::pool::scrape_pool::{EndingLoop, ScrapePool};
 use crate::scrape::pool::shared::ScrapeShared;
@@ -25,8 +26,8 @@ pub struct Scraper {
 #[derive(Default)]
 struct State {
     pools: BTreeMap<Arc<str>, ScrapePool>,
-    /// Loops of removed jobs that wait for their markers.
-    ending: Vec<EndingLoop>,
+    /// Loops of removed jobs that wait for their markers, by job.
+    ending: BTreeMap<Arc<str>, Vec<EndingLoop>>,
     is_stopped: bool,
 }
 
@@ -44,7 +45,7 @@ impl Scraper {
         if state.is_stopped {
             return;
         }
-        state.ending.retain(|ending| !ending.is_finished());
+        state.ending.retain(|_, ending| !ending.iter().all(EndingLoop::is_finished));
         let mut old = std::mem::take(&mut state.pools);
         for job in jobs {
             let name = Arc::clone(&job.name);
@@ -53,12 +54,16 @@ impl Scraper {
                     pool.reload(job);
                     pool
                 }
-                None => ScrapePool::new(Arc::clone(&self.shared), self.runtime.clone(), job),
+                None => {
+                    let ending = state.ending.remove(&name).unwrap_or_default();
+                    let (shared, runtime) = (Arc::clone(&self.shared), self.runtime.clone());
+                    ScrapePool::new(shared, runtime, job, ending)
+                }
             };
             state.pools.insert(name, pool);
         }
-        for pool in old.into_values() {
-            state.ending.extend(pool.end());
+        for (name, pool) in old {
+            state.ending.insert(name, pool.end());
         }
     }
 
@@ -89,7 +94,7 @@ impl Scraper {
             let pools = std::mem::take(&mut state.pools);
             let ending = std::mem::take(&mut state.ending);
             let pools = pools.into_values().flat_map(ScrapePool::stop);
-            pools.chain(ending.into_iter().map(EndingLoop::stop)).collect()
+            pools.chain(ending.into_values().flatten().map(EndingLoop::stop)).collect()
         };
         for task in tasks {
             if let Err(error) = task.await {
@@ -102,6 +107,16 @@ impl Scraper {
     #[must_use]
     pub fn snapshot(&self) -> Vec<PoolSnapshot> {
         self.state.lock().pools.values().map(ScrapePool::snapshot).collect()
+    }
+
+    /// Returns the number of metadata entries of each job and the bytes of their texts.
+    #[must_use]
+    pub fn metadata_sizes(&self) -> Vec<(Arc<str>, MetadataSize)> {
+        let size = |pool: PoolSnapshot| {
+            let sizes = pool.active.iter().map(|target| target.state.metadata().lock().size());
+            (pool.job, sizes.fold(MetadataSize::default(), MetadataSize::plus))
+        };
+        self.snapshot().into_iter().map(size).collect()
     }
 
     /// Returns the configuration of a job; `None` if there is none of this name.

@@ -7,6 +7,7 @@ use crate::discovery::providers::updates::TargetUpdates;
 use crate::ingest::limits::IngestLimits;
 use crate::ingest::rejection_log::RejectionLog;
 use crate::metrics::registry::Registry;
+use crate::scrape::cache::metadata::MetadataSize;
 use crate::scrape::clock::ScrapeClock;
 use crate::scrape::metrics::ScrapeMetrics;
 use crate::scrape::pool::shared::{ScrapeOptions, ScrapeShared};
@@ -41,6 +42,28 @@ impl std::fmt::Debug for ScrapingParts {
     }
 }
 
+/// Registers the sizes of the metadata of each job, under Prometheus's names.
+fn register_metadata_sizes(scraper: &Arc<Scraper>, registry: &mut Registry) {
+    let mut gauges = |name, help, value: fn(MetadataSize) -> usize| {
+        let scraper = Arc::clone(scraper);
+        registry.gauge_family_fn(name, help, move || {
+            let sizes = scraper.metadata_sizes().into_iter();
+            let of_job = |job: Arc<str>| vec![("scrape_job", job.to_string())];
+            sizes.map(|(job, size)| (of_job(job), value(size) as f64)).collect()
+        });
+    };
+    gauges(
+        "prometheus_target_metadata_cache_entries",
+        "Total number of metric metadata entries in the cache.",
+        |size| size.entries,
+    );
+    gauges(
+        "prometheus_target_metadata_cache_bytes",
+        "The number of bytes that are currently used for storing metric metadata in the cache.",
+        |size| size.bytes,
+    );
+}
+
 impl ScrapingParts {
     /// Builds the parts and registers their metrics. Call it within a runtime.
     pub(super) fn build(
@@ -69,11 +92,8 @@ impl ScrapingParts {
             Environment::default(),
             DiscoveryMetrics::register(registry),
         );
-        Self {
-            scraper: Arc::new(Scraper::new(shared, Handle::current())),
-            providers,
-            updates,
-            start_timestamps: config.start_timestamps,
-        }
+        let scraper = Arc::new(Scraper::new(shared, Handle::current()));
+        register_metadata_sizes(&scraper, registry);
+        Self { scraper, providers, updates, start_timestamps: config.start_timestamps }
     }
 }

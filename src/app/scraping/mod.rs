@@ -29,6 +29,7 @@ use crate::scrape::unit::settings::StartTimestamps;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Scraper and discovery with one configuration.
 pub(crate) struct Scraping {
@@ -36,6 +37,8 @@ pub(crate) struct Scraping {
     providers: Providers,
     start_timestamps: StartTimestamps,
     self_scrape: Option<SelfScrape>,
+    /// Generation of the providers of the current jobs. Older updates are not for these jobs.
+    generation: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -63,7 +66,8 @@ impl Scraping {
         start_timestamps: StartTimestamps,
         self_scrape: Option<SelfScrape>,
     ) -> Self {
-        Self { scraper, providers, start_timestamps, self_scrape, state: Mutex::default() }
+        let (generation, state) = (AtomicU64::new(0), Mutex::default());
+        Self { scraper, providers, start_timestamps, self_scrape, generation, state }
     }
 
     /// Creates everything that the configuration needs. Blocks on files. Call it within a runtime.
@@ -103,6 +107,8 @@ impl Scraping {
 
     fn activate(&self, prepared: PreparedJobs) {
         self.scraper.shared().reopen_failure_logs();
+        // Before the jobs, so that no new job gets the targets of an old configuration.
+        self.generation.store(self.providers.generation() + 1, Ordering::SeqCst);
         // Before the providers, whose next update is for the new jobs.
         self.scraper.apply(prepared.jobs);
         self.providers.apply(prepared.providers);
@@ -117,10 +123,13 @@ impl Scraping {
     /// Hands found targets to the scraper, until discovery ends.
     pub(crate) async fn run_updates(self: Arc<Self>, mut updates: TargetUpdates) {
         while let Some(targets) = updates.next().await {
-            let scraper = Arc::clone(&self.scraper);
+            let (scraping, generation) = (Arc::clone(&self), updates.generation());
             // Relabeling of many targets takes a while.
             let update = tokio::task::spawn_blocking(move || {
-                scraper.update(|job| {
+                scraping.scraper.update(|job| {
+                    if generation < scraping.generation.load(Ordering::SeqCst) {
+                        return None;
+                    }
                     let groups = targets.get(&*job.name)?.iter().map(Arc::as_ref);
                     Some(TargetSet::resolve(&job.targets, groups, job.kept_dropped()))
                 });

@@ -35,6 +35,8 @@ pub(in crate::discovery) struct State {
     pub(in crate::discovery) jobs: BTreeSet<String>,
     pub(in crate::discovery) providers: Vec<Provider>,
     pub(in crate::discovery) last_id: u64,
+    /// Number of configurations that were applied.
+    pub(in crate::discovery) generation: u64,
     /// Time of the oldest change that the receiver has not seen.
     pub(in crate::discovery) pending_since: Option<Instant>,
     pub(in crate::discovery) is_closed: bool,

@@ -114,12 +114,20 @@ impl Providers {
         }
         let removed: Vec<_> = state.jobs.difference(&prepared.jobs).cloned().collect();
         state.jobs = prepared.jobs;
+        state.generation += 1;
         state.mark_changed();
         drop(state);
         for job in removed {
             self.shared.metrics.remove_job(&job);
         }
         self.shared.changed.notify_one();
+    }
+
+    /// Returns the number of configurations that were applied. Updates that were taken before the
+    /// last one have a lower [`TargetUpdates::generation`].
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.shared.state.lock().generation
     }
 
     /// Stops all providers, for good.

@@ -140,6 +140,19 @@ async fn unchanged_provider_survives_a_reload() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn update_has_the_generation_of_its_configuration() {
+    let (providers, mut updates, _) = providers();
+    let started = Started::default();
+    assert_eq!((providers.generation(), updates.generation()), (0, 0));
+    providers.apply(started.prepare(&jobs(&[("a", &[config(1)])])));
+    assert_eq!(next(&mut updates).await, "a=[]");
+    providers.apply(started.prepare(&jobs(&[("a", &[config(2)])])));
+    assert_eq!((providers.generation(), updates.generation()), (2, 1));
+    assert_eq!(next(&mut updates).await, "a=[]");
+    assert_eq!(updates.generation(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn removed_provider_is_stopped_and_ignored() {
     let (providers, mut updates, _) = providers();
     let started = Started::default();

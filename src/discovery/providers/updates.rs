@@ -11,11 +11,18 @@ use tokio::time::{Instant, sleep_until};
 pub struct TargetUpdates {
     shared: Arc<Shared>,
     throttle: Throttle,
+    generation: u64,
 }
 
 impl TargetUpdates {
     pub(super) fn new(shared: Arc<Shared>, interval: Duration) -> Self {
-        Self { shared, throttle: Throttle::new(interval) }
+        Self { shared, throttle: Throttle::new(interval), generation: 0 }
+    }
+
+    /// Returns the generation of the configuration to which the last update belongs.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Waits until targets have changed or the configuration was applied, and until an update is
@@ -53,6 +60,7 @@ impl TargetUpdates {
                 return None;
             }
             state.pending_since = None;
+            self.generation = state.generation;
             state.job_targets()
         };
         let now = Instant::now();

@@ -42,6 +42,23 @@ pub enum MetadataUpdate<'a> {
     Unit(&'a str),
 }
 
+/// Size of metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MetadataSize {
+    /// Number of families.
+    pub entries: usize,
+    /// Length of the types, help texts and units, bytes.
+    pub bytes: usize,
+}
+
+impl MetadataSize {
+    /// Returns the sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { entries: self.entries + other.entries, bytes: self.bytes + other.bytes }
+    }
+}
+
 impl MetadataCache {
     /// Sets a part of the metadata of a family. Costs no allocation if nothing changes.
     pub fn set(&mut self, family: &str, update: MetadataUpdate<'_>) {
@@ -98,6 +115,15 @@ impl MetadataCache {
         self.families.iter().map(|(family, entry)| (&**family, &entry.metadata))
     }
 
+    /// Returns the size of the metadata.
+    #[must_use]
+    pub fn size(&self) -> MetadataSize {
+        let bytes = self.families.values().map(|Family { metadata, .. }| {
+            metadata.help.len() + metadata.unit.len() + metadata.metric_type.as_str().len()
+        });
+        MetadataSize { entries: self.families.len(), bytes: bytes.sum() }
+    }
+
     /// Returns the number of families.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -142,7 +168,7 @@ pub fn is_in_family(metric: &str, family: &str, metric_type: MetricType) -> bool
 
 #[cfg(test)]
 mod tests {
-    use super::{MetadataCache, MetadataUpdate, is_in_family};
+    use super::{MetadataCache, MetadataSize, MetadataUpdate, is_in_family};
     use crate::model::metadata::{Metadata, MetricType};
 
     fn change(cache: &MetadataCache, family: &str) -> bool {
@@ -162,6 +188,7 @@ mod tests {
         };
         assert_eq!(cache.get("a"), Some(&expected));
         assert!(change(&cache, "a"));
+        assert_eq!(cache.size(), MetadataSize { entries: 1, bytes: "counter".len() + 1 + 4 });
         cache.end_stored();
         cache.set("a", MetadataUpdate::Help("text"));
         assert!(!change(&cache, "a"));

@@ -57,8 +57,14 @@ pub(crate) struct EndingLoop {
 }
 
 impl ScrapePool {
-    /// Creates a pool without targets. Its loops run on `runtime`.
-    pub(crate) fn new(shared: Arc<ScrapeShared>, runtime: Handle, job: JobSettings) -> Self {
+    /// Creates a pool without targets. Its loops run on `runtime`. `ending` are the loops of a
+    /// removed job of the same name, which scrape and end before those of the same targets.
+    pub(crate) fn new(
+        shared: Arc<ScrapeShared>,
+        runtime: Handle,
+        job: JobSettings,
+        ending: Vec<EndingLoop>,
+    ) -> Self {
         shared.metrics.pools.inc();
         shared.metrics.set_target_limit(&job.name, job.target_limit);
         Self {
@@ -66,7 +72,7 @@ impl ScrapePool {
             runtime,
             job,
             loops: HashMap::new(),
-            ending: Vec::new(),
+            ending,
             dropped: Vec::new(),
             dropped_count: 0,
             equal_labels: 0,
@@ -82,13 +88,12 @@ impl ScrapePool {
 
     /// Replaces the settings of the job. The targets are those of the last sync until the next one.
     pub(crate) fn reload(&mut self, job: JobSettings) {
+        let started = Instant::now();
         let change = self.job.change_to(&job);
         if change == JobChange::None {
             return;
         }
-        let metrics = &self.shared.metrics;
-        metrics.pool_reloads.inc();
-        metrics.set_target_limit(&job.name, job.target_limit);
+        self.shared.metrics.set_target_limit(&job.name, job.target_limit);
         self.job = job;
         self.is_over_limit = self.exceeds_limit(self.loops.len());
         match change {
@@ -103,6 +108,7 @@ impl ScrapePool {
                 }
             }
         }
+        self.shared.metrics.observe_reload(self.job.config.interval, started.elapsed());
     }
 
     /// Makes the loops those of `targets`. `started` is the time before their relabeling.

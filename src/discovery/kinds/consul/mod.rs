@@ -67,6 +67,15 @@ struct Watcher {
 /// Task that stops when this is dropped.
 struct Task(JoinHandle<()>);
 
+impl Task {
+    /// Stops the task, and returns when it can send nothing any more.
+    async fn stop(mut self) {
+        self.0.abort();
+        // The error is that of the abort.
+        let _ = (&mut self.0).await;
+    }
+}
+
 impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
@@ -124,7 +133,7 @@ impl Watcher {
             match listed {
                 Ok(answer) => {
                     if index.advance(answer.index) {
-                        self.follow(answer.value, &mut tasks, datacenter, sink);
+                        self.follow(answer.value, &mut tasks, datacenter, sink).await;
                     }
                 }
                 Err(error) => self.failed(&error, None).await,
@@ -133,7 +142,7 @@ impl Watcher {
         }
     }
 
-    fn follow(
+    async fn follow(
         &self,
         services: BTreeMap<String, Vec<String>>,
         tasks: &mut HashMap<String, Task>,
@@ -143,7 +152,9 @@ impl Watcher {
         let gone: Vec<String> =
             tasks.keys().filter(|name| !services.contains_key(*name)).cloned().collect();
         for name in gone {
-            tasks.remove(&name);
+            if let Some(task) = tasks.remove(&name) {
+                task.stop().await;
+            }
             sink.send(vec![TargetGroup::removed(name)]);
         }
         for (name, tags) in services {

@@ -128,6 +128,21 @@ async fn removed_job_gets_markers() {
     assert!(!bench.metric("prometheus_target_scrape_pool_targets{scrape_job=\"j\"} 1"));
 }
 
+/// The first loop gives way to the second one, as it does for a target that is gone and back.
+#[tokio::test(start_paused = true)]
+async fn job_that_is_removed_and_added_again_has_no_gap_and_no_markers() {
+    let bench = Bench::new(0);
+    let one = target("one:1");
+    bench.targets.set(&one.url, Answer::Delayed("a 1\n", Duration::from_secs(3)));
+    bench.start(std::slice::from_ref(&one));
+    tokio::time::sleep(Duration::from_millis(offset_ms(&one) as u64 + 1000)).await;
+    bench.scraper.apply(Vec::new());
+    bench.start(std::slice::from_ref(&one));
+    pass(4.0).await;
+    assert_eq!(bench.times("a", "one:1"), (ticks(&one, 0..4), vec![]));
+    assert_eq!(bench.times("up", "one:1"), (ticks(&one, 0..4), vec![]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn stop_cancels_exchanges_and_writes_no_markers() {
     let bench = Bench::new(0);
