@@ -9,17 +9,31 @@ use std::sync::Arc;
 pub struct RequestOrigin {
     /// Name of the protocol.
     pub protocol: &'static str,
-    /// Address of the client; `None` without a connection.
-    pub address: Option<IpAddr>,
-    /// Name of the user whose password was checked, or URL of the scraped target; `None` without
-    /// one.
+    /// Sender of the data.
+    pub sender: DataSender,
+    /// Name of the user whose password was checked; `None` without one.
     pub user: Option<Arc<str>>,
 }
 
+/// Sender of data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DataSender {
+    /// A request without a connection.
+    Unknown,
+    /// Client with this address.
+    Client(IpAddr),
+    /// Scraped target with this URL.
+    Target(Arc<str>),
+}
+
 impl RequestOrigin {
-    /// Returns the address of the sender; empty if it is unknown.
+    /// Returns the address of the client or the URL of the target; empty if it is unknown.
     pub(crate) fn display_sender(&self) -> String {
-        self.address.map_or_else(String::new, |address| address.to_string())
+        match &self.sender {
+            DataSender::Unknown => String::new(),
+            DataSender::Client(address) => address.to_string(),
+            DataSender::Target(url) => url.to_string(),
+        }
     }
 
     /// Returns the name of the user for a log line, truncated.

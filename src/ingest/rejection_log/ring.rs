@@ -9,7 +9,7 @@
 
 use crate::ingest::named_series::truncate;
 use crate::ingest::rejection_log::entry::{
-    RecentRejections, Rejection, RejectionEntry, RequestOrigin,
+    DataSender, RecentRejections, Rejection, RejectionEntry, RequestOrigin,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,7 +19,7 @@ const JOINABLE_MS: i64 = 10_000;
 /// its entries, and each string has two counters.
 const ENTRY_BYTES: usize = 3
     * (size_of::<(u64, RejectionEntry)>() + size_of::<(JoinKey, u64)>() + size_of::<u8>())
-    + 6 * size_of::<usize>();
+    + 8 * size_of::<usize>();
 
 /// Ring of entries within a number of bytes.
 #[derive(Debug)]
@@ -125,22 +125,26 @@ impl RejectionRing {
     }
 }
 
-/// Returns the memory of an entry, bytes. Entries of a user share the name, but after a change of
-/// the users each may be the last one that holds it.
+/// Returns the memory of an entry, bytes. Entries of a user share the name, and those of a target
+/// the URL, but after a change of the configuration each may be the last one that holds it.
 fn memory(entry: &RejectionEntry) -> usize {
     let user = entry.origin.user.as_ref().map_or(0, |name| name.len());
-    ENTRY_BYTES + user + entry.series.len() + entry.detail.len()
+    let sender = match &entry.origin.sender {
+        DataSender::Unknown | DataSender::Client(_) => 0,
+        DataSender::Target(url) => url.len(),
+    };
+    ENTRY_BYTES + user + sender + entry.series.len() + entry.detail.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{ENTRY_BYTES, JOINABLE_MS, RejectionRing, memory};
-    use crate::ingest::rejection_log::entry::{Rejection, RequestOrigin};
+    use crate::ingest::rejection_log::entry::{DataSender, Rejection, RequestOrigin};
     use proptest::prelude::*;
 
     fn origin(host: u8) -> RequestOrigin {
-        let address = Some([192, 0, 2, host].into());
-        RequestOrigin { protocol: "remote_write_1.0", address, user: None }
+        let sender = DataSender::Client([192, 0, 2, host].into());
+        RequestOrigin { protocol: "remote_write_1.0", sender, user: None }
     }
 
     fn with_user(host: u8, user: &str) -> RequestOrigin {

@@ -3,7 +3,7 @@
 use super::RejectionLog;
 use crate::ingest::outcome::WriteOutcome;
 use crate::ingest::reject_reason::{ItemKind, RejectReason};
-use crate::ingest::rejection_log::entry::RequestOrigin;
+use crate::ingest::rejection_log::entry::{DataSender, RequestOrigin};
 use crate::ingest::rejections::RejectedItems;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ fn flood(log: &RejectionLog, time: Duration) -> u64 {
                     let host = [192, 0, thread, request as u8];
                     let origin = RequestOrigin {
                         protocol: "remote_write_1.0",
-                        address: Some(host.into()),
+                        sender: DataSender::Client(host.into()),
                         user: None,
                     };
                     let outcome = rejected(&"x".repeat(request as usize % 100));

@@ -7,7 +7,7 @@
 //! - A target that is gone: the scrape in progress finishes, and delayed stale markers follow.
 //! - A stop of the server: an exchange is cancelled, appends finish, and no markers are written.
 
-use crate::ingest::rejection_log::entry::RequestOrigin;
+use crate::ingest::rejection_log::entry::{DataSender, RequestOrigin};
 use crate::scrape::plan::offset::offset;
 use crate::scrape::plan::schedule::{Schedule, ScrapeTime, tolerance};
 use crate::scrape::pool::job::{JobSettings, TargetSpec};
@@ -320,8 +320,8 @@ fn store_exchanged(
     if !report.outcome.rejections.is_empty() || !report.outcome.dry_run.is_empty() {
         let origin = RequestOrigin {
             protocol: "scrape",
-            address: None,
-            user: Some(Arc::clone(&config.target.url)),
+            sender: DataSender::Target(Arc::clone(&config.target.url)),
+            user: None,
         };
         shared.rejections.record_outcome(&origin, &report.outcome, now_ms);
     }

@@ -3,7 +3,7 @@
 use crate::config::flags::write::MAX_DECODED_SIZE;
 use crate::ingest::outcome::WriteOutcome;
 use crate::ingest::rejection_log::RejectionLog;
-use crate::ingest::rejection_log::entry::{RequestOrigin, RequestRejection};
+use crate::ingest::rejection_log::entry::{DataSender, RequestOrigin, RequestRejection};
 use crate::remote::body_compression::BodyCompression;
 use crate::remote::decompress::output::OutOfBudget;
 use crate::remote::write::stream_request::StreamRequest;
@@ -60,7 +60,7 @@ pub(crate) fn origin(protocol: WriteProtocol, request: &Request) -> RequestOrigi
     let user = request.extensions().get::<AuthenticatedUser>();
     RequestOrigin {
         protocol: protocol.name(),
-        address: address.map(|PeerAddress(ip)| *ip),
+        sender: address.map_or(DataSender::Unknown, |PeerAddress(ip)| DataSender::Client(*ip)),
         user: user.map(|AuthenticatedUser(name)| name.clone()),
     }
 }
