@@ -59,8 +59,17 @@ enum State {
 #[derive(Debug)]
 struct LimitedBuffer {
     bytes: Vec<u8>,
-    limit: usize,
+    limits: BodyLimits,
     is_full: bool,
+}
+
+/// Limits of a body, bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Decompressed size at which it fails.
+    pub size: usize,
+    /// Capacity above which its buffer does not grow in advance.
+    pub capacity: usize,
 }
 
 impl BodyEncoding {
@@ -89,17 +98,17 @@ impl BodyEncoding {
 }
 
 impl BodyDecoder {
-    /// Creates a decoder that fills `buffer`, which it clears, and fails at `limit` bytes.
+    /// Creates a decoder that fills `buffer`, which it clears, within `limits`.
     ///
     /// # Errors
     /// [`BodyError::Malformed`] if the decoder cannot be created.
     pub fn new(
         encoding: BodyEncoding,
         mut buffer: Vec<u8>,
-        limit: usize,
+        limits: BodyLimits,
     ) -> Result<Self, BodyError> {
         buffer.clear();
-        let buffer = LimitedBuffer { bytes: buffer, limit, is_full: false };
+        let buffer = LimitedBuffer { bytes: buffer, limits, is_full: false };
         let state = match encoding {
             BodyEncoding::Identity => State::Identity(buffer),
             BodyEncoding::Gzip => {
@@ -225,14 +234,15 @@ fn push_zstd(
 
 impl Write for LimitedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.is_full || bytes.len() >= self.limit.saturating_sub(self.bytes.len()) {
+        if self.is_full || bytes.len() >= self.limits.size.saturating_sub(self.bytes.len()) {
             self.is_full = true;
             return Err(io::Error::other("limit"));
         }
         let missing = (self.bytes.len() + bytes.len()).saturating_sub(self.bytes.capacity());
         if missing > 0 {
             let capacity = self.bytes.capacity();
-            let growth = (capacity / 2).max(4096).min(self.limit.saturating_sub(capacity));
+            let most = self.limits.size.min(self.limits.capacity).saturating_sub(capacity);
+            let growth = (capacity / 2).max(4096).min(most);
             let free = capacity - self.bytes.len();
             self.bytes.reserve_exact(free + missing.max(growth));
         }
@@ -247,7 +257,7 @@ impl Write for LimitedBuffer {
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyDecoder, BodyEncoding, BodyError};
+    use super::{BodyDecoder, BodyEncoding, BodyError, BodyLimits};
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use std::io::Write;
@@ -272,7 +282,8 @@ mod tests {
         data: &[u8],
         limit: usize,
     ) -> Result<Vec<u8>, (BodyError, usize)> {
-        let mut decoder = BodyDecoder::new(encoding, Vec::new(), limit).unwrap();
+        let limits = BodyLimits { size: limit, capacity: limit };
+        let mut decoder = BodyDecoder::new(encoding, Vec::new(), limits).unwrap();
         let mut read = 0;
         for piece in data.chunks(encoding.max_piece()) {
             read += piece.len();

@@ -4,7 +4,7 @@
 //! timeout fails with that reason, and expects a larger body the next time, so that scrapes that
 //! are too large together get their memory one after the other.
 
-use crate::scrape::request::body::{BodyDecoder, BodyEncoding, BodyError};
+use crate::scrape::request::body::{BodyDecoder, BodyEncoding, BodyError, BodyLimits};
 use crate::scrape::request::budget::{BodyBudget, BodyLease, BodyTooLarge};
 use bytes::Bytes;
 use std::error::Error;
@@ -203,14 +203,15 @@ async fn read_whole(
     };
     let encoding = header(http::header::CONTENT_ENCODING);
     let encoding = BodyEncoding::of_header(&encoding, limits.accepts_zstd);
-    let mut decoder = BodyDecoder::new(encoding, Vec::with_capacity(expected), limits.body_size)
+    let body_limits = BodyLimits { size: limits.body_size, capacity: limits.budget.max_body() };
+    let mut decoder = BodyDecoder::new(encoding, Vec::with_capacity(expected), body_limits)
         .map_err(FetchError::Body)?;
     let mut decompressed = 0;
     while let Some(mut data) = body.next().await.map_err(FetchError::Read)? {
         while !data.is_empty() {
             let piece = data.split_to(encoding.max_piece().min(data.len()));
             decoder.push(&piece).map_err(FetchError::Body)?;
-            // The buffer doubles when the next piece does not fit.
+            // The buffer grows by half when the next piece does not fit.
             *needed = decoder.capacity().max(*needed);
             if *needed > expected {
                 flag(true);
@@ -252,6 +253,8 @@ mod tests {
     use std::time::Duration;
 
     const MIB: usize = 1 << 20;
+    /// Size at which the body of a test fails, bytes.
+    const BODY_SIZE: usize = 10 * MIB;
 
     /// Target that sends `pieces` times 64 KiB, one a millisecond.
     struct Pieces {
@@ -309,7 +312,7 @@ mod tests {
             timeout: Duration::from_secs(10),
         };
         let budget = Arc::clone(budget);
-        let limits = FetchLimits { body_size: 10 * MIB, accepts_zstd: false, budget };
+        let limits = FetchLimits { body_size: BODY_SIZE, accepts_zstd: false, budget };
         fetch(target, request, &limits, expected).await
     }
 
@@ -325,13 +328,25 @@ mod tests {
         assert_eq!(budget.in_use(), 0);
     }
 
+    /// The buffer grows in advance, but not beyond the memory that there is.
+    #[tokio::test(start_paused = true)]
+    async fn body_may_take_all_memory_for_large_ones() {
+        let budget = BodyBudget::new(10 * MIB);
+        assert_eq!(budget.max_body(), 8 * MIB + 3 * MIB / 4);
+        let body = fetch_from(&target(200, 8 * 16), &budget, &mut 1000).await.unwrap();
+        assert_eq!(body.bytes.len(), 8 * MIB);
+        drop(body);
+        let error = fetch_from(&target(200, 9 * 16), &budget, &mut 1000).await.unwrap_err();
+        assert!(matches!(error, FetchError::Memory(_)), "{error}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn reading_stops_at_the_limit_and_at_other_statuses() {
         let budget = BodyBudget::new(16 * MIB);
         let endless = target(200, usize::MAX);
         let error = fetch_from(&endless, &budget, &mut 1000).await.unwrap_err();
         assert!(error.is_body_size_limit(), "{error}");
-        assert_eq!(endless.sent.load(Ordering::Relaxed), 160, "10 MiB");
+        assert_eq!(endless.sent.load(Ordering::Relaxed), BODY_SIZE >> 16);
         let failing = target(500, usize::MAX);
         let error = fetch_from(&failing, &budget, &mut 1000).await.unwrap_err();
         assert_eq!(error.to_string(), "server returned HTTP status 500 Odd");
