@@ -124,7 +124,7 @@ fn mistakes_are_problems_with_their_keys() {
         ("role: pod\nnamespaces: {name: a}", ".namespaces.name: unknown key \"name\""),
         (
             "role: endpoints\nselectors: [{role: node, label: a}]",
-            ".selectors[0]: role endpoints has no selectors with role node, only pod, service, ",
+            ".selectors[0].role: role endpoints has no selectors with role node, only pod, ",
         ),
         ("role: pod\nselectors: [{label: a}]", ".selectors[0]: needs role"),
         (
