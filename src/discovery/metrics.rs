@@ -5,6 +5,7 @@
 use crate::config::file::discovery::kubernetes::KubernetesRole;
 use crate::metrics::duration_summary::DurationSummary;
 use crate::metrics::registry::{Counter, Histogram, LabelPairs, Registry, SummarySnapshot};
+use http::StatusCode;
 use parking_lot::Mutex;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use std::collections::BTreeMap;
@@ -53,6 +54,8 @@ pub(crate) struct KubernetesMetrics {
     /// Failed lists and watches.
     pub(crate) failures: Counter,
     events: Family<LabelPairs, Counter>,
+    requests: Family<LabelPairs, Counter>,
+    request_durations: SummaryFamily,
 }
 
 /// Counters of the events of a role.
@@ -218,6 +221,13 @@ impl ConsulMetrics {
 
 impl KubernetesMetrics {
     fn register(registry: &mut Registry) -> Self {
+        let request_durations = SummaryFamily::default();
+        let durations = request_durations.clone();
+        registry.summary_family_fn(
+            "prometheus_sd_kubernetes_http_request_duration_seconds",
+            "Summary of latencies for HTTP requests to the Kubernetes API by endpoint.",
+            move || durations.snapshots(),
+        );
         let metrics = Self {
             failures: registry.counter(
                 "prometheus_sd_kubernetes_failures_total",
@@ -228,11 +238,30 @@ impl KubernetesMetrics {
                 "The number of Kubernetes events handled.",
                 Family::default(),
             ),
+            requests: registry.family(
+                "prometheus_sd_kubernetes_http_request_total",
+                "Total number of HTTP requests to the Kubernetes API by status code.",
+                Family::default(),
+            ),
+            request_durations,
         };
         for role in KubernetesRole::ALL {
             metrics.of_role(role);
         }
         metrics
+    }
+
+    /// Counts a request to a path of the API; `status` is `None` without a response.
+    pub(crate) fn observe_request(
+        &self,
+        endpoint: &str,
+        status: Option<StatusCode>,
+        took: Duration,
+    ) {
+        let code = status.map_or_else(|| "<error>".to_owned(), |status| status.as_str().to_owned());
+        self.requests.get_or_create_owned(&vec![("status_code", code)]).inc();
+        let endpoint = vec![("endpoint", endpoint.to_owned())];
+        self.request_durations.get(&endpoint).observe(took, Instant::now());
     }
 
     /// Returns the counters of a role.

@@ -6,7 +6,7 @@ use crate::metrics::duration_summary::DurationSummary;
 use crate::metrics::registry::{Counter, Gauge, Histogram, LabelPairs, Registry};
 use crate::scrape::sample_limit_fill::SampleLimitFills;
 use crate::scrape::unit::error::ScrapeError;
-use crate::scrape::unit::store::ScrapeReport;
+use crate::scrape::unit::store::{ScrapeReport, ScrapeStorageError};
 use parking_lot::Mutex;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use std::collections::BTreeMap;
@@ -53,7 +53,8 @@ pub struct ScrapeMetrics {
     out_of_order: Counter,
     out_of_bounds: Counter,
     late_exemplars: Counter,
-    pub(super) storage_failures: Counter,
+    rejected: [Counter; RejectReason::ALL.len()],
+    not_stored: Family<LabelPairs, Counter>,
     duration: Histogram,
 }
 
@@ -120,6 +121,20 @@ impl ScrapeMetrics {
             "Total duration of the scrape from start to commit completion in seconds.",
         )
         .get_or_create_owned(&Vec::new());
+        let rejected = registry.family(
+            "narthex_scrape_rejected_samples_total",
+            "Total number of samples, histograms and exemplars of scrapes that storage rejected, \
+             by reason.",
+            Family::<LabelPairs, Counter>::default(),
+        );
+        let not_stored = registry.family(
+            "narthex_scrapes_not_stored_total",
+            "Total number of scrapes that storage did not accept, by reason.",
+            Family::<LabelPairs, Counter>::default(),
+        );
+        for reason in ScrapeStorageError::REASONS {
+            not_stored.get_or_create_owned(&of_reason(reason));
+        }
         Self {
             pools: registry.counter(
                 "prometheus_target_scrape_pools_total",
@@ -205,11 +220,9 @@ impl ScrapeMetrics {
                 "prometheus_target_scrapes_exemplar_out_of_order_total",
                 "Total number of exemplar rejected due to not being out of the expected order.",
             ),
-            storage_failures: registry.counter(
-                "narthex_scrapes_not_stored_total",
-                "Total number of scrapes that storage did not take: it was read-only, or the WAL \
-                 failed.",
-            ),
+            rejected: RejectReason::ALL
+                .map(|reason| rejected.get_or_create_owned(&of_reason(reason.label()))),
+            not_stored,
             duration,
         }
     }
@@ -232,11 +245,16 @@ impl ScrapeMetrics {
             }
             _ => {}
         }
-        self.storage_failures.inc_by(u64::from(report.storage_error.is_some()));
+        if let Some(error) = &report.storage_error {
+            self.observe_storage_error(error);
+        }
         self.late_exemplars.inc_by(report.late_exemplars);
         let rejections = &report.outcome.rejections;
         if rejections.is_empty() {
             return;
+        }
+        for (reason, counter) in RejectReason::ALL.into_iter().zip(&self.rejected) {
+            counter.inc_by(rejections.count(reason));
         }
         let count = |reasons: &[RejectReason]| -> u64 {
             let kinds = [ItemKind::Sample, ItemKind::Histogram];
@@ -251,6 +269,11 @@ impl ScrapeMetrics {
             RejectReason::TooFarAhead,
             RejectReason::OutOfRange,
         ]));
+    }
+
+    /// Counts a scrape, or the stale markers of a target, that storage did not accept.
+    pub(super) fn observe_storage_error(&self, error: &ScrapeStorageError) {
+        self.not_stored.get_or_create_owned(&of_reason(error.reason())).inc();
     }
 
     /// Notes the time between two scrapes of a target.
@@ -297,6 +320,10 @@ impl ScrapeMetrics {
         self.equal_labels.remove(&labels);
         self.sync_lengths.lock().remove(job);
     }
+}
+
+fn of_reason(reason: &str) -> LabelPairs {
+    vec![("reason", reason.to_owned())]
 }
 
 fn of_job(job: &str) -> LabelPairs {

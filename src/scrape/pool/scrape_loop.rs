@@ -7,11 +7,12 @@
 //! - A target that is gone: the scrape in progress finishes, and delayed stale markers follow.
 //! - A stop of the server: an exchange is cancelled, appends finish, and no markers are written.
 
+use crate::ingest::reject_reason::RejectReason;
 use crate::ingest::rejection_log::entry::{DataSender, RequestOrigin};
 use crate::scrape::plan::offset::offset;
 use crate::scrape::plan::schedule::{Schedule, ScrapeTime, tolerance};
 use crate::scrape::pool::job::{JobSettings, TargetSpec};
-use crate::scrape::pool::shared::ScrapeShared;
+use crate::scrape::pool::shared::{LARGE_BODY, ScrapeShared};
 use crate::scrape::pool::status::{TargetHealth, TargetState, TargetStatus};
 use crate::scrape::request::fetch::{FetchLimits, FetchedBody, fetch};
 use crate::scrape::sample_limit_fill::TargetFill;
@@ -192,7 +193,8 @@ impl ScrapeLoop {
     /// Stores a scrape on a blocking thread, and updates state and metrics.
     async fn store(&mut self, exchanged: Exchanged) {
         let Some(store) = self.store.take() else { return };
-        let Some(permits) = Permits::acquire(&self.shared).await else { return };
+        let body_bytes = exchanged.body.as_ref().map_or(0, |body| body.bytes.len());
+        let Some(permits) = Permits::acquire(&self.shared, body_bytes).await else { return };
         let (shared, state) = (Arc::clone(&self.shared), Arc::clone(&self.state));
         let config = Arc::clone(&exchanged.config);
         let storing = tokio::task::spawn_blocking(move || {
@@ -245,14 +247,14 @@ impl ScrapeLoop {
             }
         }
         let Some(mut store) = self.store.take() else { return };
-        let Some(permits) = Permits::acquire(&self.shared).await else { return };
+        let Some(permits) = Permits::acquire(&self.shared, 0).await else { return };
         let shared = Arc::clone(&self.shared);
         let storing = tokio::task::spawn_blocking(move || {
             let _permits = permits;
             let now_ms = now_ms(&shared);
             let storage = Storage { db: &shared.db, limits: &shared.limits, now_ms };
             if let Err(error) = store.store_end_markers(markers.timestamp_ms, storage) {
-                shared.metrics.storage_failures.inc();
+                shared.metrics.observe_storage_error(&error);
                 tracing::debug!(%error, "cannot store stale markers of a target");
             }
         });
@@ -265,16 +267,29 @@ impl ScrapeLoop {
 /// Permits of a thread that stores a scrape.
 struct Permits {
     /// Given back when only the WAL is missing.
-    working: Option<OwnedSemaphorePermit>,
+    working: Option<WorkPermits>,
     _storing: OwnedSemaphorePermit,
 }
 
+/// Permits to use a processor.
+struct WorkPermits {
+    _working: OwnedSemaphorePermit,
+    /// `None` for a small body.
+    _large: Option<OwnedSemaphorePermit>,
+}
+
 impl Permits {
-    /// Waits for both permits. Returns `None` only if the semaphores were closed, which never
-    /// happens.
-    async fn acquire(shared: &ScrapeShared) -> Option<Self> {
+    /// Waits for the permits to store a body of this size. Large bodies wait for each other before
+    /// they take a permit that small ones need. Returns `None` only if the semaphores were closed,
+    /// which never happens.
+    async fn acquire(shared: &ScrapeShared, body_bytes: usize) -> Option<Self> {
+        let large = match body_bytes {
+            0..LARGE_BODY => None,
+            LARGE_BODY.. => Some(Arc::clone(&shared.working_large).acquire_owned().await.ok()?),
+        };
         let storing = Arc::clone(&shared.storing).acquire_owned().await.ok()?;
         let working = Arc::clone(&shared.working).acquire_owned().await.ok()?;
+        let working = WorkPermits { _working: working, _large: large };
         Some(Self { working: Some(working), _storing: storing })
     }
 }
@@ -355,9 +370,12 @@ fn store_exchanged(
 
 /// Returns the text of the error that matters to the operator of the target, then that of storage.
 fn error_text(report: &ScrapeReport) -> String {
+    let rejections = &report.outcome.rejections;
     match (&report.error, &report.storage_error) {
         (Some(error), _) => error.to_string(),
         (None, Some(error)) => ScrapeStorageError::to_string(error),
+        // The target is well, but its new series are missing.
+        (None, None) if rejections.count(RejectReason::SeriesLimit) > 0 => rejections.to_string(),
         (None, None) => String::new(),
     }
 }

@@ -15,6 +15,9 @@ use tokio::sync::Semaphore;
 /// Maximum number of scrapes that are stored at once. Most of them wait for the WAL.
 pub const MAX_STORING: usize = 64;
 
+/// Size from which on a body leaves a processor to small ones, bytes.
+pub(super) const LARGE_BODY: usize = 1 << 20;
+
 /// Settings of the scraper from flags.
 #[derive(Clone, Copy, Debug)]
 pub struct ScrapeOptions {
@@ -44,6 +47,8 @@ pub struct ScrapeShared {
     pub(super) failures: FailureLog,
     /// Permits to check and append, one per processor.
     pub(super) working: Arc<Semaphore>,
+    /// Those of them that bodies of [`LARGE_BODY`] bytes may take.
+    pub(super) working_large: Arc<Semaphore>,
     /// Permits to occupy a blocking thread.
     pub(super) storing: Arc<Semaphore>,
 }
@@ -71,6 +76,7 @@ impl ScrapeShared {
             staging: StagingPool::new(processors),
             failures: FailureLog::default(),
             working: Arc::new(Semaphore::new(processors)),
+            working_large: Arc::new(Semaphore::new(processors - 1)),
             storing: Arc::new(Semaphore::new(MAX_STORING)),
         }
     }

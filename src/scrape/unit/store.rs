@@ -103,6 +103,24 @@ pub enum ScrapeStorageError {
     Wal(WalError),
 }
 
+impl ScrapeStorageError {
+    /// All values of [`Self::reason`].
+    pub const REASONS: [&str; 3] = ["read_only", "unavailable", "wal"];
+
+    /// Returns the reason as metrics show it.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        let [read_only, unavailable, wal] = Self::REASONS;
+        match self {
+            Self::Unavailable(WriteUnavailable::ReadOnly(_)) => read_only,
+            Self::Unavailable(WriteUnavailable::Replaying | WriteUnavailable::Closing) => {
+                unavailable
+            }
+            Self::Unavailable(WriteUnavailable::LogFailed { .. }) | Self::Wal(_) => wal,
+        }
+    }
+}
+
 impl ScrapeReport {
     /// Returns the report of a scrape of which nothing is stored yet.
     pub(super) fn before_storage(

@@ -4,8 +4,8 @@ use crate::config::yaml::error::{ConfigProblem, Position};
 use crate::config::yaml::mapping::Mapping;
 use crate::config::yaml::value::Value;
 
-/// Keys whose values a client checks when it is created.
-const CHECKED: [&str; 3] = ["tls_config", "oauth2", "proxy_from_environment"];
+/// Keys whose values are checked when a client is created.
+const CHECKED: [&str; 4] = ["tls_config", "oauth2", "proxy_from_environment", "kubeconfig_file"];
 /// Levels below a checked key, such as `oauth2.tls_config.ca_file`.
 const LEVELS: usize = 2;
 

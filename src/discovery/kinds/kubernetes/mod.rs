@@ -24,7 +24,7 @@ mod roles;
 mod watches;
 
 use crate::config::file::discovery::kubernetes::{
-    AttachMetadata, KubernetesRole, KubernetesSdConfig,
+    AttachMetadata, KubernetesRole, KubernetesSdConfig, KubernetesServer,
 };
 use crate::discovery::error::{ClusterAccessError, CreateProviderError, ProviderFailure};
 use crate::discovery::kinds::StartProvider;
@@ -62,7 +62,7 @@ pub(super) fn provider(
         .map_err(|error| of_job(ProviderFailure::Cluster(error)))?;
     let client = environment
         .watches
-        .client(access, user_agent)
+        .client(access, user_agent, metrics)
         .map_err(|error| of_job(ProviderFailure::Client(Box::new(error))))?;
     let namespaces =
         namespaces(config, environment).map_err(|error| of_job(ProviderFailure::Cluster(error)))?;
@@ -77,6 +77,16 @@ pub(super) fn provider(
         }
         KubernetesRole::Ingress => plan.start(&namespaces, ingress::group, "ingress"),
     })
+}
+
+/// Reads the kubeconfig file of the settings, if they have one, as the provider does.
+///
+/// # Errors
+/// The provider could not be created.
+pub(crate) fn check_kubeconfig(config: &KubernetesSdConfig) -> Result<(), ProviderFailure> {
+    let KubernetesServer::KubeConfig(path) = &config.server else { return Ok(()) };
+    let access = access::of_kubeconfig(path).map_err(ProviderFailure::Cluster)?;
+    ClusterClient::check(&access).map_err(|error| ProviderFailure::Client(Box::new(error)))
 }
 
 /// Returns the namespaces of the settings without duplicates; an empty one means all.

@@ -6,6 +6,7 @@
 
 mod selector;
 
+use crate::config::file::http_client::places::SettingPlaces;
 use crate::config::file::http_client::settings::HttpClientConfig;
 use crate::config::yaml::mapping::Mapping;
 use crate::config::yaml::output::{Yaml, YamlMapping};
@@ -29,6 +30,8 @@ pub struct KubernetesSdConfig {
     pub selectors: Vec<RoleSelector>,
     /// Additional metadata of targets.
     pub attach_metadata: AttachMetadata,
+    /// Positions of the settings, which comparisons ignore.
+    pub places: SettingPlaces,
 }
 
 /// Kind of the objects that become targets.
@@ -143,6 +146,7 @@ pub(super) fn parse(mut entry: Mapping<'_>) -> Option<KubernetesSdConfig> {
     let url = entry.get("api_server").filter(|value| !value.is_null());
     let kubeconfig = entry.get("kubeconfig_file");
     let http_client = HttpClientConfig::read(&mut entry);
+    let places = http_client.places.clone();
     let (namespaces, own_namespace) = namespaces(&mut entry);
     let server = server(&entry, url, kubeconfig, http_client, own_namespace.as_ref());
     let selectors = selectors(&mut entry, role);
@@ -154,6 +158,7 @@ pub(super) fn parse(mut entry: Mapping<'_>) -> Option<KubernetesSdConfig> {
         namespaces,
         selectors,
         attach_metadata: attach_metadata.unwrap_or_default(),
+        places,
     })
 }
 

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::config::file;
 use crate::config::file::discovery::DiscoveryConfig;
+use crate::config::file::http_client::places::SettingPlaces;
 use crate::config::file::http_client::settings::HttpClientConfig;
 use crate::config::file::options::LoadOptions;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ fn entry_without_keys_is_the_cluster_of_the_process() {
             namespaces: NamespaceSelection::default(),
             selectors: Vec::new(),
             attach_metadata: AttachMetadata::default(),
+            places: SettingPlaces::default(),
         }
     );
     assert_eq!(config("role: pod\napi_server:").server, KubernetesServer::InCluster);

@@ -19,6 +19,7 @@ use crate::config::file::discovery::kubernetes::KubernetesServer;
 use crate::discovery::error::ClusterAccessError;
 use crate::discovery::kinds::kubernetes::access::cluster::ClusterAccess;
 use crate::discovery::kinds::kubernetes::access::service_account::ServiceAccount;
+use std::path::Path;
 
 /// Returns the access to a server. Reads files, and blocks meanwhile.
 pub(super) fn resolve(
@@ -27,11 +28,16 @@ pub(super) fn resolve(
 ) -> Result<ClusterAccess, ClusterAccessError> {
     match server {
         KubernetesServer::InCluster => account.access(),
-        KubernetesServer::KubeConfig(path) => kubeconfig::access(path),
+        KubernetesServer::KubeConfig(path) => of_kubeconfig(path),
         KubernetesServer::Api { url, http_client } => {
             Ok(ClusterAccess { url: (**url).clone(), http_client: (**http_client).clone() })
         }
     }
+}
+
+/// Returns the access of a kubeconfig file. Reads files, and blocks meanwhile.
+pub(super) fn of_kubeconfig(path: &Path) -> Result<ClusterAccess, ClusterAccessError> {
+    kubeconfig::access(path)
 }
 
 #[cfg(test)]

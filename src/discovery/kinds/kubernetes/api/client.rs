@@ -4,6 +4,8 @@ use crate::discovery::kinds::kubernetes::access::cluster::ClusterAccess;
 use crate::discovery::kinds::kubernetes::api::error::{ApiError, StatusError};
 use crate::discovery::kinds::kubernetes::api::scope::ObjectScope;
 use crate::discovery::kinds::kubernetes::objects::resource::ResourcePath;
+use crate::discovery::metrics::KubernetesMetrics;
+use crate::http_client::USER_AGENT;
 use crate::http_client::build_error::BuildClientError;
 use crate::http_client::client::HttpClient;
 use crate::http_client::message::{ClientRequest, ClientResponse, ResponseBody};
@@ -33,6 +35,7 @@ pub(crate) struct ClusterClient {
     /// Path of the server's URL, without a final slash.
     prefix: String,
     http: HttpClient,
+    metrics: KubernetesMetrics,
 }
 
 /// Page of a list.
@@ -55,12 +58,23 @@ impl ClusterClient {
     ///
     /// # Errors
     /// The settings cannot work, such as a missing CA.
-    pub(crate) fn new(access: ClusterAccess, user_agent: &str) -> Result<Self, BuildClientError> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let http = HttpClient::new(&access.http_client, user_agent, &variable)?;
+    pub(crate) fn new(
+        access: ClusterAccess,
+        user_agent: &str,
+        metrics: KubernetesMetrics,
+    ) -> Result<Self, BuildClientError> {
+        let http = http_client(&access, user_agent)?;
         let path = access.url.path_and_query();
         let path = path.split('?').next().unwrap_or_default();
-        Ok(Self { prefix: path.trim_end_matches('/').to_owned(), access, http })
+        Ok(Self { prefix: path.trim_end_matches('/').to_owned(), access, http, metrics })
+    }
+
+    /// Checks that a client with this access can be created.
+    ///
+    /// # Errors
+    /// Same as for [`Self::new`].
+    pub(crate) fn check(access: &ClusterAccess) -> Result<(), BuildClientError> {
+        http_client(access, USER_AGENT).map(|_| ())
     }
 
     /// Returns the access that the client uses.
@@ -117,7 +131,12 @@ impl ClusterClient {
     ) -> Result<ClientResponse, ApiError> {
         let mut request = ClientRequest::get(self.url(resource, scope, parameters)?);
         request.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let response = self.http.send(&request, Instant::now() + timeout).await?;
+        let start = Instant::now();
+        let sent = self.http.send(&request, start + timeout).await;
+        let status = sent.as_ref().ok().map(|response| response.status);
+        let endpoint = format!("{}{}", self.prefix, scope.path(resource));
+        self.metrics.observe_request(&endpoint, status, start.elapsed());
+        let response = sent?;
         if response.status == StatusCode::OK {
             return Ok(response);
         }
@@ -143,4 +162,9 @@ impl ClusterClient {
         // A reference with a path keeps the user information.
         self.access.url.join(&format!("{}{path}{separator}{query}", self.prefix))
     }
+}
+
+fn http_client(access: &ClusterAccess, user_agent: &str) -> Result<HttpClient, BuildClientError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    HttpClient::new(&access.http_client, user_agent, &variable)
 }

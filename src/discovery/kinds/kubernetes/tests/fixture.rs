@@ -3,6 +3,7 @@
 use crate::config::file::discovery::kubernetes::{
     AttachMetadata, KubernetesRole, KubernetesSdConfig, KubernetesServer, NamespaceSelection,
 };
+use crate::config::file::http_client::places::SettingPlaces;
 use crate::config::file::http_client::settings::HttpClientConfig;
 use crate::discovery::groups::sink::GroupSink;
 use crate::discovery::kinds::kubernetes::environment::KubernetesEnvironment;
@@ -70,6 +71,7 @@ impl Fixture {
             namespaces: NamespaceSelection::default(),
             selectors: Vec::new(),
             attach_metadata: AttachMetadata::default(),
+            places: SettingPlaces::default(),
         }
     }
 

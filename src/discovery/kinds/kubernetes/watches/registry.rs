@@ -9,6 +9,7 @@ use crate::discovery::kinds::kubernetes::api::scope::ObjectScope;
 use crate::discovery::kinds::kubernetes::objects::resource::{Resource, ResourcePath};
 use crate::discovery::kinds::kubernetes::watches::times::WatchTimes;
 use crate::discovery::kinds::kubernetes::watches::watch::Watch;
+use crate::discovery::metrics::KubernetesMetrics;
 use crate::http_client::build_error::BuildClientError;
 use crate::metrics::registry::Counter;
 use parking_lot::Mutex;
@@ -43,8 +44,9 @@ impl WatchRegistry {
         &self,
         access: ClusterAccess,
         user_agent: &str,
+        metrics: &KubernetesMetrics,
     ) -> Result<Arc<ClusterClient>, BuildClientError> {
-        let client = Arc::new(ClusterClient::new(access, user_agent)?);
+        let client = Arc::new(ClusterClient::new(access, user_agent, metrics.clone())?);
         let clients = &mut self.0.lock().clients;
         clients.retain(|known| known.strong_count() > 0);
         let mut running = clients.iter().filter_map(Weak::upgrade);
