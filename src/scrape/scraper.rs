@@ -6,6 +6,7 @@
 
 use crate::config::file::scrape::job::ScrapeJob;
 use crate::scrape::cache::metadata::MetadataSize;
+use crate::scrape::pool::equal_labels;
 use crate::scrape::pool::job::{JobSettings, TargetSet};
 use crate::scrape::pool::scrape_pool::{EndingLoop, ScrapePool};
 use crate::scrape::pool::shared::ScrapeShared;
@@ -83,6 +84,8 @@ impl Scraper {
                 pool.sync(targets, started);
             }
         }
+        let mut state = self.state.lock();
+        equal_labels::report(state.pools.values_mut());
     }
 
     /// Stops all loops without stale markers. Exchanges are cancelled; returns when all

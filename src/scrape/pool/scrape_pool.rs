@@ -4,7 +4,6 @@
 //! touched. A reload replaces the configuration of the loops, and starts them again only if their
 //! caches are no longer valid.
 
-use crate::model::labels::Labels;
 use crate::scrape::pool::job::{JobChange, JobSettings, TargetSet, TargetSpec};
 use crate::scrape::pool::scrape_loop::{LoopCommand, LoopConfig, LoopProgress, ScrapeLoop};
 use crate::scrape::pool::shared::ScrapeShared;
@@ -154,7 +153,6 @@ impl ScrapePool {
         } else {
             changed.into_iter().for_each(|hash| self.send_config(hash));
         }
-        self.report_equal_labels();
         self.shared.metrics.observe_sync(&self.job.name, started.elapsed(), failed, wanted.len());
     }
 
@@ -178,6 +176,33 @@ impl ScrapePool {
         });
         let ending = self.ending.into_iter().map(EndingLoop::stop);
         running.chain(ending).collect()
+    }
+
+    /// Returns the active targets.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Arc<TargetSpec>> {
+        self.loops.values().map(|running| &running.target)
+    }
+
+    /// Notes the number of targets whose labels another one has, too, and warns if it is new.
+    /// `example` are two of them.
+    pub(super) fn note_equal_labels(
+        &mut self,
+        equal: usize,
+        example: Option<&(Arc<TargetSpec>, Arc<TargetSpec>)>,
+    ) {
+        let job = &*self.job.name;
+        self.shared.metrics.set_equal_labels(job, equal);
+        if let Some((one, other)) = example.filter(|_| equal != self.equal_labels) {
+            tracing::warn!(
+                job,
+                targets = equal,
+                labels = %one.labels,
+                url = &*one.url,
+                other_url = &*other.url,
+                "targets have equal labels, so their samples collide"
+            );
+        }
+        self.equal_labels = equal;
     }
 
     /// Returns the targets for the API.
@@ -283,32 +308,6 @@ impl ScrapePool {
             tracing::error!(job = &*self.job.name, targets = count, error, "invalid targets");
         }
         self.invalid = first_error;
-    }
-
-    /// Warns if targets have equal labels: their samples collide.
-    fn report_equal_labels(&mut self) {
-        let mut urls: HashMap<&Labels, &TargetSpec> = HashMap::new();
-        let mut equal = 0;
-        let mut example = None;
-        for running in self.loops.values() {
-            if let Some(other) = urls.insert(&running.target.labels, &running.target) {
-                equal += 1;
-                example.get_or_insert((&*running.target, other));
-            }
-        }
-        let job = &self.job.name;
-        self.shared.metrics.set_equal_labels(job, equal);
-        if let Some((one, other)) = example.filter(|_| equal != self.equal_labels) {
-            tracing::warn!(
-                job = &**job,
-                targets = equal,
-                labels = %one.labels,
-                url = &*one.url,
-                other_url = &*other.url,
-                "targets have equal labels, so their samples collide"
-            );
-        }
-        self.equal_labels = equal;
     }
 }
 

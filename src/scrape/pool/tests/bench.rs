@@ -107,9 +107,14 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(out_of_order_window_ms: i64) -> Self {
+        Self::with(|options| options.settings.out_of_order_window_ms = out_of_order_window_ms)
+    }
+
+    /// Creates a bench whose database has changed options.
+    pub(super) fn with(change: impl FnOnce(&mut DbOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut options = DbOptions::new(dir.path().to_owned());
-        options.settings.out_of_order_window_ms = out_of_order_window_ms;
+        change(&mut options);
         let db = LockedDir::open(options).unwrap().into_recovery().run().unwrap().db;
         let handle = Arc::new(DbHandle::new(Arc::clone(db.shared())));
         handle.publish(db);
@@ -168,6 +173,11 @@ impl Bench {
             self.samples(name, instance).into_iter().partition(|(_, v)| v.is_nan());
         let times = |samples: Vec<(i64, f64)>| samples.into_iter().map(|(t, _)| t).collect();
         (times(live), times(stale))
+    }
+
+    /// Returns the error of the last scrape of the only target.
+    pub(super) fn last_error(&self) -> String {
+        self.scraper.snapshot()[0].active[0].state.status().last_error
     }
 
     pub(super) fn metric(&self, line: &str) -> bool {

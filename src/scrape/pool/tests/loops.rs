@@ -13,7 +13,7 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().copied().collect::<LabelsBuilder<'_>>().build().unwrap()
 }
 
-fn target(instance: &str) -> TargetSpec {
+pub(super) fn target(instance: &str) -> TargetSpec {
     let labels = labels(&[("instance", instance), ("job", "j")]);
     let url = format!("http://{instance}/metrics");
     TargetSpec {
@@ -35,12 +35,12 @@ fn offset_ms(target: &TargetSpec) -> i64 {
     crate::scrape::plan::offset::offset(target.hash, 0, INTERVAL).as_millis() as i64
 }
 
-async fn pass(intervals: f64) {
+pub(super) async fn pass(intervals: f64) {
     tokio::time::sleep(INTERVAL.mul_f64(intervals)).await;
 }
 
 /// Times of ticks, ms since the start.
-fn ticks(target: &TargetSpec, numbers: std::ops::Range<i64>) -> Vec<i64> {
+pub(super) fn ticks(target: &TargetSpec, numbers: std::ops::Range<i64>) -> Vec<i64> {
     numbers.map(|number| offset_ms(target) + number * 10_000).collect()
 }
 
@@ -282,6 +282,19 @@ async fn equal_targets_are_scraped_once_and_equal_labels_counted() {
     assert!(bench.metric("narthex_scrape_pool_targets_with_equal_labels{scrape_job=\"j\"} 1"));
     bench.sync(&[one]);
     assert!(bench.metric("narthex_scrape_pool_targets_with_equal_labels{scrape_job=\"j\"} 0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_labels_in_two_jobs_are_counted() {
+    let bench = Bench::new(0);
+    let mut other = bench.job("");
+    other.name = "k".into();
+    bench.scraper.apply(vec![bench.job(""), other]);
+    bench.sync(&[target("one:1")]);
+    for (job, count) in [("j", 0), ("k", 1)] {
+        let name = "narthex_scrape_pool_targets_with_equal_labels";
+        assert!(bench.metric(&format!("{name}{{scrape_job=\"{job}\"}} {count}")), "{job}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
