@@ -110,12 +110,13 @@ mod tests {
              consul_sd_configs: [{tls_config: {ca_file: junk.pem}}]\n  \
              docker_sd_configs: [{host: 'unix:///x', tls_config: {ca_file: unused.pem}}]\n\
              - job_name: d\n  oauth2: {client_id: a, token_url: 'http://t', client_certificate_key: \
-             hidden, grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'}\n\
+             hidden, grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer'}\n  \
+             kubernetes_sd_configs: [{role: pod, kubeconfig_file: none.conf}, {role: node}]\n\
              scrape_config_files: [jobs.yml]\n",
         );
         let report = check(&path, LoadOptions::new(false));
         assert!(!report.is_valid);
-        assert!(report.verdict.ends_with("n.yml FAILED: 6 problems\n"), "{}", report.verdict);
+        assert!(report.verdict.ends_with("n.yml FAILED: 7 problems\n"), "{}", report.verdict);
         let place = format!("{}/", dir.path().display());
         let details = report.details.replace(&place, "");
         let (errors, warnings): (Vec<_>, Vec<_>) =
@@ -133,6 +134,8 @@ mod tests {
                  unable to use specified CA cert file junk.pem: no valid certificate",
                 "ERROR: n.yml:17:73: scrape_configs[2].oauth2.client_certificate_key: \
                  client_certificate_key is not an RSA private key in PEM",
+                "ERROR: n.yml:18:56: scrape_configs[2].kubernetes_sd_configs[0].kubeconfig_file: \
+                 cannot read none.conf: No such file or directory (os error 2)",
                 "ERROR: jobs.yml:3:29: scrape_configs[0].tls_config.server_name: invalid \
                  server_name \"a b\"",
             ]
