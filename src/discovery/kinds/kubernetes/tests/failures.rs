@@ -234,6 +234,7 @@ async fn rotated_token_is_used() {
     assert_eq!(counts(&fixture).0, 1);
 }
 
+/// With these delays, half a second has as many attempts as a minute with those of a cluster.
 #[tokio::test]
 async fn targets_stay_while_the_server_is_away() {
     let (fixture, running) = started().await;
