@@ -162,9 +162,11 @@ async fn removed_provider_is_stopped_and_ignored() {
     assert_eq!(next(&mut updates).await, "a=[a:1]");
     let task = providers.shared.state.lock().providers[0].task.clone();
     providers.apply(started.prepare(&jobs(&[("a", &[config(2)])])));
-    assert_eq!(next(&mut updates).await, "a=[]");
+    assert_eq!(next(&mut updates).await, "a=[a:1]", "the new provider has sent nothing");
     assert!(task.is_finished());
     sinks[0].send(vec![group("s", &["a:2"])]);
+    started.sinks().await.pop().unwrap().send(Vec::new());
+    assert_eq!(next(&mut updates).await, "a=[]");
     assert!(timeout(INTERVAL * 10, updates.next()).await.is_err(), "a stopped provider was heard");
 }
 

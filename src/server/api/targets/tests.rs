@@ -112,7 +112,7 @@ impl Exchange for Targets {
             url if url.ends_with("/om") => {
                 answer(200, "OK", "application/openmetrics-text;version=1.0.0", OPENMETRICS)
             }
-            url if url.ends_with("/old") => answer(200, "OK", "text/plain", "a 1\na{} 1\n"),
+            url if url.ends_with("/old") => answer(200, "OK", "text/plain", "a 1\na 1\n"),
             _ => answer(200, "OK", "text/plain; version=0.0.4", TEXT),
         };
         Box::pin(std::future::ready(answer))
