@@ -202,7 +202,7 @@ impl BodyDecoder {
     fn error(&self, error: io::Error) -> BodyError {
         let buffer = self.buffer();
         if buffer.is_full {
-            BodyError::TooLarge(buffer.limit)
+            BodyError::TooLarge(buffer.limits.size)
         } else if error.kind() == io::ErrorKind::UnexpectedEof {
             BodyError::Truncated(self.encoding)
         } else {
