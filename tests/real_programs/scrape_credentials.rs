@@ -172,8 +172,8 @@ const UNDISCOVERED: [(&str, &str); 5] = [
     ("http-sd-url-closed", "cannot refresh targets"),
 ];
 
-/// Returns jobs whose discovery succeeds, and jobs whose discovery fails. Writes the files that they
-/// name.
+/// Returns jobs whose discovery succeeds, and jobs whose discovery fails. Writes the files that
+/// they name.
 fn discovery_config(dir: &Path, ports: &Ports) -> String {
     let [server, closed] = [ports.discovery, ports.closed].map(|port| format!("127.0.0.1:{port}"));
     write(dir, "cluster-token", &format!("{CLUSTER}\n"));

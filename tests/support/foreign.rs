@@ -73,8 +73,8 @@ impl Foreign {
         said
     }
 
-    /// Returns the steps that the program has printed and that nobody waited for. All must have this
-    /// name.
+    /// Returns the steps that the program has printed and that nobody waited for. All must have
+    /// this name.
     pub(crate) fn printed(&mut self, name: &str) -> Vec<Value> {
         let lines: Vec<String> = self.lines.try_iter().collect();
         lines.iter().map(|line| self.parse(name, line)).collect()
