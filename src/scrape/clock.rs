@@ -101,3 +101,50 @@ fn unix_nanos(time: SystemTime) -> i64 {
         Err(before) => -nanos(before.duration()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scrape::clock::ScrapeClock;
+    use crate::scrape::plan::schedule::Moment;
+    use crate::scrape::tests::log::CapturedLog;
+    use std::sync::Barrier;
+
+    /// Lets two loops notice at the same time that the wall clock is off by `offset_ns`.
+    fn report_twice(clock: &ScrapeClock, log: &CapturedLog, offset_ns: i64) {
+        let (dispatch, together) = (log.dispatch(), Barrier::new(2));
+        let report = || {
+            let now = clock.now();
+            let now = Moment { wall_ns: now.wall_ns + offset_ns, ..now };
+            together.wait();
+            tracing::dispatcher::with_default(&dispatch, || clock.report_step(now));
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(report);
+            scope.spawn(report);
+        });
+    }
+
+    #[test]
+    fn step_that_two_loops_notice_is_logged_once() {
+        let clock = ScrapeClock::paused(1_762_300_800_000_000_000);
+        let mut expected: Vec<&str> = Vec::new();
+        let log = CapturedLog::default();
+        for _ in 0..20 {
+            for (offset_ns, step) in [
+                (999_999_999, None),
+                (3_600_000_000_000, Some("step_seconds=3600.0")),
+                (3_600_400_000_000, None),
+                (-1_000_000_000, Some("step_seconds=-3601.0")),
+                (0, Some("step_seconds=1.0")),
+            ] {
+                report_twice(&clock, &log, offset_ns);
+                expected.extend(step);
+                let lines = log.lines("WARN");
+                assert_eq!(lines.len(), expected.len(), "{offset_ns}: {lines:?}");
+                for (line, step) in lines.iter().zip(&expected) {
+                    assert!(line.contains("wall clock was set") && line.ends_with(step), "{line}");
+                }
+            }
+        }
+    }
+}

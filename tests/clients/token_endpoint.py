@@ -3,7 +3,7 @@
 `POST /token` issues a token for the client in the file given as the first argument (`id:secret`, read per request).
 `GET /page` responds 200 only with a token that has been issued and has not expired. The second argument is the lifetime
 that the server states, in seconds; it accepts a token for 10 s less, since clients must not use it any longer.
-It prints its port, and a line for each token.
+It prints its port, and each token.
 """
 
 import base64
@@ -47,7 +47,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(401, json.dumps({"error": "invalid_client", "error_description": str(given)}))
         token = secrets.token_urlsafe()
         tokens[token] = time.monotonic() + LIFETIME - 10
-        say(step="token", scope=fields.get("scope"))
+        say(step="token", token=token, scope=fields.get("scope"))
         self.answer(200, json.dumps({"access_token": token, "token_type": "bearer", "expires_in": LIFETIME}))
 
     def do_GET(self):

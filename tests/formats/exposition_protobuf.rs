@@ -1,12 +1,11 @@
 //! Bodies of the protobuf format, and histograms converted to custom buckets: each yields the
-//! samples, exemplars and metadata that Prometheus 3.14.0 stored from it, or an error where it
-//! failed.
+//! samples that Prometheus 3.14.0 stored from it, or the same error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use narthex::exposition::entry::{EntryKind, ExemplarEntry, MetadataItem};
+use narthex::exposition::entry::EntryKind;
 use narthex::exposition::format::Format;
 use narthex::exposition::label_buffer::LabelBuffer;
 use narthex::exposition::open::open_parser;
@@ -31,16 +30,10 @@ const META_SERIES: [&str; 5] = [
     "scrape_series_added",
 ];
 
-/// Timestamp in ms and bits of the value of an exemplar, with its labels.
-type PlainExemplar = (i64, u64, LabelSet);
-
 /// Content of a body.
 #[derive(Default)]
 struct Scraped {
     points: Points,
-    exemplars: BTreeSet<(LabelSet, PlainExemplar)>,
-    /// Type, help text and unit by family.
-    metadata: BTreeMap<String, [String; 3]>,
     /// Limit that a histogram exceeds, or reason why it cannot be stored.
     rejection: Option<String>,
 }
@@ -55,10 +48,8 @@ impl Scraped {
         limits: HistogramLimits,
     ) -> Result<(), ParseError> {
         let mut labels = LabelBuffer::new();
-        let mut exemplar = ExemplarEntry::default();
         while let Some(kind) = parser.next_entry()? {
             if kind == EntryKind::Metadata {
-                self.add_metadata(parser);
                 continue;
             }
             let series = parser.series();
@@ -78,26 +69,8 @@ impl Scraped {
             if self.points.get(&labels, t).is_none() {
                 self.points.add(&labels, t, point_value(&value));
             }
-            for index in 0.. {
-                if !parser.exemplar(index, &mut exemplar) {
-                    break;
-                }
-                let t = exemplar.timestamp.unwrap_or(t);
-                let plain = (t, exemplar.value.to_bits(), label_set(&exemplar.labels));
-                self.exemplars.insert((labels.clone(), plain));
-            }
         }
         Ok(())
-    }
-
-    fn add_metadata(&mut self, parser: &dyn Parser) {
-        let metadata = parser.metadata();
-        let known = self.metadata.entry(metadata.family.to_owned()).or_default();
-        match metadata.item {
-            MetadataItem::Type(metric_type) => known[0] = metric_type.as_str().to_owned(),
-            MetadataItem::Help(help) => known[1] = help.to_owned(),
-            MetadataItem::Unit(unit) => known[2] = unit.to_owned(),
-        }
     }
 }
 
@@ -159,139 +132,8 @@ fn is_meta_series(labels: &LabelSet) -> bool {
     labels.iter().any(|(name, value)| name == "__name__" && META_SERIES.contains(&value.as_str()))
 }
 
-fn has_label(labels: &LabelSet, name: &str, value: &str) -> bool {
-    labels.iter().any(|label| label.0 == name && label.1 == value)
-}
-
-/// Job of the directory `scrape`, whose bodies are `BODY.1.body.gz` and `BODY.2.body.gz`.
-struct Job {
-    name: &'static str,
-    body: &'static str,
-    format: Format,
-    options: ParserOptions,
-}
-
-fn job(name: &'static str, body: &'static str, native: bool) -> Job {
-    let options = ParserOptions { ignore_native_histograms: !native, ..Default::default() };
-    Job { name, body, format: Format::Protobuf, options }
-}
-
-#[test]
-fn bodies_yield_what_prometheus_stored() {
-    let both = job("made-protobuf-both", "made.protobuf", true);
-    let converted = job("made-protobuf-nhcb", "made.protobuf", true);
-    let jobs = [
-        job("made-protobuf", "made.protobuf", false),
-        job("made-protobuf-native", "made.protobuf", true),
-        Job { options: ParserOptions { keep_classic_histograms: true, ..both.options }, ..both },
-        Job {
-            options: ParserOptions { convert_classic_histograms: true, ..converted.options },
-            ..converted
-        },
-        job("node_exporter-protobuf", "node_exporter.protobuf", false),
-        job("prometheus3-protobuf", "prometheus3.protobuf", false),
-        job("prometheus3-protobuf-native", "prometheus3.protobuf", true),
-    ];
-    let expected = golden::expected("scrape");
-    let exemplars = expected_exemplars();
-    let metadata: Json = serde_json::from_str(&golden::text("scrape", "metadata.json"))
-        .expect("the metadata are JSON");
-    let mut histograms = 0;
-    for job in jobs {
-        let of_job = expected.filter(|labels, _| has_label(labels, "job", job.name));
-        let scraped = scrape_twice(&job, &of_job);
-        // From the third scrape on there are stale markers only.
-        let third = scrape_times(&of_job)[2];
-        let expected = of_job.filter(|labels, t| !is_meta_series(labels) && t < third);
-        assert!(expected.count() > 50, "{}: {expected:?}", job.name);
-        scraped.points.assert_equals(&expected, job.name);
-        histograms += expected.histogram_count();
-        let expected: BTreeSet<_> = exemplars
-            .iter()
-            .filter(|(labels, _)| has_label(labels, "job", job.name))
-            .cloned()
-            .collect();
-        assert_eq!(scraped.exemplars, expected, "{}", job.name);
-        assert_eq!(scraped.metadata, expected_metadata(&metadata[job.name]), "{}", job.name);
-    }
-    assert_eq!(histograms, 8 + 8 + 10 + 34);
-}
-
-#[test]
-fn text_bodies_yield_converted_histograms() {
-    let options = ParserOptions { convert_classic_histograms: true, ..Default::default() };
-    let jobs = [
-        Job { name: "made-text-nhcb", body: "made.text", format: Format::Text, options },
-        Job {
-            name: "made-openmetrics1-nhcb",
-            body: "made.openmetrics1",
-            format: Format::OpenMetrics,
-            options,
-        },
-    ];
-    let expected = golden::expected("scrape");
-    let exemplars = expected_exemplars();
-    for job in jobs {
-        let of_job = expected.filter(|labels, _| has_label(labels, "job", job.name));
-        let scraped = scrape_twice(&job, &of_job);
-        let third = scrape_times(&of_job)[2];
-        let expected = of_job.filter(|labels, t| !is_meta_series(labels) && t < third);
-        assert_eq!(expected.histogram_count(), 2, "{}", job.name);
-        // The rest was rejected as duplicate or too old.
-        expected.assert_within(&scraped.points, job.name);
-        let rejected = scraped.points.beyond(&expected);
-        assert_eq!(rejected.histogram_count(), 0, "{}", job.name);
-        for exemplar in &exemplars {
-            let is_of_job = has_label(&exemplar.0, "job", job.name);
-            assert!(!is_of_job || scraped.exemplars.contains(exemplar), "{exemplar:?}");
-        }
-    }
-}
-
-/// Parses both bodies of a job at the times of its first two scrapes.
-fn scrape_twice(job: &Job, of_job: &Points) -> Scraped {
-    let target = vec![label("instance", "127.0.0.1:29583"), label("job", job.name)];
-    let mut scraped = Scraped::default();
-    for (number, t) in (1..=2).zip(scrape_times(of_job)) {
-        let body = golden::bytes("scrape", &format!("{}.{number}.body.gz", job.body));
-        let mut parser = open_parser(&body, job.format, job.options);
-        scraped
-            .add(&mut *parser, &target, t, HistogramLimits::default())
-            .unwrap_or_else(|error| panic!("{}: {error}", job.name));
-    }
-    assert_eq!(scraped.rejection, None, "{}", job.name);
-    scraped
-}
-
 fn label(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
-}
-
-/// Returns the times of the scrapes, which are those of `up`.
-fn scrape_times(of_job: &Points) -> Vec<i64> {
-    of_job
-        .iter()
-        .filter(|(labels, ..)| has_label(labels, "__name__", "up"))
-        .map(|(_, t, _)| t)
-        .collect()
-}
-
-fn expected_exemplars() -> BTreeSet<(LabelSet, PlainExemplar)> {
-    let response: Json = serde_json::from_str(&golden::text("scrape", "exemplars.json"))
-        .expect("the exemplars are JSON");
-    let mut exemplars = BTreeSet::new();
-    for series in response["data"].as_array().expect("data is a list") {
-        for exemplar in series["exemplars"].as_array().expect("a series has exemplars") {
-            let t = exemplar["timestamp"].as_f64().expect("a timestamp is a number") * 1000.0;
-            let value: f64 = exemplar["value"]
-                .as_str()
-                .and_then(|value| value.parse().ok())
-                .expect("a value is a number");
-            let plain = (t.round() as i64, value.to_bits(), json_labels(&exemplar["labels"]));
-            exemplars.insert((json_labels(&series["seriesLabels"]), plain));
-        }
-    }
-    exemplars
 }
 
 fn json_labels(json: &Json) -> LabelSet {
@@ -300,17 +142,6 @@ fn json_labels(json: &Json) -> LabelSet {
         labels.map(|(name, value)| label(name, value.as_str().unwrap_or_default())).collect();
     labels.sort();
     labels
-}
-
-fn expected_metadata(json: &Json) -> BTreeMap<String, [String; 3]> {
-    let entries = json.as_array().expect("the metadata of a job are a list").iter();
-    let text = |entry: &Json, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
-    entries
-        .map(|entry| {
-            let items = ["type", "help", "unit"].map(|key| text(entry, key));
-            (text(entry, "metric"), items)
-        })
-        .collect()
 }
 
 /// Number of scrape `n`, as the time of its samples.

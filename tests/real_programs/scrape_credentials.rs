@@ -1,5 +1,6 @@
 //! Scrapes with credentials, end to end: certificates, CA, password, token and key that are
-//! replaced while the server runs, redirects to another host, OAuth2, and real proxies.
+//! replaced while the server runs, redirects to another host, OAuth2, real proxies, and discovery
+//! that needs credentials.
 //!
 //! No secret is in any response, page, log line or error.
 
@@ -8,11 +9,12 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
 
 use crate::proxies::Proxy;
 use crate::support::dir;
 use crate::support::foreign::Foreign;
-use crate::support::launch::{Launch, Server};
+use crate::support::launch::{Launch, Server, free_port};
 use crate::support::remote::{MAX_TIME, MIN_TIME};
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::wait::wait_until;
@@ -31,6 +33,11 @@ const PROXY: &str = "Px7mNb2proxy8Ui";
 const CONNECT: &str = "Cn8aSd1connect9O";
 /// Secret of the OAuth2 client, in a file. Its second form is in the error of the server.
 const OAUTH2: [&str; 2] = ["Oa9cXz6first&Pl1", "Ob9cXz6other&Pl2"];
+
+/// Secrets of discovery: token of Consul, password of a list, bearer token of an API server.
+const CONSUL: &str = "Cs6vRt4consul5Yh";
+const LIST: &str = "Ls8wEq3httpsd9Uj";
+const CLUSTER: &str = "Kb5tYu7cluster2I";
 
 /// Certificate authority and what it issued.
 struct Authority {
@@ -92,6 +99,9 @@ struct Ports {
     plain: u16,
     squid: u16,
     tinyproxy: u16,
+    discovery: u16,
+    /// Nothing listens there.
+    closed: u16,
 }
 
 fn port_of(program: &mut Foreign) -> u16 {
@@ -150,9 +160,153 @@ fn config(dir: &Path, ports: &Ports) -> String {
     )
 }
 
-/// Configurations with secrets at wrong places.
-fn invalid_configs() -> Vec<String> {
+/// Jobs whose targets are discovered with credentials.
+const DISCOVERED: [&str; 5] = ["consul", "http-sd", "http-sd-url", "kubernetes", "kubeconfig"];
+
+/// Jobs whose discovery fails, with the message of the failure.
+const UNDISCOVERED: [(&str, &str); 5] = [
+    ("consul-refused", "cannot query Consul"),
+    ("consul-closed", "cannot query Consul"),
+    ("http-sd-refused", "cannot refresh targets"),
+    ("http-sd-url-refused", "cannot refresh targets"),
+    ("http-sd-url-closed", "cannot refresh targets"),
+];
+
+/// Returns jobs whose discovery succeeds, and jobs whose discovery fails. Writes the files that
+/// they name.
+fn discovery_config(dir: &Path, ports: &Ports) -> String {
+    let [server, closed] = [ports.discovery, ports.closed].map(|port| format!("127.0.0.1:{port}"));
+    write(dir, "cluster-token", &format!("{CLUSTER}\n"));
+    for (name, token) in [("kubeconfig", CLUSTER), ("kubeconfig-refused", WRONG)] {
+        write(
+            dir,
+            name,
+            &format!(
+                "clusters: [{{name: c, cluster: {{server: 'http://{server}'}}}}]\n\
+                 users: [{{name: u, user: {{token: {token}}}}}]\n\
+                 contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+                 current-context: x\n"
+            ),
+        );
+    }
+    let dir = dir.display();
+    let consul = |name: &str, server: &str, token: &str| {
+        format!(
+            "- {{job_name: {name}, consul_sd_configs: [{{server: '{server}', token: {token}}}]}}\n"
+        )
+    };
+    let list = |name: &str, url: &str, keys: &str| {
+        format!("- {{job_name: {name}, http_sd_configs: [{{url: 'http://{url}/list'{keys}}}]}}\n")
+    };
+    let cluster = |name: &str, keys: &str| {
+        format!("- {{job_name: {name}, kubernetes_sd_configs: [{{role: node, {keys}}}]}}\n")
+    };
+    let by_password =
+        |password: &str| format!(", basic_auth: {{username: user, password: {password}}}");
+    let api_server = |server: &str, token: &str| {
+        format!("api_server: 'http://{server}', authorization: {{{token}}}")
+    };
+    let wrong_token = format!("credentials: {WRONG}");
     [
+        consul("consul", &server, CONSUL),
+        consul("consul-refused", &server, WRONG),
+        consul("consul-closed", &closed, CONSUL),
+        list("http-sd", &server, &by_password(LIST)),
+        list("http-sd-refused", &server, &by_password(WRONG)),
+        list("http-sd-url", &format!("user:{LIST}@{server}"), ""),
+        list("http-sd-url-refused", &format!("user:{WRONG}@{server}"), ""),
+        list("http-sd-url-closed", &format!("user:{LIST}@{closed}"), ""),
+        cluster(
+            "kubernetes",
+            &api_server(&server, &format!("credentials_file: {dir}/cluster-token")),
+        ),
+        cluster("kubernetes-refused", &api_server(&server, &wrong_token)),
+        cluster("kubernetes-closed", &api_server(&closed, &format!("credentials: {CLUSTER}"))),
+        cluster("kubeconfig", &format!("kubeconfig_file: {dir}/kubeconfig")),
+        cluster("kubeconfig-refused", &format!("kubeconfig_file: {dir}/kubeconfig-refused")),
+    ]
+    .concat()
+}
+
+/// Starts a server that is Consul, a list of targets and the API server of a cluster. Each needs
+/// its secret, and shows a target with this port.
+fn start_discovery(port: u16) -> Scripted {
+    let list = json!([{"targets": [format!("127.0.0.1:{port}")]}]);
+    let agent = json!({"Config": {"Datacenter": "dc1"}});
+    let instances = json!([{
+        "Node": {"Node": "n", "Address": "127.0.0.1"},
+        "Service": {"ID": "s1", "Service": "s", "Address": "127.0.0.1", "Port": port},
+        "Checks": []
+    }]);
+    let nodes = json!({
+        "kind": "NodeList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"},
+        "items": [{
+            "metadata": {"name": "n", "uid": "u", "resourceVersion": "1"},
+            "status": {
+                "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+                "daemonEndpoints": {"kubeletEndpoint": {"Port": port}}
+            }
+        }]
+    });
+    let password = format!("Basic {}", STANDARD.encode(format!("user:{LIST}")));
+    let token = format!("Bearer {CLUSTER}");
+    Scripted::start(move |asked| {
+        let is_consul = asked.path.starts_with("/v1/");
+        let (header, secret) = match asked.path.as_str() {
+            _ if is_consul => ("x-consul-token", CONSUL),
+            "/list" => ("authorization", password.as_str()),
+            _ => ("authorization", token.as_str()),
+        };
+        if asked.header(header) != Some(secret) {
+            return Reply::status(if is_consul { "403 Forbidden" } else { "401 Unauthorized" });
+        }
+        let has = |parameter: &str| asked.query.split('&').any(|part| part.starts_with(parameter));
+        let body = match asked.path.as_str() {
+            "/v1/agent/self" => &agent,
+            // Nothing changes.
+            _ if has("index=") => return Reply::Hang(Vec::new()),
+            "/v1/catalog/services" => &json!({"s": []}),
+            "/v1/health/service/s" => &instances,
+            "/list" => &list,
+            "/api/v1/nodes" if has("watch=") => {
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                            Connection: close\r\n\r\n";
+                return Reply::Hang(head.as_bytes().to_vec());
+            }
+            "/api/v1/nodes" => &nodes,
+            _ => return Reply::status("404 Not Found"),
+        };
+        let headers = vec![
+            ("Content-Type", "application/json".to_owned()),
+            ("X-Consul-Index", "1".to_owned()),
+        ];
+        Reply::Whole { status: "200 OK", headers, body: body.to_string().into_bytes() }
+    })
+}
+
+/// Configurations with secrets at wrong places.
+fn invalid_configs(files: &Path) -> Vec<String> {
+    let files = files.display();
+    let consul = |keys: &str| format!("consul_sd_configs: [{{server: a, {keys}}}]");
+    let list = |keys: &str| format!("http_sd_configs: [{{{keys}}}]");
+    let cluster = |keys: &str| format!("kubernetes_sd_configs: [{{role: node, {keys}}}]");
+    [
+        consul(&format!("token: [{INLINE}]")),
+        consul(&format!("token: \"{INLINE}\\n\"")),
+        consul(&format!("token: {INLINE}, authorization: {{credentials: {INLINE}}}")),
+        consul(&format!("username: u, password: {{a: {INLINE}}}")),
+        consul(&format!("username: u, password: {INLINE}, basic_auth: {{username: {INLINE}}}")),
+        format!("consul_sd_configs: [{{server: 'u:{INLINE}@a'}}]"),
+        format!("consul_sd_configs: [{{server: 'http://u:{INLINE}@a'}}]"),
+        format!("consul_sd_configs: [{{server: 'ftp://u:{INLINE}@a'}}]"),
+        list(&format!("url: 'http://u:{INLINE}@['")),
+        list(&format!("url: 'ftp://u:{INLINE}@a'")),
+        list(&format!("url: 'http://u:{INLINE}@'")),
+        list(&format!("url: 'http://a', basic_auth: {{username: u, password: [{INLINE}]}}")),
+        cluster(&format!("api_server: 'http://u:{INLINE}@['")),
+        cluster(&format!("api_server: 'http://a', bearer_token: [{INLINE}]")),
+        cluster(&format!("authorization: {{credentials: {INLINE}}}")),
+        cluster(&format!("bearer_token: {INLINE}, kubeconfig_file: {files}/kubeconfig")),
         format!("basic_auth: {{username: u, password: [{INLINE}]}}"),
         format!("basic_auth: {{username: u, password: {INLINE}, password: {INLINE}}}"),
         format!("basic_auth: {{username: u, passwort: {INLINE}}}"),
@@ -184,10 +338,12 @@ fn invalid_configs() -> Vec<String> {
     .collect()
 }
 
-/// Returns all secrets in every form in which they could appear.
-fn secret_forms(authorities: &[Authority]) -> Vec<String> {
+/// Returns all secrets in every form in which they could appear. `tokens` are those of OAuth2.
+fn secret_forms(authorities: &[Authority], tokens: Vec<String>) -> Vec<String> {
     let mut forms: Vec<String> = SECRETS.concat().into_iter().map(str::to_owned).collect();
-    forms.extend([INLINE, WRONG, PROXY, CONNECT].map(str::to_owned));
+    forms.extend(tokens);
+    let others = [INLINE, WRONG, PROXY, CONNECT, CONSUL, LIST, CLUSTER];
+    forms.extend(others.map(str::to_owned));
     for secret in OAUTH2 {
         // A part that is the same in every encoding.
         forms.extend(secret.split('&').map(str::to_owned).take(1));
@@ -197,6 +353,7 @@ fn secret_forms(authorities: &[Authority]) -> Vec<String> {
         ("user", SECRETS[0][0]),
         ("user", SECRETS[1][0]),
         ("user", WRONG),
+        ("user", LIST),
         ("proxyuser", PROXY),
         ("proxyuser", WRONG),
     ] {
@@ -214,7 +371,7 @@ fn secret_forms(authorities: &[Authority]) -> Vec<String> {
 }
 
 /// Endpoints and pages that know targets, jobs or configuration.
-const PATHS: [&str; 24] = [
+const PATHS: [&str; 30] = [
     "/api/v1/targets",
     "/api/v1/targets?state=any",
     "/api/v1/targets?state=dropped",
@@ -227,6 +384,12 @@ const PATHS: [&str; 24] = [
     "/api/v1/scrape_pools/config?scrapePool=header",
     "/api/v1/scrape_pools/config?scrapePool=oauth2",
     "/api/v1/scrape_pools/config?scrapePool=squid",
+    "/api/v1/scrape_pools/config?scrapePool=consul",
+    "/api/v1/scrape_pools/config?scrapePool=http-sd",
+    "/api/v1/scrape_pools/config?scrapePool=http-sd-url",
+    "/api/v1/scrape_pools/config?scrapePool=kubernetes",
+    "/api/v1/scrape_pools/config?scrapePool=kubernetes-refused",
+    "/api/v1/scrape_pools/config?scrapePool=kubeconfig",
     "/api/v1/status/config",
     "/api/v1/status/flags",
     "/api/v1/status/runtimeinfo",
@@ -277,6 +440,7 @@ fn credentials_are_replaced_and_shown_nowhere() {
     let mut oauth2 =
         Foreign::start("token_endpoint.py", &[client_file.to_str().expect("UTF-8"), "12"]);
     let plain = Scripted::start(|_| Reply::text("plain 1\n"));
+    let discovery = start_discovery(plain.port());
     let squid = Proxy::squid(&squid_dir, "proxyuser", PROXY);
     let tinyproxy = Proxy::tinyproxy(&tinyproxy_dir, "proxyuser", PROXY);
     let ports = Ports {
@@ -285,10 +449,12 @@ fn credentials_are_replaced_and_shown_nowhere() {
         plain: plain.port(),
         squid: squid.port,
         tinyproxy: tinyproxy.port,
+        discovery: discovery.port(),
+        closed: free_port(),
     };
     let data = temp_dir.path().join("data");
     let server = Launch::narthex(&data)
-        .config(&data, &config(&files, &ports))
+        .config(&data, &(config(&files, &ports) + &discovery_config(&files, &ports)))
         .flag("--scrape.discovery-reload-interval=100ms")
         .flag("--web.enable-lifecycle")
         .flag("--log.level=debug")
@@ -302,6 +468,9 @@ fn credentials_are_replaced_and_shown_nowhere() {
     }
     for job in ["squid-tls", "tinyproxy-tls"] {
         wait_value(&server, job, "generation", 1.0);
+    }
+    for job in DISCOVERED {
+        wait_value(&server, job, "plain", 1.0);
     }
     for job in ["wrong", "wrong-bearer", "refused-by-proxy", "refused-by-proxy-tls"] {
         wait_value(&server, job, "up", 0.0);
@@ -317,9 +486,7 @@ fn credentials_are_replaced_and_shown_nowhere() {
         wait_value(&server, job, "generation", 2.0);
     }
     // Three tokens: they expire, and no scrape failed for it.
-    for _ in 0..3 {
-        oauth2.step("token");
-    }
+    let mut tokens: Vec<Value> = (0..3).map(|_| oauth2.step("token")).collect();
     let ups = server.remote().read(
         &[Matcher::equal("__name__", "up"), Matcher::equal("job", "oauth2")],
         MIN_TIME,
@@ -330,10 +497,13 @@ fn credentials_are_replaced_and_shown_nowhere() {
     write(&files, "oauth2", OAUTH2[1]);
     write(&files, "oauth2-client", "id:else");
     wait_value(&server, "oauth2", "up", 0.0);
+    tokens.extend(oauth2.printed("token"));
+    let tokens = tokens.iter().map(|step| step["token"].as_str().expect("a token").to_owned());
+    let tokens: Vec<String> = tokens.collect();
 
     let mut shown = search_places(&server, &files);
     let config_file = temp_dir.path().join("data.narthex.yml");
-    for text in invalid_configs() {
+    for text in invalid_configs(&files) {
         std::fs::write(&config_file, &text).expect("a writable file");
         let response = server.http.post("/-/reload", &[], b"");
         assert_eq!(response.status, 500, "{text}: {}", response.text());
@@ -345,11 +515,28 @@ fn credentials_are_replaced_and_shown_nowhere() {
         let output = [output.stdout, output.stderr].concat();
         shown.push((format!("check of {text}"), String::from_utf8_lossy(&output).into_owned()));
     }
-    shown.push(("the log".to_owned(), server.stop()));
-    for secret in secret_forms(&authorities) {
+    let log = server.stop();
+    assert_discovery_failed(&log, &ports);
+    shown.push(("the log".to_owned(), log));
+    for secret in secret_forms(&authorities, tokens) {
         for (place, text) in &shown {
             assert!(!text.contains(&secret), "{secret} in {place}:\n{text}");
         }
+    }
+}
+
+/// Asserts that the log has the failures of discovery.
+fn assert_discovery_failed(log: &str, ports: &Ports) {
+    let of_job = |(job, message): (&str, &str)| (message.to_owned(), format!("job={job} "));
+    let mut failures: Vec<(String, String)> = UNDISCOVERED.map(of_job).to_vec();
+    // Jobs share the watches of a cluster, so these failures name the server.
+    for (port, cause) in [(ports.discovery, "401"), (ports.closed, "refused")] {
+        failures.push(("cannot watch Kubernetes objects".to_owned(), format!(":{port} ")));
+        failures.push(("cannot watch Kubernetes objects".to_owned(), cause.to_owned()));
+    }
+    for (message, part) in failures {
+        let has_both = |line: &str| line.contains(&message) && line.contains(&part);
+        assert!(log.lines().any(has_both), "no {message:?} with {part:?} in:\n{log}");
     }
 }
 

@@ -62,10 +62,22 @@ impl Foreign {
             }
             Err(RecvTimeoutError::Disconnected) => self.fail(&format!("ended before {name:?}")),
         };
-        let said: Value = serde_json::from_str(&line)
+        self.parse(name, &line)
+    }
+
+    /// Parses the line of a step.
+    fn parse(&self, name: &str, line: &str) -> Value {
+        let said: Value = serde_json::from_str(line)
             .unwrap_or_else(|error| panic!("{}: {error}: {line}", self.name));
         assert_eq!(said["step"], name, "{}: {line}", self.name);
         said
+    }
+
+    /// Returns the steps that the program has printed and that nobody waited for. All must have
+    /// this name.
+    pub(crate) fn printed(&mut self, name: &str) -> Vec<Value> {
+        let lines: Vec<String> = self.lines.try_iter().collect();
+        lines.iter().map(|line| self.parse(name, line)).collect()
     }
 
     /// Sends the line that continues the program.

@@ -39,13 +39,6 @@ pub(crate) fn text(case: &str, name: &str) -> String {
     })
 }
 
-/// Reads and unpacks a compressed file of a case.
-pub(crate) fn bytes(case: &str, name: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    open_gz(&folder(case).join(name)).read_to_end(&mut bytes).expect("the file unpacks");
-    bytes
-}
-
 /// Returns the float samples that Prometheus 3.14.0 reads from a case.
 pub(crate) fn expected_floats(case: &str) -> Samples {
     let mut samples = Samples::new();

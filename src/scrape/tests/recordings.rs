@@ -2,6 +2,7 @@
 
 use crate::config::file::discovery::DiscoveryConfig;
 use crate::config::file::options::{FeatureDefaults, LoadOptions};
+use crate::config::file::scrape::job::ScrapeJob;
 use crate::discovery::target_group::{TargetGroup, address_labels};
 use crate::scrape::pool::job::JobSettings;
 use crate::scrape::request::fetch::Exchange;
@@ -17,13 +18,22 @@ use std::sync::Arc;
 const CLIENT_KEYS: [&str; 5] =
     ["authorization", "basic_auth", "bearer_token", "follow_redirects", "http_headers"];
 
-/// Reads a file of the recordings.
+/// Reads a file of scripted scrapes.
 pub(in crate::scrape) fn read(name: &str) -> Value {
-    let root = env!("CARGO_MANIFEST_DIR");
-    let path = format!("{root}/tests/golden/scrape-behaviour/{name}.json.gz");
-    let mut text = String::new();
-    GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
-    serde_json::from_str(&text).unwrap()
+    let file = bytes(&format!("scrape-behaviour/{name}.json.gz"));
+    serde_json::from_slice(&file).unwrap()
+}
+
+/// Reads a file of `tests/golden`, and unpacks it if its name ends with `.gz`.
+pub(in crate::scrape) fn bytes(name: &str) -> Vec<u8> {
+    let file =
+        std::fs::read(format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    if !name.ends_with(".gz") {
+        return file;
+    }
+    let mut unpacked = Vec::new();
+    GzDecoder::new(&*file).read_to_end(&mut unpacked).unwrap();
+    unpacked
 }
 
 /// Reads the job of a recording with its section `global`, whose interval and timeout are 2 s by
@@ -42,19 +52,27 @@ pub(in crate::scrape) fn job(
     let keys = config.as_object_mut().unwrap();
     let has_client_keys = CLIENT_KEYS.iter().filter(|key| keys.remove(**key).is_some()).count() > 0;
     let text = json!({"global": all, "scrape_configs": [config]}).to_string();
+    let mut job = scrape_jobs(&text, start_timestamps)?.remove(0);
+    job.http_client.enable_http2 = !has_client_keys;
+    Ok(JobSettings::new(Arc::new(job), exchange, start_timestamps))
+}
+
+/// Reads all jobs of a configuration file. Returns the problems of an invalid one.
+pub(in crate::scrape) fn scrape_jobs(
+    text: &str,
+    start_timestamps: StartTimestamps,
+) -> Result<Vec<ScrapeJob>, String> {
     let features = FeatureDefaults {
         protobuf_first: start_timestamps != StartTimestamps::Ignore,
         extra_scrape_metrics: false,
     };
     let options = LoadOptions { ignore_unsupported: false, features };
     let path = Path::new("recorded.yml");
-    let (file, problems) = crate::config::file::parse(&text, path, options, &|_| None);
+    let (file, problems) = crate::config::file::parse(text, path, options, &|_| None);
     if !problems.is_empty() {
         return Err(format!("{problems:?}"));
     }
-    let mut job = file.scrape.all_jobs().next().unwrap().clone();
-    job.http_client.enable_http2 = !has_client_keys;
-    Ok(JobSettings::new(Arc::new(job), exchange, start_timestamps))
+    Ok(file.scrape.all_jobs().cloned().collect())
 }
 
 /// Returns the groups of the static targets of a job.

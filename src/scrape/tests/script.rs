@@ -14,9 +14,9 @@ use std::time::Duration;
 
 /// Number of answers that a text stands for.
 const COUNTED_ANSWERS: usize = 40;
-/// Authorities of the target.
-const AUTHORITIES: [&str; 4] =
-    ["127.0.0.1:18180", "127.0.0.1:18181", "[::1]:18180", "localhost:18180"];
+/// Authorities of the target. The last one is that of the recorded bodies.
+const AUTHORITIES: [&str; 5] =
+    ["127.0.0.1:18180", "127.0.0.1:18181", "[::1]:18180", "localhost:18180", "127.0.0.1:29583"];
 
 /// Answers of a case by path.
 pub(in crate::scrape) struct Script {

@@ -4,15 +4,16 @@
 //! compared by their buckets, not by their spans, which storage may change.
 
 use crate::model::float_sample::STALE_NAN_BITS;
-use crate::model::histogram::Span;
 use crate::model::histogram::buckets::{Bucket, BucketIndices};
+use crate::model::histogram::{CounterResetHint, Span};
 use crate::model::labels::LabelsBuilder;
 use crate::model::matcher::{MatchType, Matcher};
+use crate::model::metadata::Metadata;
 use crate::model::sample::SampleValue;
 use crate::model::time::TimeRange;
 use crate::tsdb::db::DbHandle;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Samples by labels: time in ms, value.
 pub(in crate::scrape) type StoredSeries = BTreeMap<String, Vec<(i64, String)>>;
@@ -42,8 +43,11 @@ pub(in crate::scrape) fn series_text(series: &str, instance: &str, job: &str) ->
     labels.build().unwrap().to_string()
 }
 
-/// Returns all exemplars of the database by series: time, value, labels.
-pub(in crate::scrape) fn exemplars(db: &DbHandle) -> BTreeMap<String, Vec<(i64, String, String)>> {
+/// Exemplars by series: time in ms, value, labels.
+pub(in crate::scrape) type StoredExemplars = BTreeMap<String, Vec<(i64, String, String)>>;
+
+/// Returns all exemplars of the database.
+pub(in crate::scrape) fn exemplars(db: &DbHandle) -> StoredExemplars {
     let querier = db.ready().unwrap().querier();
     let found = querier.exemplars(&[vec![all()]], TimeRange::ALL).into_iter();
     let series = found.map(|series| {
@@ -56,6 +60,47 @@ pub(in crate::scrape) fn exemplars(db: &DbHandle) -> BTreeMap<String, Vec<(i64, 
     series.collect()
 }
 
+/// Returns the exemplars of a recording. `time` reads a timestamp.
+pub(in crate::scrape) fn expected_exemplars(
+    recorded: &[Value],
+    time: impl Fn(&Value) -> i64,
+) -> StoredExemplars {
+    let series = recorded.iter().map(|series| {
+        let list = series["exemplars"].as_array().unwrap().iter().map(|exemplar| {
+            let value: f64 = exemplar["value"].as_str().unwrap().parse().unwrap();
+            let labels = label_text(&exemplar["labels"]);
+            (time(&exemplar["timestamp"]), value.to_string(), labels)
+        });
+        (label_text(&series["seriesLabels"]), list.collect())
+    });
+    series.collect()
+}
+
+/// Returns the text of recorded labels.
+pub(in crate::scrape) fn label_text(labels: &Value) -> String {
+    let pairs = labels.as_object().unwrap().iter();
+    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
+    match pairs.collect::<LabelsBuilder<'_>>().build() {
+        Ok(labels) => labels.to_string(),
+        Err(_) => "{}".to_owned(),
+    }
+}
+
+/// Returns the text of the metadata of a family.
+pub(in crate::scrape) fn metadata_text(family: &str, metadata: &Metadata) -> String {
+    let Metadata { metric_type, unit, help } = metadata;
+    format!("{family} {} {help:?} {unit:?}", metric_type.as_str())
+}
+
+/// Returns the texts of recorded metadata.
+pub(in crate::scrape) fn expected_metadata(recorded: &[Value]) -> BTreeSet<String> {
+    let entries = recorded.iter().map(|entry| {
+        let field = |name: &str| entry[name].as_str().unwrap();
+        format!("{} {} {:?} {:?}", field("metric"), field("type"), field("help"), field("unit"))
+    });
+    entries.collect()
+}
+
 fn all() -> Matcher {
     Matcher::new(MatchType::NotEqual, "__name__", "").unwrap()
 }
@@ -64,7 +109,8 @@ fn bits(v: f64) -> String {
     float_text(v.to_bits())
 }
 
-fn float_text(bits: u64) -> String {
+/// Returns the text of the bits of a float.
+pub(in crate::scrape) fn float_text(bits: u64) -> String {
     if bits == STALE_NAN_BITS { "stale".to_owned() } else { format!("{bits:016x}") }
 }
 
@@ -75,7 +121,7 @@ fn value_text(value: &SampleValue) -> String {
         SampleValue::Histogram(h) if h.sum.to_bits() == STALE_NAN_BITS => "stale".to_owned(),
         SampleValue::FloatHistogram(h) if h.sum.to_bits() == STALE_NAN_BITS => "stale".to_owned(),
         SampleValue::Histogram(h) => histogram_text(
-            false,
+            [false, h.reset_hint == CounterResetHint::Gauge],
             h.schema,
             &bits(h.zero_threshold),
             &[&h.zero_count.to_string(), &h.count.to_string(), &bits(h.sum)],
@@ -83,7 +129,7 @@ fn value_text(value: &SampleValue) -> String {
             h.custom_values.iter().map(|v| bits(*v)).collect(),
         ),
         SampleValue::FloatHistogram(h) => histogram_text(
-            true,
+            [true, h.reset_hint == CounterResetHint::Gauge],
             h.schema,
             &bits(h.zero_threshold),
             &[&bits(h.zero_count), &bits(h.count), &bits(h.sum)],
@@ -104,14 +150,16 @@ fn float_buckets(buckets: impl Iterator<Item = Bucket<f64>>) -> Vec<String> {
 }
 
 fn histogram_text(
-    is_float: bool,
+    [is_float, is_gauge]: [bool; 2],
     schema: i32,
     zero_threshold: &str,
     numbers: &[&str],
     buckets: [Vec<String>; 2],
     custom_values: Vec<String>,
 ) -> String {
-    format!("float={is_float} {schema} {zero_threshold} {numbers:?} {buckets:?} {custom_values:?}")
+    format!(
+        "float={is_float} gauge={is_gauge} {schema} {zero_threshold} {numbers:?} {buckets:?} {custom_values:?}"
+    )
 }
 
 /// Returns the text of a value of a recording.
@@ -145,7 +193,7 @@ pub(in crate::scrape) fn expected_text(value: &Value) -> String {
     };
     let custom = value["custom_values"].as_array().unwrap().iter();
     histogram_text(
-        value["float"].as_bool().unwrap(),
+        [value["float"].as_bool().unwrap(), value["reset_hint"] == "gauge"],
         value["schema"].as_i64().unwrap() as i32,
         &number("zero_threshold"),
         &[&number("zero_count"), &number("count"), &sum],

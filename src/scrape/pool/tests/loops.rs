@@ -5,7 +5,7 @@ use crate::scrape::plan::offset::target_hash;
 use crate::scrape::pool::job::{TargetSet, TargetSpec};
 use crate::scrape::pool::status::TargetHealth;
 use crate::scrape::pool::tests::bench::{Answer, Bench, INTERVAL, START_MS};
-use parking_lot::Mutex;
+use crate::scrape::tests::log::CapturedLog;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,11 @@ pub(super) fn target(instance: &str) -> TargetSpec {
         convert_classic_histograms: false,
         always_scrape_classic_histograms: false,
     }
+}
+
+/// Returns a target with the same labels and another URL.
+fn other_url(target: &TargetSpec, url: &str) -> TargetSpec {
+    TargetSpec { hash: target_hash(&target.labels, url), url: url.into(), ..target.clone() }
 }
 
 /// Position of a target in its interval, ms.
@@ -274,10 +279,7 @@ async fn too_many_targets_fail_all_of_them() {
 async fn equal_targets_are_scraped_once_and_equal_labels_counted() {
     let bench = Bench::new(0);
     let one = target("one:1");
-    let mut other_url = target("one:1");
-    other_url.url = "http://one:1/other".into();
-    other_url.hash = target_hash(&other_url.labels, &other_url.url);
-    bench.start(&[one.clone(), one.clone(), other_url]);
+    bench.start(&[one.clone(), one.clone(), other_url(&one, "http://one:1/other")]);
     assert_eq!(bench.scraper.snapshot()[0].active.len(), 2);
     assert!(bench.metric("narthex_scrape_pool_targets_with_equal_labels{scrape_job=\"j\"} 1"));
     bench.sync(&[one]);
@@ -298,6 +300,35 @@ async fn equal_labels_in_two_jobs_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn equal_labels_are_warned_of_when_their_number_changes() {
+    let log = CapturedLog::default();
+    let _guard = tracing::dispatcher::set_default(&log.dispatch());
+    let bench = Bench::new(0);
+    let (one, different) = (target("one:1"), target("two:2"));
+    let [second, third] = ["http://one:1/second", "http://one:1/third"];
+    let (second, third) = (other_url(&one, second), other_url(&one, third));
+    let warnings = || log.lines("targets have equal labels");
+    bench.start(&[one.clone(), different.clone()]);
+    assert_eq!(warnings(), [""; 0]);
+    for _ in 0..2 {
+        bench.sync(&[one.clone(), second.clone(), different.clone()]);
+        let warnings = warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let labels = "labels={instance=\"one:1\", job=\"j\"}";
+        for part in ["WARN", "job=\"j\"", "targets=1", labels, &one.url, &second.url] {
+            assert!(warnings[0].contains(part), "{part} in {warnings:?}");
+        }
+    }
+    bench.sync(&[one.clone(), second.clone(), third]);
+    assert!(warnings()[1].contains("targets=2"), "{:?}", warnings());
+    bench.sync(&[one.clone(), different]);
+    assert_eq!(warnings().len(), 2);
+    bench.sync(&[one, second]);
+    assert!(warnings()[2].contains("targets=1"), "{:?}", warnings());
+    bench.scraper.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropped_targets_are_capped_and_counted() {
     let bench = Bench::new(0);
     bench.start(&[]);
@@ -315,27 +346,10 @@ async fn dropped_targets_are_capped_and_counted() {
     assert_eq!(bench.scraper.snapshot()[0].dropped_count, 1500);
 }
 
-/// Log of the thread of a test.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn share_of_the_sample_limit_is_shown_and_warned_of_once() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let log = CapturedLog::default();
+    let _guard = tracing::dispatcher::set_default(&log.dispatch());
     let bench = Bench::new(0);
     let (one, two) = (target("one:1"), target("two:2"));
     bench.targets.set(&one.url, Answer::Body("a 1\nb 2\nc 3\n"));
@@ -345,11 +359,7 @@ async fn share_of_the_sample_limit_is_shown_and_warned_of_once() {
     bench.scraper.apply(vec![job]);
     bench.sync(&[one.clone(), two.clone()]);
     let name = "narthex_target_sample_limit_fill_ratio{scrape_job=\"j\"}";
-    let warnings = || {
-        let text = String::from_utf8(log.0.lock().clone()).unwrap();
-        let lines = text.lines().filter(|line| line.contains("80 % of its sample_limit"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
+    let warnings = || log.lines("80 % of its sample_limit");
     pass(1.0).await;
     assert!(bench.metric(&format!("{name} 0.75")));
     assert_eq!(warnings(), [""; 0]);

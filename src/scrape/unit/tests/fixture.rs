@@ -5,8 +5,7 @@ use crate::ingest::metadata::MetadataLimits;
 use crate::model::histogram::limits::HistogramLimits;
 use crate::model::labels::{Labels, LabelsBuilder};
 use crate::scrape::request::budget::BodyBudget;
-use crate::scrape::request::fetch::{FetchLimits, ScrapeRequest, fetch};
-use crate::scrape::tests::script::Script;
+use crate::scrape::request::fetch::{Exchange, FetchLimits, ScrapeRequest, fetch};
 use crate::scrape::unit::error::ScrapeError;
 use crate::scrape::unit::settings::UnitSettings;
 use crate::scrape::unit::staging::StagedScrape;
@@ -99,15 +98,14 @@ impl TestTarget {
         Self { settings, store, body_size: 64 << 20, forced_error: None, staged }
     }
 
-    /// Scrapes a target of the script for the `number`-th time, from 1.
+    /// Scrapes the target once.
     pub(super) fn scrape(
         &mut self,
         db: &TestDb,
-        script: &Script,
+        exchange: &dyn Exchange,
         request: &ScrapeRequest,
-        number: usize,
+        timestamp_ms: i64,
     ) -> ScrapeReport {
-        let timestamp_ms = scrape_ms(number);
         let exchanged = match &self.forced_error {
             Some(error) => Err(error.clone()),
             None => {
@@ -121,9 +119,8 @@ impl TestTarget {
                     .start_paused(true)
                     .build()
                     .unwrap();
-                let exchange = script.at(number, request_ms(number), request_ms(1));
                 runtime
-                    .block_on(fetch(&exchange, request.clone(), &limits, &mut 1000))
+                    .block_on(fetch(exchange, request.clone(), &limits, &mut 1000))
                     .map_err(|error| ScrapeError::Fetch(Arc::new(error)))
             }
         };

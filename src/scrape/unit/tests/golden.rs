@@ -5,13 +5,15 @@
 //! then fed into the unit by the number of the scrape, without a network. Errors are compared by
 //! their presence: Prometheus's words are not narthex's.
 
-use crate::model::labels::LabelsBuilder;
 use crate::model::sample::{Sample, SampleValue};
 use crate::scrape::pool::job::{JobSettings, TargetSet, TargetSpec};
 use crate::scrape::request::fetch::{Exchange, ExchangeFuture, ScrapeRequest};
 use crate::scrape::tests::recordings;
 use crate::scrape::tests::script::{Script, resolve_time};
-use crate::scrape::tests::stored::{StoredSeries, exemplars, expected_text, stored};
+use crate::scrape::tests::stored::{
+    StoredSeries, exemplars, expected_exemplars, expected_metadata, expected_text, label_text,
+    metadata_text, stored,
+};
 use crate::scrape::unit::error::ScrapeError;
 use crate::scrape::unit::settings::StartTimestamps;
 use crate::scrape::unit::tests::differences::{self, DIFFERENCES, Healths};
@@ -37,7 +39,7 @@ const EQUAL_TARGETS: &str = "same-labels-two-targets";
 const OTHER_SERIES: &str = "other";
 
 /// Exchange of jobs whose requests are sent by number.
-struct NoExchange;
+pub(super) struct NoExchange;
 
 impl Exchange for NoExchange {
     fn send(&self, _request: ScrapeRequest) -> ExchangeFuture {
@@ -45,10 +47,10 @@ impl Exchange for NoExchange {
     }
 }
 
-/// Target of a case.
-struct GoldenTarget {
-    request: ScrapeRequest,
-    target: TestTarget,
+/// Target of a recorded job.
+pub(super) struct GoldenTarget {
+    pub(super) request: ScrapeRequest,
+    pub(super) target: TestTarget,
 }
 
 impl GoldenTarget {
@@ -66,10 +68,17 @@ impl GoldenTarget {
         }
         Self { request, target }
     }
+
+    /// Returns the texts of the metadata that the API shows.
+    pub(super) fn metadata(&self) -> Vec<String> {
+        let metadata = self.target.store.metadata();
+        let metadata = metadata.lock();
+        metadata.iter().map(|(family, metadata)| metadata_text(family, metadata)).collect()
+    }
 }
 
 /// Returns the targets of a job by URL and labels, and the number of dropped ones.
-fn targets(job: &JobSettings) -> (Vec<GoldenTarget>, usize) {
+pub(super) fn targets(job: &JobSettings) -> (Vec<GoldenTarget>, usize) {
     let groups = recordings::static_groups(job);
     let set = TargetSet::resolve(&job.targets, &groups, job.kept_dropped());
     let mut specs: Vec<TargetSpec> = set.active;
@@ -106,7 +115,8 @@ fn run(case: &Value, group: &Value) -> Vec<String> {
     let mut found = differences::apply(name, group_name, &mut expected, &mut healths[0]);
     for number in 1..=case["scrapes"].as_u64().unwrap() as usize {
         for (target, healths) in targets.iter_mut().zip(&healths) {
-            let report = target.target.scrape(&db, &script, &target.request, number);
+            let exchange = script.at(number, request_ms(number), request_ms(1));
+            let report = target.target.scrape(&db, &exchange, &target.request, scrape_ms(number));
             let health = if report.error.is_none() { "up" } else { "down" };
             let error = report.error.map(|error| error.to_string()).unwrap_or_default();
             assert!(report.storage_error.is_none(), "{:?}", report.storage_error);
@@ -185,15 +195,6 @@ fn recorded_text(value: &Value) -> String {
     };
     let seconds = resolve_time(&format!("{token}:s"), 0, request_ms(1)).unwrap();
     format!("{:016x}", seconds.parse::<f64>().unwrap().to_bits())
-}
-
-fn label_text(labels: &Value) -> String {
-    let pairs = labels.as_object().unwrap().iter();
-    let pairs = pairs.map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
-    match pairs.collect::<LabelsBuilder<'_>>().build() {
-        Ok(labels) => labels.to_string(),
-        Err(_) => "{}".to_owned(),
-    }
 }
 
 fn expected_series(case: &Value) -> StoredSeries {
@@ -283,16 +284,7 @@ fn compare_requests(targets: &[GoldenTarget], case: &Value, differences: &mut Ve
 
 fn compare_exemplars(db: &TestDb, case: &Value, differences: &mut Vec<String>) {
     let Some(recorded) = case["exemplars"].as_array() else { return };
-    let mut expected = BTreeMap::new();
-    for series in recorded {
-        let list = series["exemplars"].as_array().unwrap().iter().map(|exemplar| {
-            let value: f64 = exemplar["value"].as_str().unwrap().parse().unwrap();
-            let t = time(&exemplar["timestamp"]);
-            (t, value.to_string(), label_text(&exemplar["labels"]))
-        });
-        expected.insert(label_text(&series["seriesLabels"]), list.collect::<Vec<_>>());
-    }
-    let found = exemplars(&db.handle);
+    let (expected, found) = (expected_exemplars(recorded, time), exemplars(&db.handle));
     if found != expected {
         differences.push(format!("exemplars: {found:?} not {expected:?}"));
     }
@@ -300,24 +292,8 @@ fn compare_exemplars(db: &TestDb, case: &Value, differences: &mut Vec<String>) {
 
 fn compare_metadata(targets: &[GoldenTarget], case: &Value, differences: &mut Vec<String>) {
     let Some(recorded) = case["metadata"].as_array() else { return };
-    let text = |metric: &str, kind: &str, help: &str, unit: &str| {
-        format!("{metric} {kind} {help:?} {unit:?}")
-    };
-    let expected: BTreeSet<String> = recorded
-        .iter()
-        .map(|entry| {
-            let field = |name: &str| entry[name].as_str().unwrap();
-            text(field("metric"), field("type"), field("help"), field("unit"))
-        })
-        .collect();
-    let mut found = BTreeSet::new();
-    for target in targets {
-        let metadata = target.target.store.metadata();
-        for (family, metadata) in metadata.lock().iter() {
-            let kind = metadata.metric_type.as_str();
-            found.insert(text(family, kind, &metadata.help, &metadata.unit));
-        }
-    }
+    let expected = expected_metadata(recorded);
+    let found = targets.iter().flat_map(GoldenTarget::metadata).collect::<BTreeSet<_>>();
     if found != expected {
         differences.push(format!("metadata: {found:?} not {expected:?}"));
     }

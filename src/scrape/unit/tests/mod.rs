@@ -2,12 +2,14 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | `bodies` | recorded bodies of programs |
 //! | `differences` | what narthex stores otherwise than Prometheus |
 //! | `fixture` | a database, and targets with scripted answers |
-//! | `golden` | recorded scrapes |
+//! | `golden` | scripted scrapes |
 //! | `preview` | previews, and traces of labels |
 //! | `units` | cases of narthex's own |
 
+mod bodies;
 mod differences;
 mod fixture;
 mod golden;
