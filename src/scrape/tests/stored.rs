@@ -158,7 +158,8 @@ fn histogram_text(
     custom_values: Vec<String>,
 ) -> String {
     format!(
-        "float={is_float} gauge={is_gauge} {schema} {zero_threshold} {numbers:?} {buckets:?} {custom_values:?}"
+        "float={is_float} gauge={is_gauge} {schema} {zero_threshold} {numbers:?} {buckets:?} \
+         {custom_values:?}"
     )
 }
 
