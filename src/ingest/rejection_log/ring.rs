@@ -15,11 +15,13 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Maximum age of an entry that a request may join, ms.
 const JOINABLE_MS: i64 = 10_000;
+/// Number of strings of an entry: sender, user, series, detail.
+const STRINGS: usize = 4;
 /// Memory of an entry without its strings, bytes: either map may have room for almost three times
 /// its entries, and each string has two counters.
 const ENTRY_BYTES: usize = 3
     * (size_of::<(u64, RejectionEntry)>() + size_of::<(JoinKey, u64)>() + size_of::<u8>())
-    + 8 * size_of::<usize>();
+    + 2 * STRINGS * size_of::<usize>();
 
 /// Ring of entries within a number of bytes.
 #[derive(Debug)]
