@@ -10,7 +10,7 @@
 //! kept and dropped entries together are not those of the recorded requests.
 
 use narthex::ingest::rejection_log::RejectionLog;
-use narthex::ingest::rejection_log::entry::{RequestOrigin, RequestRejection};
+use narthex::ingest::rejection_log::entry::{DataSender, RequestOrigin, RequestRejection};
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,8 +70,8 @@ fn flood(log: &RejectionLog, rate: u64, time: Duration) -> u64 {
         for thread in 0..THREADS {
             scope.spawn(move || {
                 for request in 0..requests {
-                    let address = Some([192, 0, thread, request as u8].into());
-                    let origin = RequestOrigin { protocol: "http", address, user: None };
+                    let sender = DataSender::Client([192, 0, thread, request as u8].into());
+                    let origin = RequestOrigin { protocol: "http", sender, user: None };
                     let detail = "x".repeat(request as usize % 100);
                     let now_ms = started.elapsed().as_millis() as i64;
                     log.record_request(&origin, RequestRejection::TooLarge, &detail, now_ms);

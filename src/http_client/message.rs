@@ -2,6 +2,7 @@
 
 use crate::http_client::body_error::BodyError;
 use crate::http_client::pool::Lease;
+use crate::http_client::sent_secrets::SentSecrets;
 use crate::model::url::Url;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
@@ -67,13 +68,20 @@ pub struct ClientResponse {
     pub headers: HeaderMap,
     /// Body, without decompression.
     pub body: ResponseBody,
+    /// Secrets of the request. Hide them in texts of the server before they are shown.
+    pub secrets: SentSecrets,
 }
 
 impl ClientResponse {
-    pub(super) fn new(response: http::Response<Incoming>, lease: Lease, deadline: Instant) -> Self {
+    pub(super) fn new(
+        response: http::Response<Incoming>,
+        lease: Lease,
+        deadline: Instant,
+        secrets: SentSecrets,
+    ) -> Self {
         let (head, incoming) = response.into_parts();
         let reason = match head.extensions.get::<ReasonPhrase>() {
-            Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+            Some(reason) => secrets.hide(&String::from_utf8_lossy(reason.as_bytes())),
             None => head.status.canonical_reason().unwrap_or_default().to_owned(),
         };
         let body = ResponseBody::new(incoming, lease, deadline);
@@ -84,6 +92,7 @@ impl ClientResponse {
             version: head.version,
             headers: head.headers,
             body,
+            secrets,
         }
     }
 

@@ -27,6 +27,7 @@
 //! | `pool` | connections that are kept |
 //! | [`proxy`] | selection of a proxy |
 //! | `redirect` | rules of redirects |
+//! | [`sent_secrets`] | secrets in texts of servers |
 //! | [`tls`] | TLS settings |
 //! | `transport` | connections of one set of TLS material |
 
@@ -48,6 +49,7 @@ mod plain_client;
 mod pool;
 pub mod proxy;
 mod redirect;
+pub mod sent_secrets;
 pub mod tls;
 mod transport;
 

@@ -10,6 +10,7 @@ use crate::http_client::header_rules::HeaderRules;
 use crate::http_client::message::{ClientRequest, ClientResponse};
 use crate::http_client::proxy::{Environment, ProxySelector};
 use crate::http_client::redirect::{self, MAX_REQUESTS, Trail};
+use crate::http_client::sent_secrets::SentSecrets;
 use crate::http_client::tls::material::TlsMaterial;
 use crate::http_client::transport::{Outgoing, Transports};
 use crate::model::url::Url;
@@ -162,7 +163,8 @@ impl PlainClient {
         let route = Route::new(&hop.url, unix_socket, self.proxy.select(&hop.url));
         let transport = self.transports.current(provided.files)?;
         let (response, lease) = transport.round_trip(&route, &outgoing).await?;
-        Ok(ClientResponse::new(response, lease, deadline))
+        let secrets = SentSecrets::of(&outgoing.headers);
+        Ok(ClientResponse::new(response, lease, deadline, secrets))
     }
 
     /// Returns the headers of a request. They have no credentials once the host has been left,

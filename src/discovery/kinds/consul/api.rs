@@ -11,6 +11,7 @@ use crate::http_client::body_error::BodyError;
 use crate::http_client::client::HttpClient;
 use crate::http_client::error::RequestError;
 use crate::http_client::message::ClientRequest;
+use crate::http_client::sent_secrets::SentSecrets;
 use crate::model::secret::Secret;
 use crate::model::url::Url;
 use crate::model::url::syntax::ParseUrlError;
@@ -27,6 +28,8 @@ const WAIT: &str = "120000ms";
 const TIMEOUT: Duration = Duration::from_secs(135);
 /// Maximum number of bytes of an error response in a message.
 const MAX_EXCERPT: usize = 200;
+/// Maximum size of the part of a body in which secrets are looked for, bytes.
+const MAX_SEARCHED: usize = 64 << 10;
 /// Header with the index of a response.
 const INDEX: &str = "x-consul-index";
 /// Header with the token of the access control list.
@@ -186,15 +189,20 @@ impl ConsulApi {
         let response = self.client.send(&request, Instant::now() + TIMEOUT).await?;
         let index = response.headers.get(INDEX).and_then(|index| index.to_str().ok()?.parse().ok());
         let status = response.status;
-        let status_text = response.status_text();
+        let (status_text, secrets) = (response.status_text(), response.secrets);
         let body = response.body.read_to_end(MAX_BYTES).await?;
         if status != StatusCode::OK {
-            let excerpt = String::from_utf8_lossy(&body[..body.len().min(MAX_EXCERPT)]);
-            let excerpt = excerpt.into_owned();
+            let excerpt = excerpt(&body, &secrets);
             return Err(ConsulError::Status { status: status_text, excerpt });
         }
         Ok((index, body))
     }
+}
+
+/// Returns the beginning of a body without the secrets of the request.
+fn excerpt(body: &[u8], secrets: &SentSecrets) -> String {
+    let text = secrets.hide(&String::from_utf8_lossy(&body[..body.len().min(MAX_SEARCHED)]));
+    text.chars().take(MAX_EXCERPT).collect()
 }
 
 /// Returns a header value that is not shown and not sent to other hosts. The configuration only has

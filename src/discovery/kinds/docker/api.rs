@@ -11,6 +11,7 @@ use crate::http_client::body_error::BodyError;
 use crate::http_client::client::HttpClient;
 use crate::http_client::error::RequestError;
 use crate::http_client::message::{ClientRequest, ClientResponse};
+use crate::http_client::sent_secrets::SentSecrets;
 use crate::model::url::Url;
 use crate::model::url::syntax::ParseUrlError;
 use bytes::Bytes;
@@ -27,6 +28,8 @@ const MAX_VERSION: ApiVersion = ApiVersion { major: 1, minor: 54 };
 const VERSION_HEADER: &str = "api-version";
 /// Maximum number of bytes of an error response in a message.
 const MAX_EXCERPT: usize = 200;
+/// Maximum size of the part of a body in which secrets are looked for, bytes.
+const MAX_SEARCHED: usize = 64 << 10;
 
 /// Client of a daemon.
 pub(super) struct DockerApi {
@@ -114,10 +117,10 @@ impl DockerApi {
         let path = format!("{}{path}", version.unwrap_or_default());
         let response = self.send(Method::GET, &path).await?;
         let is_success = response.status.is_success();
-        let status = response.status_text();
+        let (status, secrets) = (response.status_text(), response.secrets);
         let body = response.body.read_to_end(MAX_BYTES).await?;
         if !is_success {
-            return Err(DockerError::Status { status, message: message(&body) });
+            return Err(DockerError::Status { status, message: message(&body, &secrets) });
         }
         Ok(serde_json::from_slice::<Option<Vec<T>>>(&body)?.unwrap_or_default())
     }
@@ -157,10 +160,10 @@ fn filters(config: &DockerSdConfig) -> String {
 }
 
 /// Returns the message of an error response, or its beginning.
-fn message(body: &Bytes) -> String {
+fn message(body: &Bytes, secrets: &SentSecrets) -> String {
     let text = match serde_json::from_slice::<ErrorBody>(body) {
         Ok(error) => error.message,
-        Err(_) => String::from_utf8_lossy(&body[..body.len().min(MAX_EXCERPT)]).into_owned(),
+        Err(_) => String::from_utf8_lossy(&body[..body.len().min(MAX_SEARCHED)]).into_owned(),
     };
-    text.trim().chars().take(MAX_EXCERPT).collect()
+    secrets.hide(&text).trim().chars().take(MAX_EXCERPT).collect()
 }

@@ -9,6 +9,7 @@ use crate::http_client::USER_AGENT;
 use crate::http_client::build_error::BuildClientError;
 use crate::http_client::client::HttpClient;
 use crate::http_client::message::{ClientRequest, ClientResponse, ResponseBody};
+use crate::http_client::sent_secrets::SentSecrets;
 use crate::model::url::Url;
 use crate::model::url::syntax::ParseUrlError;
 use bytes::Bytes;
@@ -45,6 +46,14 @@ pub(crate) struct PageRequest<'a> {
     pub(crate) limit: usize,
     /// Token of the page before; empty for the first page.
     pub(crate) token: &'a str,
+}
+
+/// Response to a watch.
+#[derive(Debug)]
+pub(crate) struct WatchResponse {
+    pub(crate) body: ResponseBody,
+    /// Secrets of the request, which a status of the server may repeat.
+    pub(crate) secrets: SentSecrets,
 }
 
 impl fmt::Debug for ClusterClient {
@@ -108,7 +117,7 @@ impl ClusterClient {
         scope: &ObjectScope,
         version: &str,
         timeout: Duration,
-    ) -> Result<ResponseBody, ApiError> {
+    ) -> Result<WatchResponse, ApiError> {
         let end = Instant::now() + timeout + END_GRACE;
         let seconds = timeout.as_secs().max(1).to_string();
         let parameters = [
@@ -117,9 +126,10 @@ impl ClusterClient {
             ("resourceVersion", version),
             ("timeoutSeconds", seconds.as_str()),
         ];
-        let mut body = self.get(resource, scope, &parameters, HEAD_TIMEOUT).await?.body;
+        let response = self.get(resource, scope, &parameters, HEAD_TIMEOUT).await?;
+        let (mut body, secrets) = (response.body, response.secrets);
         body.set_deadline(end);
-        Ok(body)
+        Ok(WatchResponse { body, secrets })
     }
 
     async fn get(
@@ -143,9 +153,10 @@ impl ClusterClient {
         let header = response.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = header.and_then(|text| text.trim().parse().ok().map(Duration::from_secs));
         let (code, reason) = (response.status.as_u16(), response.reason);
+        let secrets = response.secrets;
         // The status says enough if the body cannot be read.
         let body = response.body.read_to_end(MAX_ERROR_BYTES).await.unwrap_or_default();
-        Err(StatusError::of_response(code, &reason, retry_after, &body).into())
+        Err(StatusError::of_response(code, &reason, retry_after, &body, &secrets).into())
     }
 
     fn url(

@@ -1,6 +1,6 @@
 //! Lists and watches of a resource, one after another.
 
-use crate::discovery::kinds::kubernetes::api::client::{ClusterClient, PageRequest};
+use crate::discovery::kinds::kubernetes::api::client::{ClusterClient, PageRequest, WatchResponse};
 use crate::discovery::kinds::kubernetes::api::error::{ApiError, StatusError};
 use crate::discovery::kinds::kubernetes::api::scope::ObjectScope;
 use crate::discovery::kinds::kubernetes::objects::list::{ListMeta, ListPage};
@@ -12,6 +12,7 @@ use crate::discovery::kinds::kubernetes::watches::lines::{LineBuffer, LineTooLon
 use crate::discovery::kinds::kubernetes::watches::store::{Listed, ObjectStore, StoreError};
 use crate::discovery::kinds::kubernetes::watches::times::{WatchTimes, random_fraction};
 use crate::http_client::body_error::BodyError;
+use crate::http_client::sent_secrets::SentSecrets;
 use crate::log_limit::LogLimit;
 use crate::metrics::registry::Counter;
 use bytes::Bytes;
@@ -139,7 +140,8 @@ impl<T: Resource> Follower<T> {
     async fn watch(&mut self, version: &mut String) -> Result<(), FollowError> {
         let start = Instant::now();
         let timeout = self.times.watch_timeout(random_fraction());
-        let mut body = self.client.watch(T::PATH, &self.scope, version, timeout).await?;
+        let watched = self.client.watch(T::PATH, &self.scope, version, timeout).await?;
+        let WatchResponse { mut body, secrets } = watched;
         let mut lines = LineBuffer::new(MAX_LINE_BYTES);
         let mut is_idle = true;
         loop {
@@ -151,7 +153,7 @@ impl<T: Resource> Follower<T> {
             };
             lines.push(&piece);
             while let Some(line) = lines.next_line()? {
-                self.apply(&line, version)?;
+                self.apply(&line, version, &secrets)?;
                 is_idle = false;
             }
         }
@@ -164,14 +166,19 @@ impl<T: Resource> Follower<T> {
         Ok(())
     }
 
-    fn apply(&self, line: &Bytes, version: &mut String) -> Result<(), FollowError> {
+    fn apply(
+        &self,
+        line: &Bytes,
+        version: &mut String,
+        secrets: &SentSecrets,
+    ) -> Result<(), FollowError> {
         let (event, new) = event::parse::<T>(line).map_err(FollowError::Event)?;
         match event {
             WatchEvent::Stored(object) => self.store.store(object)?,
             WatchEvent::Removed(object) => self.store.remove(&object),
             WatchEvent::Bookmark => {}
             WatchEvent::Failed(status) => {
-                return Err(ApiError::Status(StatusError::from(status)).into());
+                return Err(ApiError::Status(StatusError::new(status, secrets)).into());
             }
         }
         if !new.is_empty() && new.len() <= MAX_TOKEN {
