@@ -80,7 +80,7 @@ impl Server {
 fn closed_log_pipe_changes_nothing_else() {
     let temp_dir = dir::temp();
     let mut server = Server::start(&temp_dir.path().join("data"), Stdio::piped(), Stdio::piped());
-    drop((server.process.0.stdout.take(), server.child.stderr.take()));
+    drop((server.process.0.stdout.take(), server.process.0.stderr.take()));
     server.reload();
     Admin::of(&server.http).snapshot();
     Remote::new(server.http.clone()).write_all(&data::assorted(HOUR));
