@@ -36,7 +36,7 @@ fn with_management(launch: Launch) -> (Launch, Http) {
 
 /// Returns a launch that pauses at a fail point, and the file that exists during the pause.
 fn paused_at(launch: Launch, point: &str, marker: PathBuf) -> (Launch, PathBuf) {
-    (launch.env("NARTHEX_FAULT_POINTS", format!("{point}=pause:{}", marker.display())), marker)
+    (launch.paused_at(&[(point.to_owned(), marker.clone())]), marker)
 }
 
 #[test]

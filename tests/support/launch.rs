@@ -139,6 +139,13 @@ impl Launch {
         self
     }
 
+    /// Pauses the process at fail points. A point is `name` or `name@hit`. Its file exists during
+    /// the pause, which ends when the file is removed.
+    pub(crate) fn paused_at(self, pauses: &[(String, PathBuf)]) -> Launch {
+        let spec = pauses.iter().map(|(point, file)| format!("{point}=pause:{}", file.display()));
+        self.env("NARTHEX_FAULT_POINTS", spec.collect::<Vec<_>>().join(";"))
+    }
+
     pub(crate) fn port(mut self, port: u16) -> Launch {
         self.port = port;
         self.arguments.retain(|argument| !argument.starts_with("--web.listen-address="));
