@@ -1,8 +1,9 @@
 //! Scrape target whose responses a test scripts: a response depends on the path, on the client, and
 //! on the number of the request of this client for this path.
 //!
-//! Every response closes its connection, so no client retries a request on a new one: a request is
-//! a scrape. The target listens on all loopback addresses, which can be other hosts for redirects.
+//! Every response closes its connection, so no client repeats a request on a new one: a request is
+//! a scrape. [`Scripted::start_keeping_open`] is the exception. The target listens on all loopback
+//! addresses, which can be other hosts for redirects.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,6 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use socket2::SockRef;
+
 /// Time between two looks at the end of the test while a response hangs.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -18,7 +21,7 @@ const POLL: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Request to a scripted target.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Asked {
     /// Path without query.
     pub(crate) path: String,
@@ -42,7 +45,7 @@ impl Asked {
 /// Response of a scripted target.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// Complete response. The target adds `Connection` and `Content-Length`.
+    /// Complete response. The target adds `Content-Length`, and `Connection` if it closes it.
     Whole {
         /// Code and reason.
         status: &'static str,
@@ -51,6 +54,8 @@ pub(crate) enum Reply {
     },
     /// Bytes instead of a response, then the end of the connection.
     Raw(Vec<u8>),
+    /// The connection is reset.
+    Reset,
     /// Bytes, then nothing until the client closes the connection.
     Hang(Vec<u8>),
     /// A head, then the same bytes again and again until the client closes the connection.
@@ -105,6 +110,8 @@ type Script = dyn Fn(&Asked) -> Reply + Send + Sync;
 
 struct State {
     script: Box<Script>,
+    /// Whether a connection takes another request after a complete response.
+    keeps_open: bool,
     /// Requests by client and path.
     counts: Mutex<BTreeMap<(String, String), u64>>,
     is_stopped: AtomicBool,
@@ -113,10 +120,23 @@ struct State {
 impl Scripted {
     /// Starts a target that answers with `script`.
     pub(crate) fn start(script: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Scripted {
+        Scripted::listen(Box::new(script), false)
+    }
+
+    /// Starts a target that keeps connections open after complete responses, so that a client can
+    /// repeat a request on a new connection.
+    pub(crate) fn start_keeping_open(
+        script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Scripted {
+        Scripted::listen(Box::new(script), true)
+    }
+
+    fn listen(script: Box<Script>, keeps_open: bool) -> Scripted {
         let listener = TcpListener::bind("0.0.0.0:0").expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let state = Arc::new(State {
-            script: Box::new(script),
+            script,
+            keeps_open,
             counts: Mutex::default(),
             is_stopped: AtomicBool::new(false),
         });
@@ -174,10 +194,24 @@ impl State {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        let Some(asked) = self.read_request(&stream)? else { return Ok(()) };
-        match (self.script)(&asked) {
+        while let Some(asked) = self.read_request(&stream)? {
+            let reply = (self.script)(&asked);
+            let is_last = !self.keeps_open || !matches!(reply, Reply::Whole { .. });
+            self.answer(&mut stream, reply)?;
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
+        match reply {
             Reply::Whole { status, headers, body } => {
-                let mut head = format!("HTTP/1.1 {status}\r\nConnection: close\r\n");
+                let mut head = format!("HTTP/1.1 {status}\r\n");
+                if !self.keeps_open {
+                    head.push_str("Connection: close\r\n");
+                }
                 for (name, value) in headers {
                     head.push_str(&format!("{name}: {value}\r\n"));
                 }
@@ -191,6 +225,8 @@ impl State {
                 }
             }
             Reply::Raw(bytes) => stream.write_all(&bytes),
+            // Closing a socket that lingers for no time sends RST.
+            Reply::Reset => SockRef::from(&*stream).set_linger(Some(Duration::ZERO)),
             Reply::Hang(bytes) => {
                 stream.write_all(&bytes)?;
                 self.wait_closed(stream)
@@ -231,7 +267,7 @@ impl State {
         Ok(Some(Asked { path, query, client, number: *number, headers }))
     }
 
-    fn wait_closed(&self, mut stream: TcpStream) -> std::io::Result<()> {
+    fn wait_closed(&self, stream: &mut TcpStream) -> std::io::Result<()> {
         stream.set_read_timeout(Some(POLL))?;
         let mut byte = [0];
         while !self.is_stopped() {
