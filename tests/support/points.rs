@@ -213,20 +213,20 @@ impl Points {
             self.series.insert(labels.clone(), BTreeMap::new());
         }
         let points = self.series.get_mut(labels).expect("the series was just added");
-        if let Some(before) = points.insert(t, value) {
-            assert!(points.get(&t) == Some(&before), "two values of {labels:?} at {t}: {before:?}");
-        }
+        insert(points, labels, t, value);
     }
 
     /// Adds the samples of a series message.
     pub(crate) fn add_series(&mut self, series: &TimeSeries) {
         let labels = label_set(&series.labels);
+        let points = self.series.entry(labels.clone()).or_default();
         for sample in &series.samples {
-            self.add(&labels, sample.timestamp, PointValue::Float(sample.bits.unwrap_or(0)));
+            let value = PointValue::Float(sample.bits.unwrap_or(0));
+            insert(points, &labels, sample.timestamp, value);
         }
         for histogram in &series.histograms {
             let value = PointValue::Histogram(Box::new(PlainHistogram::from_wire(histogram)));
-            self.add(&labels, histogram.timestamp, value);
+            insert(points, &labels, histogram.timestamp, value);
         }
     }
 
@@ -270,6 +270,15 @@ impl Points {
         self.series.keys()
     }
 
+    /// Divides the series by a key of their labels.
+    pub(crate) fn divide<K: Ord>(self, key: impl Fn(&LabelSet) -> K) -> BTreeMap<K, Points> {
+        let mut parts: BTreeMap<K, Points> = BTreeMap::new();
+        for (labels, points) in self.series {
+            parts.entry(key(&labels)).or_default().series.insert(labels, points);
+        }
+        parts
+    }
+
     /// Returns the samples for which `keep` returns `true`.
     pub(crate) fn filter(&self, keep: impl Fn(&LabelSet, i64) -> bool) -> Points {
         let mut part = Points::new();
@@ -306,10 +315,13 @@ impl Points {
     /// Returns the samples that `other` lacks or has with another value.
     pub(crate) fn beyond(&self, other: &Points) -> Points {
         let mut rest = Points::new();
-        for (labels, t, value) in
-            self.iter().filter(|&(labels, t, value)| other.get(labels, t) != Some(value))
-        {
-            rest.add(labels, t, value.clone());
+        for (labels, points) in &self.series {
+            let others = other.series.get(labels);
+            for (&t, value) in points {
+                if others.and_then(|others| others.get(&t)) != Some(value) {
+                    rest.add(labels, t, value.clone());
+                }
+            }
         }
         rest
     }
@@ -341,6 +353,13 @@ impl fmt::Debug for Points {
             write!(f, "; {text}")?;
         }
         Ok(())
+    }
+}
+
+/// Inserts a sample. A second one with the same timestamp must be equal.
+fn insert(points: &mut BTreeMap<i64, PointValue>, labels: &LabelSet, t: i64, value: PointValue) {
+    if let Some(before) = points.insert(t, value) {
+        assert!(points.get(&t) == Some(&before), "two values of {labels:?} at {t}: {before:?}");
     }
 }
 
