@@ -39,6 +39,7 @@ pub(crate) mod scripted;
 pub(crate) mod seed;
 pub(crate) mod stream;
 pub(crate) mod streamed;
+pub(crate) mod ticks;
 pub(crate) mod tls;
 pub(crate) mod wait;
 pub(crate) mod web_config;
