@@ -18,6 +18,7 @@ mod lingering;
 mod log_output;
 mod panics;
 mod reload;
+mod scrape_golden;
 mod scrape_reload;
 mod secrets;
 mod self_scrape;
