@@ -19,6 +19,7 @@ mod log_output;
 mod panics;
 mod reload;
 mod scrape_golden;
+mod scrape_load;
 mod scrape_reload;
 mod secrets;
 mod self_scrape;
