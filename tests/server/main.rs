@@ -21,6 +21,7 @@ mod reload;
 mod scrape_golden;
 mod scrape_load;
 mod scrape_reload;
+mod scrape_storage;
 mod secrets;
 mod self_scrape;
 mod sidecar;
