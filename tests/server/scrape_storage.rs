@@ -1,4 +1,5 @@
-//! Scrapes and their storage: rejected samples, replay, and a slow disk.
+//! Scrapes and their storage: rejected samples, replay, a slow disk, and bodies that take long to
+//! store.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -7,13 +8,14 @@ use std::time::{Duration, Instant};
 use crate::support::clock::now_ms;
 use crate::support::dir;
 use crate::support::launch::{Launch, Server};
+use crate::support::metrics::Metrics;
 use crate::support::remote::{MAX_TIME, MIN_TIME};
 use crate::support::samples::Samples;
 use crate::support::scrapes::get;
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::ticks::{Ticks, repeat_undisturbed};
 use crate::support::wait::{wait_for, wait_until};
-use crate::support::wire::{Matcher, WriteRequest};
+use crate::support::wire::{Matcher, TimeSeries, WriteRequest};
 
 /// Interval of the jobs, ms.
 const INTERVAL: i64 = 1_000;
@@ -159,4 +161,80 @@ fn run_slow_writes() -> bool {
 #[test]
 fn slow_writes_of_other_targets_cost_no_tick() {
     repeat_undisturbed(run_slow_writes);
+}
+
+/// Number of targets with a large body: more than scrapes are stored at once.
+const LARGE_TARGETS: usize = 70;
+
+/// Minimum size of a large body, bytes.
+const LARGE_BODY: usize = 1 << 20;
+
+/// Interval of the targets with a large body, ms.
+const LARGE_INTERVAL: i64 = 3_000;
+
+/// Scrapes of large bodies stop in the middle of their appends, as if they took forever: one per
+/// processor at a fail point, and the others behind them.
+#[test]
+fn large_bodies_in_progress_do_not_delay_a_small_target() {
+    let temp_dir = dir::temp();
+    let data = temp_dir.path().join("data");
+    let comments = format!("# {}\n", "x".repeat(1_000)).repeat(LARGE_BODY / 1_000);
+    let target = Scripted::start(move |asked| {
+        let body = format!("value {}\n", asked.number);
+        Reply::text(if asked.path == "/small" { body } else { format!("{comments}{body}") })
+    });
+    let processors = thread::available_parallelism().map_or(1, usize::from).max(2);
+    let held = processors.min(LARGE_TARGETS);
+    let pauses = pauses(temp_dir.path(), "head.chunk_cut", held);
+    let server = Launch::narthex(&data)
+        .config(&data, "global: {}\n")
+        .flag("--scrape.discovery-reload-interval=100ms")
+        .flag("--web.enable-lifecycle")
+        .paused_at(&pauses)
+        .start();
+    // The next sample of these series begins a chunk, because it is in another chunk range.
+    const CHUNK_RANGE: i64 = 2 * 3_600_000;
+    let before = now_ms().div_euclid(CHUNK_RANGE) * CHUNK_RANGE - 1;
+    let jobs: Vec<String> = (0..LARGE_TARGETS).map(|n| format!("large{n}")).collect();
+    let address = target.address();
+    let timeseries = jobs.iter().map(|job| {
+        let labels = [("__name__", "value"), ("instance", &*address), ("job", &**job)];
+        TimeSeries::new(&labels, &[(before, 0.0)])
+    });
+    let timeseries = timeseries.collect();
+    server.remote().write_ok(&WriteRequest { timeseries, ..WriteRequest::default() });
+    let mut all = job(&target, "small", INTERVAL);
+    all.extend(jobs.iter().map(|name| job(&target, name, LARGE_INTERVAL)));
+    let file = data.with_extension("narthex.yml");
+    std::fs::write(file, config(&all)).expect("a writable file");
+    let reloaded = server.http.post("/-/reload", &[], b"");
+    assert_eq!(reloaded.status, 200, "{}", reloaded.text());
+
+    for (point, file) in &pauses {
+        wait_until(point, || file.exists());
+    }
+    wait_until("all large bodies", || {
+        let used = Metrics::of(&server.http).sum("narthex_scrape_body_bytes_in_flight");
+        used.expect("a metric") >= (LARGE_TARGETS * LARGE_BODY) as f64
+    });
+    // The request of a later tick shows that a scrape is stored.
+    let begun = target.requests("/small");
+    wait_until("scrapes of the small target", || target.requests("/small") >= begun + 4);
+    let stored = read_job(&server, "small");
+    let values: Vec<u64> = values(&stored, "value").map(|(_, value)| value as u64).collect();
+    for number in begun + 1..begun + 4 {
+        assert!(values.contains(&number), "{number} of {values:?}");
+    }
+    assert!(pauses.iter().all(|(_, file)| file.exists()), "the large bodies are held");
+
+    for (_, file) in &pauses {
+        std::fs::remove_file(file).expect("the file can be removed");
+    }
+    wait_until("large bodies", || {
+        let stored =
+            server.remote().read(&[Matcher::equal("__name__", "value")], before + 1, MAX_TIME);
+        stored.label_sets().filter(|labels| get(labels, "job") != Some("small")).count()
+            == LARGE_TARGETS
+    });
+    server.stop();
 }
