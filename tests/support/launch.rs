@@ -139,8 +139,8 @@ impl Launch {
         self
     }
 
-    /// Pauses the process at fail points. A point is `name` or `name@hit`; its file exists during the
-    /// pause, which ends when the file is removed.
+    /// Pauses the process at fail points. A point is `name` or `name@hit`. Its file exists during
+    /// the pause, which ends when the file is removed.
     pub(crate) fn paused_at(self, pauses: &[(String, PathBuf)]) -> Launch {
         let spec = pauses.iter().map(|(point, file)| format!("{point}=pause:{}", file.display()));
         self.env("NARTHEX_FAULT_POINTS", spec.collect::<Vec<_>>().join(";"))

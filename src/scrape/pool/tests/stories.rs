@@ -26,7 +26,7 @@ const STEP_DELAY: Duration = Duration::from_millis(700);
 /// Time for what a scrape stores, and for a marker of a target that is gone.
 const SETTLING: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(10)];
 
-/// Stories that need a process of their own.
+/// Stories that need a process of their own. `tests/server/scrape_golden.rs` plays them.
 const PROCESS: [&str; 1] = ["restart-kill"];
 
 /// Time until the targets of a step, counted from 0, reach the scraper, in seconds.

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Cases that need a network, with the reason.
+/// Cases that need a network, with the reason. `tests/server/scrape_golden.rs` plays them.
 const NETWORK: &[(&str, &str)] = &[
     ("redirect", "the client follows it"),
     ("redirect-other-host", "the client follows it"),
