@@ -38,6 +38,9 @@ const SCRAPED: usize = 201;
 /// Number of polls during which pushes are sent, so that the data to read stays small.
 const POLLS: i64 = 20;
 
+/// Number of scrapes that succeed, for the same reason.
+const SCRAPES: u64 = 40;
+
 /// Number of pushes until a poll ends.
 const PUSHES_PER_POLL: i64 = 20;
 
@@ -45,7 +48,10 @@ const PUSHES_PER_POLL: i64 = 20;
 fn reads_of_pushes_and_scrapes_have_equal_bucket_counts() {
     let dir = dir::temp();
     let data = dir.path().join("data");
-    let target = Scripted::start(|asked| Reply::text(body(SCRAPED, asked.number)));
+    let target = Scripted::start(|asked| match asked.number {
+        ..=SCRAPES => Reply::text(body(SCRAPED, asked.number)),
+        _ => Reply::status("500 Internal Server Error"),
+    });
     let config = format!(
         "scrape_configs:\n- {{job_name: {JOB}, scrape_interval: 100ms, scrape_timeout: 100ms, \
          static_configs: [{{targets: ['{}']}}]}}\n",

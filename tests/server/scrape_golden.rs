@@ -151,13 +151,8 @@ fn compare_requests(case: &Value, asked: &[Asked]) -> String {
     differences
 }
 
-<<<<<<< HEAD
-/// Returns the recorded errors, without those of good scrapes. The address in the error of a loop is
-/// that of the request in narthex, and the header `Location` as it came in Prometheus.
-=======
 /// Returns the recorded errors of failed scrapes. The error of a redirect loop has the whole URL in
 /// narthex, and the header `Location` as it came in Prometheus.
->>>>>>> srv8
 fn recorded_errors(case: &Value, address: &str) -> Vec<String> {
     let states = case["targets"].as_object().expect("targets").values().next().expect("a target");
     let errors = states.as_array().expect("a list").iter().map(|state| item(state, 1));
@@ -173,11 +168,7 @@ fn logged_errors(file: &Path) -> Vec<String> {
 }
 
 #[test]
-<<<<<<< HEAD
-fn recorded_exchanges_over_the_network_are_stored_as_in_prometheus() {
-=======
 fn recorded_network_exchanges_are_stored_as_in_prometheus() {
->>>>>>> srv8
     let temp_dir = dir::temp();
     let data = temp_dir.path().join("data");
     let cases: Arc<Mutex<Vec<Value>>> = Arc::default();

@@ -465,15 +465,9 @@ fn stop_and_kill_write_no_markers() {
 /// Number of unchanged targets.
 const BULK: usize = 200;
 
-<<<<<<< HEAD
-/// Maximum time from a tick to the start of its scrape, and from there to its end, ms. A scrape that
-/// takes longer disturbs the run: both times together can cost the next tick. No other cause of a
-/// missing tick is a disturbance.
-=======
 /// Maximum time from a tick to the start of its scrape, and maximum duration of a scrape, ms. A
 /// longer time is a disturbance, because both together can cost the next tick. A missing tick of
 /// any other cause is an error.
->>>>>>> srv8
 const MAX_DELAY: i64 = INTERVAL / 2;
 
 fn run_reloads_of_another_job() -> bool {
@@ -538,8 +532,6 @@ fn run_reloads_of_another_job() -> bool {
 }
 
 #[test]
-<<<<<<< HEAD
-=======
 fn ticks_without_a_scrape_are_gaps() {
     let ticks = |times: &[i64]| {
         let Ticks { gaps, max_delay } = Ticks::of(times, 1_000);
@@ -551,7 +543,6 @@ fn ticks_without_a_scrape_are_gaps() {
 }
 
 #[test]
->>>>>>> srv8
 fn reloads_do_not_touch_loops_of_unchanged_jobs() {
     repeat_undisturbed(run_reloads_of_another_job);
 }

@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-//! Scrapes and their storage: rejected samples, replay, and a slow disk.
-=======
 //! Scrapes and their storage: rejected samples, replay, a slow disk, and bodies that take long to
 //! store.
->>>>>>> srv8
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -12,21 +8,14 @@ use std::time::{Duration, Instant};
 use crate::support::clock::now_ms;
 use crate::support::dir;
 use crate::support::launch::{Launch, Server};
-<<<<<<< HEAD
-=======
 use crate::support::metrics::Metrics;
->>>>>>> srv8
 use crate::support::remote::{MAX_TIME, MIN_TIME};
 use crate::support::samples::Samples;
 use crate::support::scrapes::get;
 use crate::support::scripted::{Reply, Scripted};
 use crate::support::ticks::{Ticks, repeat_undisturbed};
 use crate::support::wait::{wait_for, wait_until};
-<<<<<<< HEAD
-use crate::support::wire::{Matcher, WriteRequest};
-=======
 use crate::support::wire::{Matcher, TimeSeries, WriteRequest};
->>>>>>> srv8
 
 /// Interval of the jobs, ms.
 const INTERVAL: i64 = 1_000;
@@ -57,11 +46,7 @@ fn values<'a>(samples: &'a Samples, name: &'a str) -> impl Iterator<Item = (i64,
 }
 
 #[test]
-<<<<<<< HEAD
-fn rejected_sample_of_a_scrape_is_listed_with_the_url_of_its_target() {
-=======
 fn rejected_sample_is_listed_with_the_url_of_its_target() {
->>>>>>> srv8
     let temp_dir = dir::temp();
     let data = temp_dir.path().join("data");
     let tomorrow = now_ms() + 86_400_000;
@@ -134,13 +119,8 @@ fn pauses(dir: &Path, point: &str, count: usize) -> Vec<(String, PathBuf)> {
     (1..=count).map(pause).collect()
 }
 
-<<<<<<< HEAD
-/// Lets each write take its time. A disturbance is a write that takes at least twice as long: two of
-/// them are almost an interval.
-=======
 /// Lets each write take its time. A disturbance is a write that takes twice as long, or a scrape
 /// that takes as long without its write: together they can take almost an interval.
->>>>>>> srv8
 fn run_slow_writes() -> bool {
     let temp_dir = dir::temp();
     let data = temp_dir.path().join("data");
@@ -165,16 +145,11 @@ fn run_slow_writes() -> bool {
     let stored = read_job(&server, "checked");
     let times: Vec<i64> = values(&stored, "up").map(|(t, _)| t).collect();
     let ticks = Ticks::of(&times, INTERVAL);
-<<<<<<< HEAD
-    println!("{} scrapes, {ticks:?}, slowest write {longest:?}", times.len());
-    if ticks.gaps != 0 && longest >= 2 * WRITE_TIME {
-=======
     let durations = values(&stored, "scrape_duration_seconds").map(|(_, seconds)| seconds);
     let slowest = durations.fold(0.0, f64::max);
     println!("{} scrapes, {ticks:?}, {slowest} s; writes {longest:?}", times.len());
     let is_disturbed = longest >= 2 * WRITE_TIME || slowest >= WRITE_TIME.as_secs_f64();
     if ticks.gaps != 0 && is_disturbed {
->>>>>>> srv8
         return false;
     }
     assert_eq!(ticks.gaps, 0, "{times:?}");
@@ -187,8 +162,6 @@ fn run_slow_writes() -> bool {
 fn slow_writes_of_other_targets_cost_no_tick() {
     repeat_undisturbed(run_slow_writes);
 }
-<<<<<<< HEAD
-=======
 
 /// Number of targets with a large body: more than scrapes are stored at once.
 const LARGE_TARGETS: usize = 70;
@@ -265,4 +238,3 @@ fn large_bodies_in_progress_do_not_delay_a_small_target() {
     });
     server.stop();
 }
->>>>>>> srv8
