@@ -1,27 +1,11 @@
 //! `narthex check config`: every problem of every file, output and exit codes.
 
+use crate::support::checked::Checked;
 use crate::support::dir;
 use std::path::Path;
-use std::process::Command;
-
-const NARTHEX: &str = env!("CARGO_BIN_EXE_narthex");
-
-/// Output of a check.
-struct Checked {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
 
 fn check(dir: &Path, arguments: &[&str]) -> Checked {
-    let output = Command::new(NARTHEX)
-        .args(["check", "config"])
-        .args(arguments)
-        .current_dir(dir)
-        .output()
-        .expect("narthex runs");
-    let text = |bytes| String::from_utf8(bytes).expect("narthex prints UTF-8");
-    Checked { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Checked::run(dir, &[&["config"][..], arguments].concat())
 }
 
 #[test]

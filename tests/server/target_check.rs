@@ -1,30 +1,15 @@
 //! `narthex check target`: output, exit codes, and no password on any of them.
 
+use crate::support::checked::Checked;
 use crate::support::dir;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::Command;
 
-const NARTHEX: &str = env!("CARGO_BIN_EXE_narthex");
 const BODY: &str = "# TYPE requests counter\nrequests{code=\"200\"} 5\nnoise 1\n";
 
-/// Output of a check.
-struct Checked {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
 fn check(dir: &Path, arguments: &[&str]) -> Checked {
-    let output = Command::new(NARTHEX)
-        .args(["check", "target"])
-        .args(arguments)
-        .current_dir(dir)
-        .output()
-        .expect("narthex runs");
-    let text = |bytes| String::from_utf8(bytes).expect("narthex prints UTF-8");
-    Checked { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Checked::run(dir, &[&["target"][..], arguments].concat())
 }
 
 /// Serves a body to one request at a time, until the process ends. `/secret` needs a password.

@@ -11,6 +11,7 @@
 pub(crate) mod admin;
 pub(crate) mod atomic;
 pub(crate) mod blocks;
+pub(crate) mod checked;
 pub(crate) mod clock;
 pub(crate) mod damage;
 pub(crate) mod data;
