@@ -200,7 +200,7 @@ fn wal_with_flipped_bit_keeps_prefix_and_reports_loss() {
         let files = segments(dir.path());
         for file in &files {
             let bytes = fs::read(file).unwrap();
-            // Every header has 7 bytes, so each is hit. Compressed records are opaque to the reader.
+            // Every header has 7 bytes, so each is hit. Compressed records are opaque to readers.
             let step = if compression == RecordCompression::None { 5 } else { 11 };
             for position in (0..bytes.len()).step_by(step) {
                 let bit = (position * 7 + 3) % 8;

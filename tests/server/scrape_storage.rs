@@ -172,8 +172,8 @@ const LARGE_BODY: usize = 1 << 20;
 /// Interval of the targets with a large body, ms.
 const LARGE_INTERVAL: i64 = 3_000;
 
-/// Scrapes of large bodies stop in the middle of their appends, as if they took forever: as many as
-/// are worked on at once at a fail point, and the others behind them. Small bodies have a processor.
+/// Scrapes of large bodies stop in the middle of their appends, as if they took forever: those that
+/// are worked on at a fail point, and the others behind them. Small bodies have a processor left.
 #[test]
 fn large_bodies_in_progress_do_not_delay_a_small_target() {
     let temp_dir = dir::temp();

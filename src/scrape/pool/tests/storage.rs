@@ -4,7 +4,7 @@ use crate::scrape::pool::status::TargetHealth;
 use crate::scrape::pool::tests::bench::{Answer, Bench};
 use crate::scrape::pool::tests::loops::{pass, target, ticks};
 use crate::testing::crash_disk::{CrashDisk, DiskCall};
-use crate::tsdb::head::series::store::SeriesLimit;
+use crate::tsdb::db::SeriesLimit;
 use std::sync::Arc;
 use std::time::Duration;
 
