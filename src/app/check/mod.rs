@@ -1,15 +1,18 @@
-//! Command `check`: checks of files and targets, without a server.
+//! Command `check`: checks of files, targets and a running server.
 //!
 //! | module | contents |
 //! |---|---|
 //! | `config` | configuration files |
+//! | `server` | a running server |
 //! | `target` | targets of scrapes |
 //! | `web_config` | web configuration files |
 
 mod config;
+mod server;
 mod target;
 mod web_config;
 
+use crate::app::check::server::Question;
 use crate::config::flags::check::{CheckCommand, CheckFlags};
 use std::process::ExitCode;
 
@@ -17,6 +20,8 @@ use std::process::ExitCode;
 pub(crate) fn run(flags: &CheckFlags) -> ExitCode {
     match &flags.command {
         CheckCommand::Config(flags) => config::run(flags),
+        CheckCommand::Healthy(flags) => server::run(flags, Question::Healthy),
+        CheckCommand::Ready(flags) => server::run(flags, Question::Ready),
         CheckCommand::Target(flags) => target::run(flags),
         CheckCommand::WebConfig(flags) => web_config::run(flags),
     }

@@ -1,6 +1,6 @@
 //! Flags of `narthex check`.
 
-use crate::config::flags::values::message_size;
+use crate::config::flags::values::{message_size, positive_duration};
 use crate::config::units;
 use crate::config::units::ByteSize;
 use crate::config::web::DEFAULT_MAX_BCRYPT_COST;
@@ -25,6 +25,16 @@ pub enum CheckCommand {
     /// line for each file with SUCCESS or FAILED on standard output. The exit code is 0 if all
     /// files are valid.
     Config(CheckConfigFlags),
+    /// Check if a running server is healthy: if its process works.
+    ///
+    /// It is also during the replay of the WAL, and with a full disk. The exit code is 0 for yes, 1
+    /// for no, and 2 if the server cannot be reached.
+    Healthy(CheckServerFlags),
+    /// Check if a running server is ready: if it serves requests.
+    ///
+    /// It is not before the WAL is replayed. The exit code is 0 for yes, 1 for no, and 2 if the
+    /// server cannot be reached.
+    Ready(CheckServerFlags),
     /// Scrape targets once and print what would be stored.
     ///
     /// Prints the series after relabeling, changes of labels and the limits on standard output, and
@@ -79,6 +89,24 @@ pub struct CheckTargetFlags {
     /// Warn of sections and keys that narthex does not support, as in the command serve.
     #[arg(long = "config.ignore-unsupported", requires = "job")]
     pub ignore_unsupported: bool,
+}
+
+/// Flags of `narthex check healthy` and `narthex check ready`.
+#[derive(Debug, Clone, Args)]
+pub struct CheckServerFlags {
+    /// URL of the server, or of its management listener, with the route prefix.
+    #[arg(long = "url", value_name = "URL", default_value = "http://localhost:9201")]
+    pub url: String,
+    /// Path of a file with credentials and TLS settings, with the keys of an HTTP client in
+    /// Prometheus.
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    pub http_config_file: Option<PathBuf>,
+    /// Maximum time until the answer.
+    #[arg(
+        long = "timeout", value_name = "DURATION", default_value = "5s",
+        value_parser = positive_duration
+    )]
+    pub timeout: Duration,
 }
 
 /// Flags of `narthex check web-config`.
