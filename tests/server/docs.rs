@@ -12,8 +12,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// Flags in the documents that belong to other programs and commands.
-const OTHER_PROGRAMS: [(&str, &[&str]); 4] = [
+const OTHER_PROGRAMS: [(&str, &[&str]); 5] = [
     ("cargo", &["--release", "--bench"]),
+    ("narthex check healthy", &["--http.config.file", "--timeout", "--url"]),
     ("narthex check target", &["--discovery-timeout", "--job", "--target"]),
     ("curl", &["--compressed", "--data-urlencode"]),
     (

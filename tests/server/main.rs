@@ -12,6 +12,7 @@ mod golden;
 mod golden_blocks;
 mod grpc;
 mod grpc_stream;
+mod health_check;
 mod labels;
 mod lifecycle;
 mod lingering;
