@@ -14,7 +14,20 @@ use std::process::Command;
 /// Flags in the documents that belong to other programs and commands.
 const OTHER_PROGRAMS: [(&str, &[&str]); 5] = [
     ("cargo", &["--release", "--bench"]),
-    ("narthex check healthy", &["--http.config.file", "--timeout", "--url"]),
+    (
+        "narthex check healthy",
+        &[
+            "--ca-file",
+            "--cert-file",
+            "--http.config.file",
+            "--key-file",
+            "--password-file",
+            "--server-name",
+            "--timeout",
+            "--url",
+            "--username",
+        ],
+    ),
     ("narthex check target", &["--discovery-timeout", "--job", "--target"]),
     ("curl", &["--compressed", "--data-urlencode"]),
     (

@@ -1,8 +1,8 @@
 //! `narthex check healthy` and `narthex check ready`: answers, exit codes, credentials.
 
 use std::path::Path;
-use std::process::Command;
 
+use crate::support::checked::Checked;
 use crate::support::data::BEGIN;
 use crate::support::dir;
 use crate::support::launch::{Launch, free_port};
@@ -10,15 +10,14 @@ use crate::support::wait::wait_until;
 use crate::support::wire::WriteRequest;
 
 /// Exit code and output of a check.
-fn check(question: &str, url: &str, config: Option<&Path>) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_narthex"));
-    command.args(["check", question, "--url", url]);
-    if let Some(path) = config {
-        command.arg("--http.config.file").arg(path);
-    }
-    let output = command.output().expect("narthex runs");
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).expect("narthex prints UTF-8"))
+fn check(question: &str, url: &str, flags: &[&str]) -> (Option<i32>, String) {
+    let arguments = [&[question, "--url", url][..], flags].concat();
+    let Checked { code, stdout, stderr } = Checked::run(Path::new("/"), &arguments);
+    (code, stdout + &stderr)
+}
+
+fn path(file: &Path) -> &str {
+    file.to_str().expect("a path in UTF-8")
 }
 
 #[test]
@@ -34,14 +33,15 @@ fn replaying_server_is_healthy_and_not_ready() {
     let mut server = Launch::narthex(&data).env("NARTHEX_FAULT_POINTS", pause).spawn();
     wait_until("the paused replay", || marker.exists());
     let url = format!("http://127.0.0.1:{}", server.port);
-    wait_until("an answer", || check("healthy", &url, None).0 != Some(2));
-    assert_eq!(check("healthy", &url, None), (Some(0), "SUCCESS: server is healthy\n".to_owned()));
-    let (code, text) = check("ready", &url, None);
+    wait_until("an answer", || check("healthy", &url, &[]).0 != Some(2));
+    assert_eq!(check("healthy", &url, &[]), (Some(0), "SUCCESS: server is healthy\n".to_owned()));
+    let (code, text) = check("ready", &url, &[]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.starts_with("FAILED: server is not ready: 503 Service Unavailable: "), "{text}");
     std::fs::remove_file(&marker).expect("the marker can be removed");
     server.wait_ready();
-    assert_eq!(check("ready", &url, None), (Some(0), "SUCCESS: server is ready\n".to_owned()));
+    assert_eq!(check("ready", &url, &[]), (Some(0), "SUCCESS: server is ready\n".to_owned()));
+    assert_eq!(check("roundtrip", &url, &[]).0, Some(0));
     server.stop();
 }
 
@@ -49,14 +49,14 @@ fn replaying_server_is_healthy_and_not_ready() {
 fn server_that_does_not_answer_is_exit_code_2() {
     let url = format!("http://127.0.0.1:{}", free_port());
     for (url, reason) in [(url.as_str(), "connection refused"), ("localhost", "invalid URL")] {
-        let (code, text) = check("healthy", url, None);
+        let (code, text) = check("healthy", url, &[]);
         assert_eq!(code, Some(2), "{text}");
         assert!(
             text.starts_with("ERROR: ") && text.to_lowercase().contains(&reason.to_lowercase())
         );
     }
-    let missing = Path::new("/nonexistent/client.yml");
-    let (code, text) = check("ready", url.as_str(), Some(missing));
+    let missing = "--http.config.file=/nonexistent/client.yml";
+    let (code, text) = check("ready", url.as_str(), &[missing]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("/nonexistent/client.yml"), "{text}");
 }
@@ -76,11 +76,18 @@ fn credentials_and_route_prefix_are_used() {
         .flag("--web.route-prefix=/narthex")
         .start();
     let url = format!("http://127.0.0.1:{}/narthex", server.port);
-    let (code, text) = check("ready", &url, None);
+    let (code, text) = check("ready", &url, &[]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.starts_with("FAILED: server is not ready: 401 Unauthorized"), "{text}");
-    write("password", "wonderland\n");
+    let password = write("password", "wonderland\n");
     let client = write("client.yml", "basic_auth: {username: alice, password_file: password}\n");
-    assert_eq!(check("ready", &url, Some(&client)).0, Some(0));
+    assert_eq!(check("ready", &url, &["--http.config.file", path(&client)]).0, Some(0));
+    let flags = ["--username=alice", "--password-file", path(&password)];
+    assert_eq!(check("ready", &url, &flags).0, Some(0));
+    let read = (Some(0), "SUCCESS: the written sample was read\n".to_owned());
+    assert_eq!(check("roundtrip", &url, &flags), read);
+    let (code, text) = check("roundtrip", &url, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.starts_with("FAILED: cannot write a sample: 401 Unauthorized"), "{text}");
     server.stop();
 }

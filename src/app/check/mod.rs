@@ -20,8 +20,9 @@ use std::process::ExitCode;
 pub(crate) fn run(flags: &CheckFlags) -> ExitCode {
     match &flags.command {
         CheckCommand::Config(flags) => config::run(flags),
-        CheckCommand::Healthy(flags) => server::run(flags, Question::Healthy),
-        CheckCommand::Ready(flags) => server::run(flags, Question::Ready),
+        CheckCommand::Healthy(flags) => server::run_health(flags, Question::Healthy),
+        CheckCommand::Ready(flags) => server::run_health(flags, Question::Ready),
+        CheckCommand::RoundTrip(flags) => server::run_round_trip(flags),
         CheckCommand::Target(flags) => target::run(flags),
         CheckCommand::WebConfig(flags) => web_config::run(flags),
     }

@@ -35,6 +35,13 @@ pub enum CheckCommand {
     /// It is not before the WAL is replayed. The exit code is 0 for yes, 1 for no, and 2 if the
     /// server cannot be reached.
     Ready(CheckServerFlags),
+    /// Check if a running server stores and returns a sample.
+    ///
+    /// Writes one sample of a new series by remote write, and reads it by remote read. While the
+    /// server is not ready, the requests are repeated. The exit code is 0 if the sample is read, 1
+    /// if not, and 2 if the server cannot be reached.
+    #[command(name = "roundtrip")]
+    RoundTrip(RoundTripFlags),
     /// Scrape targets once and print what would be stored.
     ///
     /// Prints the series after relabeling, changes of labels and the limits on standard output, and
@@ -94,19 +101,59 @@ pub struct CheckTargetFlags {
 /// Flags of `narthex check healthy` and `narthex check ready`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckServerFlags {
-    /// URL of the server, or of its management listener, with the route prefix.
-    #[arg(long = "url", value_name = "URL", default_value = "http://localhost:9201")]
-    pub url: String,
-    /// Path of a file with credentials and TLS settings, with the keys of an HTTP client in
-    /// Prometheus.
-    #[arg(long = "http.config.file", value_name = "FILE")]
-    pub http_config_file: Option<PathBuf>,
+    /// Server and access to it.
+    #[command(flatten)]
+    pub server: ServerFlags,
     /// Maximum time until the answer.
     #[arg(
         long = "timeout", value_name = "DURATION", default_value = "5s",
         value_parser = positive_duration
     )]
     pub timeout: Duration,
+}
+
+/// Flags of `narthex check roundtrip`.
+#[derive(Debug, Clone, Args)]
+pub struct RoundTripFlags {
+    /// Server and access to it.
+    #[command(flatten)]
+    pub server: ServerFlags,
+    /// Maximum time until the sample is read.
+    #[arg(
+        long = "timeout", value_name = "DURATION", default_value = "1m",
+        value_parser = positive_duration
+    )]
+    pub timeout: Duration,
+}
+
+/// Flags of a server and of the access to it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServerFlags {
+    /// URL of the server, or of its management listener, with the route prefix.
+    #[arg(long = "url", value_name = "URL", default_value = "http://localhost:9201")]
+    pub url: String,
+    /// Path of a file with credentials and TLS settings, with the keys of an HTTP client in
+    /// Prometheus. The other flags take precedence.
+    #[arg(long = "http.config.file", value_name = "FILE")]
+    pub http_config_file: Option<PathBuf>,
+    /// Name of a user.
+    #[arg(long = "username", value_name = "NAME", requires = "password_file")]
+    pub username: Option<String>,
+    /// Path of a file with the password of the user.
+    #[arg(long = "password-file", value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+    /// Path of a file with the certificates that are trusted, instead of those of the system.
+    #[arg(long = "ca-file", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Path of a file with the certificate of the client.
+    #[arg(long = "cert-file", value_name = "FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+    /// Path of a file with the key of the certificate.
+    #[arg(long = "key-file", value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
+    /// Name that the certificate of the server must have, instead of the host of the URL.
+    #[arg(long = "server-name", value_name = "NAME")]
+    pub server_name: Option<String>,
 }
 
 /// Flags of `narthex check web-config`.

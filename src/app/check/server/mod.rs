@@ -1,0 +1,66 @@
+//! Checks of a running server, for probes, scripts and the test of a release.
+//!
+//! # Output
+//! As `promtool check healthy` and `promtool check ready`: a line on standard output if the check
+//! succeeds, otherwise the reason on standard error. The exit code is 0 for yes, 1 for no, and 2 if
+//! there is no answer: the server cannot be reached, or the settings are invalid.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `client` | client of the server, from flags |
+//! | `error` | errors without an answer |
+//! | `health` | whether the server is healthy or ready |
+//! | `round_trip` | whether a sample can be written and read |
+
+mod client;
+mod error;
+mod health;
+mod round_trip;
+
+pub(super) use crate::app::check::server::health::Question;
+
+use crate::app::check::server::error::CheckServerError;
+use crate::config::flags::check::{CheckServerFlags, RoundTripFlags};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Exit code if the server gives no answer.
+const NO_ANSWER: u8 = 2;
+
+/// Answer of the server, as it is shown.
+#[derive(Debug)]
+enum Answer {
+    Yes(String),
+    No(String),
+}
+
+/// Asks if the server is healthy or ready.
+pub(super) fn run_health(flags: &CheckServerFlags, question: Question) -> ExitCode {
+    run(health::ask(flags, question))
+}
+
+/// Writes a sample and reads it back.
+pub(super) fn run_round_trip(flags: &RoundTripFlags) -> ExitCode {
+    run(round_trip::run(flags))
+}
+
+fn run(check: impl Future<Output = Result<Answer, CheckServerError>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let answer =
+        runtime.map_err(CheckServerError::from).and_then(|runtime| runtime.block_on(check));
+    // Failed writes are ignored: the exit code has the answer, too.
+    match answer {
+        Ok(Answer::Yes(text)) => {
+            let _ = writeln!(io::stdout(), "SUCCESS: {text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Answer::No(text)) => {
+            let _ = writeln!(io::stderr(), "FAILED: {text}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "ERROR: {error}");
+            ExitCode::from(NO_ANSWER)
+        }
+    }
+}
