@@ -72,7 +72,7 @@ pub enum Command {
     /// of Prometheus that have no effect in narthex are accepted with a warning.
     Serve(Box<ServeFlags>),
     /// Check files.
-    Check(CheckFlags),
+    Check(Box<CheckFlags>),
 }
 
 /// Flags of `narthex serve`.
