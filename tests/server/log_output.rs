@@ -17,9 +17,30 @@ use crate::support::wait::{wait_for, wait_until};
 
 const DROPPED: &str = "narthex_log_lines_dropped_total";
 
-/// Server whose output the test controls. Killed when dropped.
+/// Process whose output the test controls. Killed when dropped.
+struct Process(Child);
+
+impl Process {
+    fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("the status of a child")
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        wait_for("narthex to end", || self.try_wait()).code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An error is ignored: the process may have exited.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Server whose output the test controls.
 struct Server {
-    child: Child,
+    process: Process,
     http: Http,
 }
 
@@ -29,16 +50,13 @@ impl Server {
         let http = launch.http();
         let mut command = launch.command();
         command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        let mut server = Server { child: command.spawn().expect("narthex starts"), http };
+        let process = Process(command.spawn().expect("narthex starts"));
+        let mut server = Server { process, http };
         wait_until("the server to be ready", || {
-            assert!(server.try_wait().is_none(), "the server ended before it was ready");
+            assert!(server.process.try_wait().is_none(), "the server ended before it was ready");
             server.http.try_get("/-/ready").is_ok_and(|response| response.status == 200)
         });
         server
-    }
-
-    fn try_wait(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("the status of a child")
     }
 
     fn reload(&self) {
@@ -52,17 +70,9 @@ impl Server {
 
     /// Sends SIGTERM and returns the exit code.
     fn stop(&mut self) -> Option<i32> {
-        let kill = format!("kill -TERM {}", self.child.id());
+        let kill = format!("kill -TERM {}", self.process.0.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell runs").success());
-        wait_for("the server to end", || self.try_wait()).code()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Ignored: the process may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.exit_code()
     }
 }
 
@@ -70,7 +80,7 @@ impl Drop for Server {
 fn closed_log_pipe_changes_nothing_else() {
     let temp_dir = dir::temp();
     let mut server = Server::start(&temp_dir.path().join("data"), Stdio::piped(), Stdio::piped());
-    drop((server.child.stdout.take(), server.child.stderr.take()));
+    drop((server.process.0.stdout.take(), server.process.0.stderr.take()));
     server.reload();
     Admin::of(&server.http).snapshot();
     Remote::new(server.http.clone()).write_all(&data::assorted(HOUR));
@@ -120,7 +130,7 @@ fn full_disk_under_log_changes_nothing_else() {
 fn last_log_line_is_written_before_exit() {
     let temp_dir = dir::temp();
     let mut server = Server::start(&temp_dir.path().join("data"), Stdio::null(), Stdio::piped());
-    let mut stderr = server.child.stderr.take().expect("standard error is piped");
+    let mut stderr = server.process.0.stderr.take().expect("standard error is piped");
     assert_eq!(server.stop(), Some(0));
     let mut log = String::new();
     stderr.read_to_string(&mut log).expect("the log is UTF-8");
@@ -157,7 +167,7 @@ fn closed_stderr_does_not_change_exit_codes() {
         drop(reader);
         let mut command = Command::new(env!("CARGO_BIN_EXE_narthex"));
         command.args(arguments).stdout(Stdio::null()).stderr(writer);
-        command.status().expect("narthex runs").code()
+        Process(command.spawn().expect("narthex starts")).exit_code()
     };
     assert_eq!(code(&["serve", "--storage.tsdb.pathh=x"]), Some(2));
     assert_eq!(code(&["serve", &path, "--config.auto-reload"]), Some(2));

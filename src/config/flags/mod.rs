@@ -87,7 +87,11 @@ pub struct ServeFlags {
     #[arg(long = "config.ignore-unsupported")]
     pub ignore_unsupported: bool,
     /// Reload the configuration file when its contents, or those of an included file, change.
-    #[arg(long = "config.auto-reload", overrides_with = "no_auto_reload")]
+    #[arg(
+        long = "config.auto-reload",
+        requires = "config_file",
+        overrides_with = "no_auto_reload"
+    )]
     pub auto_reload: bool,
     /// Negative form of --config.auto-reload.
     #[arg(long = "no-config.auto-reload", hide = true, overrides_with = "auto_reload")]
