@@ -1,0 +1,16 @@
+{{/* What the Services for HTTP and gRPC have in common. */}}
+{{- define "narthex.clientService" -}}
+{{- $service := .Values.service -}}
+type: {{ $service.type }}
+{{- include "narthex.ipFamilies" . }}
+{{- with $service.loadBalancerClass }}
+loadBalancerClass: {{ . }}
+{{- end }}
+{{- with $service.loadBalancerSourceRanges }}
+loadBalancerSourceRanges:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $service.externalTrafficPolicy }}
+externalTrafficPolicy: {{ . }}
+{{- end }}
+{{- end -}}
