@@ -86,7 +86,7 @@ class Rendered:
         return self.container_named("narthex")
 
     def container_named(self, name):
-        return next(item for item in self.pod["containers"] if item["name"] == name)
+        return named(self.pod["containers"], name)
 
     @property
     def args(self):
@@ -99,7 +99,7 @@ class Rendered:
         return yaml.safe_load(next(iter(self.find("ConfigMap", name)["data"].values())))
 
     def container_volume(self, name):
-        return next(item for item in self.pod["volumes"] if item["name"] == name)
+        return named(self.pod["volumes"], name)
 
     def flag(self, name):
         """Returns the value of a flag of narthex, `True` without a value, `None` if missing."""
@@ -108,6 +108,14 @@ class Rendered:
             if flag == name:
                 return value if "=" in arg else True
         return None
+
+
+def named(items, name):
+    """Returns the item of a list with this name."""
+    for item in items:
+        if item["name"] == name:
+            return item
+    raise LookupError(name)
 
 
 def merged(base, extra):

@@ -132,9 +132,9 @@ case("nameOverride", "store", lambda r: r.statefulset["metadata"]["name"], "nart
      alone=True)
 case("fullnameOverride", "metrics", lambda r: r.statefulset["metadata"]["name"], alone=True)
 case("commonLabels", {"team": "a"},
-     includes(metadata("StatefulSet", "narthex", "labels"), "team"), "a")
+     includes(metadata("StatefulSet", "narthex", "labels"), "team"), "a", alone=True)
 case("commonAnnotations", {"note": "b"},
-     includes(metadata("StatefulSet", "narthex", "annotations"), "note"), "b")
+     includes(metadata("StatefulSet", "narthex", "annotations"), "note"), "b", alone=True)
 case("global.imageRegistry", "mirror.example.com/", lambda r: r.container["image"],
      "mirror.example.com/narthex:0.1.0", alone=True)
 case("global.imagePullSecrets", ["g"], pod("imagePullSecrets"), [{"name": "g"}], alone=True)
@@ -184,7 +184,7 @@ for path, value in (("web.http2", False), ("web.rateLimit", {"interval": "1ms", 
          lambda r: r.statefulset["spec"]["template"]["metadata"]["annotations"]["checksum/restart"]
          != chart.render().statefulset["spec"]["template"]["metadata"]["annotations"][
              "checksum/restart"], True, alone=True)
-case("grpc.enabled", False, flag("--grpc.enabled"), "false")
+case("grpc.enabled", False, flag("--grpc.enabled"), "false", alone=True)
 case("grpc.auth", "cert", flag("--grpc.auth"), alone=True)
 case("management.enabled", False,
      lambda r: [item["name"] for item in r.container["ports"]], ["http"], alone=True)
@@ -310,7 +310,8 @@ case("httpRoute.timeouts", {"request": "5m"},
      lambda r: r.find("HTTPRoute")["spec"]["rules"][0].get("timeouts"), base=ROUTES)
 
 # NetworkPolicy.
-case("networkPolicy.enabled", True, lambda r: r.find("NetworkPolicy")["kind"], "NetworkPolicy")
+case("networkPolicy.enabled", True, lambda r: r.find("NetworkPolicy")["kind"], "NetworkPolicy",
+     alone=True)
 for key in ("senders", "scrapers", "probes", "thanos"):
     cidr = [{"ipBlock": {"cidr": f"10.{len(key)}.{ord(key[0])}.0/24"}}]
     case(f"networkPolicy.{key}", cidr, one_of(policy("ingress", "from"), cidr), True, base=POLICY)

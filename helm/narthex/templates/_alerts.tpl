@@ -1,4 +1,4 @@
-{{/* Groups of files/rules.yaml without disabled alerts, with the labels and runbooks of values. */}}
+{{/* Groups of files/rules.yaml without disabled alerts, with labels and runbooks of values. */}}
 {{- define "narthex.alertGroups" -}}
 {{- $values := .Values.prometheusRule -}}
 {{- $names := list -}}

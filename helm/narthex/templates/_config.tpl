@@ -51,7 +51,11 @@ of these values changes.
 {{- end -}}
 {{- $value := $values -}}
 {{- range $keys -}}
-{{- $value = kindIs "map" $value | ternary (get (kindIs "map" $value | ternary $value dict) .) "" -}}
+{{- if kindIs "map" $value -}}
+{{- $value = get $value . -}}
+{{- else -}}
+{{- $value = "" -}}
+{{- end -}}
 {{- end -}}
 {{- $_ := set $found $path $value -}}
 {{- end -}}
@@ -153,7 +157,8 @@ of these values changes.
 {{- $budget := include "narthex.memoryBudget" . }}
 {{- range list "web" "scrape" }}
 {{- $flag := printf "--%s.max-bytes-in-flight" . }}
-{{- if and $budget (not (include "narthex.hasFlag" (dict "args" $.Values.extraArgs "flag" $flag))) }}
+{{- $own := include "narthex.hasFlag" (dict "args" $.Values.extraArgs "flag" $flag) }}
+{{- if and $budget (not $own) }}
 - {{ $flag }}={{ $budget }}
 {{- end }}
 {{- end }}
@@ -201,7 +206,9 @@ exec:
     - check
     - {{ .check }}
     - --url={{ $scheme }}://localhost:9201{{ $prefix }}
-    {{- include "narthex.clientFlags" $root | nindent 4 }}
+    {{- with include "narthex.clientFlags" $root | trim }}
+    {{- . | nindent 4 }}
+    {{- end }}
 {{- end -}}
 {{- end -}}
 

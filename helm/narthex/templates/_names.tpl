@@ -113,7 +113,7 @@ annotations:
 {{- range concat $global .Values.imagePullSecrets -}}
 {{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
 {{- end -}}
-{{- with uniq $secrets }}
+{{- with uniq $secrets -}}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -146,13 +146,14 @@ imagePullSecrets:
 
 {{/* IP families of a Service. */}}
 {{- define "narthex.ipFamilies" -}}
-{{- with .Values.service.ipFamilyPolicy }}
-ipFamilyPolicy: {{ . }}
-{{- end }}
-{{- with .Values.service.ipFamilies }}
-ipFamilies:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- $families := dict -}}
+{{- with .Values.service.ipFamilyPolicy -}}
+{{- $_ := set $families "ipFamilyPolicy" . -}}
+{{- end -}}
+{{- with .Values.service.ipFamilies -}}
+{{- $_ := set $families "ipFamilies" . -}}
+{{- end -}}
+{{- with $families }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/* Rules for what kubernetes_sd_configs lists in a namespace. */}}

@@ -2,7 +2,9 @@
 {{- define "narthex.clientService" -}}
 {{- $service := .Values.service -}}
 type: {{ $service.type }}
-{{- include "narthex.ipFamilies" . }}
+{{- with include "narthex.ipFamilies" . }}
+{{ . }}
+{{- end }}
 {{- with $service.loadBalancerClass }}
 loadBalancerClass: {{ . }}
 {{- end }}

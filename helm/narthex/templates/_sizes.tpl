@@ -66,7 +66,7 @@ percentage: {{ $retention.percentage }}
 {{- end }}
 {{- end -}}
 
-{{/* Memory budget: an eighth of the memory limit, from 128 MB to 2047 MB; empty without a limit. */}}
+{{/* Memory budget: an eighth of the limit, 128 MB to 2047 MB; empty without a limit. */}}
 {{- define "narthex.memoryBudget" -}}
 {{- $limit := dig "limits" "memory" "" .Values.resources -}}
 {{- if and .Values.sizing.fromMemoryLimit $limit -}}

@@ -2,7 +2,7 @@
 {{- .Values.web.tls | ternary "https" "http" -}}
 {{- end -}}
 
-{{/* Prefix of all HTTP routes as narthex derives it: empty, or a path that begins with a slash. */}}
+{{/* Prefix of all HTTP routes, as narthex derives it: empty, or a path with a leading slash. */}}
 {{- define "narthex.routePrefix" -}}
 {{- $path := .Values.web.routePrefix -}}
 {{- if and (not $path) .Values.web.externalUrl -}}
@@ -22,7 +22,8 @@
 {{- define "narthex.serviceUrl" -}}
 {{- $host := printf "%s.%s.svc" (include "narthex.fullname" .) .Release.Namespace -}}
 {{- $port := int .Values.service.http.port -}}
-{{- printf "%s://%s:%d%s" (include "narthex.scheme" .) $host $port (include "narthex.routePrefix" .) -}}
+{{- $prefix := include "narthex.routePrefix" . -}}
+{{- printf "%s://%s:%d%s" (include "narthex.scheme" .) $host $port $prefix -}}
 {{- end -}}
 
 {{/* URL under which clients reach this release. */}}

@@ -81,7 +81,7 @@
 {{- end -}}
 {{- end -}}
 {{- if and $inCluster (not $values.kubernetesDiscovery.enabled) -}}
-{{- $text := "config.data: job %s has kubernetes_sd_configs; set kubernetesDiscovery.enabled to true" -}}
+{{- $text := "job %s of config.data has kubernetes_sd_configs; set kubernetesDiscovery.enabled" -}}
 {{- fail (printf $text $inCluster) -}}
 {{- end -}}
 

@@ -111,7 +111,9 @@ spec:
       labels:
         {{- include "narthex.componentSelectorLabels" . | nindent 8 }}
     spec:
-      {{- include "narthex.imagePullSecrets" $root | nindent 6 }}
+      {{- with include "narthex.imagePullSecrets" $root }}
+      {{- . | nindent 6 }}
+      {{- end }}
       automountServiceAccountToken: false
       enableServiceLinks: false
       securityContext:
@@ -199,7 +201,9 @@ kind: Service
 metadata:
   {{- include "narthex.metadata" . | nindent 2 }}
 spec:
-  {{- include "narthex.ipFamilies" $root | nindent 2 }}
+  {{- with include "narthex.ipFamilies" $root }}
+  {{- . | nindent 2 }}
+  {{- end }}
   selector:
     {{- include "narthex.componentSelectorLabels" . | nindent 4 }}
   ports:
