@@ -1,5 +1,6 @@
 """Renders the chart with Helm and gives access to the objects by kind and name."""
 
+import concurrent.futures
 import copy
 import functools
 import json
@@ -148,15 +149,30 @@ def _template(helm, chart, release, namespace, values, arguments):
     with tempfile.TemporaryDirectory() as home:
         env = {"PATH": os.environ["PATH"], "HOME": home, "KUBECONFIG": f"{home}/none"}
         done = subprocess.run(command, input=values, capture_output=True, text=True, env=env)
-    if done.returncode:
-        raise RenderError(done.stderr.strip())
-    return done.stdout
+    return done.returncode, done.stdout, done.stderr.strip()
+
+
+def prepare(all_values, helms=HELMS):
+    """Renders values in parallel, so that later calls return at once."""
+    def run(helm, values):
+        try:
+            render_text(values, helm=helm)
+        except RenderError:
+            pass
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for values in all_values:
+            for helm in helms:
+                pool.submit(run, helm, values)
 
 
 def render_text(values=None, helm="3", chart=CHART, release="narthex", arguments=()):
     """Returns what `helm template` prints."""
     text = json.dumps(values or {})
-    return _template(helm, chart, release, "monitoring", text, tuple(arguments))
+    status, output, error = _template(helm, chart, release, "monitoring", text, tuple(arguments))
+    if status:
+        raise RenderError(error)
+    return output
 
 
 def render(values=None, **options):

@@ -116,6 +116,10 @@ COMBINATIONS = [
 
 
 class BadInput(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        chart.prepare([values for values, _ in COMBINATIONS])
+
     def error(self, values, helm="3"):
         with self.assertRaises(chart.RenderError) as caught:
             chart.render_text(values, helm=helm)

@@ -528,12 +528,15 @@ class Values(unittest.TestCase):
                     break
             else:
                 batches.append([item])
+        renders = []
         for batch in batches:
-            base = batch[0][4]
-            values = base
+            values = batch[0][4]
             for path, value, *_ in batch:
                 values = chart.merged(values, chart.nested(path, value))
-            before, after = chart.render(base), chart.render(values)
+            renders.append((batch, values))
+        chart.prepare([values for _, values in renders], helms=["3"])
+        for batch, values in renders:
+            before, after = chart.render(batch[0][4]), chart.render(values)
             for path, _, place, wanted, *_ in batch:
                 with self.subTest(path=path):
                     self.assertEqual(place(after), wanted)
