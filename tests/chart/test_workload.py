@@ -174,6 +174,16 @@ class Configuration(unittest.TestCase):
         budget = chart.render({"replicas": 2}).find("PodDisruptionBudget")
         self.assertEqual(budget["spec"]["maxUnavailable"], 1)
 
+    def test_annotations_of_pods_replace_those_of_the_chart(self):
+        own = {"kubectl.kubernetes.io/default-container": "box", "checksum/restart": "x"}
+        template = chart.render({"podAnnotations": own}).statefulset["spec"]["template"]
+        self.assertEqual(template["metadata"]["annotations"], own)
+
+    def test_common_labels_replace_no_selector_and_no_key_twice(self):
+        own = {"app.kubernetes.io/part-of": "platform", "helm.sh/chart": "x"}
+        labels = chart.render({"commonLabels": own}).statefulset["metadata"]["labels"]
+        self.assertLessEqual(own.items(), labels.items())
+
     def test_openshift_is_detected_by_its_api(self):
         rendered = chart.render(arguments=["--api-versions", "security.openshift.io/v1"])
         self.assertNotIn("runAsUser", rendered.pod["securityContext"])

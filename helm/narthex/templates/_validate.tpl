@@ -61,6 +61,30 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Lists with keys: server-side apply rejects a key that is set twice. */ -}}
+{{- range $list, $used := dict
+  "extraEnv" (list "POD_NAME")
+  "extraVolumes" (list "data" "config" "web" "certificates" "client" "objstore" "http-client")
+  "extraContainers" (list "narthex" "thanos-sidecar")
+  "initContainers" (list "narthex" "thanos-sidecar") -}}
+{{- range get $values $list -}}
+{{- if has .name $used -}}
+{{- fail (printf "%s: the name %s is used already" $list .name) -}}
+{{- end -}}
+{{- $used = append $used .name -}}
+{{- end -}}
+{{- end -}}
+{{- $paths := list $values.storage.path -}}
+{{- range list "config" "web" "certificates" "client" -}}
+{{- $paths = append $paths (print "/etc/narthex/" .) -}}
+{{- end -}}
+{{- range $values.extraVolumeMounts -}}
+{{- if has .mountPath $paths -}}
+{{- fail (printf "extraVolumeMounts: %s is mounted already" .mountPath) -}}
+{{- end -}}
+{{- $paths = append $paths .mountPath -}}
+{{- end -}}
+
 {{- $flags := include "narthex.flags" . | fromYamlArray -}}
 {{- range $values.extraArgs -}}
 {{- $flag := splitList "=" . | first -}}
