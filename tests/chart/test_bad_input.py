@@ -89,6 +89,18 @@ COMBINATIONS = [
      "probes.method is management, but management.enabled is false"),
     *[({"client": {key: "x"}}, f"client.{key} needs client.existingSecret")
       for key in ("passwordKey", "caKey", "certKey", "keyKey")],
+    *[({"client": {"existingSecret": "s", one: "x"}}, f"client.{one} needs client.{other}")
+      for one, other in (("username", "passwordKey"), ("passwordKey", "username"),
+                         ("certKey", "keyKey"), ("keyKey", "certKey"))],
+    *[({"service": {name: {"nodePort": 30000}}},
+       f"service.{name}.nodePort needs service.type NodePort or LoadBalancer")
+      for name in ("http", "grpc")],
+    ({"service": {"externalTrafficPolicy": "Local"}},
+     "service.externalTrafficPolicy needs service.type NodePort or LoadBalancer"),
+    ({"service": {"type": "NodePort", "loadBalancerClass": "x"}},
+     "service.loadBalancerClass needs service.type LoadBalancer"),
+    ({"service": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}},
+     "service.loadBalancerSourceRanges needs service.type LoadBalancer"),
     ({"extraArgs": ["--storage.tsdb.path=/x"]},
      "extraArgs: the chart sets --storage.tsdb.path; use its value"),
     ({"extraArgs": ["--config.auto-reload"]}, "extraArgs: the chart sets --config.auto-reload"),

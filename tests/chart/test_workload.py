@@ -104,6 +104,11 @@ class Probes(unittest.TestCase):
             self.assertEqual(budget, 3600)
             self.assertEqual(rendered.pod["terminationGracePeriodSeconds"], 300)
 
+    def test_monitor_has_the_route_prefix(self):
+        rendered = chart.render(chart.scenario("route-prefix"))
+        endpoint = {"port": "http", "path": "/narthex/metrics", "scheme": "http"}
+        self.assertEqual(rendered.find("ServiceMonitor")["spec"]["endpoints"], [endpoint])
+
     def test_no_probe_uses_grpc(self):
         for name in chart.SCENARIOS:
             for item in chart.render(chart.scenario(name)).pod["containers"]:
@@ -162,6 +167,12 @@ class Configuration(unittest.TestCase):
         self.assertEqual(labels, {"cluster": "prod", "replica": "${POD_NAME}"})
         env = rendered.container["env"][0]
         self.assertEqual(env["valueFrom"]["fieldRef"]["fieldPath"], "metadata.name")
+
+    def test_no_deployment_runs_narthex(self):
+        for name in chart.SCENARIOS:
+            for item in chart.render(chart.scenario(name)).all("Deployment"):
+                for container in item["spec"]["template"]["spec"]["containers"]:
+                    self.assertTrue(container["image"].startswith("thanosio/thanos"))
 
     def test_replicas_spread_over_nodes(self):
         constraint = chart.render({"replicas": 2}).pod["topologySpreadConstraints"][0]
@@ -327,6 +338,13 @@ class Thanos(unittest.TestCase):
         ]
         self.assertEqual(mounts[0], mounts[1])
 
+    def test_helm_test_of_replicas_verifies_the_name_of_the_service(self):
+        tls = {"web": {"tls": True, "config": {"existingSecret": "web"}},
+               "thanos": {"clientTls": {"existingSecret": "tls"}}}
+        rendered = chart.render(chart.merged(chart.scenario("thanos"), tls))
+        for item in rendered.find("Pod", "narthex-test")["spec"]["containers"]:
+            self.assertEqual(item["args"][-1], "--server-name=narthex.monitoring.svc")
+
     def test_helm_test_checks_each_replica(self):
         spec = self.rendered.find("Pod", "narthex-test")["spec"]
         urls = [item["args"][2] for item in spec["containers"]]
@@ -344,8 +362,7 @@ class HelmTest(unittest.TestCase):
             "route-prefix": [f"--url=http://{service}/narthex"],
             "client-certificates": [
                 f"--url=https://{service}", f"--ca-file={CLIENT}/ca.crt",
-                f"--cert-file={CLIENT}/tls.crt", f"--key-file={CLIENT}/tls.key",
-                "--server-name=narthex.monitoring.svc"],
+                f"--cert-file={CLIENT}/tls.crt", f"--key-file={CLIENT}/tls.key"],
         }
         for name, args in wanted.items():
             with self.subTest(scenario=name):

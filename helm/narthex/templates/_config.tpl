@@ -62,9 +62,17 @@ of these values changes.
 {{- toJson $found | sha256sum -}}
 {{- end -}}
 
-{{/* Flags of narthex that show the credentials of `client`. */}}
+{{/*
+Flags of narthex check with the credentials of `client`: {root, otherHost}. With otherHost, the host
+of the URL is not the name of the Service, which the server's certificate has.
+*/}}
 {{- define "narthex.clientFlags" -}}
-{{- $client := .Values.client -}}
+{{- $root := .root -}}
+{{- $client := $root.Values.client -}}
+{{- $serverName := $client.serverName -}}
+{{- if and .otherHost $root.Values.web.tls (not $serverName) -}}
+{{- $serverName = include "narthex.serviceHost" $root -}}
+{{- end -}}
 {{- with $client.username }}
 - --username={{ . }}
 {{- end }}
@@ -80,7 +88,7 @@ of these values changes.
 {{- with $client.keyKey }}
 - --key-file=/etc/narthex/client/{{ . }}
 {{- end }}
-{{- with $client.serverName }}
+{{- with $serverName }}
 - --server-name={{ . }}
 {{- end }}
 {{- end -}}
@@ -206,7 +214,7 @@ exec:
     - check
     - {{ .check }}
     - --url={{ $scheme }}://localhost:9201{{ $prefix }}
-    {{- with include "narthex.clientFlags" $root | trim }}
+    {{- with include "narthex.clientFlags" (dict "root" $root "otherHost" true) | trim }}
     {{- . | nindent 4 }}
     {{- end }}
 {{- end -}}

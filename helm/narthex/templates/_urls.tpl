@@ -18,9 +18,14 @@
 {{- printf "%s-%d.%s.%s.svc" $name (int .index) $headless .root.Release.Namespace -}}
 {{- end -}}
 
+{{/* Host of the client Service in the cluster. */}}
+{{- define "narthex.serviceHost" -}}
+{{- printf "%s.%s.svc" (include "narthex.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
 {{/* URL of the client Service in the cluster. */}}
 {{- define "narthex.serviceUrl" -}}
-{{- $host := printf "%s.%s.svc" (include "narthex.fullname" .) .Release.Namespace -}}
+{{- $host := include "narthex.serviceHost" . -}}
 {{- $port := int .Values.service.http.port -}}
 {{- $prefix := include "narthex.routePrefix" . -}}
 {{- printf "%s://%s:%d%s" (include "narthex.scheme" .) $host $port $prefix -}}

@@ -60,6 +60,29 @@
 {{- fail (printf "client.%s needs client.existingSecret" $key) -}}
 {{- end -}}
 {{- end -}}
+{{- range $one, $other := dict "username" "passwordKey" "passwordKey" "username"
+  "certKey" "keyKey" "keyKey" "certKey" -}}
+{{- if and (get $values.client $one) (not (get $values.client $other)) -}}
+{{- fail (printf "client.%s needs client.%s" $one $other) -}}
+{{- end -}}
+{{- end -}}
+
+{{- $service := $values.service -}}
+{{- if eq $service.type "ClusterIP" -}}
+{{- range $name, $value := dict "http.nodePort" $service.http.nodePort
+  "grpc.nodePort" $service.grpc.nodePort "externalTrafficPolicy" $service.externalTrafficPolicy -}}
+{{- if $value -}}
+{{- fail (printf "service.%s needs service.type NodePort or LoadBalancer" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if ne $service.type "LoadBalancer" -}}
+{{- range $name := list "loadBalancerClass" "loadBalancerSourceRanges" -}}
+{{- if get $service $name -}}
+{{- fail (printf "service.%s needs service.type LoadBalancer" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 
 {{- /* Lists with keys: server-side apply rejects a key that is set twice. */ -}}
 {{- range $list, $used := dict
