@@ -21,6 +21,37 @@ CUSTOM = {
 }
 CUSTOM_KINDS = {kind for kinds in CUSTOM.values() for kind in kinds}
 
+# Values that no scenario has, for the schemas.
+MORE = {
+    "resize": {
+        "replicas": 2,
+        "persistence": {"resizeJob": {"enabled": True, "image": "example/kubectl:1"}},
+    },
+    "load-balancer": {
+        "service": {
+            "type": "LoadBalancer",
+            "ipFamilyPolicy": "PreferDualStack",
+            "ipFamilies": ["IPv6", "IPv4"],
+            "loadBalancerClass": "internal",
+            "loadBalancerSourceRanges": ["10.0.0.0/8"],
+            "externalTrafficPolicy": "Local",
+            "http": {"nodePort": 30001},
+        },
+    },
+    "namespaces": {"kubernetesDiscovery": {"enabled": True, "namespaces": ["a", "b"]}},
+    "thanos-tls": chart.merged(
+        chart.scenario("thanos"),
+        {
+            "web": {"tls": True, "config": {"existingSecret": "web"}},
+            "thanos": {
+                "clientTls": {"existingSecret": "tls", "certKey": "c", "keyKey": "k"},
+                "sidecar": {"httpClient": {"existingSecret": "client"}},
+            },
+        },
+    ),
+    "memory": {"persistence": {"enabled": False, "emptyDir": {"sizeLimit": "", "medium": ""}}},
+}
+
 # The package reads its large files again for each object.
 utils.schema_contents = functools.cache(utils.schema_contents)
 
@@ -80,8 +111,9 @@ class Scenarios(unittest.TestCase):
 
     def test_objects_are_valid_in_three_versions_of_kubernetes(self):
         checked = 0
-        for name in chart.SCENARIOS:
-            for item in chart.render(chart.scenario(name)).objects:
+        values = {name: chart.scenario(name) for name in chart.SCENARIOS} | MORE
+        for name in values:
+            for item in chart.render(values[name]).objects:
                 if item["kind"] in CUSTOM_KINDS:
                     continue
                 for version in VERSIONS:

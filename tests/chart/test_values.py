@@ -35,8 +35,6 @@ EXEC = {
 }
 MONITORS = {key: {"enabled": True} for key in ("serviceMonitor", "prometheusRule", "dashboard")}
 RESIZE = {"persistence": {"resizeJob": {"enabled": True, "image": "example/kubectl:1"}}}
-PEER = [{"ipBlock": {"cidr": "10.1.2.0/24"}}]
-OTHER_PEER = [{"ipBlock": {"cidr": "10.9.9.0/24"}}]
 
 CASES = []
 
