@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 /// Time without a read after which an HTTP/2 connection is checked with a PING.
 const PING_AFTER: Duration = Duration::from_secs(60);
-/// Time in which the PING must be answered.
+/// Time in which the PING must be acknowledged.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Maximum number of headers of a response.
 const MAX_HEADERS: usize = 256;

@@ -50,14 +50,14 @@ pub(crate) fn check_points(source: &dyn BlockSource, expected: &BTreeMap<Labels,
 /// Checks the contract for series and chunks, independent of their content.
 fn check_source(source: &dyn BlockSource, matchers: &[Matcher], range: TimeRange) {
     let context = || format!("{matchers:?} in {range:?}");
-    let answer: Vec<ChunkSeries> =
+    let response: Vec<ChunkSeries> =
         source.select(matchers, range).unwrap().map(|series| series.unwrap()).collect();
     assert!(
-        answer.is_sorted_by(|a, b| a.labels < b.labels),
+        response.is_sorted_by(|a, b| a.labels < b.labels),
         "labels are not ascending: {}",
         context()
     );
-    for series in &answer {
+    for series in &response {
         assert!(
             satisfies(&series.labels, matchers),
             "{} does not match: {}",

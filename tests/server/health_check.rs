@@ -1,4 +1,4 @@
-//! `narthex check healthy` and `narthex check ready`: answers, exit codes, credentials.
+//! `narthex check healthy`, `ready` and `roundtrip`: output, exit codes, credentials.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use crate::support::wait::wait_until;
 use crate::support::wire::WriteRequest;
 
 /// Exit code and output of a check.
-fn check(question: &str, url: &str, flags: &[&str]) -> (Option<i32>, String) {
-    let arguments = [&[question, "--url", url][..], flags].concat();
+fn check(command: &str, url: &str, flags: &[&str]) -> (Option<i32>, String) {
+    let arguments = [&[command, "--url", url][..], flags].concat();
     let Checked { code, stdout, stderr } = Checked::run(Path::new("/"), &arguments);
     (code, stdout + &stderr)
 }
@@ -33,7 +33,7 @@ fn replaying_server_is_healthy_and_not_ready() {
     let mut server = Launch::narthex(&data).env("NARTHEX_FAULT_POINTS", pause).spawn();
     wait_until("the paused replay", || marker.exists());
     let url = format!("http://127.0.0.1:{}", server.port);
-    wait_until("an answer", || check("healthy", &url, &[]).0 != Some(2));
+    wait_until("a response", || check("healthy", &url, &[]).0 != Some(2));
     assert_eq!(check("healthy", &url, &[]), (Some(0), "SUCCESS: server is healthy\n".to_owned()));
     let (code, text) = check("ready", &url, &[]);
     assert_eq!(code, Some(1), "{text}");
@@ -46,7 +46,7 @@ fn replaying_server_is_healthy_and_not_ready() {
 }
 
 #[test]
-fn server_that_does_not_answer_is_exit_code_2() {
+fn server_that_does_not_respond_is_exit_code_2() {
     let url = format!("http://127.0.0.1:{}", free_port());
     for (url, reason) in [(url.as_str(), "connection refused"), ("localhost", "invalid URL")] {
         let (code, text) = check("healthy", url, &[]);

@@ -12,7 +12,7 @@ mod server;
 mod target;
 mod web_config;
 
-use crate::app::check::server::Question;
+use crate::app::check::server::HealthEndpoint;
 use crate::config::flags::check::{CheckCommand, CheckFlags};
 use std::process::ExitCode;
 
@@ -20,8 +20,8 @@ use std::process::ExitCode;
 pub(crate) fn run(flags: &CheckFlags) -> ExitCode {
     match &flags.command {
         CheckCommand::Config(flags) => config::run(flags),
-        CheckCommand::Healthy(flags) => server::run_health(flags, Question::Healthy),
-        CheckCommand::Ready(flags) => server::run_health(flags, Question::Ready),
+        CheckCommand::Healthy(flags) => server::run_health(flags, HealthEndpoint::Healthy),
+        CheckCommand::Ready(flags) => server::run_health(flags, HealthEndpoint::Ready),
         CheckCommand::RoundTrip(flags) => server::run_round_trip(flags),
         CheckCommand::Target(flags) => target::run(flags),
         CheckCommand::WebConfig(flags) => web_config::run(flags),

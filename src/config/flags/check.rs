@@ -104,7 +104,7 @@ pub struct CheckServerFlags {
     /// Server and access to it.
     #[command(flatten)]
     pub server: ServerFlags,
-    /// Maximum time until the answer.
+    /// Maximum time until the response.
     #[arg(
         long = "timeout", value_name = "DURATION", default_value = "5s",
         value_parser = positive_duration

@@ -1,7 +1,7 @@
 //! Delays between updates of the receiver.
 //!
 //! As in Prometheus 3.14, an update after a quiet interval is handed over almost immediately, which
-//! also merges the first answers of many providers. While updates continue, the delays grow up to
+//! also merges the first results of many providers. While updates continue, the delays grow up to
 //! the interval. Prometheus adds jitter, which one receiver does not need.
 
 use std::time::Duration;

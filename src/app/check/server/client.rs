@@ -68,7 +68,7 @@ impl ServerClient {
 }
 
 /// Returns status and text of a response that is not the expected one.
-pub(super) async fn refusal(response: ClientResponse) -> String {
+pub(super) async fn describe_error_response(response: ClientResponse) -> String {
     let (status, secrets) = (response.status_text(), response.secrets);
     // The status says enough if the body cannot be read.
     let body = response.body.read_to_end(MAX_TEXT_BYTES).await.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Errors of checks of a server, without an answer.
+//! Errors of checks of a server that does not respond.
 
 use crate::config::file::error::ConfigFileError;
 use crate::http_client::body_error::BodyError;
@@ -7,7 +7,7 @@ use crate::http_client::error::RequestError;
 use crate::model::url::syntax::ParseUrlError;
 use std::io;
 
-/// Error without an answer of the server.
+/// Error of a check without a response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckServerError {
     #[error("invalid URL of the server: {0}; write for example http://localhost:9201")]

@@ -1,22 +1,22 @@
 //! Whether the server is healthy or ready.
 
-use crate::app::check::server::Answer;
-use crate::app::check::server::client::{ServerClient, refusal};
+use crate::app::check::server::CheckResult;
+use crate::app::check::server::client::{ServerClient, describe_error_response};
 use crate::app::check::server::error::CheckServerError;
 use crate::config::flags::check::CheckServerFlags;
 use http::StatusCode;
 use tokio::time::Instant;
 
-/// Question to the server.
+/// Endpoint that has the state of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::app::check) enum Question {
-    /// Does the process work? Also during a replay, and with a full disk.
+pub(in crate::app::check) enum HealthEndpoint {
+    /// The process works, also during a replay and with a full disk.
     Healthy,
-    /// Are requests served? Not before the WAL is replayed.
+    /// Requests are served: not before the WAL is replayed.
     Ready,
 }
 
-impl Question {
+impl HealthEndpoint {
     fn path(self) -> &'static str {
         match self {
             Self::Healthy => "/-/healthy",
@@ -32,16 +32,17 @@ impl Question {
     }
 }
 
-/// Asks the server.
-pub(super) async fn ask(
+/// Checks if the server is in the state.
+pub(super) async fn run(
     flags: &CheckServerFlags,
-    question: Question,
-) -> Result<Answer, CheckServerError> {
+    endpoint: HealthEndpoint,
+) -> Result<CheckResult, CheckServerError> {
     let client = ServerClient::new(&flags.server, Instant::now() + flags.timeout)?;
-    let response = client.get(question.path()).await?;
-    let name = question.name();
+    let response = client.get(endpoint.path()).await?;
+    let name = endpoint.name();
     if response.status == StatusCode::OK {
-        return Ok(Answer::Yes(format!("server is {name}")));
+        return Ok(CheckResult::Passed(format!("server is {name}")));
     }
-    Ok(Answer::No(format!("server is not {name}: {}", refusal(response).await)))
+    let reason = describe_error_response(response).await;
+    Ok(CheckResult::Failed(format!("server is not {name}: {reason}")))
 }

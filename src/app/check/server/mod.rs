@@ -3,12 +3,12 @@
 //! # Output
 //! As `promtool check healthy` and `promtool check ready`: a line on standard output if the check
 //! succeeds, otherwise the reason on standard error. The exit code is 0 for yes, 1 for no, and 2 if
-//! there is no answer: the server cannot be reached, or the settings are invalid.
+//! there is no response: the server cannot be reached, or the settings are invalid.
 //!
 //! | module | contents |
 //! |---|---|
 //! | `client` | client of the server, from flags |
-//! | `error` | errors without an answer |
+//! | `error` | errors without a response |
 //! | `health` | whether the server is healthy or ready |
 //! | `round_trip` | whether a sample can be written and read |
 
@@ -17,26 +17,26 @@ mod error;
 mod health;
 mod round_trip;
 
-pub(super) use crate::app::check::server::health::Question;
+pub(super) use crate::app::check::server::health::HealthEndpoint;
 
 use crate::app::check::server::error::CheckServerError;
 use crate::config::flags::check::{CheckServerFlags, RoundTripFlags};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Exit code if the server gives no answer.
-const NO_ANSWER: u8 = 2;
+/// Exit code if the server does not respond.
+const EXIT_NO_RESPONSE: u8 = 2;
 
-/// Answer of the server, as it is shown.
+/// Result of a check, with the text that is shown.
 #[derive(Debug)]
-enum Answer {
-    Yes(String),
-    No(String),
+enum CheckResult {
+    Passed(String),
+    Failed(String),
 }
 
-/// Asks if the server is healthy or ready.
-pub(super) fn run_health(flags: &CheckServerFlags, question: Question) -> ExitCode {
-    run(health::ask(flags, question))
+/// Checks if the server is healthy or ready.
+pub(super) fn run_health(flags: &CheckServerFlags, endpoint: HealthEndpoint) -> ExitCode {
+    run(health::run(flags, endpoint))
 }
 
 /// Writes a sample and reads it back.
@@ -44,23 +44,23 @@ pub(super) fn run_round_trip(flags: &RoundTripFlags) -> ExitCode {
     run(round_trip::run(flags))
 }
 
-fn run(check: impl Future<Output = Result<Answer, CheckServerError>>) -> ExitCode {
+fn run(check: impl Future<Output = Result<CheckResult, CheckServerError>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let answer =
+    let result =
         runtime.map_err(CheckServerError::from).and_then(|runtime| runtime.block_on(check));
-    // Failed writes are ignored: the exit code has the answer, too.
-    match answer {
-        Ok(Answer::Yes(text)) => {
+    // Failed writes are ignored: the exit code has the result, too.
+    match result {
+        Ok(CheckResult::Passed(text)) => {
             let _ = writeln!(io::stdout(), "SUCCESS: {text}");
             ExitCode::SUCCESS
         }
-        Ok(Answer::No(text)) => {
+        Ok(CheckResult::Failed(text)) => {
             let _ = writeln!(io::stderr(), "FAILED: {text}");
             ExitCode::FAILURE
         }
         Err(error) => {
             let _ = writeln!(io::stderr(), "ERROR: {error}");
-            ExitCode::from(NO_ANSWER)
+            ExitCode::from(EXIT_NO_RESPONSE)
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Whether a sample can be written and read: remote write 1.0 of a new series, then remote read of
 //! it.
 
-use crate::app::check::server::Answer;
-use crate::app::check::server::client::{ServerClient, refusal};
+use crate::app::check::server::CheckResult;
+use crate::app::check::server::client::{ServerClient, describe_error_response};
 use crate::app::check::server::error::CheckServerError;
 use crate::config::flags::check::RoundTripFlags;
 use crate::remote::pb::prometheus::label_matcher::Type;
@@ -35,28 +35,32 @@ const HEADERS: [(&str, &str); 4] = [
 ];
 
 /// Writes a sample and reads it back.
-pub(super) async fn run(flags: &RoundTripFlags) -> Result<Answer, CheckServerError> {
+pub(super) async fn run(flags: &RoundTripFlags) -> Result<CheckResult, CheckServerError> {
     let client = ServerClient::new(&flags.server, Instant::now() + flags.timeout)?;
     let time = now_ms();
     let run = format!("{time}-{}", std::process::id());
-    if let Some(refused) = send(&client, "/api/v1/write", &write_request(&run, time)).await?.err() {
-        return Ok(Answer::No(format!("cannot write a sample: {refused}")));
+    if let Err(reason) = send(&client, "/api/v1/write", &write_request(&run, time)).await? {
+        return Ok(CheckResult::Failed(format!("cannot write a sample: {reason}")));
     }
     let body = match send(&client, "/api/v1/read", &read_request(&run, time)).await? {
         Ok(body) => body,
-        Err(refused) => return Ok(Answer::No(format!("cannot read the sample: {refused}"))),
+        Err(reason) => {
+            return Ok(CheckResult::Failed(format!("cannot read the sample: {reason}")));
+        }
     };
     Ok(match found(&body) {
         Some(samples) if samples == [(time, VALUE)] => {
-            Answer::Yes("the written sample was read".to_owned())
+            CheckResult::Passed("the written sample was read".to_owned())
         }
-        Some(samples) => Answer::No(format!("wrote {:?}, read {samples:?}", (time, VALUE))),
-        None => Answer::No("the response to the read cannot be decoded".to_owned()),
+        Some(samples) => {
+            CheckResult::Failed(format!("wrote {:?}, read {samples:?}", (time, VALUE)))
+        }
+        None => CheckResult::Failed("the response to the read cannot be decoded".to_owned()),
     })
 }
 
-/// Sends a message. Returns the body of the response, or why the server refuses it. A server that
-/// cannot handle it yet gets it again until the deadline.
+/// Sends a message. Returns the body of the response, or the reason of a failure. The message is
+/// sent again until the deadline while the server is unavailable.
 async fn send(
     client: &ServerClient,
     path: &str,
@@ -70,10 +74,10 @@ async fn send(
         if response.status.is_success() {
             return Ok(Ok(response.body.read_to_end(MAX_RESPONSE_BYTES).await?.to_vec()));
         }
-        let may_succeed = response.status == StatusCode::SERVICE_UNAVAILABLE;
-        let refused = refusal(response).await;
-        if !may_succeed || Instant::now() + RETRY_DELAY >= client.deadline() {
-            return Ok(Err(refused));
+        let is_unavailable = response.status == StatusCode::SERVICE_UNAVAILABLE;
+        let reason = describe_error_response(response).await;
+        if !is_unavailable || Instant::now() + RETRY_DELAY >= client.deadline() {
+            return Ok(Err(reason));
         }
         sleep(RETRY_DELAY).await;
     }

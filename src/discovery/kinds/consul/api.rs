@@ -48,7 +48,7 @@ pub(super) struct ConsulApi {
 
 /// Result of a query and its index.
 #[derive(Debug)]
-pub(super) struct Answer<T> {
+pub(super) struct ConsulResponse<T> {
     pub(super) index: u64,
     pub(super) value: T,
 }
@@ -127,14 +127,14 @@ impl ConsulApi {
         &self,
         index: u64,
         filter: &str,
-    ) -> Result<Answer<BTreeMap<String, Vec<String>>>, ConsulError> {
+    ) -> Result<ConsulResponse<BTreeMap<String, Vec<String>>>, ConsulError> {
         let (index, body) =
             self.get("/v1/catalog/services", &self.blocking(index, filter, &[])).await?;
         let services: Option<BTreeMap<String, Option<Vec<String>>>> =
             serde_json::from_slice(&body)?;
         let services = services.unwrap_or_default().into_iter();
         let value = services.map(|(name, tags)| (name, tags.unwrap_or_default())).collect();
-        Ok(Answer { index: index.ok_or(ConsulError::Index)?, value })
+        Ok(ConsulResponse { index: index.ok_or(ConsulError::Index)?, value })
     }
 
     /// Returns the instances of a service that have all tags of the settings.
@@ -143,7 +143,7 @@ impl ConsulApi {
         service: &str,
         index: u64,
         config: &ConsulSdConfig,
-    ) -> Result<Answer<Vec<Instance>>, ConsulError> {
+    ) -> Result<ConsulResponse<Vec<Instance>>, ConsulError> {
         let path = format!("/v1/health/service/{}", escape_segment(service));
         let parameters = self.blocking(index, &config.health_filter, &config.tags);
         let (index, body) = self.get(&path, &parameters).await?;
@@ -151,7 +151,7 @@ impl ConsulApi {
         if value.len() > MAX_TARGETS {
             return Err(ConsulError::TooMany { count: value.len() });
         }
-        Ok(Answer { index: index.ok_or(ConsulError::Index)?, value })
+        Ok(ConsulResponse { index: index.ok_or(ConsulError::Index)?, value })
     }
 
     /// Returns the parameters of a blocking query.

@@ -16,7 +16,7 @@ use crate::config::file::discovery::consul::ConsulSdConfig;
 use crate::discovery::error::CreateProviderError;
 use crate::discovery::groups::sink::GroupSink;
 use crate::discovery::kinds::StartProvider;
-use crate::discovery::kinds::consul::api::{Answer, ConsulApi, ConsulError};
+use crate::discovery::kinds::consul::api::{ConsulApi, ConsulError, ConsulResponse};
 use crate::discovery::kinds::consul::service::{Instance, ServiceLabels};
 use crate::discovery::kinds::environment::Environment;
 use crate::discovery::metrics::{ConsulMetrics, DiscoveryMetrics};
@@ -131,9 +131,9 @@ impl Watcher {
             let listed = self.api.services(index.0, &self.config.filter).await;
             self.metrics.services_duration.observe(start.elapsed(), std::time::Instant::now());
             match listed {
-                Ok(answer) => {
-                    if index.advance(answer.index) {
-                        self.follow(answer.value, &mut tasks, datacenter, sink).await;
+                Ok(response) => {
+                    if index.advance(response.index) {
+                        self.follow(response.value, &mut tasks, datacenter, sink).await;
                     }
                 }
                 Err(error) => self.failed(&error, None).await,
@@ -195,13 +195,13 @@ impl Watcher {
         let mut index = WaitIndex::default();
         loop {
             let start = std::time::Instant::now();
-            let instances: Result<Answer<Vec<Instance>>, ConsulError> =
+            let instances: Result<ConsulResponse<Vec<Instance>>, ConsulError> =
                 self.api.instances(name, index.0, &self.config).await;
             self.metrics.service_duration.observe(start.elapsed(), std::time::Instant::now());
             match instances {
-                Ok(answer) => {
-                    if index.advance(answer.index) {
-                        sink.send(vec![labels.group(answer.value)]);
+                Ok(response) => {
+                    if index.advance(response.index) {
+                        sink.send(vec![labels.group(response.value)]);
                     }
                 }
                 Err(error) => self.failed(&error, Some(name)).await,

@@ -35,25 +35,25 @@ pub(super) const START_MS: i64 = 1_762_300_800_000;
 /// Interval of the targets of [`Bench::job`].
 pub(super) const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Answer of a target.
+/// Response of a target.
 #[derive(Clone, Copy)]
-pub(super) enum Answer {
+pub(super) enum ScriptedResponse {
     Body(&'static str),
     Delayed(&'static str, Duration),
     Hang,
-    Refuse,
+    ConnectionRefused,
 }
 
 /// Targets by URL. All requests are noted.
 #[derive(Default)]
 pub(super) struct Targets {
-    answers: Mutex<BTreeMap<String, Answer>>,
+    responses: Mutex<BTreeMap<String, ScriptedResponse>>,
     pub(super) requests: Mutex<Vec<ScrapeRequest>>,
 }
 
 impl Targets {
-    pub(super) fn set(&self, url: &str, answer: Answer) {
-        self.answers.lock().insert(url.to_owned(), answer);
+    pub(super) fn set(&self, url: &str, scripted: ScriptedResponse) {
+        self.responses.lock().insert(url.to_owned(), scripted);
     }
 }
 
@@ -77,17 +77,17 @@ fn response(body: &'static str) -> TargetResponse {
 
 impl Exchange for Targets {
     fn send(&self, request: ScrapeRequest) -> ExchangeFuture {
-        let answer = self.answers.lock().get(&*request.url).copied();
+        let scripted = self.responses.lock().get(&*request.url).copied();
         self.requests.lock().push(request);
         Box::pin(async move {
-            match answer {
-                Some(Answer::Body(body)) => Ok(response(body)),
-                Some(Answer::Delayed(body, delay)) => {
+            match scripted {
+                Some(ScriptedResponse::Body(body)) => Ok(response(body)),
+                Some(ScriptedResponse::Delayed(body, delay)) => {
                     tokio::time::sleep(delay).await;
                     Ok(response(body))
                 }
-                Some(Answer::Hang) => std::future::pending().await,
-                Some(Answer::Refuse) | None => {
+                Some(ScriptedResponse::Hang) => std::future::pending().await,
+                Some(ScriptedResponse::ConnectionRefused) | None => {
                     Err(ExchangeError::from("connection refused".to_owned()))
                 }
             }

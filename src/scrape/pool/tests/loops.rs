@@ -4,7 +4,7 @@ use crate::model::labels::{Labels, LabelsBuilder};
 use crate::scrape::plan::offset::target_hash;
 use crate::scrape::pool::job::{TargetSet, TargetSpec};
 use crate::scrape::pool::status::TargetHealth;
-use crate::scrape::pool::tests::bench::{Answer, Bench, INTERVAL, START_MS};
+use crate::scrape::pool::tests::bench::{Bench, INTERVAL, START_MS, ScriptedResponse};
 use crate::scrape::tests::log::CapturedLog;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,8 +53,8 @@ pub(super) fn ticks(target: &TargetSpec, numbers: std::ops::Range<i64>) -> Vec<i
 async fn target_is_scraped_at_its_offset_in_every_interval() {
     let bench = Bench::new(0);
     let (one, two) = (target("one:1"), target("two:2"));
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
-    bench.targets.set(&two.url, Answer::Refuse);
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
+    bench.targets.set(&two.url, ScriptedResponse::ConnectionRefused);
     bench.start(&[one.clone(), two.clone()]);
     pass(4.0).await;
     assert_eq!(bench.times("a", "one:1"), (ticks(&one, 0..4), vec![]));
@@ -75,7 +75,7 @@ async fn target_is_scraped_at_its_offset_in_every_interval() {
 async fn removed_target_gets_markers_at_the_time_of_its_next_tick() {
     let bench = Bench::new(0);
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
     bench.start(std::slice::from_ref(&one));
     pass(2.0).await;
     bench.sync(&[]);
@@ -95,7 +95,7 @@ async fn target_that_returns_keeps_its_samples_without_markers() {
     for window_ms in [0, 7_200_000] {
         let bench = Bench::new(window_ms);
         let one = target("one:1");
-        bench.targets.set(&one.url, Answer::Body("a 1\n"));
+        bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
         bench.start(std::slice::from_ref(&one));
         pass(2.0).await;
         bench.sync(&[]);
@@ -123,7 +123,7 @@ async fn target_that_was_never_scraped_gets_no_markers() {
 async fn removed_job_gets_markers() {
     let bench = Bench::new(0);
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
     bench.start(std::slice::from_ref(&one));
     pass(1.0).await;
     bench.scraper.apply(Vec::new());
@@ -138,7 +138,7 @@ async fn removed_job_gets_markers() {
 async fn job_that_is_removed_and_added_again_has_no_gap_and_no_markers() {
     let bench = Bench::new(0);
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Delayed("a 1\n", Duration::from_secs(3)));
+    bench.targets.set(&one.url, ScriptedResponse::Delayed("a 1\n", Duration::from_secs(3)));
     bench.start(std::slice::from_ref(&one));
     tokio::time::sleep(Duration::from_millis(offset_ms(&one) as u64 + 1000)).await;
     bench.scraper.apply(Vec::new());
@@ -152,8 +152,8 @@ async fn job_that_is_removed_and_added_again_has_no_gap_and_no_markers() {
 async fn stop_cancels_exchanges_and_writes_no_markers() {
     let bench = Bench::new(0);
     let (one, two) = (target("one:1"), target("two:2"));
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
-    bench.targets.set(&two.url, Answer::Hang);
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
+    bench.targets.set(&two.url, ScriptedResponse::Hang);
     bench.start(&[one.clone(), two.clone()]);
     pass(1.0).await;
     bench.scraper.stop().await;
@@ -169,7 +169,7 @@ async fn target_that_hangs_until_the_timeout_misses_no_tick() {
     let bench = Bench::new(0);
     let mut one = target("one:1");
     one.timeout = INTERVAL;
-    bench.targets.set(&one.url, Answer::Hang);
+    bench.targets.set(&one.url, ScriptedResponse::Hang);
     bench.start(std::slice::from_ref(&one));
     pass(5.0).await;
     let times = bench.times("up", "one:1").0;
@@ -183,7 +183,7 @@ async fn target_that_hangs_until_the_timeout_misses_no_tick() {
 async fn scrape_in_progress_is_stored_although_the_target_is_gone() {
     let bench = Bench::new(0);
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Delayed("a 1\n", Duration::from_secs(3)));
+    bench.targets.set(&one.url, ScriptedResponse::Delayed("a 1\n", Duration::from_secs(3)));
     bench.start(std::slice::from_ref(&one));
     tokio::time::sleep(Duration::from_millis(offset_ms(&one) as u64 + 1000)).await;
     bench.sync(&[]);
@@ -197,7 +197,7 @@ async fn scrape_in_progress_is_stored_although_the_target_is_gone() {
 async fn reload_without_changes_touches_nothing() {
     let bench = Bench::new(0);
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
     bench.start(std::slice::from_ref(&one));
     for _ in 0..40 {
         pass(0.1).await;
@@ -215,7 +215,7 @@ async fn reload_without_changes_touches_nothing() {
 async fn reload_of_limits_keeps_the_cache() {
     let bench = Bench::new(0);
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Body("a 1\nb 2\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\nb 2\n"));
     bench.start(std::slice::from_ref(&one));
     pass(2.0).await;
     let mut job = bench.job("");
@@ -237,10 +237,10 @@ async fn reload_of_limits_keeps_the_cache() {
 async fn reload_of_other_keys_starts_again_without_a_gap() {
     let bench = Bench::new(0);
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
     bench.start(std::slice::from_ref(&one));
     pass(2.0).await;
-    bench.targets.set(&one.url, Answer::Body("b 2\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("b 2\n"));
     bench.scraper.apply(vec![bench.job("other")]);
     pass(4.0).await;
     assert_eq!(bench.times("up", "one:1"), (ticks(&one, 0..6), vec![]));
@@ -255,7 +255,7 @@ async fn too_many_targets_fail_all_of_them() {
     let bench = Bench::new(0);
     let (one, two) = (target("one:1"), target("two:2"));
     for target in [&one, &two] {
-        bench.targets.set(&target.url, Answer::Body("a 1\n"));
+        bench.targets.set(&target.url, ScriptedResponse::Body("a 1\n"));
     }
     let mut job = bench.job("");
     job.target_limit = 1;
@@ -352,8 +352,8 @@ async fn share_of_the_sample_limit_is_shown_and_warned_of_once() {
     let _guard = tracing::dispatcher::set_default(&log.dispatch());
     let bench = Bench::new(0);
     let (one, two) = (target("one:1"), target("two:2"));
-    bench.targets.set(&one.url, Answer::Body("a 1\nb 2\nc 3\n"));
-    bench.targets.set(&two.url, Answer::Body("a 1\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\nb 2\nc 3\n"));
+    bench.targets.set(&two.url, ScriptedResponse::Body("a 1\n"));
     let mut job = bench.job("");
     Arc::make_mut(&mut job.config).limits.samples = 4;
     bench.scraper.apply(vec![job]);
@@ -363,14 +363,14 @@ async fn share_of_the_sample_limit_is_shown_and_warned_of_once() {
     pass(1.0).await;
     assert!(bench.metric(&format!("{name} 0.75")));
     assert_eq!(warnings(), [""; 0]);
-    bench.targets.set(&one.url, Answer::Body("a 1\nb 2\nc 3\nd 4\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\nb 2\nc 3\nd 4\n"));
     pass(2.0).await;
     assert!(bench.metric(&format!("{name} 1.0")));
-    bench.targets.set(&one.url, Answer::Body("a 1\nb 2\nc 3\nd 4\ne 5\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\nb 2\nc 3\nd 4\ne 5\n"));
     pass(1.0).await;
     assert!(bench.metric(&format!("{name} 1.25")));
     // A scrape that has no complete body says nothing about the number of samples.
-    bench.targets.set(&one.url, Answer::Refuse);
+    bench.targets.set(&one.url, ScriptedResponse::ConnectionRefused);
     pass(1.0).await;
     assert!(bench.metric(&format!("{name} 1.25")));
     let warnings = warnings();

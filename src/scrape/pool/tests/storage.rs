@@ -1,7 +1,7 @@
 //! Scrapes that storage does not accept, or only in part.
 
 use crate::scrape::pool::status::TargetHealth;
-use crate::scrape::pool::tests::bench::{Answer, Bench};
+use crate::scrape::pool::tests::bench::{Bench, ScriptedResponse};
 use crate::scrape::pool::tests::loops::{pass, target, ticks};
 use crate::testing::crash_disk::{CrashDisk, DiskCall};
 use crate::tsdb::db::SeriesLimit;
@@ -17,13 +17,13 @@ async fn full_disk_is_the_error_of_its_targets_and_nothing_is_sent_later() {
     let disk = CrashDisk::new();
     let bench = Bench::with(|options| options.disk = Arc::new(disk.clone()));
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Body("a 1\nb 2\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\nb 2\n"));
     bench.start(std::slice::from_ref(&one));
     pass(2.0).await;
     disk.set_free_bytes(Some(0));
     pass(1.0).await;
     assert!(bench.last_error().starts_with("cannot store scrape: "), "{}", bench.last_error());
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
     pass(2.0).await;
     assert!(bench.last_error().contains("read-only"), "{}", bench.last_error());
     assert!(bench.metric("narthex_scrapes_not_stored_total{reason=\"wal\"} 1"));
@@ -57,7 +57,7 @@ async fn failed_wal_is_the_error_of_its_targets() {
     let disk = CrashDisk::new();
     let bench = Bench::with(|options| options.disk = Arc::new(disk.clone()));
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
     bench.start(std::slice::from_ref(&one));
     pass(1.0).await;
     disk.fail_with_eio(DiskCall::Append, 1);
@@ -72,11 +72,11 @@ async fn series_limit_is_an_error_of_the_target_which_stays_up() {
     let limit = SeriesLimit { max: 6, is_dry_run: false };
     let bench = Bench::with(|options| options.series_limit = limit);
     let one = target("one:1");
-    bench.targets.set(&one.url, Answer::Body("a 1\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\n"));
     bench.start(std::slice::from_ref(&one));
     pass(1.0).await;
     assert_eq!(bench.last_error(), "");
-    bench.targets.set(&one.url, Answer::Body("a 1\nb 2\nc 3\n"));
+    bench.targets.set(&one.url, ScriptedResponse::Body("a 1\nb 2\nc 3\n"));
     pass(1.0).await;
     let status = bench.scraper.snapshot()[0].active[0].state.status();
     assert_eq!(status.health, TargetHealth::Up);

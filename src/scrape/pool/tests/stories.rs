@@ -83,7 +83,7 @@ enum Edit {
 /// Samples of the series in order.
 type Series = BTreeMap<String, Vec<String>>;
 
-/// Target that answers by the number of the request.
+/// Target whose response depends on the number of the request.
 struct StoryTarget {
     script: Script,
     started: Instant,

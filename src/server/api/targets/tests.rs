@@ -98,24 +98,24 @@ const OPENMETRICS: &str = "# HELP c another help\n# TYPE c counter\nc_total 1\n\
 
 impl Exchange for Targets {
     fn send(&self, request: ScrapeRequest) -> ExchangeFuture {
-        let answer = |status, reason: &str, content_type, body: &'static str| {
+        let response = |status, reason: &str, content_type, body: &'static str| {
             let content_type = http::HeaderValue::from_static(content_type);
             let headers = http::HeaderMap::from_iter([(http::header::CONTENT_TYPE, content_type)]);
             let body = Box::new(OnePiece(Some(Bytes::from_static(body.as_bytes()))));
             Ok(TargetResponse { status, reason: reason.to_owned(), headers, body })
         };
-        let answer = match &*request.url {
+        let response = match &*request.url {
             "http://127.0.0.1:1/bad" => Err(ExchangeError::from(
                 "Get \"http://127.0.0.1:1/bad\": dial tcp 127.0.0.1:1: connect: connection refused",
             )),
-            url if url.ends_with("/bad") => answer(500, "x", "text/plain", ""),
+            url if url.ends_with("/bad") => response(500, "x", "text/plain", ""),
             url if url.ends_with("/om") => {
-                answer(200, "OK", "application/openmetrics-text;version=1.0.0", OPENMETRICS)
+                response(200, "OK", "application/openmetrics-text;version=1.0.0", OPENMETRICS)
             }
-            url if url.ends_with("/old") => answer(200, "OK", "text/plain", "a 1\na 1\n"),
-            _ => answer(200, "OK", "text/plain; version=0.0.4", TEXT),
+            url if url.ends_with("/old") => response(200, "OK", "text/plain", "a 1\na 1\n"),
+            _ => response(200, "OK", "text/plain; version=0.0.4", TEXT),
         };
-        Box::pin(std::future::ready(answer))
+        Box::pin(std::future::ready(response))
     }
 }
 
