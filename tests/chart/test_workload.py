@@ -18,28 +18,6 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 CLIENT = "/etc/narthex/client"
 
 
-def peer_labels(component):
-    labels = {
-        "app.kubernetes.io/name": f"narthex-{component}",
-        "app.kubernetes.io/instance": "narthex",
-    }
-    return {"podSelector": {"matchLabels": labels}}
-
-
-def tcp(port):
-    return {"port": port, "protocol": "TCP"}
-
-
-DNS = {"ports": [{"port": 53, "protocol": "UDP"}, tcp(53)]}
-MANAGEMENT = {"ports": [tcp("management")]}
-OWN_NAMESPACE = {"podSelector": {}}
-ALL_PODS = {"namespaceSelector": {}}
-MONITORING = {"namespaceSelector": {
-    "matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-PROMETHEUS = {**MONITORING, "podSelector": {
-    "matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
-
-
 class Probes(unittest.TestCase):
     def test_probes_use_the_management_listener(self):
         names = set(chart.SCENARIOS) - {"client-certificates", "route-prefix"}
@@ -181,6 +159,14 @@ class Configuration(unittest.TestCase):
         self.assertEqual(constraint["whenUnsatisfiable"], "ScheduleAnyway")
         self.assertNotIn("topologySpreadConstraints", chart.render().pod)
 
+    def test_hooks_run_on_the_nodes_of_narthex(self):
+        nodes = {"nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}]}
+        job = {"persistence": {"resizeJob": {"enabled": True, "image": "example/kubectl:1"}}}
+        rendered = chart.render({**nodes, **job})
+        hook = rendered.find("Job")["spec"]["template"]["spec"]
+        for spec in (rendered.pod, rendered.find("Pod")["spec"], hook):
+            self.assertEqual({key: spec[key] for key in nodes}, nodes)
+
     def test_budget_of_disruptions_needs_two_replicas(self):
         self.assertEqual(chart.render().all("PodDisruptionBudget"), [])
         budget = chart.render({"replicas": 2}).find("PodDisruptionBudget")
@@ -258,6 +244,24 @@ class Access(unittest.TestCase):
         self.assertEqual(binding["subjects"], [
             {"kind": "ServiceAccount", "name": "narthex", "namespace": "monitoring"}])
 
+    def test_roles_allow_all_that_discovery_watches(self):
+        source = chart.ROOT / "src/discovery/kinds/kubernetes/objects"
+        text = "".join(path.read_text() for path in source.glob("*.rs"))
+        watched = re.findall(r'group: "/apis?/([^"]+)", plural: "([a-z]+)"', text)
+        self.assertGreater(len(watched), 7)
+        rules = chart.render(chart.scenario("kubernetes-discovery")).find("ClusterRole")["rules"]
+        allowed = {
+            (group, resource): rule["verbs"]
+            for rule in rules
+            for group in rule.get("apiGroups", [])
+            for resource in rule.get("resources", [])
+        }
+        for path, resource in watched:
+            # The core group has a version only.
+            group = path.partition("/")[0] if "/" in path else ""
+            with self.subTest(group=group, resource=resource):
+                self.assertEqual(allowed[group, resource], ["get", "list", "watch"])
+
     def test_discovery_of_namespaces_needs_no_cluster_role(self):
         values = {"kubernetesDiscovery": {"enabled": True, "namespaces": ["a", "b"]}}
         rendered = chart.render(values)
@@ -265,43 +269,6 @@ class Access(unittest.TestCase):
         for kind in ("Role", "RoleBinding"):
             namespaces = [item["metadata"]["namespace"] for item in rendered.all(kind)]
             self.assertEqual(namespaces, ["a", "b"])
-
-    def test_policies_have_exactly_the_documented_connections(self):
-        test = peer_labels("test")
-        senders = {"from": [OWN_NAMESPACE, test], "ports": [tcp("http")]}
-        wanted = {
-            "kubernetes-discovery": (
-                [senders, MANAGEMENT],
-                [DNS, {"ports": [tcp(443), tcp(6443)]}, {"to": [ALL_PODS]}],
-            ),
-            "thanos": (
-                [{**senders, "from": [OWN_NAMESPACE, test, peer_labels("router"),
-                                      peer_labels("query")]}, MANAGEMENT],
-                [DNS, {"ports": [tcp(443)]}],
-            ),
-            "network-policy": (
-                [{"from": [PROMETHEUS, test], "ports": [tcp("http")]},
-                 {**MANAGEMENT, "from": [{"ipBlock": {"cidr": "10.0.0.0/16"}}, MONITORING]}],
-                [],
-            ),
-        }
-        found = {}
-        for name in chart.SCENARIOS:
-            rendered = chart.render(chart.scenario(name))
-            if rendered.all("NetworkPolicy"):
-                spec = rendered.find("NetworkPolicy")["spec"]
-                self.assertEqual(spec["policyTypes"], ["Ingress", "Egress"])
-                found[name] = (spec["ingress"], spec["egress"])
-        self.assertEqual(found, wanted)
-
-    def test_scrapers_reach_the_port_of_metrics(self):
-        values = {"networkPolicy": {"enabled": True, "scrapers": [MONITORING]}}
-        for metrics, port in ((False, "http"), (True, "management")):
-            both = chart.merged(values, {"management": {"metrics": metrics}})
-            rules = chart.render(both).find("NetworkPolicy")["spec"]["ingress"]
-            rule = next(rule for rule in rules if rule["ports"] == [tcp(port)])
-            # A rule without peers admits all.
-            self.assertTrue("from" not in rule or MONITORING in rule["from"])
 
 
 class Thanos(unittest.TestCase):

@@ -1,7 +1,7 @@
 """Runs a command in a container: the part of a container runtime that the tests need.
 
-The argument is a JSON object, see `Container` in kubelet.py. Start it as root in mount, PID, IPC and
-UTS namespaces of its own. The command replaces this process, and so is PID 1.
+The argument is a JSON object, see `Container` in kubelet.py. Start it as root in mount, PID, IPC
+and UTS namespaces of its own. The command replaces this process, and so is PID 1.
 """
 
 import ctypes
