@@ -32,10 +32,11 @@ class Release:
         return probes.get("httpGet", {}).get("port") == "http"
 
     def peers(self, key):
-        """Returns the peers of a list, or of none."""
+        """Returns the peers of a list; an empty list admits nobody."""
         return self.policy[key]
 
     def peers_or_all(self, key):
+        """Returns the peers of a list; an empty list admits all."""
         return self.policy[key] or [ALL]
 
     def scrapers_beside(self, key):

@@ -1,7 +1,7 @@
 """The pods of the scenarios run with the real narthex: probes, helm test, reloads, full disk, end.
 
-The environment variable NARTHEX_BINARY names a narthex with fail points (feature `testing`). The
-stories are told in pod/stories.py. These tests need root, as a container runtime does.
+The environment variable NARTHEX names a narthex with fail points (feature `testing`). These tests
+need root, as a container runtime does.
 """
 
 import unittest
@@ -17,6 +17,7 @@ class Pods(unittest.TestCase):
 
 
 def end_of(name):
+    """Returns a test that waits for the end of a story."""
     def test(self):
         stories.start_all()[name].result()
     return test

@@ -5,14 +5,12 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
 import yaml
 
 import chart
-import test_values
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 CLIENT = "/etc/narthex/client"
@@ -413,44 +411,6 @@ class Notes(unittest.TestCase):
 
 
 class Files(unittest.TestCase):
-    def test_readme_and_schema_are_current(self):
-        command = [sys.executable, str(chart.ROOT / "helm/generate"), "--check"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-
-    def test_links_of_the_documents_resolve(self):
-        pages = [chart.CHART / "README.md", chart.ROOT / "docs/chart.md"]
-        for page in pages:
-            for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
-                path, _, anchor = link.partition("#")
-                target = (page.parent / path).resolve()
-                with self.subTest(page=page.name, link=link):
-                    self.assertTrue(target.exists())
-                    if anchor:
-                        headings = re.findall(r"(?m)^#+ (.*)$", target.read_text())
-                        anchors = [re.sub("[^a-z0-9 -]", "", h.lower()) for h in headings]
-                        self.assertIn(anchor, [a.replace(" ", "-") for a in anchors])
-
-    def test_values_of_the_chart_guide_exist(self):
-        generate = test_values.load_generate()
-        known = generate.comments((chart.CHART / "values.yaml").read_text())
-        sections = {path.partition(".")[0] for path in known}
-        text = (chart.ROOT / "docs/chart.md").read_text()
-        named = re.findall(r"`([a-zA-Z]+(?:\.[a-zA-Z]+)+)`", text)
-        named = {name for name in named if name.partition(".")[0] in sections}
-        self.assertGreater(len(named), 30)
-        # A file, a key of a free map, and a key of narthex.yml.
-        other = {"web.yml", "resources.limits.memory", "storage.tsdb.retention"}
-        self.assertEqual(named - set(known), other)
-        # Blocks of values are valid.
-        blocks = re.findall(r"(?ms)^```text\n(.*?)^```", text)
-        valid = 0
-        for values in map(yaml.safe_load, blocks):
-            if isinstance(values, dict) and values.keys() <= sections:
-                chart.render_text(values)
-                valid += 1
-        self.assertEqual(valid, 5)
-
     def test_version_is_that_of_the_package(self):
         about = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())
         cargo = (chart.ROOT / "Cargo.toml").read_text()
@@ -458,30 +418,6 @@ class Files(unittest.TestCase):
         changes = (chart.CHART / "CHANGELOG.md").read_text()
         self.assertIn(f"## {about['version']}", changes)
         self.assertTrue(yaml.safe_load(about["annotations"]["artifacthub.io/changes"]))
-
-    def metrics(self):
-        text = (chart.ROOT / "docs/metrics.md").read_text()
-        found = set(re.findall(r"`([a-z_]+)`", text))
-        self.assertGreater(len(found), 150)
-        return found
-
-    def used(self, text):
-        text = re.sub(r"_(sum|count|bucket)\b", "", text)
-        return set(re.findall(r"\b(?:narthex|prometheus|process)_[a-z_]+", text))
-
-    def test_metrics_of_alerts_and_dashboard_are_documented(self):
-        known = self.metrics()
-        rules = yaml.safe_load((chart.CHART / "files/rules.yaml").read_text())
-        board = json.loads((chart.CHART / "files/dashboard.json").read_text())
-        for group in rules["groups"]:
-            for rule in group["rules"]:
-                used = self.used(rule["expr"])
-                self.assertTrue(used, rule)
-                self.assertEqual(used - known, set(), rule.get("alert"))
-        for panel in board["panels"]:
-            used = {name for target in panel["targets"] for name in self.used(target["expr"])}
-            self.assertTrue(used, panel["title"])
-            self.assertEqual(used - known, set(), panel["title"])
 
     def test_alerts_of_the_issue_exist(self):
         rules = yaml.safe_load((chart.CHART / "files/rules.yaml").read_text())

@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 import tempfile
+import threading
 
 SERVER_NAME = "narthex.monitoring.svc"
 # Users with their passwords, and the bcrypt hashes of these.
@@ -16,6 +17,7 @@ class Authority:
     """A certificate authority with a key of its own."""
 
     def __init__(self):
+        self.lock = threading.Lock()
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
         (self.path / "config").write_text(OPENSSL_CONFIG)
@@ -24,6 +26,11 @@ class Authority:
 
     def issue(self, subject_alternative_name):
         """Returns a certificate with a new key, as in a Secret of the type kubernetes.io/tls."""
+        # Stories run at once, and the names of the files are fixed.
+        with self.lock:
+            return self.issue_leaf(subject_alternative_name)
+
+    def issue_leaf(self, subject_alternative_name):
         signer = ("-CA", self.path / "ca.crt", "-CAkey", self.path / "ca.key")
         constraints = "basicConstraints=critical,CA:FALSE"
         self.create("leaf", constraints, f"subjectAltName={subject_alternative_name}", *signer)

@@ -12,10 +12,9 @@ import subprocess
 import sys
 import time
 
-import chart
 from pod import network, volumes
 
-BINARY = pathlib.Path(os.environ.get("NARTHEX_BINARY") or chart.ROOT / "target/release/narthex")
+BINARY = pathlib.Path(os.environ["NARTHEX"])
 SCRIPT = pathlib.Path(__file__).resolve().parent / "container.py"
 # Namespaces of a container; its network is that of the pod.
 NAMESPACES = ("--mount", "--pid", "--ipc", "--uts")

@@ -2,7 +2,6 @@
 
 import ctypes
 import fcntl
-import os
 import socket
 import struct
 
@@ -29,5 +28,10 @@ def enter_new(addresses):
 
 
 def has_ipv6():
-    """Returns `True` if this machine has IPv6."""
-    return os.path.exists("/proc/sys/net/ipv6")
+    """Returns `True` if the network of this thread has IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""What happens to the pod of each scenario, on the real narthex.
+"""Life of the pod of each scenario, with the real narthex.
 
 1. It starts, its probes succeed, it is confined, and `helm test` succeeds.
 2. A check of the scenario, such as a changed ConfigMap.
@@ -38,7 +38,7 @@ from pod.kubelet import BINARY, Pod, wait_until
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 # Time until a change of a ConfigMap or Secret must have an effect, seconds.
 RELOAD_LIMIT = 60
-# How often probes are repeated where each one must have the same result.
+# Number of repetitions of probes that must have the same result each time.
 REPEATS = 5
 # Data directory that a real Prometheus wrote.
 PROMETHEUS = chart.ROOT / "tests/golden/blocks-clean"
@@ -62,7 +62,7 @@ class Story:
     values: dict = dataclasses.field(default_factory=dict)
     # Whether the volume is kept when the pod ends.
     keeps_data: bool = True
-    # What is done before the pod starts.
+    # Preparation before the pod starts.
     prepare: Callable = lambda _: None
 
     def render(self, *more):
@@ -298,7 +298,7 @@ def shared_secrets():
     return credentials.secrets(shared_authority())
 
 
-def tell(name):
+def run_story(name):
     """Runs a story. Returns the names of all metrics that its narthex exposes."""
     story = STORIES[name]
     rendered = story.render()
@@ -338,7 +338,7 @@ def second_life(run, before):
     """Steps 4 and 5."""
     run.pod.start(run.story.render(FULL_DISK_AND_HELD_REPLAY))
     marker = run.pod.container.path(HELD)
-    wait_until("the held replay", marker.exists, 20)
+    wait_until("narthex, with fail points, holds the replay", marker.exists, 20)
     for _ in range(REPEATS):
         wanted = {"startupProbe": False, "readinessProbe": False, "livenessProbe": True}
         check.assertEqual(run.probes(), wanted)
@@ -357,7 +357,7 @@ def second_life(run, before):
 @functools.cache
 def start_all():
     """Starts all stories, and returns their futures by name."""
-    assert BINARY.exists(), f"NARTHEX_BINARY: {BINARY} does not exist"
+    assert BINARY.exists(), f"NARTHEX: {BINARY} does not exist"
     shared_secrets()
     threads = concurrent.futures.ThreadPoolExecutor(len(STORIES))
-    return {name: threads.submit(tell, name) for name in STORIES}
+    return {name: threads.submit(run_story, name) for name in STORIES}
