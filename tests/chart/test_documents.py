@@ -48,6 +48,16 @@ def alerts():
 
 
 class Commands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """Creates a directory with the chart, and with the first values of the guide."""
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        (cls.folder / "helm").symlink_to(chart.ROOT / "helm")
+        (cls.folder / "values.yaml").write_text(
+            next(block for block in blocks(GUIDE) if block.startswith("image:")))
+
     def helm_commands(self):
         for page in (GUIDE, README):
             found = [arguments for program, *arguments in commands(page) if program == "helm"]
@@ -59,7 +69,7 @@ class Commands(unittest.TestCase):
 
     def test_helm_accepts_the_commands(self):
         for helm, arguments in self.helm_commands():
-            done = chart.helm(arguments, helm=helm, folder=chart.ROOT)
+            done = chart.helm(arguments, helm=helm, folder=self.folder)
             # The flags are valid, so that only the cluster is missing.
             self.assertRegex(done.stderr, "[Kk]ubernetes cluster unreachable")
 
@@ -69,11 +79,13 @@ class Commands(unittest.TestCase):
             if command in ("install", "upgrade"):
                 # There is no release whose values could be used.
                 arguments = [item for item in arguments if item != "--reuse-values"]
-                done = chart.helm(["template", *arguments], helm=helm, folder=chart.ROOT)
+                done = chart.helm(["template", *arguments], helm=helm, folder=self.folder)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 release = chart.Rendered(done.stdout)
                 self.assertEqual(release.statefulset["metadata"]["name"], "narthex")
                 self.assertEqual(release.statefulset["metadata"]["namespace"], "monitoring")
+                if command == "install":
+                    self.assertTrue(release.container["image"].startswith("registry.example.com/"))
                 rendered += 1
             else:
                 self.assertEqual(command, "test")
@@ -120,7 +132,7 @@ class Values(unittest.TestCase):
 
     def test_blocks_of_values_render(self):
         found = self.guide_values()
-        self.assertEqual(len(found), 5)
+        self.assertEqual(len(found), 6)
         for values in found:
             for helm in chart.HELMS:
                 with self.subTest(values=values, helm=helm):

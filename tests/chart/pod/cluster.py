@@ -1,4 +1,4 @@
-"""A cluster for Kubernetes discovery: the API server, and a pod to scrape.
+"""A cluster for Kubernetes discovery: the API server, a pod to scrape, and a list of targets.
 
 The API server is the fake of tests/golden/discovery, here with TLS on the address of the cluster.
 """
@@ -18,6 +18,8 @@ import fakes  # noqa: E402
 
 TOKEN = "token-of-the-service-account"
 TARGET_PORT = 8080
+# List of targets for discovery by HTTP. It is empty.
+TARGET_LIST = f"http://{POD_ADDRESS}:{TARGET_PORT}/targets"
 PODS = [
     {
         "metadata": {
@@ -38,10 +40,15 @@ PODS = [
 
 
 class Target(http.server.BaseHTTPRequestHandler):
+    """The pod, which also serves the list of targets."""
+
+    METRICS = "text/plain; version=0.0.4", b"# TYPE cart_orders_total counter\ncart_orders_total 7\n"
+    LIST = "application/json", b"[]"
+
     def do_GET(self):
-        body = b"# TYPE cart_orders_total counter\ncart_orders_total 7\n"
+        content_type, body = self.METRICS if self.path == "/metrics" else self.LIST
         self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -32,7 +32,7 @@ import yaml
 import chart
 from pod import credentials, network
 from pod.client import Client
-from pod.cluster import TOKEN, Cluster
+from pod.cluster import TARGET_LIST, TOKEN, Cluster
 from pod.kubelet import BINARY, Pod, wait_until
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
@@ -195,6 +195,14 @@ def check_route_prefix(run):
     check.assertEqual(run.client.below("").status("/-/ready"), 404)
 
 
+def discovery_config():
+    """Returns the configuration of the scenario, with a discovery that refreshes in addition."""
+    refreshed = {"job_name": "list", "http_sd_configs": [{"url": TARGET_LIST}]}
+    data = chart.scenario("kubernetes-discovery")["config"]["data"]
+    jobs = [*data["scrape_configs"], refreshed]
+    return {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}
+
+
 def prepare_kubernetes_discovery(run):
     run.cluster = Cluster(shared_authority())
     run.pod.account = run.cluster.account
@@ -215,8 +223,11 @@ def check_kubernetes_discovery(run):
              for target in found["activeTargets"]]
     check.assertEqual(names, ["cart"])
     check.assertEqual(len(found["droppedTargets"]), 1)
-    scraped = [value for (series, _), value in run.stored().items() if "cart_orders" in series]
-    check.assertEqual(set(scraped), {7})
+    def scraped():
+        return [value for (series, _), value in run.stored().items() if "cart_orders" in series]
+
+    wait_until("two scrapes", lambda: len(scraped()) > 1, 30)
+    check.assertEqual(set(scraped()), {7})
     check.assertEqual(run.cluster.credentials(), {f"Bearer {TOKEN}"})
 
 
@@ -268,7 +279,7 @@ STORIES = {
     "kubernetes-discovery": Story(
         "kubernetes-discovery",
         check_kubernetes_discovery,
-        {"config": {"data": {"global": {"scrape_interval": "1s"}}}},
+        {"config": {"data": discovery_config()}},
         prepare=prepare_kubernetes_discovery,
     ),
     "thanos": Story("thanos", check_thanos),
