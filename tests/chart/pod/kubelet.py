@@ -143,10 +143,6 @@ class Pod:
         self.log = open(folder / "log", "ab")
         network.enter_new([POD_ADDRESS, API_SERVER])
 
-    def add_volume(self, name, group):
-        """Returns the directory of a data volume that exists before the pod."""
-        return pathlib.Path(self.volume(name, functools.partial(volumes.data_volume, group=group)))
-
     def __enter__(self):
         return self
 
@@ -232,7 +228,7 @@ class Pod:
         ]
         if pod.get("automountServiceAccountToken", True):
             source = self.volume("account", lambda path: volumes.AtomicVolume(
-                path, self.account, 0o644, group))
+                path, self.account, 0o600, group))
             found.append({"source": source, "target": ACCOUNT, "read_only": True})
         for mount in container.get("volumeMounts", []):
             target = {"target": mount["mountPath"], "read_only": mount.get("readOnly", False)}
@@ -262,6 +258,10 @@ class Pod:
         if "configMap" in volume:
             return self.rendered.find("ConfigMap", volume["configMap"]["name"])["data"]
         return self.secrets[volume["secret"]["secretName"]]
+
+    def add_volume(self, name, group):
+        """Returns the directory of a data volume that exists before the pod."""
+        return pathlib.Path(self.volume(name, functools.partial(volumes.data_volume, group=group)))
 
     def volume(self, name, create):
         """Returns the directory of a volume. The first use creates it."""
