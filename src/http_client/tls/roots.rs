@@ -39,8 +39,8 @@ pub(super) fn default_roots() -> Arc<RootCertStore> {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         let (file, folders) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
         let is_configured = file.is_some() || folders.is_some();
-        let (source, roots) = choose(load(file, folders), is_configured);
-        tracing::info!(source, count = roots.len(), "loaded CA certificates");
+        let (origin, roots) = choose(load(file, folders), is_configured);
+        tracing::info!(origin, count = roots.len(), "loaded CA certificates");
         Arc::new(roots)
     }))
 }
@@ -116,8 +116,8 @@ mod tests {
         std::fs::write(&bundle, certificate()).unwrap();
         let system = || load(Some(bundle.to_str().unwrap().to_owned()), None);
         let chosen = |system, is_configured| {
-            let (source, roots) = choose(system, is_configured);
-            (source, roots.len())
+            let (origin, roots) = choose(system, is_configured);
+            (origin, roots.len())
         };
         assert!(TLS_SERVER_ROOTS.len() > 100);
         assert_eq!(chosen(RootCertStore::empty(), false), ("built-in", TLS_SERVER_ROOTS.len()));
