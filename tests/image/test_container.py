@@ -71,8 +71,12 @@ def get(path):
 def scrape_error(job):
     """Returns the error of the last scrape of a job, empty after a success; None before it."""
     targets = json.loads(get("/api/v1/targets?state=active"))["data"]["activeTargets"]
-    (target,) = [target for target in targets if target["labels"]["job"] == job]
-    return None if target["health"] == "unknown" else target["lastError"]
+    errors = [
+        target["lastError"]
+        for target in targets
+        if target["labels"]["job"] == job and target["health"] != "unknown"
+    ]
+    return errors[0] if errors else None
 
 
 class ContainerTest(unittest.TestCase):
