@@ -180,13 +180,13 @@ def render(values=None, **options):
     return Rendered(render_text(values, **options))
 
 
-def helm(command, helm="3", values=None):
-    """Runs another command of Helm and returns the finished process."""
+def helm(command, helm="3", folder=None):
+    """Runs another command of Helm, without a cluster, and returns the finished process."""
     with tempfile.TemporaryDirectory() as home:
         env = {"PATH": os.environ["PATH"], "HOME": home, "KUBECONFIG": f"{home}/none"}
         return subprocess.run(
             [HELMS[helm], *command],
-            input=json.dumps(values or {}),
+            cwd=folder,
             capture_output=True,
             text=True,
             env=env,

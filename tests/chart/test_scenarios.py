@@ -230,7 +230,9 @@ class Scenarios(unittest.TestCase):
                 self.assertEqual(selected, [wanted], item["metadata"]["name"])
 
     def test_pods_are_confined(self):
-        for name, rendered in self.each_render():
+        renders = list(self.each_render())
+        renders += [(name, chart.render(values)) for name, values in MORE.items()]
+        for name, rendered in renders:
             for pod, spec in pod_specs(rendered):
                 context = spec["securityContext"]
                 self.assertTrue(context["runAsNonRoot"], pod)
@@ -242,7 +244,7 @@ class Scenarios(unittest.TestCase):
                     self.assertEqual(ids, {65534}, pod)
                 self.assertEqual(context["fsGroupChangePolicy"], "OnRootMismatch")
                 self.assertFalse(spec["enableServiceLinks"])
-                for item in spec["containers"]:
+                for item in spec["containers"] + spec.get("initContainers", []):
                     confined = item["securityContext"]
                     self.assertTrue(confined["readOnlyRootFilesystem"])
                     self.assertFalse(confined["allowPrivilegeEscalation"])

@@ -5,39 +5,15 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import unittest
 
 import yaml
 
 import chart
-import test_values
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 CLIENT = "/etc/narthex/client"
-
-
-def peer_labels(component):
-    labels = {
-        "app.kubernetes.io/name": f"narthex-{component}",
-        "app.kubernetes.io/instance": "narthex",
-    }
-    return {"podSelector": {"matchLabels": labels}}
-
-
-def tcp(port):
-    return {"port": port, "protocol": "TCP"}
-
-
-DNS = {"ports": [{"port": 53, "protocol": "UDP"}, tcp(53)]}
-MANAGEMENT = {"ports": [tcp("management")]}
-OWN_NAMESPACE = {"podSelector": {}}
-ALL_PODS = {"namespaceSelector": {}}
-MONITORING = {"namespaceSelector": {
-    "matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
-PROMETHEUS = {**MONITORING, "podSelector": {
-    "matchLabels": {"app.kubernetes.io/name": "prometheus"}}}
 
 
 class Probes(unittest.TestCase):
@@ -181,6 +157,14 @@ class Configuration(unittest.TestCase):
         self.assertEqual(constraint["whenUnsatisfiable"], "ScheduleAnyway")
         self.assertNotIn("topologySpreadConstraints", chart.render().pod)
 
+    def test_hooks_run_on_the_nodes_of_narthex(self):
+        nodes = {"nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}]}
+        job = {"persistence": {"resizeJob": {"enabled": True, "image": "example/kubectl:1"}}}
+        rendered = chart.render({**nodes, **job})
+        hook = rendered.find("Job")["spec"]["template"]["spec"]
+        for spec in (rendered.pod, rendered.find("Pod")["spec"], hook):
+            self.assertEqual({key: spec[key] for key in nodes}, nodes)
+
     def test_budget_of_disruptions_needs_two_replicas(self):
         self.assertEqual(chart.render().all("PodDisruptionBudget"), [])
         budget = chart.render({"replicas": 2}).find("PodDisruptionBudget")
@@ -258,6 +242,24 @@ class Access(unittest.TestCase):
         self.assertEqual(binding["subjects"], [
             {"kind": "ServiceAccount", "name": "narthex", "namespace": "monitoring"}])
 
+    def test_roles_allow_all_that_discovery_watches(self):
+        source = chart.ROOT / "src/discovery/kinds/kubernetes/objects"
+        text = "".join(path.read_text() for path in source.glob("*.rs"))
+        watched = re.findall(r'group: "/apis?/([^"]+)", plural: "([a-z]+)"', text)
+        self.assertGreater(len(watched), 7)
+        rules = chart.render(chart.scenario("kubernetes-discovery")).find("ClusterRole")["rules"]
+        allowed = {
+            (group, resource): rule["verbs"]
+            for rule in rules
+            for group in rule.get("apiGroups", [])
+            for resource in rule.get("resources", [])
+        }
+        for path, resource in watched:
+            # The core group has a version only.
+            group = path.partition("/")[0] if "/" in path else ""
+            with self.subTest(group=group, resource=resource):
+                self.assertEqual(allowed[group, resource], ["get", "list", "watch"])
+
     def test_discovery_of_namespaces_needs_no_cluster_role(self):
         values = {"kubernetesDiscovery": {"enabled": True, "namespaces": ["a", "b"]}}
         rendered = chart.render(values)
@@ -265,43 +267,6 @@ class Access(unittest.TestCase):
         for kind in ("Role", "RoleBinding"):
             namespaces = [item["metadata"]["namespace"] for item in rendered.all(kind)]
             self.assertEqual(namespaces, ["a", "b"])
-
-    def test_policies_have_exactly_the_documented_connections(self):
-        test = peer_labels("test")
-        senders = {"from": [OWN_NAMESPACE, test], "ports": [tcp("http")]}
-        wanted = {
-            "kubernetes-discovery": (
-                [senders, MANAGEMENT],
-                [DNS, {"ports": [tcp(443), tcp(6443)]}, {"to": [ALL_PODS]}],
-            ),
-            "thanos": (
-                [{**senders, "from": [OWN_NAMESPACE, test, peer_labels("router"),
-                                      peer_labels("query")]}, MANAGEMENT],
-                [DNS, {"ports": [tcp(443)]}],
-            ),
-            "network-policy": (
-                [{"from": [PROMETHEUS, test], "ports": [tcp("http")]},
-                 {**MANAGEMENT, "from": [{"ipBlock": {"cidr": "10.0.0.0/16"}}, MONITORING]}],
-                [],
-            ),
-        }
-        found = {}
-        for name in chart.SCENARIOS:
-            rendered = chart.render(chart.scenario(name))
-            if rendered.all("NetworkPolicy"):
-                spec = rendered.find("NetworkPolicy")["spec"]
-                self.assertEqual(spec["policyTypes"], ["Ingress", "Egress"])
-                found[name] = (spec["ingress"], spec["egress"])
-        self.assertEqual(found, wanted)
-
-    def test_scrapers_reach_the_port_of_metrics(self):
-        values = {"networkPolicy": {"enabled": True, "scrapers": [MONITORING]}}
-        for metrics, port in ((False, "http"), (True, "management")):
-            both = chart.merged(values, {"management": {"metrics": metrics}})
-            rules = chart.render(both).find("NetworkPolicy")["spec"]["ingress"]
-            rule = next(rule for rule in rules if rule["ports"] == [tcp(port)])
-            # A rule without peers admits all.
-            self.assertTrue("from" not in rule or MONITORING in rule["from"])
 
 
 class Thanos(unittest.TestCase):
@@ -446,44 +411,6 @@ class Notes(unittest.TestCase):
 
 
 class Files(unittest.TestCase):
-    def test_readme_and_schema_are_current(self):
-        command = [sys.executable, str(chart.ROOT / "helm/generate"), "--check"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        self.assertEqual(done.returncode, 0, done.stderr)
-
-    def test_links_of_the_documents_resolve(self):
-        pages = [chart.CHART / "README.md", chart.ROOT / "docs/chart.md"]
-        for page in pages:
-            for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
-                path, _, anchor = link.partition("#")
-                target = (page.parent / path).resolve()
-                with self.subTest(page=page.name, link=link):
-                    self.assertTrue(target.exists())
-                    if anchor:
-                        headings = re.findall(r"(?m)^#+ (.*)$", target.read_text())
-                        anchors = [re.sub("[^a-z0-9 -]", "", h.lower()) for h in headings]
-                        self.assertIn(anchor, [a.replace(" ", "-") for a in anchors])
-
-    def test_values_of_the_chart_guide_exist(self):
-        generate = test_values.load_generate()
-        known = generate.comments((chart.CHART / "values.yaml").read_text())
-        sections = {path.partition(".")[0] for path in known}
-        text = (chart.ROOT / "docs/chart.md").read_text()
-        named = re.findall(r"`([a-zA-Z]+(?:\.[a-zA-Z]+)+)`", text)
-        named = {name for name in named if name.partition(".")[0] in sections}
-        self.assertGreater(len(named), 30)
-        # A file, a key of a free map, and a key of narthex.yml.
-        other = {"web.yml", "resources.limits.memory", "storage.tsdb.retention"}
-        self.assertEqual(named - set(known), other)
-        # Blocks of values are valid.
-        blocks = re.findall(r"(?ms)^```text\n(.*?)^```", text)
-        valid = 0
-        for values in map(yaml.safe_load, blocks):
-            if isinstance(values, dict) and values.keys() <= sections:
-                chart.render_text(values)
-                valid += 1
-        self.assertEqual(valid, 5)
-
     def test_version_is_that_of_the_package(self):
         about = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())
         cargo = (chart.ROOT / "Cargo.toml").read_text()
@@ -491,30 +418,6 @@ class Files(unittest.TestCase):
         changes = (chart.CHART / "CHANGELOG.md").read_text()
         self.assertIn(f"## {about['version']}", changes)
         self.assertTrue(yaml.safe_load(about["annotations"]["artifacthub.io/changes"]))
-
-    def metrics(self):
-        text = (chart.ROOT / "docs/metrics.md").read_text()
-        found = set(re.findall(r"`([a-z_]+)`", text))
-        self.assertGreater(len(found), 150)
-        return found
-
-    def used(self, text):
-        text = re.sub(r"_(sum|count|bucket)\b", "", text)
-        return set(re.findall(r"\b(?:narthex|prometheus|process)_[a-z_]+", text))
-
-    def test_metrics_of_alerts_and_dashboard_are_documented(self):
-        known = self.metrics()
-        rules = yaml.safe_load((chart.CHART / "files/rules.yaml").read_text())
-        board = json.loads((chart.CHART / "files/dashboard.json").read_text())
-        for group in rules["groups"]:
-            for rule in group["rules"]:
-                used = self.used(rule["expr"])
-                self.assertTrue(used, rule)
-                self.assertEqual(used - known, set(), rule.get("alert"))
-        for panel in board["panels"]:
-            used = {name for target in panel["targets"] for name in self.used(target["expr"])}
-            self.assertTrue(used, panel["title"])
-            self.assertEqual(used - known, set(), panel["title"])
 
     def test_alerts_of_the_issue_exist(self):
         rules = yaml.safe_load((chart.CHART / "files/rules.yaml").read_text())

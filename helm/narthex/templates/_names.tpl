@@ -144,6 +144,18 @@ imagePullSecrets:
 {{- toYaml $context -}}
 {{- end -}}
 
+{{/* Nodes on which the pods of hooks can run, which are those of narthex. */}}
+{{- define "narthex.hookNodes" -}}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* IP families of a Service. */}}
 {{- define "narthex.ipFamilies" -}}
 {{- $families := dict -}}
@@ -166,5 +178,12 @@ imagePullSecrets:
   verbs: [get, list, watch]
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
+  verbs: [get, list, watch]
+# Owners of pods, for attach_metadata.
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [get, list, watch]
+- apiGroups: [batch]
+  resources: [jobs]
   verbs: [get, list, watch]
 {{- end -}}

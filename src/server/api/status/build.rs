@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 /// Version of the Prometheus whose HTTP API narthex implements.
-const API_LEVEL: &str = "3.14.0";
+pub(crate) const API_LEVEL: &str = "3.14.0";
 
 /// Prometheus's fields, including those without a meaning in narthex, and narthex's version.
 #[derive(Serialize)]
