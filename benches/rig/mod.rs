@@ -122,12 +122,17 @@ pub(crate) fn time_series(series: usize, round: usize, interval_ms: i64, start: 
     ];
     let labels =
         labels.into_iter().map(|(name, value)| Label { name: name.into(), value }).collect();
+    let samples = vec![sample(series, round, interval_ms, start)];
+    TimeSeries { labels, samples, histograms: Vec::new() }
+}
+
+/// Returns the sample of [`time_series`].
+pub(crate) fn sample(series: usize, round: usize, interval_ms: i64, start: i64) -> Sample {
     let mut mixed = (series as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (round as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed ^= mixed >> 29;
     let value = (round as u64 * 1000 + mixed % 700) as f64;
-    let timestamp = start + interval_ms * round as i64 + (series % 997) as i64;
-    TimeSeries { labels, samples: vec![Sample { value, timestamp }], histograms: Vec::new() }
+    Sample { value, timestamp: start + interval_ms * round as i64 + (series % 997) as i64 }
 }
 
 /// Returns narthex with the given flags.

@@ -28,9 +28,9 @@ const KINDS: [&str; 6] = ["file", "http", "dns", "consul", "k8s", "docker"];
 const DNS_PORT: u16 = 18453;
 /// Time in which every fake is asked at least twice, so that a step cannot pass with the targets
 /// of the one before it.
-const LOOK: Duration = Duration::from_secs(4);
+const MIN_WAIT: Duration = Duration::from_secs(4);
 /// Maximum time until the targets of a step. A failed query of Consul is repeated after 15 s.
-const PATIENCE: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// Job whose targets had no labels of their pods in the last step, because Prometheus knew the
 /// endpoints first. narthex has those of the first step, which shows the same objects.
@@ -67,7 +67,7 @@ fn story_has_the_targets_of_prometheus() {
                 fakes.step("shown");
             }
             let start = Instant::now();
-            while start.elapsed() < LOOK || (found != expected && start.elapsed() < PATIENCE) {
+            while start.elapsed() < MIN_WAIT || (found != expected && start.elapsed() < MAX_WAIT) {
                 let update = tokio::time::timeout(Duration::from_secs(1), updates.next()).await;
                 if let Ok(targets) = update {
                     found = discovered(&targets.expect("running providers"));
@@ -126,7 +126,7 @@ impl Debian {
             .collect();
         let start = Instant::now();
         let mut found = self.discovered();
-        while found != expected && start.elapsed() < PATIENCE {
+        while found != expected && start.elapsed() < MAX_WAIT {
             std::thread::sleep(Duration::from_millis(200));
             found = self.discovered();
         }
@@ -178,7 +178,8 @@ fn assert_metrics(text: &str) {
     }
 }
 
-/// Returns the labels that the scraper gets: those of a target take precedence.
+/// Returns the labels that the scraper gets: those of a target take precedence. A target without an
+/// address is invalid, and Prometheus does not list it.
 fn discovered(targets: &JobTargets) -> Discovered {
     let of_job = |groups: &Vec<Arc<TargetGroup>>| {
         // Of targets that differ only in discarded labels, Prometheus lists the last one.
@@ -188,6 +189,9 @@ fn discovered(targets: &JobTargets) -> Discovered {
                 let mut labels = group.labels.clone();
                 labels.extend(target.clone());
                 labels.retain(|_, value| !value.is_empty());
+                if !labels.contains_key("__address__") {
+                    continue;
+                }
                 let mut kept = labels.clone();
                 kept.retain(|name, _| !name.starts_with("__meta_"));
                 all.insert(kept, labels);

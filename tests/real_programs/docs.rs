@@ -23,7 +23,7 @@ const NOT_RUN: [(&str, &str); 5] = [
 ];
 
 /// Part of a command, and part of its output. An empty part means no output.
-const PRINTED: [(&str, &str); 20] = [
+const PRINTED: [(&str, &str); 22] = [
     ("/api/v1/export?match[]=up'", r#""values":[1"#),
     ("&values=bits", "3ff0000000000000"),
     ("/api/v1/metadata?metric=up", r#""type":"gauge""#),
@@ -33,6 +33,8 @@ const PRINTED: [(&str, &str); 20] = [
     ("/api/v1/status/rejections?", r#""droppedEntries":0"#),
     ("/api/v1/status/buildinfo", r#""version":"3.14.0""#),
     ("/api/v1/notifications", r#""data":[]"#),
+    ("/api/v1/targets?", r#""activeTargets":[]"#),
+    ("/api/v1/targets/metadata'", r#""data":[]"#),
     ("/api/v1/series' --data-urlencode", r#""__name__":"up""#),
     ("--compressed ", r#""web.route-prefix":"/""#),
     ("/-/reload", ""),
