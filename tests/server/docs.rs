@@ -13,8 +13,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// Flags in the documents that belong to other programs.
-const OTHER_PROGRAMS: [(&str, &[&str]); 3] = [
-    ("cargo", &["--release", "--bench"]),
+const OTHER_PROGRAMS: [(&str, &[&str]); 4] = [
+    ("cargo", &["--release", "--bench", "--locked"]),
+    ("helm", &["--create-namespace", "--namespace", "--set"]),
     ("curl", &["--compressed", "--data-urlencode"]),
     (
         "Thanos",
@@ -64,8 +65,7 @@ impl ConfiguredServer {
 
 /// Output of `narthex COMMAND --help`.
 pub(crate) fn help(command: &[&str]) -> String {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_narthex")).args(command).arg("--help").output();
+    let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(command).arg("--help").output();
     let output = output.expect("narthex runs");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("help is UTF-8")
@@ -165,7 +165,7 @@ fn flags_of_docs_exist() {
     known.extend(
         OTHER_PROGRAMS.iter().flat_map(|(_, flags)| flags.iter().map(|&flag| flag.to_owned())),
     );
-    known.insert("--help".to_owned());
+    known.extend(["--help", "--version"].map(str::to_owned));
     let mut seen = BTreeSet::new();
     let mut broken = Vec::new();
     for document in documents() {
@@ -340,4 +340,6 @@ fn readme_fits_on_one_page() {
         documents().into_iter().find(|document| document.is("README.md")).expect("a README");
     let lines = readme.text().lines().count();
     assert!(lines <= 150, "README.md has {lines} lines");
+    let image = concat!("/narthex:", env!("CARGO_PKG_VERSION"), "\n");
+    assert!(readme.text().contains(image), "README.md builds an image of another version");
 }

@@ -54,9 +54,8 @@ fn names_in(table: &Table) -> impl Iterator<Item = String> {
 /// Names in the first column of the table with this header. Another column may tell it from others.
 fn names_below(document: &Document, header: &str, other_column: &str) -> BTreeSet<String> {
     let tables = document.tables();
-    let is_meant = |table: &&Table| {
-        table.first_header() == header && table.column(other_column).is_some()
-    };
+    let is_meant =
+        |table: &&Table| table.first_header() == header && table.column(other_column).is_some();
     names_in(tables.iter().find(is_meant).expect("a table with this header")).collect()
 }
 

@@ -97,8 +97,8 @@ pub fn parse(
     (file, problems)
 }
 
-/// Returns the keys that are known in each mapping of a configuration file, valid or not, by the path
-/// of the mapping, such as `scrape_configs[0].tls_config`; the path of the whole file is empty.
+/// Returns the keys that are known in each mapping of a configuration file, valid or not, by the
+/// path of the mapping, such as `scrape_configs[0].tls_config`; the path of the file is empty.
 #[cfg(feature = "testing")]
 #[must_use]
 pub fn known_keys(text: &str) -> KnownKeys {
