@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Endpoint that has the state of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::app::check) enum HealthEndpoint {
+pub(crate) enum HealthEndpoint {
     /// The process works, also during a replay and with a full disk.
     Healthy,
     /// Requests are served: not before the WAL is replayed.
