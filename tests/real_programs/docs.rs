@@ -2,8 +2,8 @@
 //!
 //! Commands run in a shell against a server of the test. Its port replaces 9201, its data directory
 //! replaces `./data`. curl fails on a status of 400 or more. `narthex` is the binary of the test,
-//! `narthex.yml` and `web.yml` are those of the documents. `tests/server/docs.rs` checks the rest of
-//! the documents.
+//! `narthex.yml` and `web.yml` are those of the documents. `tests/server/docs.rs` checks the rest
+//! of the documents.
 
 use crate::support::data::BEGIN;
 use crate::support::dir;

@@ -1,8 +1,8 @@
 //! Whether the server is healthy or ready.
 
-use crate::app::check::server::CheckResult;
 use crate::app::check::server::client::{ServerClient, describe_error_response};
 use crate::app::check::server::error::CheckServerError;
+use crate::app::check::server::result::CheckResult;
 use crate::config::flags::check::CheckServerFlags;
 use http::StatusCode;
 use tokio::time::Instant;
