@@ -6,6 +6,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`client_file`] | file with the settings of one HTTP client |
 //! | [`contents`] | the parsed file |
 //! | `context` | surroundings of a section |
 //! | [`discovery`] | `static_configs` and `*_sd_configs` |
@@ -19,6 +20,7 @@
 //! | [`scrape`] | sections `scrape_configs` and `scrape_config_files` |
 //! | [`storage`] | section `storage` |
 
+pub mod client_file;
 pub mod contents;
 mod context;
 pub mod discovery;
