@@ -15,14 +15,15 @@ use std::path::Path;
 use std::process::Command;
 
 /// Beginnings of blocks that are not run, and the reasons.
-const NOT_RUN: [(&str, &str); 7] = [
+const NOT_RUN: [(&str, &str); 8] = [
     ("cargo run ", "the test builds and starts narthex"),
     ("image/build ", "tests/image/run builds the image"),
+    ("tests/run", "runs this test"),
     ("helm install ", "needs a cluster; tests/chart renders the chart"),
     ("grpcurl ", "no Debian package; tests/clients tests reflection with stock gRPC"),
-    ("narthex serve ", "does not end; tests/thanos/sidecar starts both programs"),
-    ("thanos query ", "no Debian package; tests/thanos/query starts it"),
-    ("thanos receive ", "no Debian package; tests/thanos/receive starts it"),
+    ("narthex serve ", "does not end; tests/thanos starts both programs"),
+    ("thanos query ", "no Debian package; tests/thanos starts it"),
+    ("thanos receive ", "no Debian package; tests/thanos starts it"),
 ];
 
 /// Part of a command, and part of its output. An empty part means no output.
