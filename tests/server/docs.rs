@@ -20,12 +20,14 @@ const OTHER_PROGRAMS: [(&str, &[&str]); 4] = [
     (
         "Thanos",
         &[
+            "--deduplication.func",
             "--endpoint",
             "--label",
             "--objstore.config-file",
             "--prometheus.url",
             "--query.replica-label",
             "--receive.hashrings-algorithm",
+            "--receive.hashrings-file-refresh-interval",
             "--receive.hashrings-file",
             "--receive.local-endpoint",
             "--receive.replication-factor",
