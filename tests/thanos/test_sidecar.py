@@ -30,7 +30,8 @@ class SidecarTest(SharedProgramsTest):
         cls.enterClassContext(cls.narthex)
         # Some of the golden blocks are compacted.
         extra = {"--shipper.upload-compacted": None}
-        sidecar = Sidecar(cls.directory, command_lines.thanos("sidecar", SECTION), cls.narthex, extra)
+        arguments = command_lines.thanos("sidecar", SECTION)
+        sidecar = Sidecar(cls.directory, arguments, cls.narthex, extra)
         cls.sidecar = cls.enterClassContext(sidecar)
         arguments = command_lines.thanos("query", "Read with Thanos Query")
         query = Query(cls.directory, arguments, [f"127.0.0.1:{sidecar.grpc_port}"])
