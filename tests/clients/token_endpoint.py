@@ -3,13 +3,14 @@
 `POST /token` issues a token for the client in the file given as the first argument (`id:secret`, read per request).
 `GET /page` responds 200 only with a token that has been issued and has not expired. The second argument is the lifetime
 that the server states, in seconds; it accepts a token for 10 s less, since clients must not use it any longer.
-It prints its port, and each token.
+With a certificate and its key as further arguments, it speaks TLS. It prints its port, and each token.
 """
 
 import base64
 import http.server
 import json
 import secrets
+import ssl
 import sys
 import time
 import urllib.parse
@@ -58,5 +59,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    if sys.argv[3:]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*sys.argv[3:])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     say(step="port", port=server.server_address[1])
     server.serve_forever()

@@ -1,6 +1,7 @@
 //! The documents against the real binary: flags with their defaults, metrics, configuration, links.
 //!
-//! `tests/real_programs/docs.rs` runs their commands.
+//! `docs_reference` compares the reference of flags and keys, and the runbook.
+//! `tests/real_programs/docs.rs` runs the commands of the documents.
 
 use crate::support::dir;
 use crate::support::launch::{Launch, Server};
@@ -11,34 +12,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// Flags in the documents that belong to other programs and commands.
-const OTHER_PROGRAMS: [(&str, &[&str]); 5] = [
-    ("cargo", &["--release", "--bench"]),
-    (
-        "narthex check healthy",
-        &[
-            "--ca-file",
-            "--cert-file",
-            "--http.config.file",
-            "--key-file",
-            "--password-file",
-            "--server-name",
-            "--timeout",
-            "--url",
-            "--username",
-        ],
-    ),
-    ("narthex check target", &["--discovery-timeout", "--job", "--target"]),
+/// Flags in the documents that belong to other programs.
+const OTHER_PROGRAMS: [(&str, &[&str]); 4] = [
+    ("cargo", &["--release", "--bench", "--locked"]),
+    ("helm", &["--create-namespace", "--namespace", "--set"]),
     ("curl", &["--compressed", "--data-urlencode"]),
     (
         "Thanos",
         &[
+            "--deduplication.func",
             "--endpoint",
             "--label",
             "--objstore.config-file",
             "--prometheus.url",
             "--query.replica-label",
             "--receive.hashrings-algorithm",
+            "--receive.hashrings-file-refresh-interval",
             "--receive.hashrings-file",
             "--receive.local-endpoint",
             "--receive.replication-factor",
@@ -76,13 +65,17 @@ impl ConfiguredServer {
     }
 }
 
-/// Default of every flag in `narthex serve --help`; [`OFF`] for a switch, nothing without a
-/// default.
-fn help_defaults() -> BTreeMap<String, String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(["serve", "--help"]).output();
+/// Output of `narthex COMMAND --help`.
+pub(crate) fn help(command: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_narthex")).args(command).arg("--help").output();
     let output = output.expect("narthex runs");
     assert!(output.status.success(), "{output:?}");
-    let help = String::from_utf8(output.stdout).expect("help is UTF-8");
+    String::from_utf8(output.stdout).expect("help is UTF-8")
+}
+
+/// Default of every flag in the help of a command; [`OFF`] for a switch, nothing without a default.
+pub(crate) fn help_defaults(command: &[&str]) -> BTreeMap<String, String> {
+    let help = help(command);
     let heading = Regex::new(r"(?m)^(?: {6}|  -\w, )--([a-z][a-z0-9.-]*)(.*)$").expect("a regex");
     let default = Regex::new(r"\[default:\s+([^\]]*)\]").expect("a regex");
     let starts: Vec<_> = heading.captures_iter(&help).collect();
@@ -96,7 +89,7 @@ fn help_defaults() -> BTreeMap<String, String> {
             .map_or(without, |found| found.get(1).expect("a group").as_str());
         defaults.insert(format!("--{}", &flag[1]), value.to_owned());
     }
-    assert!(defaults.remove("--help").is_some() && defaults.len() > 30, "{help}");
+    assert!(defaults.remove("--help").is_some(), "{help}");
     defaults
 }
 
@@ -107,13 +100,33 @@ fn flags_in(text: &str) -> BTreeSet<String> {
 }
 
 /// The code in a cell of a table.
-fn code_of(cell: &str) -> Option<&str> {
+pub(crate) fn code_of(cell: &str) -> Option<&str> {
     cell.split('`').nth(1)
+}
+
+/// The default in a cell of a table of flags, as in [`help_defaults`].
+pub(crate) fn default_of(cell: &str) -> Option<&str> {
+    match cell {
+        OFF => Some(OFF),
+        "none" => Some(""),
+        cell => code_of(cell),
+    }
+}
+
+/// Subcommands of `narthex check`.
+pub(crate) fn checks() -> Vec<String> {
+    let help = help(&["check"]);
+    let (_, rest) = help.split_once("Commands:\n").expect("a list of commands");
+    let names = rest.lines().map_while(|line| line.split_whitespace().next());
+    let names: Vec<_> = names.filter(|name| *name != "help").map(str::to_owned).collect();
+    assert!(names.len() > 4, "{help}");
+    names
 }
 
 #[test]
 fn flag_tables_of_docs_have_the_defaults_of_help() {
-    let expected = help_defaults();
+    let expected = help_defaults(&["serve"]);
+    assert!(expected.len() > 30, "{expected:?}");
     let mut documented = BTreeMap::new();
     for document in documents() {
         for table in document.tables() {
@@ -125,13 +138,8 @@ fn flag_tables_of_docs_have_the_defaults_of_help() {
                 let path = document.path.display();
                 let name =
                     code_of(&row[flag]).unwrap_or_else(|| panic!("{path}: no flag in {row:?}"));
-                let value = match row[default].as_str() {
-                    OFF => OFF,
-                    "none" => "",
-                    cell => {
-                        code_of(cell).unwrap_or_else(|| panic!("{path}: no default in {row:?}"))
-                    }
-                };
+                let value = default_of(&row[default])
+                    .unwrap_or_else(|| panic!("{path}: no default in {row:?}"));
                 let earlier = documented.insert(name.to_owned(), value.to_owned());
                 assert_eq!(earlier, None, "{path}: {name} is in two tables");
             }
@@ -151,18 +159,25 @@ fn flags_of_docs_exist() {
     let running = ConfiguredServer::start();
     let json = running.server.http.get("/api/v1/status/flags").json();
     let own = json["data"].as_object().expect("flags are an object");
-    let mut known: BTreeSet<String> = own.keys().map(|name| format!("--{name}")).collect();
-    assert!(known.len() > 30, "{json}");
+    let own: BTreeSet<String> = own.keys().map(|name| format!("--{name}")).collect();
+    assert!(own.len() > 30, "{json}");
+    let of_checks = checks().into_iter().flat_map(|check| help_defaults(&["check", &check]));
+    let mut known: BTreeSet<String> = of_checks.map(|(flag, _)| flag).collect();
+    known.extend(own.iter().cloned());
     known.extend(
         OTHER_PROGRAMS.iter().flat_map(|(_, flags)| flags.iter().map(|&flag| flag.to_owned())),
     );
-    known.insert("--help".to_owned());
+    known.extend(["--help", "--version"].map(str::to_owned));
     let mut seen = BTreeSet::new();
     let mut broken = Vec::new();
     for document in documents() {
         let flags = flags_in(document.text());
         let unknown = flags.difference(&known);
         broken.extend(unknown.map(|flag| format!("{}: {flag}", document.path.display())));
+        if document.is("docs/configuration.md") {
+            let missing: Vec<_> = own.difference(&flags).collect();
+            assert!(missing.is_empty(), "flags that the reference does not have: {missing:?}");
+        }
         seen.extend(flags);
     }
     assert!(broken.is_empty(), "flags that do not exist: {broken:#?}");
@@ -242,7 +257,7 @@ fn metrics_of_docs_exist_and_are_complete() {
 }
 
 /// Checks a web configuration file next to a server's certificates: result and output.
-fn check_web_config(text: &str) -> (bool, String) {
+pub(crate) fn check_web_config(text: &str) -> (bool, String) {
     let temp_dir = dir::temp();
     web_config::copy_certificates(temp_dir.path());
     let file = temp_dir.path().join("web.yml");
@@ -327,4 +342,6 @@ fn readme_fits_on_one_page() {
         documents().into_iter().find(|document| document.is("README.md")).expect("a README");
     let lines = readme.text().lines().count();
     assert!(lines <= 150, "README.md has {lines} lines");
+    let image = concat!("/narthex:", env!("CARGO_PKG_VERSION"), "\n");
+    assert!(readme.text().contains(image), "README.md builds an image of another version");
 }

@@ -7,6 +7,7 @@ mod contract;
 mod contract_http;
 mod contract_kinds;
 mod docs;
+mod docs_reference;
 mod exemplars;
 mod golden;
 mod golden_blocks;

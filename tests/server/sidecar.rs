@@ -1,5 +1,5 @@
 //! Requests of a Thanos Sidecar, and the parts of the responses that it reads.
-//! `tests/thanos/sidecar` runs a real one.
+//! `tests/thanos/test_sidecar.py` runs a real one.
 
 use crate::support::data::BEGIN;
 use crate::support::dir;

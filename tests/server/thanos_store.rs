@@ -1,6 +1,6 @@
 //! `thanos.Store`, `thanos.info.Info`, `thanos.Exemplars` and `thanos.Metadata` as a Thanos Query
 //! uses them. It merges the responses of several stores, so each must be sorted by the labels in
-//! the response. `tests/thanos/query` does the same with a real one.
+//! the response. `tests/thanos/test_query.py` does the same with a real one.
 
 use std::time::Duration;
 
@@ -285,6 +285,20 @@ fn label_lists_include_external_labels() {
         [""; 0]
     );
     assert_eq!(values("", Vec::new()).expect_err("no label").code(), Code::InvalidArgument);
+    drop(query);
+    server.stop();
+}
+
+#[test]
+fn info_without_samples_has_least_min_time() {
+    let temp_dir = dir::temp();
+    let server = launch(temp_dir.path(), "r1").start();
+    let query = Query::of(&server);
+    let info: InfoResponse =
+        query.call("/thanos.info.Info/Info", InfoRequest {}).expect("a valid request");
+    let store = info.store.expect("a store");
+    assert_eq!((store.min_time, store.max_time), (i64::MIN, i64::MAX));
+    assert_eq!(store.tsdb_infos[0].min_time, i64::MIN);
     drop(query);
     server.stop();
 }

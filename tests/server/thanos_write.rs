@@ -1,6 +1,6 @@
 //! `thanos.WriteableStore` as a Thanos Receive router uses it: series of tenants, stored with the
 //! tenant label, and the status codes that decide whether the sender retries.
-//! `tests/thanos/receive` does the same with a real router.
+//! `tests/thanos/test_router.py` does the same with a real router.
 //!
 //! The client is that of tonic with messages declared by hand, without generated code of narthex.
 

@@ -29,6 +29,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// Header of the first column.
+    pub(crate) fn first_header(&self) -> &str {
+        self.header.first().map_or("", String::as_str)
+    }
+
     /// Number of the column with this header.
     pub(crate) fn column(&self, header: &str) -> Option<usize> {
         self.header.iter().position(|cell| cell == header)
@@ -38,6 +43,11 @@ impl Table {
 /// Path of a file from the root of the repository.
 pub(crate) fn repository_path(path: impl AsRef<Path>) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Document of the repository with this path.
+pub(crate) fn document(path: &str) -> Document {
+    Document::read(PathBuf::from(path))
 }
 
 /// README, CHANGELOG and everything in `docs/`, in this order.
@@ -88,6 +98,12 @@ impl Document {
         }
         assert!(open.is_none(), "{}: a block has no end", self.path.display());
         blocks
+    }
+
+    /// Headings of the second level, in their order.
+    pub(crate) fn sections(&self) -> Vec<String> {
+        let prose = self.prose();
+        prose.lines().filter_map(|line| line.strip_prefix("## ")).map(str::to_owned).collect()
     }
 
     /// Returns the text without fenced blocks.

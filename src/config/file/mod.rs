@@ -6,6 +6,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`client_file`] | file with the settings of one HTTP client |
 //! | [`contents`] | the parsed file |
 //! | `context` | surroundings of a section |
 //! | [`discovery`] | `static_configs` and `*_sd_configs` |
@@ -19,6 +20,7 @@
 //! | [`scrape`] | sections `scrape_configs` and `scrape_config_files` |
 //! | [`storage`] | section `storage` |
 
+pub mod client_file;
 pub mod contents;
 mod context;
 pub mod discovery;
@@ -39,6 +41,8 @@ use crate::config::file::error::ConfigFileError;
 use crate::config::file::options::LoadOptions;
 use crate::config::yaml::document;
 use crate::config::yaml::error::{ConfigProblem, FileProblem};
+#[cfg(feature = "testing")]
+use crate::config::yaml::source::KnownKeys;
 use crate::config::yaml::source::Source;
 use crate::config::yaml::value::Value;
 use std::path::Path;
@@ -93,6 +97,18 @@ pub fn parse(
     file.warnings = of_file(findings.warnings).chain(context.included_warnings).collect();
     let problems = of_file(findings.problems).chain(context.included_problems).collect();
     (file, problems)
+}
+
+/// Returns the keys that are known in each mapping of a configuration file, valid or not, by the
+/// path of the mapping, such as `scrape_configs[0].tls_config`; the path of the file is empty.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn known_keys(text: &str) -> KnownKeys {
+    let path = Path::new("");
+    let (source, tree) = Source::parse(text, path, false);
+    let mut context = Context::new(path, LoadOptions::default(), &|_| None);
+    registry::parse_sections(&Value::root(&source, &tree), &mut context);
+    source.into_known_keys()
 }
 
 /// Parses a valid configuration file for tests of other modules.

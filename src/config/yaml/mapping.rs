@@ -102,6 +102,8 @@ impl<'a> Mapping<'a> {
 
     /// Returns the keys that have not been read, in the order of the file.
     pub(crate) fn unread(&self) -> impl Iterator<Item = Key<'a>> {
+        #[cfg(feature = "testing")]
+        self.value.source().record_known_keys(self.value.key(), &self.known);
         self.entries().map(|(key, _)| key).filter(|key| !self.known.contains(&key.name))
     }
 

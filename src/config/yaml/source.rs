@@ -4,6 +4,8 @@ use crate::config::yaml::composer;
 use crate::config::yaml::error::{ConfigProblem, Position};
 use crate::config::yaml::tree::Node;
 use std::cell::RefCell;
+#[cfg(feature = "testing")]
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Maximum number of problems, and of warnings, that are kept per file.
@@ -21,7 +23,13 @@ pub(crate) struct Source {
     ignores_unsupported: bool,
     problems: RefCell<Vec<ConfigProblem>>,
     warnings: RefCell<Vec<ConfigProblem>>,
+    #[cfg(feature = "testing")]
+    known_keys: RefCell<KnownKeys>,
 }
+
+/// Keys that the readers of each mapping know, by the path of the mapping.
+#[cfg(feature = "testing")]
+pub type KnownKeys = BTreeMap<String, BTreeSet<&'static str>>;
 
 /// Tree of a file. Its root is null if the text is empty or has a syntax error.
 #[derive(Debug)]
@@ -36,6 +44,8 @@ impl Source {
             ignores_unsupported,
             problems: RefCell::new(composed.problems),
             warnings: RefCell::default(),
+            #[cfg(feature = "testing")]
+            known_keys: RefCell::default(),
         };
         let start = Position { line: 1, column: 1 };
         (source, Tree(composed.root.unwrap_or_else(|| Node::null(start))))
@@ -59,6 +69,18 @@ impl Source {
     /// Adds a problem, or a warning if unsupported parts are ignored.
     pub(crate) fn add_unsupported(&self, problem: ConfigProblem) {
         if self.ignores_unsupported { self.add_warning(problem) } else { self.add_problem(problem) }
+    }
+
+    /// Records the keys that the readers of the mapping at `path` know.
+    #[cfg(feature = "testing")]
+    pub(super) fn record_known_keys(&self, path: &str, keys: &[&'static str]) {
+        self.known_keys.borrow_mut().entry(path.to_owned()).or_default().extend(keys);
+    }
+
+    /// Returns the recorded keys.
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_known_keys(self) -> KnownKeys {
+        self.known_keys.into_inner()
     }
 
     /// Returns problems and warnings in the order of the file.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`error`] | errors of certificates, keys and CAs |
 //! | `material` | contents of certificates and keys, compared to detect rotated files |
-//! | `roots` | CAs of the system |
+//! | `roots` | CAs of the system, or built-in ones |
 //! | `settings` | rustls configuration |
 //! | `verifier` | verification of servers |
 

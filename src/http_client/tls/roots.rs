@@ -1,7 +1,10 @@
-//! CAs of the system, read once per process.
+//! CAs that are trusted without `ca_file`, read once per process.
 //!
 //! As in Go: the first bundle that exists is read, or the file `SSL_CERT_FILE`. Folders are read if
 //! no bundle has certificates, or if `SSL_CERT_DIR` names them.
+//!
+//! A system without CAs, such as the container image, gets those of Mozilla, which are built in. If
+//! a variable is set, it limits the trust, so nothing replaces files that cannot be read.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -10,6 +13,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use webpki_roots::TLS_SERVER_ROOTS;
 
 /// Bundles of Debian, Fedora, openSUSE, OpenELEC, RHEL and Alpine.
 const BUNDLES: [&str; 6] = [
@@ -27,13 +31,26 @@ const MAX_BYTES: u64 = 16 << 20;
 /// Maximum number of files of a folder that are read.
 const MAX_FILES: usize = 10_000;
 
-/// Returns the CAs of the system; none if it has no bundle.
-pub(super) fn system() -> Arc<RootCertStore> {
+/// Returns the CAs of the system, or the built-in ones. Empty if the variables name files without
+/// CAs.
+pub(super) fn default_roots() -> Arc<RootCertStore> {
     static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     Arc::clone(ROOTS.get_or_init(|| {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Arc::new(load(variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")))
+        let (file, folders) = (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
+        let is_configured = file.is_some() || folders.is_some();
+        let (origin, roots) = choose(load(file, folders), is_configured);
+        tracing::info!(origin, count = roots.len(), "loaded CA certificates");
+        Arc::new(roots)
     }))
+}
+
+/// Returns the CAs of the system, or the built-in ones if it has none and none are configured.
+fn choose(system: RootCertStore, is_configured: bool) -> (&'static str, RootCertStore) {
+    if system.is_empty() && !is_configured {
+        return ("built-in", TLS_SERVER_ROOTS.iter().cloned().collect());
+    }
+    ("system", system)
 }
 
 fn load(file: Option<String>, folders: Option<String>) -> RootCertStore {
@@ -69,15 +86,18 @@ fn add(roots: &mut RootCertStore, path: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use super::load;
+    use super::{choose, load};
+    use rustls::RootCertStore;
+    use webpki_roots::TLS_SERVER_ROOTS;
+
+    fn certificate() -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::default().self_signed(&key).unwrap().pem()
+    }
 
     #[test]
     fn bundle_and_folders_are_read() {
         let dir = tempfile::tempdir().unwrap();
-        let certificate = || {
-            let key = rcgen::KeyPair::generate().unwrap();
-            rcgen::CertificateParams::default().self_signed(&key).unwrap().pem()
-        };
         let (bundle, folder) = (dir.path().join("b.pem"), dir.path().join("d"));
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(&bundle, format!("junk\n{}{}", certificate(), certificate())).unwrap();
@@ -87,5 +107,22 @@ mod tests {
         assert_eq!(load(text(&bundle), None).len(), 2);
         assert_eq!(load(text(&bundle), text(&folder)).len(), 3);
         assert_eq!(load(text(&dir.path().join("missing")), text(&folder)).len(), 1);
+    }
+
+    #[test]
+    fn built_in_cas_serve_only_systems_without_cas() {
+        let dir = tempfile::tempdir().unwrap();
+        let bundle = dir.path().join("b.pem");
+        std::fs::write(&bundle, certificate()).unwrap();
+        let system = || load(Some(bundle.to_str().unwrap().to_owned()), None);
+        let chosen = |system, is_configured| {
+            let (origin, roots) = choose(system, is_configured);
+            (origin, roots.len())
+        };
+        assert!(TLS_SERVER_ROOTS.len() > 100);
+        assert_eq!(chosen(RootCertStore::empty(), false), ("built-in", TLS_SERVER_ROOTS.len()));
+        assert_eq!(chosen(RootCertStore::empty(), true), ("system", 0));
+        assert_eq!(chosen(system(), false), ("system", 1));
+        assert_eq!(chosen(system(), true), ("system", 1));
     }
 }

@@ -68,7 +68,7 @@ fn trust(
             }
             (Arc::new(roots), pinned)
         }
-        None => (roots::system(), Vec::new()),
+        None => (roots::default_roots(), Vec::new()),
     };
     if config.insecure_skip_verify {
         return Ok(Trust::Everything);

@@ -27,7 +27,7 @@ pub(super) enum Trust {
     Everything,
     /// Servers with a certificate of a CA, or with one of `pinned` itself.
     Cas { webpki: Arc<WebPkiServerVerifier>, pinned: Vec<CertificateDer<'static>> },
-    /// The system has no CAs, and none are configured.
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` name files without CAs.
     Nothing,
 }
 
@@ -55,7 +55,8 @@ impl ServerCertVerifier for ServerVerifier {
                 now,
             ),
             Trust::Nothing => Err(Error::General(
-                "this system has no CA certificates; set ca_file in tls_config".to_owned(),
+                "no CA certificates in SSL_CERT_FILE and SSL_CERT_DIR; set ca_file in tls_config"
+                    .to_owned(),
             )),
         }
     }

@@ -41,7 +41,9 @@ pub(crate) async fn info(State(reads): State<Arc<ReadState>>, request: Request) 
 fn info_response(reads: &ReadState) -> Result<pb::InfoResponse, Status> {
     let labels = label_set(&reads.external_labels());
     let db = reads.db.ready()?;
-    let (min_time, max_time) = (db.min_time().unwrap_or(i64::MAX), i64::MAX);
+    // Without samples, any minimum is right only until the first write. A Query sends no request
+    // for a range before it, so the least one keeps that write visible until the Query asks again.
+    let (min_time, max_time) = (db.min_time().unwrap_or(i64::MIN), i64::MAX);
     let tsdb = pb::TsdbInfo { labels: Some(labels.clone()), min_time, max_time };
     Ok(pb::InfoResponse {
         label_sets: if labels.labels.is_empty() { Vec::new() } else { vec![labels] },

@@ -42,7 +42,10 @@ PODS = [
 class Target(http.server.BaseHTTPRequestHandler):
     """The pod, which also serves the list of targets."""
 
-    METRICS = "text/plain; version=0.0.4", b"# TYPE cart_orders_total counter\ncart_orders_total 7\n"
+    METRICS = (
+        "text/plain; version=0.0.4",
+        b"# TYPE cart_orders_total counter\ncart_orders_total 7\n",
+    )
     LIST = "application/json", b"[]"
 
     def do_GET(self):

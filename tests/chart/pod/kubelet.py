@@ -302,5 +302,5 @@ class Pod:
     def wait_started(self):
         """Waits for the startup probe as long as the kubelet would, at most a minute."""
         probe = self.rendered.container["startupProbe"]
-        budget = probe["periodSeconds"] * probe["failureThreshold"]
-        wait_until("the startup probe succeeds", lambda: self.probe("startupProbe"), min(budget, 60))
+        seconds = min(60, probe["periodSeconds"] * probe["failureThreshold"])
+        wait_until("the startup probe succeeds", lambda: self.probe("startupProbe"), seconds)

@@ -1,8 +1,8 @@
 //! Client of the server, from flags.
 
 use crate::app::check::server::error::CheckServerError;
+use crate::config::file::client_file;
 use crate::config::file::http_client::auth::{BasicAuth, ClientAuth};
-use crate::config::file::http_client::client_file;
 use crate::config::file::http_client::settings::HttpClientConfig;
 use crate::config::file::http_client::source::Source;
 use crate::config::file::http_client::tls::ClientIdentity;

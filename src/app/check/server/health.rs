@@ -1,15 +1,15 @@
 //! Whether the server is healthy or ready.
 
-use crate::app::check::server::CheckResult;
 use crate::app::check::server::client::{ServerClient, describe_error_response};
 use crate::app::check::server::error::CheckServerError;
+use crate::app::check::server::result::CheckResult;
 use crate::config::flags::check::CheckServerFlags;
 use http::StatusCode;
 use tokio::time::Instant;
 
 /// Endpoint that has the state of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::app::check) enum HealthEndpoint {
+pub(crate) enum HealthEndpoint {
     /// The process works, also during a replay and with a full disk.
     Healthy,
     /// Requests are served: not before the WAL is replayed.

@@ -10,29 +10,25 @@
 //! | `client` | client of the server, from flags |
 //! | `error` | errors without a response |
 //! | `health` | whether the server is healthy or ready |
+//! | `result` | result of a check |
 //! | `round_trip` | whether a sample can be written and read |
 
 mod client;
 mod error;
 mod health;
+mod result;
 mod round_trip;
 
 pub(super) use crate::app::check::server::health::HealthEndpoint;
 
 use crate::app::check::server::error::CheckServerError;
+use crate::app::check::server::result::CheckResult;
 use crate::config::flags::check::{CheckServerFlags, RoundTripFlags};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Exit code if the server does not respond.
 const EXIT_NO_RESPONSE: u8 = 2;
-
-/// Result of a check, with the text that is shown.
-#[derive(Debug)]
-enum CheckResult {
-    Passed(String),
-    Failed(String),
-}
 
 /// Checks if the server is healthy or ready.
 pub(super) fn run_health(flags: &CheckServerFlags, endpoint: HealthEndpoint) -> ExitCode {

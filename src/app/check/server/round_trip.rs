@@ -1,9 +1,9 @@
 //! Whether a sample can be written and read: remote write 1.0 of a new series, then remote read of
 //! it.
 
-use crate::app::check::server::CheckResult;
 use crate::app::check::server::client::{ServerClient, describe_error_response};
 use crate::app::check::server::error::CheckServerError;
+use crate::app::check::server::result::CheckResult;
 use crate::config::flags::check::RoundTripFlags;
 use crate::remote::pb::prometheus::label_matcher::Type;
 use crate::remote::pb::prometheus::{

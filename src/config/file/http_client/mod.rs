@@ -11,7 +11,6 @@
 //! | module | contents |
 //! |---|---|
 //! | [`auth`] | basic authentication and the header `Authorization` |
-//! | [`client_file`] | file with the settings of one client |
 //! | [`headers`] | additional request headers |
 //! | [`oauth2`] | tokens of an OAuth2 server |
 //! | [`places`] | positions of the settings |
@@ -21,7 +20,6 @@
 //! | [`tls`] | TLS |
 
 pub mod auth;
-pub mod client_file;
 pub mod headers;
 pub mod oauth2;
 pub mod places;
