@@ -95,8 +95,7 @@ impl ApiError {
 }
 
 fn excerpt(mut text: String) -> String {
-    let end = (0..=MAX_EXCERPT.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-    text.truncate(end.unwrap_or(0));
+    text.truncate(text.floor_char_boundary(MAX_EXCERPT));
     text
 }
 

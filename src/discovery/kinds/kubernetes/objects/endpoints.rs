@@ -2,6 +2,7 @@
 
 use crate::discovery::kinds::kubernetes::objects::meta::{ObjectMeta, ObjectReference};
 use crate::discovery::kinds::kubernetes::objects::nullable::nullable;
+use crate::discovery::kinds::kubernetes::objects::port::ObjectPort;
 use crate::discovery::kinds::kubernetes::objects::resource::{Resource, ResourcePath};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ pub(crate) struct EndpointSubset {
     #[serde(deserialize_with = "nullable")]
     pub(crate) not_ready_addresses: Vec<EndpointAddress>,
     #[serde(deserialize_with = "nullable")]
-    pub(crate) ports: Vec<SubsetPort>,
+    pub(crate) ports: Vec<ObjectPort>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -36,17 +37,6 @@ pub(crate) struct EndpointAddress {
     pub(crate) hostname: String,
     pub(crate) node_name: Option<String>,
     pub(crate) target_ref: Option<ObjectReference>,
-}
-
-#[derive(Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default)]
-pub(crate) struct SubsetPort {
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) name: String,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) port: i32,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) protocol: String,
 }
 
 impl Resource for Endpoints {

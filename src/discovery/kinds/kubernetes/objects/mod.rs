@@ -15,6 +15,7 @@
 //! | `nullable` | fields that may be null |
 //! | [`owned`] | replica sets and jobs |
 //! | [`pod`] | pods |
+//! | [`port`] | ports of services and endpoints |
 //! | [`resource`] | resources of the API and keys of their objects |
 //! | [`service`] | services |
 //! | [`status`] | errors of the API |
@@ -29,6 +30,7 @@ pub(crate) mod node;
 mod nullable;
 pub(crate) mod owned;
 pub(crate) mod pod;
+pub(crate) mod port;
 pub(crate) mod resource;
 pub(crate) mod service;
 pub(crate) mod status;

@@ -2,6 +2,7 @@
 
 use crate::discovery::kinds::kubernetes::objects::meta::ObjectMeta;
 use crate::discovery::kinds::kubernetes::objects::nullable::nullable;
+use crate::discovery::kinds::kubernetes::objects::port::ObjectPort;
 use crate::discovery::kinds::kubernetes::objects::resource::{Resource, ResourcePath};
 use serde::{Deserialize, Serialize};
 
@@ -27,23 +28,12 @@ pub(crate) struct ServiceSpec {
     #[serde(rename = "loadBalancerIP", deserialize_with = "nullable")]
     pub(crate) load_balancer_ip: String,
     #[serde(deserialize_with = "nullable")]
-    pub(crate) ports: Vec<ServicePort>,
+    pub(crate) ports: Vec<ObjectPort>,
     #[serde(deserialize_with = "nullable")]
     pub(crate) ip_family_policy: String,
     /// The primary family first.
     #[serde(deserialize_with = "nullable")]
     pub(crate) ip_families: Vec<String>,
-}
-
-#[derive(Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(default)]
-pub(crate) struct ServicePort {
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) name: String,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) port: i32,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) protocol: String,
 }
 
 impl Resource for Service {

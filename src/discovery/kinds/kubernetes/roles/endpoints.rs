@@ -1,9 +1,8 @@
 //! Role `endpoints`: each port of each address, and the other ports of the pods behind them.
 
 use crate::discovery::address::join_host_port;
-use crate::discovery::kinds::kubernetes::objects::endpoints::{
-    EndpointAddress, Endpoints, SubsetPort,
-};
+use crate::discovery::kinds::kubernetes::objects::endpoints::{EndpointAddress, Endpoints};
+use crate::discovery::kinds::kubernetes::objects::port::ObjectPort;
 use crate::discovery::kinds::kubernetes::roles::container_port::{SeenPods, set_container_labels};
 use crate::discovery::kinds::kubernetes::roles::labels::{set, set_flag, set_metadata};
 use crate::discovery::kinds::kubernetes::roles::lookup::Lookup;
@@ -49,7 +48,7 @@ pub(crate) fn group(endpoints: &Endpoints, lookup: &mut Lookup<'_>) -> Option<Ta
 
 fn target(
     address: &EndpointAddress,
-    port: &SubsetPort,
+    port: &ObjectPort,
     is_ready: bool,
     lookup: &mut Lookup<'_>,
     seen: &mut SeenPods,
