@@ -136,10 +136,10 @@ fn run_slow_writes() -> bool {
     let mut longest = Duration::ZERO;
     for (point, file) in &pauses {
         wait_until(point, || file.exists());
-        let begun = Instant::now();
+        let start = Instant::now();
         thread::sleep(WRITE_TIME);
         std::fs::remove_file(file).expect("the file can be removed");
-        longest = longest.max(begun.elapsed());
+        longest = longest.max(start.elapsed());
     }
     wait_until("further scrapes", || target.requests("/checked") >= 4);
     let stored = read_job(&server, "checked");
@@ -218,11 +218,11 @@ fn large_bodies_in_progress_do_not_delay_a_small_target() {
         used.expect("a metric") >= (LARGE_TARGETS * LARGE_BODY) as f64
     });
     // The request of a later tick shows that a scrape is stored.
-    let begun = target.requests("/small");
-    wait_until("scrapes of the small target", || target.requests("/small") >= begun + 4);
+    let first = target.requests("/small");
+    wait_until("scrapes of the small target", || target.requests("/small") >= first + 4);
     let stored = read_job(&server, "small");
     let values: Vec<u64> = values(&stored, "value").map(|(_, value)| value as u64).collect();
-    for number in begun + 1..begun + 4 {
+    for number in first + 1..first + 4 {
         assert!(values.contains(&number), "{number} of {values:?}");
     }
     assert!(pauses.iter().all(|(_, file)| file.exists()), "the large bodies are held");

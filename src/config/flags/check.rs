@@ -27,13 +27,13 @@ pub enum CheckCommand {
     Config(CheckConfigFlags),
     /// Check if a running server is healthy: if its process works.
     ///
-    /// It is also during the replay of the WAL, and with a full disk. The exit code is 0 for yes, 1
-    /// for no, and 2 if the server cannot be reached.
+    /// A server that replays the WAL is healthy, and so is one with a full disk. The exit code is 0
+    /// for yes, 1 for no, and 2 if the server cannot be reached.
     Healthy(CheckServerFlags),
     /// Check if a running server is ready: if it serves requests.
     ///
-    /// It is not before the WAL is replayed. The exit code is 0 for yes, 1 for no, and 2 if the
-    /// server cannot be reached.
+    /// A server that replays the WAL is not ready. The exit code is 0 for yes, 1 for no, and 2 if
+    /// the server cannot be reached.
     Ready(CheckServerFlags),
     /// Check if a running server stores and returns a sample.
     ///

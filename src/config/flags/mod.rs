@@ -71,7 +71,7 @@ pub enum Command {
     /// Sizes are powers of two (512KB, 128MB, 2GB). Durations are written as 1h30m or 500ms. Flags
     /// of Prometheus that have no effect in narthex are accepted with a warning.
     Serve(Box<ServeFlags>),
-    /// Check files.
+    /// Check files, targets and running servers.
     Check(Box<CheckFlags>),
 }
 

@@ -17,7 +17,7 @@ pub struct Environment {
     pub dns_port: u16,
     /// Value of the header `User-Agent`.
     pub user_agent: String,
-    /// What the providers of Kubernetes discovery share.
+    /// Surroundings of Kubernetes discovery: access to the cluster, and shared watches.
     pub kubernetes: KubernetesEnvironment,
 }
 

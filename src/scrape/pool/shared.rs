@@ -47,7 +47,8 @@ pub struct ScrapeShared {
     pub(super) failures: FailureLog,
     /// Permits to check and append, one per processor.
     pub(super) working: Arc<Semaphore>,
-    /// Those of them that bodies of [`LARGE_BODY`] bytes may take.
+    /// Permits that a body of [`LARGE_BODY`] bytes or more takes in addition. They are fewer, so
+    /// that smaller bodies always find one.
     pub(super) working_large: Arc<Semaphore>,
     /// Permits to occupy a blocking thread.
     pub(super) storing: Arc<Semaphore>,

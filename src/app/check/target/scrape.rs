@@ -1,4 +1,4 @@
-//! One scrape without storage.
+//! Scrapes a target once, and stores nothing.
 
 use crate::scrape::pool::job::{JobSettings, TargetSpec};
 use crate::scrape::request::budget::BodyBudget;

@@ -4,14 +4,14 @@
 //! targets need. Requests that several roles or jobs need are made once (`watches`).
 //!
 //! # Failure
-//! Targets stay as they are while the API server does not respond, refuses requests, or sends
+//! Targets stay as they are while the API server does not respond, rejects requests, or sends
 //! something else. At the start, a scope has no targets before all its objects are known.
 //!
 //! | module | content |
 //! |---|---|
 //! | `access` | address and credentials of the API server |
 //! | `api` | requests |
-//! | [`environment`] | what all providers share |
+//! | [`environment`] | surroundings that all providers share |
 //! | `objects` | objects of the API |
 //! | `roles` | targets of objects |
 //! | `watches` | shared watches |

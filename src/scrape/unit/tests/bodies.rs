@@ -100,7 +100,8 @@ fn recorded_jobs(expected: &StoredSeries) -> Vec<RecordedJob> {
     jobs.collect()
 }
 
-/// Returns the answers of all targets: `/SOURCE/FORMAT/JOB` has the bodies `SOURCE.FORMAT.NUMBER`.
+/// Returns the responses of all targets: `/SOURCE/FORMAT/JOB` has the bodies
+/// `SOURCE.FORMAT.NUMBER`.
 fn script(jobs: &[RecordedJob]) -> Script {
     let content_types: Value =
         serde_json::from_slice(&recordings::bytes("scrape/bodies.json")).unwrap();

@@ -45,7 +45,7 @@ pub(super) enum SelectorError {
 pub(super) enum Token {
     /// Name or value, and the words `in` and `notin`.
     Word(String),
-    /// One of [`OPERATORS`].
+    /// Operator or sign, from [`OPERATORS`].
     Operator(&'static str),
     End,
 }

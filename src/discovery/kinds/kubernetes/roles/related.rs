@@ -40,7 +40,7 @@ pub(crate) struct Related {
     pub(crate) has_job_names: bool,
 }
 
-/// What all watches have in common.
+/// Feed of objects of any type.
 trait AnyFeed {
     fn start(&self);
     fn is_complete(&self) -> bool;

@@ -42,7 +42,7 @@ pub(super) enum Failure {
     Hangup,
 }
 
-/// What happens to a watch that is open.
+/// Change of an open watch.
 #[derive(Debug, Clone)]
 pub(super) enum Interruption {
     /// Text is sent, and the connection ends without the end of the body.
