@@ -63,7 +63,7 @@ fn read_only_server_is_healthy_and_the_reason_is_printed() {
 }
 
 #[test]
-fn management_listener_has_health_without_the_route_prefix_and_stores_nothing() {
+fn management_listener_has_no_prefix_and_stores_nothing() {
     let temp_dir = dir::temp();
     let port = free_port();
     let server = Launch::narthex(&temp_dir.path().join("data"))

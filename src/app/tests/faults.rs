@@ -56,7 +56,7 @@ async fn failed_sync_is_internal_then_unavailable() {
 }
 
 #[tokio::test]
-async fn failed_sync_of_the_wbl_rejects_writes_and_has_its_own_counter() {
+async fn failed_wbl_sync_rejects_writes_and_is_counted() {
     let disk = CrashDisk::new();
     let edge =
         TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;

@@ -30,9 +30,9 @@ pub enum CheckCommand {
     Config(CheckConfigFlags),
     /// Check if a running server is healthy: if its process works.
     ///
-    /// A server that replays the WAL is healthy, and so is one with a full disk. If it is read-only,
-    /// the output has the reason. The exit code is 0 for yes, 1 for no, and 2 if the server cannot
-    /// be reached.
+    /// A server that replays the WAL is healthy, and so is one with a full disk. If the server is
+    /// read-only, the output has the reason. The exit code is 0 for yes, 1 for no, and 2 if the
+    /// server cannot be reached.
     Healthy(CheckServerFlags),
     /// Check if a running server is ready: if it serves requests.
     ///
