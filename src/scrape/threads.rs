@@ -1,8 +1,8 @@
 //! Threads of the scrape loops.
 //!
 //! A loop, its connection and the storage of its small bodies use one thread, which has a runtime
-//! of its own. So a scrape wakes its thread at its tick and when data arrives, and no other one, and
-//! what it needs stays in the caches of one processor. Requests of clients, which other threads
+//! of its own. So a scrape wakes its thread at its tick and when data arrives, and no other one,
+//! and what it needs stays in the caches of one processor. Requests of clients, which other threads
 //! serve, neither delay a tick nor wait for a scrape.
 //!
 //! # Failure
@@ -24,8 +24,8 @@ const MAX_BLOCKING_THREADS: usize = 128;
 #[derive(Debug)]
 pub struct ScrapeThreads {
     runtimes: Vec<Handle>,
-    /// Dropping them ends the threads.
-    _running: Vec<oneshot::Sender<()>>,
+    #[allow(dead_code, reason = "a drop ends the threads")]
+    running: Vec<oneshot::Sender<()>>,
 }
 
 impl ScrapeThreads {
@@ -35,7 +35,7 @@ impl ScrapeThreads {
     /// A thread or its runtime cannot be created.
     pub fn start() -> io::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        let mut threads = Self { runtimes: Vec::new(), _running: Vec::new() };
+        let mut threads = Self { runtimes: Vec::new(), running: Vec::new() };
         for number in 0..processors.min(MAX_THREADS) {
             let runtime = Builder::new_current_thread()
                 .enable_all()
@@ -44,7 +44,7 @@ impl ScrapeThreads {
                 .build()?;
             let (running, ended) = oneshot::channel();
             threads.runtimes.push(runtime.handle().clone());
-            threads._running.push(running);
+            threads.running.push(running);
             let name = format!("scrape-{number}");
             thread::Builder::new().name(name).spawn(move || run(runtime, ended))?;
         }
@@ -55,7 +55,7 @@ impl ScrapeThreads {
     #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn on(runtime: Handle) -> Self {
-        Self { runtimes: vec![runtime], _running: Vec::new() }
+        Self { runtimes: vec![runtime], running: Vec::new() }
     }
 
     /// Returns the runtime for the target of this hash; always the same one.

@@ -5,6 +5,7 @@
 //! | `equal_labels` | targets with equal labels |
 //! | [`job`] | settings of a job, and the cost of their change |
 //! | `log_watch` | time that scrapes wait for the WAL |
+//! | `loop_config` | configuration of a loop |
 //! | [`scrape_loop`] | loop of one target |
 //! | [`scrape_pool`] | targets of one job: sync, reload, end |
 //! | [`shared`] | state that all pools share |
@@ -14,6 +15,7 @@
 pub(in crate::scrape) mod equal_labels;
 pub mod job;
 mod log_watch;
+mod loop_config;
 pub mod scrape_loop;
 pub mod scrape_pool;
 pub mod shared;

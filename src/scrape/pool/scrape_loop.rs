@@ -10,14 +10,13 @@
 
 use crate::scrape::plan::offset::offset;
 use crate::scrape::plan::schedule::{Schedule, ScrapeTime, tolerance};
-use crate::scrape::pool::job::{JobSettings, TargetSpec};
+use crate::scrape::pool::loop_config::LoopConfig;
 use crate::scrape::pool::shared::ScrapeShared;
 use crate::scrape::pool::status::{TargetHealth, TargetState, TargetStatus};
 use crate::scrape::pool::storing::{Exchanged, Permits, Stored, Storing, now_ms};
 use crate::scrape::request::fetch::{FetchLimits, fetch};
 use crate::scrape::sample_limit_fill::TargetFill;
 use crate::scrape::unit::error::ScrapeError;
-use crate::scrape::unit::settings::UnitSettings;
 use crate::scrape::unit::store::{Storage, TargetStore};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -32,15 +31,6 @@ pub(super) enum LoopCommand {
     End,
     /// The server stops.
     Stop,
-}
-
-/// Configuration of a loop. A new one takes effect at the next scrape.
-pub(super) struct LoopConfig {
-    pub(super) target: Arc<TargetSpec>,
-    pub(super) job: JobSettings,
-    pub(super) unit: Arc<UnitSettings>,
-    /// Error that fails every scrape.
-    pub(super) forced_error: Option<ScrapeError>,
 }
 
 /// Progress of a loop, for the loop that follows it.

@@ -5,7 +5,8 @@
 //! caches are no longer valid.
 
 use crate::scrape::pool::job::{JobChange, JobSettings, TargetSet, TargetSpec};
-use crate::scrape::pool::scrape_loop::{LoopCommand, LoopConfig, LoopProgress, ScrapeLoop};
+use crate::scrape::pool::loop_config::LoopConfig;
+use crate::scrape::pool::scrape_loop::{LoopCommand, LoopProgress, ScrapeLoop};
 use crate::scrape::pool::shared::ScrapeShared;
 use crate::scrape::pool::status::{ActiveTarget, PoolSnapshot, TargetState};
 use crate::scrape::threads::ScrapeThreads;

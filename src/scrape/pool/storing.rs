@@ -7,7 +7,7 @@
 use crate::ingest::reject_reason::RejectReason;
 use crate::ingest::rejection_log::entry::{DataSender, RequestOrigin};
 use crate::scrape::plan::schedule::ScrapeTime;
-use crate::scrape::pool::scrape_loop::LoopConfig;
+use crate::scrape::pool::loop_config::LoopConfig;
 use crate::scrape::pool::shared::{LARGE_BODY, ScrapeShared};
 use crate::scrape::pool::status::{TargetHealth, TargetState, TargetStatus};
 use crate::scrape::request::fetch::FetchedBody;
