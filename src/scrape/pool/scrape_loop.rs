@@ -1,8 +1,8 @@
 //! Loop of one target: waits for a tick, scrapes, stores, and waits again.
 //!
 //! The exchange runs in the task of the loop, and so do the check and the appends of a small body.
-//! A large body or a slow disk uses a blocking thread, so that other targets keep their ticks; see
-//! [`storing`](super::storing).
+//! A large body or a slow disk uses a blocking thread, so that other targets keep their ticks
+//! (`storing`).
 //!
 //! # End
 //! - A target that is gone: the scrape in progress finishes, and delayed stale markers follow.
