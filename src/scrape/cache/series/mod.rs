@@ -1,7 +1,9 @@
 //! Cache from the raw bytes of a series in a body to the series in storage.
 //!
-//! A known series costs a hash, a comparison of its raw bytes and no allocation. Series that metric
-//! relabeling drops are kept, too, so that they are not relabeled at every scrape.
+//! Targets expose their series in the same order at every scrape. So a known series usually costs
+//! one comparison of its raw bytes, with those that followed the last one; otherwise also a hash.
+//! It costs no allocation. Series that metric relabeling drops are kept, too, so that they are not
+//! relabeled at every scrape.
 //!
 //! # Rounds
 //! A round is an attempt to store a scrape. [`SeriesCache::begin`] starts it. The check of the body
@@ -94,6 +96,8 @@ pub struct SeriesCache<S> {
     tracked_now: usize,
     /// Entries that the body of the current round contains.
     seen: usize,
+    /// Position after that of the last entry that was looked up or inserted.
+    next: usize,
     /// Number of entries when the current round began.
     len_before: usize,
 }
@@ -130,6 +134,7 @@ impl<S> Default for SeriesCache<S> {
             tracked_again: 0,
             tracked_now: 0,
             seen: 0,
+            next: 0,
             len_before: 0,
         }
     }
@@ -143,6 +148,7 @@ impl<S: StoredSeries> SeriesCache<S> {
         }
         self.round += 1;
         self.seen = 0;
+        self.next = 0;
         self.tracked_now = 0;
         self.tracked_again = 0;
         self.len_before = self.entries.len();
@@ -151,16 +157,25 @@ impl<S: StoredSeries> SeriesCache<S> {
     /// Looks up a series of the body. Returns `None` if it is unknown.
     #[inline]
     pub fn see(&mut self, raw: &[u8]) -> Option<Seen> {
-        let hash = self.hasher.hash_one(raw);
-        let (entries, arena) = (&self.entries, &self.raw);
-        let found =
-            self.index.find(hash, |position| entries[*position as usize].raw(arena) == raw)?;
-        let id = EntryId(*found);
-        let entry = &mut self.entries[id.0 as usize];
+        let position = self.position_of(raw)?;
+        self.next = position + 1;
+        let entry = &mut self.entries[position];
         let is_repeated = entry.seen == self.round;
         self.seen += usize::from(!is_repeated);
         entry.seen = self.round;
-        Some(Seen { id, is_repeated })
+        // Positions fit: insertion checks them.
+        Some(Seen { id: EntryId(position as u32), is_repeated })
+    }
+
+    #[inline]
+    fn position_of(&self, raw: &[u8]) -> Option<usize> {
+        let (entries, arena) = (&self.entries, &self.raw);
+        if entries.get(self.next).is_some_and(|entry| entry.raw(arena) == raw) {
+            return Some(self.next);
+        }
+        let hash = self.hasher.hash_one(raw);
+        let is_same = |position: &u32| entries[*position as usize].raw(arena) == raw;
+        self.index.find(hash, is_same).map(|position| *position as usize)
     }
 
     /// Inserts an unknown series of the body.
@@ -181,6 +196,7 @@ impl<S: StoredSeries> SeriesCache<S> {
         let seen = self.round;
         self.entries.push(Entry { series, raw_start, raw_len, seen, tracked: 0, other });
         self.seen += 1;
+        self.next = self.entries.len();
         let (entries, arena, hasher) = (&self.entries, &self.raw, &self.hasher);
         let hash = hasher.hash_one(raw);
         self.index.insert_unique(hash, position, |position| {

@@ -71,6 +71,23 @@ fn known_series_is_found_by_its_raw_bytes() {
 }
 
 #[test]
+fn series_in_another_order_are_found() {
+    let mut cache = Cache::default();
+    let body = [("a", 1), ("b", 2), ("c", 3), ("d", 4)];
+    store(&mut cache, &body);
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 1, 0, 3], [2, 3, 0, 1]] {
+        let turned = order.map(|position| body[position]);
+        cache.begin();
+        for (raw, series) in turned {
+            let seen = cache.see(raw.as_bytes()).unwrap();
+            assert_eq!(cache.state(seen.id), EntryState::Series(&series), "{raw} of {turned:?}");
+        }
+        cache.end_empty();
+    }
+    assert_eq!(cache.len(), 4);
+}
+
+#[test]
 fn dropped_and_reserved_series_are_remembered() {
     let mut cache = Cache::default();
     for round in 0..3 {
