@@ -5,7 +5,7 @@ use crate::ingest::rejection_log::RejectionLog;
 use crate::scrape::clock::ScrapeClock;
 use crate::scrape::failure_log::FailureLog;
 use crate::scrape::metrics::ScrapeMetrics;
-use crate::scrape::pool::log_watch::LogWatch;
+use crate::scrape::pool::storage_watch::StorageWatch;
 use crate::scrape::request::budget::BodyBudget;
 use crate::scrape::unit::staging::StagingPool;
 use crate::tsdb::db::{DbHandle, SyncMode};
@@ -46,7 +46,7 @@ pub struct ScrapeShared {
     pub(super) budget: Arc<BodyBudget>,
     pub(super) staging: StagingPool,
     pub(super) failures: FailureLog,
-    pub(super) log_watch: LogWatch,
+    pub(super) storage_watch: StorageWatch,
     /// Permits of blocking threads to check and append, one per processor.
     pub(super) working: Arc<Semaphore>,
     /// Permits that a body of [`LARGE_BODY`] bytes or more takes in addition. They are fewer, so
@@ -79,7 +79,7 @@ impl ScrapeShared {
             budget: BodyBudget::new(options.max_bytes_in_flight),
             staging: StagingPool::new(2 * processors),
             failures: FailureLog::default(),
-            log_watch: LogWatch::new(waits_for_sync),
+            storage_watch: StorageWatch::new(waits_for_sync),
             working: Arc::new(Semaphore::new(processors)),
             working_large: Arc::new(Semaphore::new(processors - 1)),
             storing: Arc::new(Semaphore::new(MAX_STORING)),

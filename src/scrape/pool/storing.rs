@@ -53,7 +53,7 @@ impl Storing {
     /// that panicked.
     pub(super) async fn run(self) -> Option<Stored> {
         let body_bytes = self.body_bytes();
-        if body_bytes <= SMALL_BODY && self.shared.log_watch.is_fast() {
+        if body_bytes <= SMALL_BODY && self.shared.storage_watch.is_fast() {
             let store = || self.store(|| {});
             return catch_unwind(AssertUnwindSafe(store)).ok();
         }
@@ -80,16 +80,16 @@ impl Storing {
         let mut staged = shared.staging.take();
         let now_ms = now_ms(shared);
         let storage = Storage { db: &shared.db, limits: &shared.limits, now_ms };
-        let (mut appended, mut logging_since) = (Some(appended), None);
+        let storing_since = Instant::now();
+        let mut appended = Some(appended);
         let report = self.store.store(scrape, &config.unit, storage, &mut staged, &mut || {
             if let Some(appended) = appended.take() {
                 appended();
             }
-            logging_since = Some(Instant::now());
             started.elapsed()
         });
-        if let Some(since) = logging_since {
-            shared.log_watch.observe(since.elapsed());
+        if body_bytes <= SMALL_BODY {
+            shared.storage_watch.observe(storing_since.elapsed());
         }
         shared.staging.give_back(staged);
         drop(body);
