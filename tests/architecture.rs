@@ -4,7 +4,7 @@
 //! - A line of the house imports only from itself and from lines above it. Neither modules nor
 //!   folders import in a circle.
 //! - Only test code imports test support.
-//! - The engine names no network library, and `unsafe` is in one file only.
+//! - The engine names no network library, and `unsafe` is in two files only.
 //! - The engine changes files through its disk only.
 //! - Errors below the server are data: neither boxed nor text.
 //! - Names of tests are short, comments are at most 100 columns wide.
@@ -57,8 +57,8 @@ const TYPED_ERRORS: [&str; 8] =
 /// Network libraries, which the engine must not name.
 const NETWORK: [&str; 5] = ["tokio", "tonic", "hyper", "prost", "axum"];
 
-/// Only file that may have `unsafe`.
-const UNSAFE: &str = "src/tsdb/fs/mmap.rs";
+/// Only files that may have `unsafe`.
+const UNSAFE: [&str; 2] = ["src/tsdb/fs/mmap.rs", "src/tsdb/prefetch.rs"];
 
 /// Only folder of the engine that may name functions that change files.
 const FILES: &str = "src/tsdb/fs/";
@@ -373,7 +373,7 @@ impl Module {
         let in_engine = self.file.starts_with("src/tsdb/");
         let word = |token: &&String| {
             (in_engine && NETWORK.contains(&token.as_str()))
-                || (*token == "unsafe" && self.file != UNSAFE)
+                || (*token == "unsafe" && !UNSAFE.contains(&self.file.as_str()))
         };
         let found: BTreeSet<&String> = self.tokens.iter().filter(word).collect();
         found.into_iter().map(|token| format!("{}: names {token}", self.file)).collect()
@@ -739,7 +739,7 @@ fn network_in_engine_and_unsafe_are_detected() {
     assert!(broken_by(&[("src/server/a.rs", "//! tokio\nuse tokio::sync::Mutex;")]).is_empty());
     let unsafe_code = "//! x\nfn f() { unsafe { g() } }";
     assert_eq!(broken_by(&[("src/server/a.rs", unsafe_code)]), ["src/server/a.rs: names unsafe"]);
-    assert!(broken_by(&[(UNSAFE, unsafe_code)]).is_empty());
+    assert!(broken_by(&[(UNSAFE[0], unsafe_code)]).is_empty());
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! | [`fs`] | file system access |
 //! | [`head`] | head: recent samples in memory |
 //! | [`index`] | inverted index of the head, index of a block |
+//! | [`prefetch`] | prefetch of memory that an append will need |
 //! | [`query`] | sources of a query and their merge |
 //! | [`tombstones`] | deleted time ranges of series |
 //! | [`wal`] | write-ahead log and write-behind log |
@@ -23,6 +24,7 @@ pub mod encoding;
 pub mod fs;
 pub mod head;
 pub mod index;
+pub mod prefetch;
 pub mod query;
 pub mod tombstones;
 pub mod wal;

@@ -310,6 +310,12 @@ impl TargetStore {
     }
 }
 
+/// Number of samples between the prefetch of a series' state and the append to it. Fewer would not
+/// suffice for the memory to arrive; more would displace other data from the cache.
+const STATES_AHEAD: usize = 16;
+/// Number of samples between the prefetch of the end of a series' chunk and the append to it.
+const CHUNKS_AHEAD: usize = 8;
+
 /// Appends of one scrape.
 struct Storing<'s, 'a> {
     store: &'s mut TargetStore,
@@ -341,6 +347,7 @@ impl Storing<'_, '_> {
     fn append_samples(&mut self) -> u64 {
         let (mut next_start, mut next_exemplar, mut late_exemplars) = (0, 0, 0);
         for position in 0..self.staged.samples.len() {
+            self.prefetch(position);
             let staged = self.staged.samples[position];
             let sample = self.staged.take(position, &mut next_start);
             if self.append_sample(&staged, sample) && staged.flags.tracks_staleness {
@@ -349,6 +356,24 @@ impl Storing<'_, '_> {
             late_exemplars += self.append_exemplars(position, staged.series, &mut next_exemplar);
         }
         late_exemplars
+    }
+
+    /// Prefetches series whose samples follow the one at this position.
+    #[inline]
+    fn prefetch(&self, position: usize) {
+        let handle_at = |position: usize| {
+            let staged = self.staged.samples.get(position)?;
+            match self.store.series.state(staged.series) {
+                EntryState::Series(handle) => Some(handle),
+                _ => None,
+            }
+        };
+        if let Some(handle) = handle_at(position + STATES_AHEAD) {
+            handle.prefetch_state();
+        }
+        if let Some(handle) = handle_at(position + CHUNKS_AHEAD) {
+            handle.prefetch_open_chunk();
+        }
     }
 
     /// Returns `true` if the sample is stored.

@@ -97,6 +97,14 @@ enum LargeChunk {
 }
 
 impl AnyChunk {
+    /// Prefetches the end of an XOR chunk, to which the next sample is appended.
+    #[inline]
+    pub fn prefetch_end(&self) {
+        if let ChunkRepr::Xor(chunk) = &self.chunk {
+            chunk.prefetch_end();
+        }
+    }
+
     /// Creates a chunk with one sample.
     ///
     /// `previous` is the preceding chunk of the series, if available: the header of a histogram

@@ -31,6 +31,7 @@
 
 use crate::model::float_sample::FloatSample;
 use crate::tsdb::encoding::bits::{BitReader, BitWriter, into_exact_len, truncate_to_bits};
+use crate::tsdb::prefetch::prefetch;
 
 /// Length of the header (the number of samples), bytes.
 const HEADER: usize = 2;
@@ -123,6 +124,12 @@ pub struct XorChunk {
 }
 
 impl XorChunk {
+    /// Prefetches the end of the chunk, to which the next sample is appended.
+    #[inline]
+    pub fn prefetch_end(&self) {
+        prefetch(self.buffer.as_ptr().wrapping_add(self.len as usize / 8), 16);
+    }
+
     /// Creates a chunk without samples.
     #[must_use]
     pub fn new() -> Self {

@@ -50,6 +50,19 @@ impl SeriesHandle {
         self.series.series_ref
     }
 
+    /// Prefetches the state of the series, for an append about 16 series later.
+    #[inline]
+    pub fn prefetch_state(&self) {
+        self.series.prefetch_state();
+    }
+
+    /// Prefetches the end of the open chunk, for an append about 8 series later. The state should
+    /// have been prefetched before.
+    #[inline]
+    pub fn prefetch_open_chunk(&self) {
+        self.series.prefetch_open_chunk();
+    }
+
     pub(super) fn arc(&self) -> &Arc<HeadSeries> {
         &self.series
     }

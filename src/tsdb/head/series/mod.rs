@@ -38,6 +38,7 @@ use crate::model::labels::Labels;
 use crate::model::refs::SeriesRef;
 use crate::tsdb::head::in_flight::batch_id::BatchId;
 use crate::tsdb::head::series::state::SeriesState;
+use crate::tsdb::prefetch::prefetch;
 use parking_lot::Mutex;
 
 /// Label set, reference and mutable state of a series.
@@ -54,6 +55,21 @@ pub struct HeadSeries {
 }
 
 impl HeadSeries {
+    /// Prefetches the state, for an append that follows soon.
+    #[inline]
+    pub fn prefetch_state(&self) {
+        prefetch(self.state.data_ptr(), size_of::<SeriesState>());
+    }
+
+    /// Prefetches the end of the open chunk, which needs the state. Does nothing while the state is
+    /// locked.
+    #[inline]
+    pub fn prefetch_open_chunk(&self) {
+        if let Some(open) = self.state.try_lock().as_ref().and_then(|state| state.open.as_ref()) {
+            open.chunk.prefetch_end();
+        }
+    }
+
     /// Creates a series without samples. `touched_by` is the batch that creates it.
     #[must_use]
     pub fn new(series_ref: SeriesRef, hash: u64, labels: Labels, touched_by: BatchId) -> Self {
