@@ -17,6 +17,7 @@
 //! | `sample_limit_fill` | share of its `sample_limit` that a target uses |
 //! | [`scraper`] | entry: the pools of all jobs |
 //! | [`target`] | labels of targets and of their series |
+//! | [`threads`] | threads of the loops |
 //! | [`mod@unit`] | storage of a scrape as a unit |
 
 pub mod cache;
@@ -29,6 +30,7 @@ pub mod request;
 mod sample_limit_fill;
 pub mod scraper;
 pub mod target;
+pub mod threads;
 pub mod unit;
 
 #[cfg(test)]

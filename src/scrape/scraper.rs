@@ -11,16 +11,16 @@ use crate::scrape::pool::job::{JobSettings, TargetSet};
 use crate::scrape::pool::scrape_pool::{EndingLoop, ScrapePool};
 use crate::scrape::pool::shared::ScrapeShared;
 use crate::scrape::pool::status::PoolSnapshot;
+use crate::scrape::threads::ScrapeThreads;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::runtime::Handle;
 
 /// Scraper of all jobs. It scrapes until [`Scraper::stop`]; create it when the database is ready.
 pub struct Scraper {
     shared: Arc<ScrapeShared>,
-    runtime: Handle,
+    threads: Arc<ScrapeThreads>,
     state: Mutex<State>,
 }
 
@@ -33,10 +33,10 @@ struct State {
 }
 
 impl Scraper {
-    /// Creates a scraper without jobs. Its loops run on `runtime`.
+    /// Creates a scraper without jobs, whose loops will run on `threads`.
     #[must_use]
-    pub fn new(shared: Arc<ScrapeShared>, runtime: Handle) -> Self {
-        Self { shared, runtime, state: Mutex::default() }
+    pub fn new(shared: Arc<ScrapeShared>, threads: ScrapeThreads) -> Self {
+        Self { shared, threads: Arc::new(threads), state: Mutex::default() }
     }
 
     /// Makes `jobs` the jobs of the scraper. Unchanged jobs are not touched; a job that is not in
@@ -57,8 +57,8 @@ impl Scraper {
                 }
                 None => {
                     let ending = state.ending.remove(&name).unwrap_or_default();
-                    let (shared, runtime) = (Arc::clone(&self.shared), self.runtime.clone());
-                    ScrapePool::new(shared, runtime, job, ending)
+                    let (shared, threads) = (Arc::clone(&self.shared), Arc::clone(&self.threads));
+                    ScrapePool::new(shared, threads, job, ending)
                 }
             };
             state.pools.insert(name, pool);

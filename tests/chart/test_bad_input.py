@@ -44,6 +44,10 @@ def wrong_content(schema):
 BASE_ROUTE = {"enabled": True, "parentRefs": [{"name": "public"}]}
 THANOS = chart.scenario("thanos")
 TLS = {"web": {"tls": True, "config": {"existingSecret": "web"}}}
+TLS_THANOS = chart.merged(
+    THANOS, chart.merged(TLS, {"thanos": {"clientTls": {"existingSecret": "client-tls"}}})
+)
+USERS = chart.scenario("users")
 
 # Values that are valid one by one, and what the message must name.
 COMBINATIONS = [
@@ -123,6 +127,8 @@ COMBINATIONS = [
      "persistence.resizeJob.enabled needs claims that the chart creates"),
     ({"networkPolicy": {"enabled": True}, "serviceMonitor": {"enabled": True}},
      "networkPolicy.scrapers is empty; name the Prometheus that uses serviceMonitor"),
+    (chart.merged(USERS, {"serviceMonitor": {"enabled": True}}),
+     "serviceMonitor.basicAuth is empty, but client.username shows that narthex has users"),
     ({"restartOn": ["wbe.http2"]}, 'restartOn: there is no value "wbe.http2"'),
     ({"prometheusRule": {"enabled": True, "disabled": ["NarthexTypo"]}},
      'prometheusRule.disabled: "NarthexTypo" is not one of: NarthexIngestStopped, '),
@@ -130,6 +136,10 @@ COMBINATIONS = [
      "thanos.router.replicationFactor is 4, but replicas is only 3"),
     (chart.merged(THANOS, {"grpc": {"enabled": False}}), "thanos.enabled needs grpc.enabled"),
     (chart.merged(THANOS, TLS), "thanos.clientTls.existingSecret is empty, but web.tls is true"),
+    (chart.merged(THANOS, USERS),
+     "thanos.enabled needs grpc.auth cert, because Thanos has no password (client.username)"),
+    *[(values, "thanos.sidecar.httpClient.existingSecret is empty, but narthex has TLS or users")
+      for values in (TLS_THANOS, chart.merged(THANOS, USERS | {"grpc": {"auth": "cert"}}))],
     (chart.merged(THANOS, {"thanos": {"sidecar": {"objectStore": {"existingSecret": ""}}}}),
      "thanos.sidecar.objectStore.existingSecret is empty"),
 ]

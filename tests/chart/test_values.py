@@ -19,7 +19,10 @@ TLS_THANOS = chart.merged(
     THANOS,
     {
         "web": {"tls": True, "config": {"existingSecret": "web-secret"}},
-        "thanos": {"clientTls": {"existingSecret": "client-tls"}},
+        "thanos": {
+            "clientTls": {"existingSecret": "client-tls"},
+            "sidecar": {"httpClient": {"existingSecret": "http-client"}},
+        },
     },
 )
 INGRESS = {"ingress": {"enabled": True, "hosts": ["a.example.com"]}}

@@ -291,6 +291,21 @@ class Thanos(unittest.TestCase):
         args = self.args("query")
         self.assertEqual([arg for arg in args if arg.startswith("--endpoint")], endpoints)
         self.assertIn("--query.replica-label=replica", args)
+        self.assertIn("--deduplication.func=chain", args)
+
+    def test_router_reads_the_hashring_every_30_seconds(self):
+        self.assertIn("--receive.hashrings-file-refresh-interval=30s", self.args("router"))
+
+    def test_flags_of_the_user_replace_those_of_the_chart(self):
+        for component, flag, value in (
+            ("query", "--deduplication.func", "penalty"),
+            ("router", "--receive.hashrings-file-refresh-interval", "5m"),
+        ):
+            own = chart.nested(f"thanos.{component}.extraArgs", [f"{flag}={value}"])
+            self.rendered = chart.render(chart.merged(chart.scenario("thanos"), own))
+            found = [arg for arg in self.args(component) if arg.startswith(f"{flag}=")]
+            # Thanos rejects a flag that is given twice.
+            self.assertEqual(found, [f"{flag}={value}"])
 
     def test_sidecar_and_narthex_name_the_same_directory(self):
         sidecar = self.rendered.container_named("thanos-sidecar")
@@ -306,7 +321,8 @@ class Thanos(unittest.TestCase):
 
     def test_helm_test_of_replicas_verifies_the_name_of_the_service(self):
         tls = {"web": {"tls": True, "config": {"existingSecret": "web"}},
-               "thanos": {"clientTls": {"existingSecret": "tls"}}}
+               "thanos": {"clientTls": {"existingSecret": "tls"},
+                          "sidecar": {"httpClient": {"existingSecret": "http-client"}}}}
         rendered = chart.render(chart.merged(chart.scenario("thanos"), tls))
         for item in rendered.find("Pod", "narthex-test")["spec"]["containers"]:
             self.assertEqual(item["args"][-1], "--server-name=narthex.monitoring.svc")
@@ -399,6 +415,40 @@ class Notes(unittest.TestCase):
             host = f"http://narthex-{n}.narthex-headless.monitoring.svc:9201"
             self.assertIn(f"{host}/api/v1/write", notes)
 
+    def test_thanos_router_needs_no_credentials_of_narthex(self):
+        text = "Add tls_config and basic_auth"
+        web = {"web": {"config": {"existingSecret": "web-secret"}}}
+        self.assertIn(text, self.notes(web, "3"))
+        self.assertNotIn(text, self.notes(chart.merged(chart.scenario("thanos"), web), "3"))
+
+    def test_monitor_that_may_not_scrape_is_told(self):
+        web = {"web": {"config": {"existingSecret": "web-secret"}}}
+        tls = chart.merged(web, {"web": {"tls": True}})
+        user = {"basicAuth": {"username": {"name": "scraper", "key": "username"}}}
+        ca = {"tlsConfig": {"ca": {"secret": {"name": "ca", "key": "ca.crt"}}}}
+        pair = {"tlsConfig": {"certFile": "/certs/tls.crt", "keyFile": "/certs/tls.key"}}
+        no_ca, no_credentials = "serviceMonitor.tlsConfig is empty", "has no credentials"
+        for values, monitor, wanted in (
+            ({}, {}, set()),
+            (web, {}, {no_credentials}),
+            (web, user, set()),
+            (tls, {}, {no_ca, no_credentials}),
+            (tls, user, {no_ca}),
+            (tls, ca, {no_credentials}),
+            (tls, ca | user, set()),
+            (tls, pair, set()),
+            (chart.merged(tls, {"management": {"metrics": True}}), {}, set()),
+        ):
+            values = chart.merged(values, {"serviceMonitor": {"enabled": True, **monitor}})
+            for helm in chart.HELMS:
+                with self.subTest(values=values, helm=helm):
+                    notes = self.notes(values, helm)
+                    found = {text for text in (no_ca, no_credentials) if text in notes}
+                    self.assertEqual(found, wanted)
+                    told = "Check that Prometheus can scrape narthex" in notes
+                    self.assertEqual(told, bool(wanted))
+        self.assertNotIn("scrape narthex", self.notes(tls, "3"), "without a ServiceMonitor")
+
     def test_fate_of_the_claims_is_told(self):
         delete = {"persistence": {"retentionPolicy": {"whenDeleted": "Delete"}}}
         for values, text in (
@@ -436,7 +486,7 @@ class Files(unittest.TestCase):
         tests = chart.ROOT / "tests/chart/rules_test.yaml"
         done = subprocess.run(["promtool", "check", "rules", rules], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("14 rules found", done.stdout)
+        self.assertIn("15 rules found", done.stdout)
         # promtool finds the rules beside the tests.
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(rules, folder)

@@ -71,6 +71,10 @@ fn unsupported_sections_are_warnings_on_request() {
     assert_eq!(checked.code, Some(0), "{}", checked.stderr);
     assert_eq!(checked.stdout, "odd.yml SUCCESS: 1 scrape jobs, 0 included files, 4 warnings\n");
     assert_eq!(checked.stderr.matches("WARNING: odd.yml:").count(), 4, "{}", checked.stderr);
+    // The flag is given, so no warning proposes it.
+    let section = "WARNING: odd.yml:2:1: rule_files: section is not supported by this version of \
+                   narthex; evaluate rules in a Prometheus or Thanos Ruler that reads from narthex";
+    assert!(checked.stderr.lines().any(|line| line == section), "{}", checked.stderr);
     let missing = check(dir.path(), &["none.yml", "odd.yml"]);
     assert_eq!(missing.code, Some(1));
     assert_eq!(

@@ -46,6 +46,47 @@ fn replaying_server_is_healthy_and_not_ready() {
 }
 
 #[test]
+fn read_only_server_is_healthy_and_the_reason_is_printed() {
+    let temp_dir = dir::temp();
+    // No disk has so much free space.
+    let server = Launch::narthex(&temp_dir.path().join("data"))
+        .flag("--storage.tsdb.disk-reserve=1000TB")
+        .start();
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let (code, text) = check("healthy", &url, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let reason = "SUCCESS: server is healthy, but read-only: low disk space: ";
+    assert!(text.starts_with(reason), "{text}");
+    assert!(text.contains("the reserve is 1099511627776000 bytes"), "{text}");
+    assert_eq!(check("ready", &url, &[]), (Some(0), "SUCCESS: server is ready\n".to_owned()));
+    server.stop();
+}
+
+#[test]
+fn management_listener_has_no_prefix_and_stores_nothing() {
+    let temp_dir = dir::temp();
+    let port = free_port();
+    let server = Launch::narthex(&temp_dir.path().join("data"))
+        .flag(format!("--web.management-listen-address=127.0.0.1:{port}"))
+        .flag("--web.route-prefix=/narthex")
+        .ready_path("/narthex/-/ready")
+        .start();
+    let management = format!("http://127.0.0.1:{port}");
+    for command in ["healthy", "ready"] {
+        assert_eq!(check(command, &management, &[]).0, Some(0));
+        let (code, text) = check(command, &format!("{management}/narthex"), &[]);
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("404 Not Found"), "{text}");
+    }
+    let (code, text) = check("roundtrip", &management, &[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.starts_with("FAILED: cannot write a sample: 404 Not Found"), "{text}");
+    let web = format!("http://127.0.0.1:{}/narthex", server.port);
+    assert_eq!(check("roundtrip", &web, &[]).0, Some(0));
+    server.stop();
+}
+
+#[test]
 fn server_that_does_not_respond_is_exit_code_2() {
     let url = format!("http://127.0.0.1:{}", free_port());
     for (url, reason) in [(url.as_str(), "connection refused"), ("localhost", "invalid URL")] {

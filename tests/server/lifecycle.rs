@@ -155,6 +155,33 @@ fn replaying_server_is_healthy_not_ready_and_shows_progress() {
     server.stop();
 }
 
+/// The alerts NarthexIngestStopped and NarthexReadOnly depend on these values.
+#[test]
+fn metrics_tell_empty_head_and_replay_apart() {
+    let (temp_dir, data) = new_data_dir();
+    let values = |server: &Server| {
+        let metrics = Metrics::of(&server.http);
+        ["prometheus_tsdb_head_max_time", "prometheus_ready", "narthex_tsdb_writable"]
+            .map(|name| metrics.sum(name).expect("a metric of every start"))
+    };
+    let server = Launch::narthex(&data).start();
+    assert_eq!(values(&server), [i64::MIN as f64, 1.0, 1.0], "an empty head");
+    server.remote().write_ok(&WriteRequest::one(&[("__name__", "a")], &[(BEGIN, 1.0)]));
+    assert_eq!(values(&server), [BEGIN as f64, 1.0, 1.0]);
+    server.kill();
+
+    let launch = Launch::narthex(&data);
+    let (launch, marker) = paused_at(launch, "replay.record", temp_dir.path().join("marker"));
+    let mut server = launch.spawn();
+    wait_until("the paused replay", || marker.exists());
+    wait_until("a response", || server.http.try_get("/metrics").is_ok());
+    assert_eq!(values(&server), [0.0, 0.0, 0.0], "during the replay");
+    std::fs::remove_file(&marker).expect("the marker can be removed");
+    server.wait_ready();
+    assert_eq!(values(&server), [BEGIN as f64, 1.0, 1.0], "after the replay");
+    server.stop();
+}
+
 /// Pauses a write, ends the server with `end`, and continues the write, which must succeed. The
 /// management listener serves until then.
 fn assert_write_finishes(end: impl Fn(&Server)) {

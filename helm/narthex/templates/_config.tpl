@@ -162,13 +162,19 @@ of the URL is not the name of the Service, which the server's certificate has.
 {{- if eq (include "narthex.sidecar" .) "true" }}
 - --storage.tsdb.delay-compact-file.path={{ $storage.path }}/thanos.shipper.json
 {{- end }}
-{{- $budget := include "narthex.memoryBudget" . }}
+{{- with include "narthex.memoryBudget" . }}
+{{- $budget := . }}
 {{- range list "web" "scrape" }}
-{{- $flag := printf "--%s.max-bytes-in-flight" . }}
-{{- $own := include "narthex.hasFlag" (dict "args" $.Values.extraArgs "flag" $flag) }}
-{{- if and $budget (not $own) }}
-- {{ $flag }}={{ $budget }}
+{{- include "narthex.ownFlag" (dict "args" $.Values.extraArgs
+  "flag" (printf "--%s.max-bytes-in-flight" .) "value" $budget) }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A flag with its value on a line of its own, unless args has the flag: {args, flag, value}. */}}
+{{- define "narthex.ownFlag" -}}
+{{- if not (include "narthex.hasFlag" .) }}
+- {{ .flag }}={{ .value }}
 {{- end }}
 {{- end -}}
 

@@ -141,6 +141,10 @@
 
 {{- $monitor := $values.serviceMonitor -}}
 {{- $policy := $values.networkPolicy -}}
+{{- if and $monitor.enabled $values.client.username (not $monitor.basicAuth)
+  (not $values.management.metrics) -}}
+{{- fail "serviceMonitor.basicAuth is empty, but client.username shows that narthex has users" -}}
+{{- end -}}
 {{- if and $policy.enabled $monitor.enabled (not $policy.scrapers) -}}
 {{- fail "networkPolicy.scrapers is empty; name the Prometheus that uses serviceMonitor" -}}
 {{- end -}}
@@ -183,7 +187,16 @@
 {{- if and $values.web.tls (not $thanos.clientTls.existingSecret) -}}
 {{- fail "thanos.clientTls.existingSecret is empty, but web.tls is true" -}}
 {{- end -}}
-{{- if and $thanos.sidecar.enabled (not $thanos.sidecar.objectStore.existingSecret) -}}
+{{- $sidecar := $thanos.sidecar -}}
+{{- if and $values.client.username (ne $values.grpc.auth "cert") -}}
+{{- fail "thanos.enabled needs grpc.auth cert, because Thanos has no password (client.username)" -}}
+{{- end -}}
+{{- if and $sidecar.enabled (or $values.web.tls $values.client.username)
+  (not $sidecar.httpClient.existingSecret) -}}
+{{- $name := "thanos.sidecar.httpClient.existingSecret" -}}
+{{- fail (printf "%s is empty, but narthex has TLS or users" $name) -}}
+{{- end -}}
+{{- if and $sidecar.enabled (not $sidecar.objectStore.existingSecret) -}}
 {{- $name := "thanos.sidecar.objectStore.existingSecret" -}}
 {{- fail (printf "%s is empty; name it, or set thanos.sidecar.enabled to false" $name) -}}
 {{- end -}}

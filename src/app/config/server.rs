@@ -14,7 +14,6 @@ use crate::config::flags::grpc::{GrpcAuthFlag, GrpcFlags};
 use crate::config::flags::read::ReadFlags;
 use crate::config::flags::web::WebFlags;
 use crate::remote::read::ReadLimits;
-use crate::scrape::pool::shared::MAX_STORING;
 use crate::server::management::process_control::ApiAccess;
 use crate::server::requests::time_limits::TimeLimits;
 use crate::server::transport::access::control::GrpcCredentials;
@@ -77,7 +76,6 @@ pub(crate) fn blocking_threads(flags: &ServeFlags) -> usize {
         .permits()
         // Decompression of messages and compression of responses.
         .saturating_add(2 * processors())
-        .saturating_add(MAX_STORING)
         .saturating_add(OTHER_BLOCKING_THREADS)
         .min(MAX_BLOCKING_THREADS)
 }

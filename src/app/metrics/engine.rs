@@ -264,6 +264,11 @@ fn register_wbl(registry: &mut Registry, db: &Arc<DbHandle>) {
         "Total number of out-of-order write log writes that failed.",
         wbl_value(|wbl| count(&wbl.stats().write_failures)),
     );
+    registry.counter_fn(
+        "narthex_tsdb_out_of_order_wbl_failures_total",
+        "Total number of WBL failures that stopped all writes until a restart.",
+        wbl_value(|wbl| count(&wbl.stats().failures)),
+    );
     let source = db.clone();
     let help = "Duration of out-of-order write log fsync.";
     registry.summary_fn(

@@ -4,6 +4,7 @@
 use crate::metrics::registry::Registry;
 use crate::tsdb::db::DbHandle;
 use crate::tsdb::db::clock::now_ms;
+use crate::tsdb::db::disk_guard::DiskGuard;
 use std::sync::Arc;
 
 /// Registers all metrics of this module.
@@ -44,19 +45,27 @@ fn register_hold(registry: &mut Registry, db: &Arc<DbHandle>) {
 }
 
 fn register_disk(registry: &mut Registry, db: &Arc<DbHandle>) {
-    let source = db.clone();
+    let bytes = |value: fn(&DiskGuard) -> u64| {
+        let source = db.clone();
+        move || {
+            // Probes the disk if the last probe is too old.
+            source.check_disk();
+            value(source.shared().disk_guard()) as f64
+        }
+    };
     registry.gauge_fn(
         "narthex_tsdb_disk_free_bytes",
         "Free space on the disk of the data directory.",
-        move || {
-            // Measures the free space if the last measurement is too old.
-            source.check_disk();
-            source.shared().disk_guard().free_bytes() as f64
-        },
+        bytes(DiskGuard::free_bytes),
     );
-    let source = db.clone();
-    let help = "Free disk space below which writes are rejected.";
-    registry.gauge_fn("narthex_tsdb_disk_reserve_bytes", help, move || {
-        source.shared().disk_guard().reserve_bytes() as f64
-    });
+    registry.gauge_fn(
+        "narthex_tsdb_disk_size_bytes",
+        "Size of the disk of the data directory.",
+        bytes(DiskGuard::size_bytes),
+    );
+    registry.gauge_fn(
+        "narthex_tsdb_disk_reserve_bytes",
+        "Free disk space below which writes are rejected.",
+        bytes(DiskGuard::reserve_bytes),
+    );
 }

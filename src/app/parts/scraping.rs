@@ -12,11 +12,12 @@ use crate::scrape::clock::ScrapeClock;
 use crate::scrape::metrics::ScrapeMetrics;
 use crate::scrape::pool::shared::{ScrapeOptions, ScrapeShared};
 use crate::scrape::scraper::Scraper;
+use crate::scrape::threads::ScrapeThreads;
 use crate::scrape::unit::settings::StartTimestamps;
 use crate::tsdb::db::DbHandle;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Handle;
 
 /// Settings of scraping, from flags.
 #[derive(Debug, Clone)]
@@ -66,12 +67,15 @@ fn register_metadata_sizes(scraper: &Arc<Scraper>, registry: &mut Registry) {
 
 impl ScrapingParts {
     /// Builds the parts and registers their metrics. Call it within a runtime.
+    ///
+    /// # Errors
+    /// A thread of the scraper cannot be created.
     pub(super) fn build(
         config: &ScrapingConfig,
         db: Arc<DbHandle>,
         rejections: Arc<RejectionLog>,
         registry: &mut Registry,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let shared = Arc::new(ScrapeShared::new(
             db,
             config.limits,
@@ -92,8 +96,8 @@ impl ScrapingParts {
             Environment::default(),
             DiscoveryMetrics::register(registry),
         );
-        let scraper = Arc::new(Scraper::new(shared, Handle::current()));
+        let scraper = Arc::new(Scraper::new(shared, ScrapeThreads::start()?));
         register_metadata_sizes(&scraper, registry);
-        Self { scraper, providers, updates, start_timestamps: config.start_timestamps }
+        Ok(Self { scraper, providers, updates, start_timestamps: config.start_timestamps })
     }
 }

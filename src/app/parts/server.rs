@@ -134,7 +134,8 @@ impl ServerParts {
         let writer = config.writes.writer(&mut registry);
         let writes = Arc::new(shared.writes(writer, gates.writes, timeout));
         let rejections = writes.rejections.clone();
-        let scraping = ScrapingParts::build(scraping, shared.db.clone(), rejections, &mut registry);
+        let scraping =
+            ScrapingParts::build(scraping, shared.db.clone(), rejections, &mut registry)?;
         let (gate, clients) = (streams.gate, streams.clients);
         let states = ServerStates {
             access: access.control.clone(),

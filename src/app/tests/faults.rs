@@ -56,6 +56,31 @@ async fn failed_sync_is_internal_then_unavailable() {
 }
 
 #[tokio::test]
+async fn failed_wbl_sync_rejects_writes_and_is_counted() {
+    let disk = CrashDisk::new();
+    let edge =
+        TestServer::ready_on(Arc::new(disk.clone()), &["--storage.tsdb.wal-sync=always"]).await;
+    assert_eq!(edge.write(snappy_block(&valid_request())).await.status, StatusCode::NO_CONTENT);
+    disk.fail_with_eio(DiskCall::Sync, 1);
+    // An out-of-order sample of a known series is in the WBL only.
+    let older = request(vec![series("good", &[(now_ms() - 60_000, 2.0)])]);
+    let got = edge.write(snappy_block(&older)).await;
+    assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", got.text());
+    let healthy = edge.get("/-/healthy").await;
+    assert_eq!(healthy.status, StatusCode::SERVICE_UNAVAILABLE, "{}", healthy.text());
+    edge.write(snappy_block(&later())).await.assert_retry_later();
+    let metrics = edge.get("/metrics").await.text().to_owned();
+    for line in [
+        "narthex_tsdb_out_of_order_wbl_failures_total 1.0",
+        "prometheus_tsdb_out_of_order_wbl_writes_failed_total 0.0",
+        "narthex_tsdb_wal_failures_total 0.0",
+        "narthex_tsdb_writable 0.0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "no {line} in {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn full_disk_is_503_until_space_is_free() {
     let disk = CrashDisk::new();
     let edge = TestServer::ready_on(Arc::new(disk.clone()), &[]).await;

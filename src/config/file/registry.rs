@@ -67,14 +67,18 @@ pub(super) fn parse_sections(root: &Value<'_>, context: &mut Context<'_>) -> Con
             (parser.parse)(&section, context, &mut file);
         }
     }
+    let ignoring = if context.options.ignore_unsupported {
+        ""
+    } else {
+        ", or start with --config.ignore-unsupported"
+    };
     for key in sections.unread() {
         let unsupported = UNSUPPORTED.iter().find(|(name, _)| *name == key.name);
         match unsupported.map(|(_, advice)| *advice) {
             // Null sets nothing.
             Some(_) if key.has_null_value() => {}
             Some(advice) => key.unsupported(format_args!(
-                "section is not supported by this version of narthex; {advice}, or start with \
-                 --config.ignore-unsupported"
+                "section is not supported by this version of narthex; {advice}{ignoring}"
             )),
             None => key.problem("unknown section"),
         }

@@ -8,6 +8,9 @@ use clap::{Args, Subcommand, value_parser};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// URL of a server on this machine with the default port.
+const DEFAULT_SERVER_URL: &str = "http://localhost:9201";
+
 /// Flags of `narthex check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckFlags {
@@ -27,8 +30,9 @@ pub enum CheckCommand {
     Config(CheckConfigFlags),
     /// Check if a running server is healthy: if its process works.
     ///
-    /// A server that replays the WAL is healthy, and so is one with a full disk. The exit code is 0
-    /// for yes, 1 for no, and 2 if the server cannot be reached.
+    /// A server that replays the WAL is healthy, and so is one with a full disk. If the server is
+    /// read-only, the output has the reason. The exit code is 0 for yes, 1 for no, and 2 if the
+    /// server cannot be reached.
     Healthy(CheckServerFlags),
     /// Check if a running server is ready: if it serves requests.
     ///
@@ -101,9 +105,12 @@ pub struct CheckTargetFlags {
 /// Flags of `narthex check healthy` and `narthex check ready`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckServerFlags {
-    /// Server and access to it.
+    /// URL of the server with its route prefix, or of its management listener without the prefix.
+    #[arg(long = "url", value_name = "URL", default_value = DEFAULT_SERVER_URL)]
+    pub url: String,
+    /// Access to the server.
     #[command(flatten)]
-    pub server: ServerFlags,
+    pub access: ServerAccessFlags,
     /// Maximum time until the response.
     #[arg(
         long = "timeout", value_name = "DURATION", default_value = "5s",
@@ -115,9 +122,12 @@ pub struct CheckServerFlags {
 /// Flags of `narthex check roundtrip`.
 #[derive(Debug, Clone, Args)]
 pub struct RoundTripFlags {
-    /// Server and access to it.
+    /// URL of the server with its route prefix. The management listener stores no samples.
+    #[arg(long = "url", value_name = "URL", default_value = DEFAULT_SERVER_URL)]
+    pub url: String,
+    /// Access to the server.
     #[command(flatten)]
-    pub server: ServerFlags,
+    pub access: ServerAccessFlags,
     /// Maximum time until the sample is read.
     #[arg(
         long = "timeout", value_name = "DURATION", default_value = "1m",
@@ -126,12 +136,9 @@ pub struct RoundTripFlags {
     pub timeout: Duration,
 }
 
-/// Flags of a server and of the access to it.
+/// Flags of the access to a server: credentials and TLS.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ServerFlags {
-    /// URL of the server, or of its management listener, with the route prefix.
-    #[arg(long = "url", value_name = "URL", default_value = "http://localhost:9201")]
-    pub url: String,
+pub struct ServerAccessFlags {
     /// Path of a file with credentials and TLS settings, with the keys of an HTTP client in
     /// Prometheus. The other flags take precedence.
     #[arg(long = "http.config.file", value_name = "FILE")]

@@ -1,28 +1,25 @@
 //! Loop of one target: waits for a tick, scrapes, stores, and waits again.
 //!
-//! The exchange runs in the task of the loop. The check and the appends run on a blocking thread,
-//! so neither a huge body nor a slow disk delays the ticks of other targets.
+//! The exchange runs in the task of the loop, and so do the check and the appends of a small body.
+//! A large body or a slow disk uses a blocking thread, so that other targets keep their ticks
+//! (`storing`).
 //!
 //! # End
 //! - A target that is gone: the scrape in progress finishes, and delayed stale markers follow.
 //! - A stop of the server: an exchange is cancelled, appends finish, and no markers are written.
 
-use crate::ingest::reject_reason::RejectReason;
-use crate::ingest::rejection_log::entry::{DataSender, RequestOrigin};
 use crate::scrape::plan::offset::offset;
 use crate::scrape::plan::schedule::{Schedule, ScrapeTime, tolerance};
-use crate::scrape::pool::job::{JobSettings, TargetSpec};
-use crate::scrape::pool::shared::{LARGE_BODY, ScrapeShared};
+use crate::scrape::pool::loop_config::LoopConfig;
+use crate::scrape::pool::shared::ScrapeShared;
 use crate::scrape::pool::status::{TargetHealth, TargetState, TargetStatus};
-use crate::scrape::request::fetch::{FetchLimits, FetchedBody, fetch};
+use crate::scrape::pool::storing::{Exchanged, Permits, Stored, Storing, now_ms};
+use crate::scrape::request::fetch::{FetchLimits, fetch};
 use crate::scrape::sample_limit_fill::TargetFill;
 use crate::scrape::unit::error::ScrapeError;
-use crate::scrape::unit::settings::UnitSettings;
-use crate::scrape::unit::store::{
-    Scrape, ScrapeReport, ScrapeStorageError, ScrapedBody, Storage, TargetStore,
-};
+use crate::scrape::unit::store::{Storage, TargetStore};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Command to a loop.
@@ -34,15 +31,6 @@ pub(super) enum LoopCommand {
     End,
     /// The server stops.
     Stop,
-}
-
-/// Configuration of a loop. A new one takes effect at the next scrape.
-pub(super) struct LoopConfig {
-    pub(super) target: Arc<TargetSpec>,
-    pub(super) job: JobSettings,
-    pub(super) unit: Arc<UnitSettings>,
-    /// Error that fails every scrape.
-    pub(super) forced_error: Option<ScrapeError>,
 }
 
 /// Progress of a loop, for the loop that follows it.
@@ -67,14 +55,6 @@ pub(super) struct ScrapeLoop {
     /// Expected size of the next body, bytes.
     pub(super) expected_body: usize,
     pub(super) fill: TargetFill,
-}
-
-/// Scrape whose exchange has ended.
-struct Exchanged {
-    config: Arc<LoopConfig>,
-    time: ScrapeTime,
-    started: Instant,
-    body: Result<FetchedBody, ScrapeError>,
 }
 
 /// Reason for which a wait ended.
@@ -190,25 +170,18 @@ impl ScrapeLoop {
         Some(Exchanged { config, time, started, body })
     }
 
-    /// Stores a scrape on a blocking thread, and updates state and metrics.
+    /// Stores a scrape, and updates state and metrics.
     async fn store(&mut self, exchanged: Exchanged) {
         let Some(store) = self.store.take() else { return };
-        let body_bytes = exchanged.body.as_ref().map_or(0, |body| body.bytes.len());
-        let Some(permits) = Permits::acquire(&self.shared, body_bytes).await else { return };
         let (shared, state) = (Arc::clone(&self.shared), Arc::clone(&self.state));
         let config = Arc::clone(&exchanged.config);
-        let storing = tokio::task::spawn_blocking(move || {
-            let mut store = store;
-            let samples = store_exchanged(&shared, &mut store, &state, exchanged, permits);
-            (store, samples)
-        });
-        match storing.await {
-            Ok((store, samples)) => {
+        match (Storing { shared, store, state, exchanged }).run().await {
+            Some(Stored { store, samples }) => {
                 self.store = Some(store);
                 self.note_samples(&config, samples);
             }
-            Err(error) => {
-                tracing::error!(%error, url = &*config.target.url, "scrape panicked");
+            None => {
+                tracing::error!(url = &*config.target.url, "scrape panicked");
                 let status = TargetStatus {
                     health: TargetHealth::Down,
                     last_error: "internal error while the scrape was stored".to_owned(),
@@ -264,118 +237,8 @@ impl ScrapeLoop {
     }
 }
 
-/// Permits of a thread that stores a scrape.
-struct Permits {
-    /// Given back when only the WAL is missing.
-    working: Option<WorkPermits>,
-    _storing: OwnedSemaphorePermit,
-}
-
-/// Permits to use a processor.
-struct WorkPermits {
-    _working: OwnedSemaphorePermit,
-    /// `None` for a small body.
-    _large: Option<OwnedSemaphorePermit>,
-}
-
-impl Permits {
-    /// Waits for the permits to store a body of this size. Large bodies wait for each other before
-    /// they take a permit that small ones need. Returns `None` only if the semaphores were closed,
-    /// which never happens.
-    async fn acquire(shared: &ScrapeShared, body_bytes: usize) -> Option<Self> {
-        let large = match body_bytes {
-            0..LARGE_BODY => None,
-            LARGE_BODY.. => Some(Arc::clone(&shared.working_large).acquire_owned().await.ok()?),
-        };
-        let storing = Arc::clone(&shared.storing).acquire_owned().await.ok()?;
-        let working = Arc::clone(&shared.working).acquire_owned().await.ok()?;
-        let working = WorkPermits { _working: working, _large: large };
-        Some(Self { working: Some(working), _storing: storing })
-    }
-}
-
 /// Waits until the server stops.
 async fn stopped(mut commands: watch::Receiver<LoopCommand>) {
     // An error means that the pool is gone.
     let _ = commands.wait_for(|command| matches!(command, LoopCommand::Stop)).await;
-}
-
-fn now_ms(shared: &ScrapeShared) -> i64 {
-    shared.clock.now().wall_ns.div_euclid(1_000_000)
-}
-
-/// Checks and stores a scrape on a blocking thread. Returns the number of samples after relabeling
-/// if the body was read to its end.
-fn store_exchanged(
-    shared: &ScrapeShared,
-    store: &mut TargetStore,
-    state: &TargetState,
-    exchanged: Exchanged,
-    mut permits: Permits,
-) -> Option<u64> {
-    let Exchanged { config, time, started, body } = exchanged;
-    let scraped = match &body {
-        Ok(body) => Ok(ScrapedBody { bytes: &body.bytes, content_type: &body.content_type }),
-        Err(error) => Err(error),
-    };
-    let body_bytes = body.as_ref().map_or(0, |body| body.bytes.len());
-    let scrape = Scrape { body: scraped, timestamp_ms: time.timestamp_ms };
-    let mut staged = shared.staging.take();
-    let now_ms = now_ms(shared);
-    let storage = Storage { db: &shared.db, limits: &shared.limits, now_ms };
-    let report = store.store(scrape, &config.unit, storage, &mut staged, &mut || {
-        // Waiting for the WAL needs no processor.
-        permits.working = None;
-        started.elapsed()
-    });
-    shared.staging.give_back(staged);
-    drop(body);
-    // The rest waits for no other scrape.
-    drop(permits);
-    if !report.outcome.rejections.is_empty() || !report.outcome.dry_run.is_empty() {
-        let origin = RequestOrigin {
-            protocol: "scrape",
-            sender: DataSender::Target(Arc::clone(&config.target.url)),
-            user: None,
-        };
-        shared.rejections.record_outcome(&origin, &report.outcome, now_ms);
-    }
-    shared.metrics.observe_scrape(&report, started.elapsed());
-    if let Some(error) = &report.error {
-        tracing::debug!(%error, url = &*config.target.url, "scrape failed");
-        if let (ScrapeError::Fetch(_), Some(path)) = (error, &config.job.failure_log_file) {
-            let (job, url) = (&config.job.name, &config.target.url);
-            shared.failures.record(path, job, url, &error.to_string(), now_ms);
-        }
-    }
-    let limit = config.unit.sample_limit;
-    state.set_status(TargetStatus {
-        health: if report.error.is_none() { TargetHealth::Up } else { TargetHealth::Down },
-        last_error: error_text(&report),
-        rejected: match report.outcome.rejections.is_empty() {
-            true => String::new(),
-            false => report.outcome.rejections.to_string(),
-        },
-        last_scrape_ms: Some(time.timestamp_ms),
-        last_duration: report.duration,
-        body_bytes,
-        max_body_bytes: body_bytes,
-        counts: report.counts,
-        sample_limit_fill: (limit > 0).then(|| report.counts.post_relabeling as f64 / limit as f64),
-        cache_bytes: store.cache_bytes(),
-    });
-    matches!(report.error, None | Some(ScrapeError::SampleLimit { .. }))
-        .then_some(report.counts.post_relabeling)
-}
-
-/// Returns the text of the error that matters to the operator of the target, then that of storage.
-fn error_text(report: &ScrapeReport) -> String {
-    let rejections = &report.outcome.rejections;
-    match (&report.error, &report.storage_error) {
-        (Some(error), _) => error.to_string(),
-        (None, Some(error)) => ScrapeStorageError::to_string(error),
-        // The target is well, but its new series are missing.
-        (None, None) if rejections.count(RejectReason::SeriesLimit) > 0 => rejections.to_string(),
-        (None, None) => String::new(),
-    }
 }

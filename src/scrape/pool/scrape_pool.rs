@@ -5,15 +5,16 @@
 //! caches are no longer valid.
 
 use crate::scrape::pool::job::{JobChange, JobSettings, TargetSet, TargetSpec};
-use crate::scrape::pool::scrape_loop::{LoopCommand, LoopConfig, LoopProgress, ScrapeLoop};
+use crate::scrape::pool::loop_config::LoopConfig;
+use crate::scrape::pool::scrape_loop::{LoopCommand, LoopProgress, ScrapeLoop};
 use crate::scrape::pool::shared::ScrapeShared;
 use crate::scrape::pool::status::{ActiveTarget, PoolSnapshot, TargetState};
+use crate::scrape::threads::ScrapeThreads;
 use crate::scrape::unit::error::ScrapeError;
 use crate::scrape::unit::store::TargetStore;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -23,7 +24,7 @@ const FIRST_BODY: usize = 64 << 10;
 /// Targets of one job and their loops.
 pub(crate) struct ScrapePool {
     shared: Arc<ScrapeShared>,
-    runtime: Handle,
+    threads: Arc<ScrapeThreads>,
     job: JobSettings,
     /// Running loops by the hash of their target.
     loops: HashMap<u64, RunningLoop>,
@@ -56,11 +57,11 @@ pub(crate) struct EndingLoop {
 }
 
 impl ScrapePool {
-    /// Creates a pool without targets. Its loops run on `runtime`. `ending` are the loops of a
+    /// Creates a pool without targets. Its loops run on `threads`. `ending` are the loops of a
     /// removed job of the same name, which scrape and end before those of the same targets.
     pub(crate) fn new(
         shared: Arc<ScrapeShared>,
-        runtime: Handle,
+        threads: Arc<ScrapeThreads>,
         job: JobSettings,
         ending: Vec<EndingLoop>,
     ) -> Self {
@@ -68,7 +69,7 @@ impl ScrapePool {
         shared.metrics.set_target_limit(&job.name, job.target_limit);
         Self {
             shared,
-            runtime,
+            threads,
             job,
             loops: HashMap::new(),
             ending,
@@ -282,8 +283,8 @@ impl ScrapePool {
             expected_body: FIRST_BODY,
             fill: self.shared.metrics.sample_limit_fills.target(&self.job.name),
         };
-        let task = self.runtime.spawn(scrape_loop.run());
         let hash = target.hash;
+        let task = self.threads.runtime(hash).spawn(scrape_loop.run());
         self.loops.insert(hash, RunningLoop { target, state, commands, progress, task });
     }
 

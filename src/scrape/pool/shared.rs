@@ -5,15 +5,16 @@ use crate::ingest::rejection_log::RejectionLog;
 use crate::scrape::clock::ScrapeClock;
 use crate::scrape::failure_log::FailureLog;
 use crate::scrape::metrics::ScrapeMetrics;
+use crate::scrape::pool::log_watch::LogWatch;
 use crate::scrape::request::budget::BodyBudget;
 use crate::scrape::unit::staging::StagingPool;
-use crate::tsdb::db::DbHandle;
+use crate::tsdb::db::{DbHandle, SyncMode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Maximum number of scrapes that are stored at once. Most of them wait for the WAL.
-pub const MAX_STORING: usize = 64;
+/// Maximum number of blocking threads that store scrapes at once. Most of them wait for the WAL.
+const MAX_STORING: usize = 64;
 
 /// Size from which on a body leaves a processor to small ones, bytes.
 pub(super) const LARGE_BODY: usize = 1 << 20;
@@ -45,7 +46,8 @@ pub struct ScrapeShared {
     pub(super) budget: Arc<BodyBudget>,
     pub(super) staging: StagingPool,
     pub(super) failures: FailureLog,
-    /// Permits to check and append, one per processor.
+    pub(super) log_watch: LogWatch,
+    /// Permits of blocking threads to check and append, one per processor.
     pub(super) working: Arc<Semaphore>,
     /// Permits that a body of [`LARGE_BODY`] bytes or more takes in addition. They are fewer, so
     /// that smaller bodies always find one.
@@ -66,6 +68,7 @@ impl ScrapeShared {
         options: ScrapeOptions,
     ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from).max(2);
+        let waits_for_sync = db.shared().options().wal_sync == SyncMode::Always;
         Self {
             db,
             limits,
@@ -74,8 +77,9 @@ impl ScrapeShared {
             metrics,
             options,
             budget: BodyBudget::new(options.max_bytes_in_flight),
-            staging: StagingPool::new(processors),
+            staging: StagingPool::new(2 * processors),
             failures: FailureLog::default(),
+            log_watch: LogWatch::new(waits_for_sync),
             working: Arc::new(Semaphore::new(processors)),
             working_large: Arc::new(Semaphore::new(processors - 1)),
             storing: Arc::new(Semaphore::new(MAX_STORING)),

@@ -13,6 +13,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use std::sync::Arc;
 
+/// Beginning of the text of a server that is healthy and read-only; the reason follows.
+pub(crate) const READ_ONLY_PREFIX: &str = "narthex is read-only: ";
+
 /// `GET /-/healthy`: 503 only if a restart is needed. Healthy during the replay and while
 /// read-only.
 pub(crate) async fn healthy(State(process): State<Arc<ProcessState>>) -> (StatusCode, String) {
@@ -27,7 +30,7 @@ pub(crate) async fn healthy(State(process): State<Arc<ProcessState>>) -> (Status
             (StatusCode::SERVICE_UNAVAILABLE, format!("narthex cannot compact: {cause}\n"))
         }
         Err(WriteUnavailable::ReadOnly(reason)) => {
-            (StatusCode::OK, format!("narthex is read-only: {reason}\n"))
+            (StatusCode::OK, format!("{READ_ONLY_PREFIX}{reason}\n"))
         }
         Ok(()) | Err(WriteUnavailable::Replaying | WriteUnavailable::Closing) => {
             (StatusCode::OK, "narthex is healthy.\n".to_owned())

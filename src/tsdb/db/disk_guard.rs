@@ -120,6 +120,7 @@ pub struct DiskGuard {
     reason: RwLock<Option<ReadOnlyReason>>,
     chunk_failures: AtomicU64,
     free: AtomicU64,
+    size: AtomicU64,
     reserve_bytes: AtomicU64,
 }
 
@@ -139,6 +140,7 @@ impl DiskGuard {
             reason: RwLock::new(None),
             chunk_failures: AtomicU64::new(0),
             free: AtomicU64::new(0),
+            size: AtomicU64::new(0),
             reserve_bytes: AtomicU64::new(0),
         }
     }
@@ -191,6 +193,12 @@ impl DiskGuard {
         self.free.load(Ordering::Relaxed)
     }
 
+    /// Size of the file system at the last probe, bytes; 0 before the first one.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.size.load(Ordering::Relaxed)
+    }
+
     /// Disk reserve, bytes; 0 before the first probe.
     #[must_use]
     pub fn reserve_bytes(&self) -> u64 {
@@ -200,6 +208,7 @@ impl DiskGuard {
     fn apply_probe(&self, probe: &mut ProbeState, space: DiskSpace, now: Instant) {
         let reserve = self.reserve.bytes(space.total);
         self.free.store(space.free, Ordering::Relaxed);
+        self.size.store(space.total, Ordering::Relaxed);
         self.reserve_bytes.store(reserve, Ordering::Relaxed);
         let was_enough = probe.state.is_enough();
         probe.state = std::mem::replace(&mut probe.state, SpaceState::Enough)
@@ -237,6 +246,7 @@ mod tests {
     use super::{DiskGuard, DiskReserve, MIN_READ_ONLY_TIME, PROBE_INTERVAL, SpaceState};
     use crate::testing::crash_disk::CrashDisk;
     use crate::tsdb::db::write_unavailable::ReadOnlyReason;
+    use crate::tsdb::fs::disk::Disk;
     use proptest::prelude::proptest;
     use std::io;
     use std::mem::discriminant;
@@ -294,6 +304,7 @@ mod tests {
         let guard = DiskGuard::new(DiskReserve::Bytes(1000));
         let (begin, dir) = (Instant::now(), Path::new("/"));
         assert!(guard.check(&disk, dir, begin).is_none());
+        assert_eq!(guard.size_bytes(), disk.space(dir).unwrap().total);
         disk.set_free_bytes(Some(999));
         assert!(guard.check(&disk, dir, begin + PROBE_INTERVAL / 2).is_none(), "not probed yet");
         let reason = guard.check(&disk, dir, begin + PROBE_INTERVAL).unwrap();

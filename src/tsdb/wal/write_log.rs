@@ -347,7 +347,8 @@ impl WalShared {
                     queue.synced = upto;
                 }
                 if matches!(queue.state, LogState::NoSpace { .. }) {
-                    tracing::info!("WAL is writable again");
+                    let dir = self.options.dir.display();
+                    tracing::info!(%dir, "WAL is writable again");
                     queue.state = LogState::Writable;
                 }
                 group.clear(MAX_RETAINED_BYTES);
@@ -419,14 +420,16 @@ impl WalShared {
         if let LogState::Failed { .. } = state {
             return;
         }
-        tracing::error!(%error, "no space for the WAL, read-only until a write succeeds");
+        let dir = self.options.dir.display();
+        tracing::error!(%dir, %error, "no space for the WAL, read-only until a write succeeds");
         *state =
             LogState::NoSpace { cause: Arc::new(error), next_try: Instant::now() + RETRY_INTERVAL };
     }
 
     fn mark_failed(&self, state: &mut LogState, cause: Arc<io::Error>) {
         self.stats.failures.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(error = %cause, "WAL failed, rejecting writes until restart");
+        let dir = self.options.dir.display();
+        tracing::error!(%dir, error = %cause, "WAL failed, rejecting writes until restart");
         *state = LogState::Failed { cause };
     }
 

@@ -6,7 +6,7 @@ use crate::config::file::http_client::auth::{BasicAuth, ClientAuth};
 use crate::config::file::http_client::settings::HttpClientConfig;
 use crate::config::file::http_client::source::Source;
 use crate::config::file::http_client::tls::ClientIdentity;
-use crate::config::flags::check::ServerFlags;
+use crate::config::flags::check::ServerAccessFlags;
 use crate::http_client::USER_AGENT;
 use crate::http_client::client::HttpClient;
 use crate::http_client::message::{ClientRequest, ClientResponse};
@@ -27,11 +27,15 @@ pub(super) struct ServerClient {
 }
 
 impl ServerClient {
-    /// Creates a client whose requests end at `deadline`.
-    pub(super) fn new(flags: &ServerFlags, deadline: Instant) -> Result<Self, CheckServerError> {
-        let config = config(flags)?;
+    /// Creates a client of the server at `url`. Its requests end at `deadline`.
+    pub(super) fn new(
+        url: &str,
+        access: &ServerAccessFlags,
+        deadline: Instant,
+    ) -> Result<Self, CheckServerError> {
+        let config = config(access)?;
         let http = HttpClient::new(&config, USER_AGENT, &|name| std::env::var(name).ok())?;
-        Ok(Self { http, base: flags.url.trim_end_matches('/').to_owned(), deadline })
+        Ok(Self { http, base: url.trim_end_matches('/').to_owned(), deadline })
     }
 
     /// Time until which requests must be done.
@@ -69,18 +73,23 @@ impl ServerClient {
 
 /// Returns status and text of a response that is not the expected one.
 pub(super) async fn describe_error_response(response: ClientResponse) -> String {
-    let (status, secrets) = (response.status_text(), response.secrets);
-    // The status says enough if the body cannot be read.
-    let body = response.body.read_to_end(MAX_TEXT_BYTES).await.unwrap_or_default();
-    let text = secrets.hide(&String::from_utf8_lossy(&body));
-    match text.trim() {
+    let status = response.status_text();
+    match read_text(response).await.as_str() {
         "" => status,
         text => format!("{status}: {text}"),
     }
 }
 
+/// Returns the text of a response without secrets and surrounding space. It is empty if the body
+/// cannot be read, because the status says enough.
+pub(super) async fn read_text(response: ClientResponse) -> String {
+    let ClientResponse { body, secrets, .. } = response;
+    let body = body.read_to_end(MAX_TEXT_BYTES).await.unwrap_or_default();
+    secrets.hide(&String::from_utf8_lossy(&body)).trim().to_owned()
+}
+
 /// Returns the settings of the file, changed by the other flags.
-fn config(flags: &ServerFlags) -> Result<HttpClientConfig, CheckServerError> {
+fn config(flags: &ServerAccessFlags) -> Result<HttpClientConfig, CheckServerError> {
     let mut config = match &flags.http_config_file {
         Some(path) => client_file::load(path)?,
         None => HttpClientConfig::default(),
@@ -110,8 +119,12 @@ fn config(flags: &ServerFlags) -> Result<HttpClientConfig, CheckServerError> {
 #[cfg(test)]
 mod tests {
     use super::ServerClient;
-    use crate::config::flags::check::ServerFlags;
+    use crate::config::flags::check::ServerAccessFlags;
     use tokio::time::Instant;
+
+    fn client(url: &str) -> ServerClient {
+        ServerClient::new(url, &ServerAccessFlags::default(), Instant::now()).expect("a client")
+    }
 
     #[test]
     fn paths_are_below_the_url_of_the_server() {
@@ -120,12 +133,8 @@ mod tests {
             ("http://localhost:9201/", "http://localhost:9201/-/ready"),
             ("https://[::1]:1/narthex/", "https://[::1]:1/narthex/-/ready"),
         ] {
-            let flags = ServerFlags { url: server.to_owned(), ..ServerFlags::default() };
-            let client = ServerClient::new(&flags, Instant::now()).expect("a client");
-            assert_eq!(client.url("/-/ready").expect("a URL").to_string(), expected);
+            assert_eq!(client(server).url("/-/ready").expect("a URL").to_string(), expected);
         }
-        let flags = ServerFlags { url: "localhost".to_owned(), ..ServerFlags::default() };
-        let client = ServerClient::new(&flags, Instant::now()).expect("a client");
-        assert!(client.url("/-/ready").is_err());
+        assert!(client("localhost").url("/-/ready").is_err());
     }
 }

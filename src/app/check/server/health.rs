@@ -1,9 +1,10 @@
 //! Whether the server is healthy or ready.
 
-use crate::app::check::server::client::{ServerClient, describe_error_response};
+use crate::app::check::server::client::{ServerClient, describe_error_response, read_text};
 use crate::app::check::server::error::CheckServerError;
 use crate::app::check::server::result::CheckResult;
 use crate::config::flags::check::CheckServerFlags;
+use crate::server::management::status_pages::READ_ONLY_PREFIX;
 use http::StatusCode;
 use tokio::time::Instant;
 
@@ -37,11 +38,16 @@ pub(super) async fn run(
     flags: &CheckServerFlags,
     endpoint: HealthEndpoint,
 ) -> Result<CheckResult, CheckServerError> {
-    let client = ServerClient::new(&flags.server, Instant::now() + flags.timeout)?;
+    let deadline = Instant::now() + flags.timeout;
+    let client = ServerClient::new(&flags.url, &flags.access, deadline)?;
     let response = client.get(endpoint.path()).await?;
     let name = endpoint.name();
     if response.status == StatusCode::OK {
-        return Ok(CheckResult::Passed(format!("server is {name}")));
+        let text = read_text(response).await;
+        return Ok(CheckResult::Passed(match text.strip_prefix(READ_ONLY_PREFIX) {
+            Some(reason) => format!("server is {name}, but read-only: {reason}"),
+            None => format!("server is {name}"),
+        }));
     }
     let reason = describe_error_response(response).await;
     Ok(CheckResult::Failed(format!("server is not {name}: {reason}")))

@@ -36,7 +36,8 @@ const HEADERS: [(&str, &str); 4] = [
 
 /// Writes a sample and reads it back.
 pub(super) async fn run(flags: &RoundTripFlags) -> Result<CheckResult, CheckServerError> {
-    let client = ServerClient::new(&flags.server, Instant::now() + flags.timeout)?;
+    let deadline = Instant::now() + flags.timeout;
+    let client = ServerClient::new(&flags.url, &flags.access, deadline)?;
     let time = now_ms();
     let run = format!("{time}-{}", std::process::id());
     if let Err(reason) = send(&client, "/api/v1/write", &write_request(&run, time)).await? {

@@ -18,6 +18,7 @@ use crate::scrape::request::fetch::{
     Exchange, ExchangeError, ExchangeFuture, NextPiece, ScrapeRequest, TargetBody, TargetResponse,
 };
 use crate::scrape::scraper::Scraper;
+use crate::scrape::threads::ScrapeThreads;
 use crate::scrape::unit::settings::StartTimestamps;
 use crate::tsdb::db::options::DbOptions;
 use crate::tsdb::db::{DbHandle, LockedDir};
@@ -209,5 +210,5 @@ fn scraper(db: &Arc<DbHandle>, wall_ns: i64) -> (Scraper, Registry) {
         ScrapeMetrics::register(&mut registry),
         options,
     );
-    (Scraper::new(Arc::new(shared), Handle::current()), registry)
+    (Scraper::new(Arc::new(shared), ScrapeThreads::on(Handle::current())), registry)
 }

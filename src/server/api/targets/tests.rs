@@ -19,6 +19,7 @@ use crate::scrape::request::fetch::{
     Exchange, ExchangeError, ExchangeFuture, NextPiece, ScrapeRequest, TargetBody, TargetResponse,
 };
 use crate::scrape::scraper::Scraper;
+use crate::scrape::threads::ScrapeThreads;
 use crate::scrape::unit::settings::StartTimestamps;
 use crate::server::management::configuration::{Configuration, LoadedConfig};
 use crate::server::management::lifecycle::{Lifecycle, Phase};
@@ -234,7 +235,7 @@ fn scraper(db: &Arc<DbHandle>) -> Scraper {
         ScrapeMetrics::register(&mut Registry::new()),
         options,
     );
-    Scraper::new(Arc::new(shared), Handle::current())
+    Scraper::new(Arc::new(shared), ScrapeThreads::on(Handle::current()))
 }
 
 fn job_settings(job: &ScrapeJob) -> JobSettings {
