@@ -1,13 +1,13 @@
 //! PromQL expressions: arbitrary bytes are rejected at a position within them, or their tree has a
 //! text that is an expression with the same text.
 
-use narthex::promql::features::Features;
 use narthex::promql::ast::duration::{DurationExpr, DurationOp, DurationValue, Nanoseconds};
-use narthex::promql::ast::position::DurationId;
 use narthex::promql::ast::expr::Expr;
+use narthex::promql::ast::position::DurationId;
 use narthex::promql::ast::selector::AtModifier;
 use narthex::promql::ast::tree::{Ast, Node};
 use narthex::promql::error::Position;
+use narthex::promql::features::Features;
 use narthex::promql::parser::{parse_expression, parse_selector};
 use narthex::promql::print::json::json;
 use narthex::promql::print::pretty::pretty;

@@ -14,8 +14,8 @@ use crate::promql::ast::tree::Ast;
 use crate::promql::ast::value_type::ValueType;
 use crate::promql::error::{ParseError, TypeError, TypedPlace};
 
-/// Checks a tree. Binary operations get their final matching: none unless both operands are vectors,
-/// and many-to-many for set operators.
+/// Checks a tree. Binary operations get their final matching: none unless both operands are
+/// vectors, and many-to-many for set operators.
 ///
 /// # Errors
 /// [`ParseError`] of the first violation.

@@ -19,7 +19,8 @@
 //!               ["fill" value | "fill_left" value | "fill_right" value]
 //! ```
 //! `anchored` and `smoothed` also follow a selector without a range. The grammar of durations is at
-//! `parser::duration`. Comments begin with `#`. Keywords have any case, and most are names elsewhere.
+//! `parser::duration`. Comments begin with `#`. Keywords have any case, and most are names
+//! elsewhere.
 //!
 //! # Precedence
 //! From the lowest; operators associate to the left except `^`.

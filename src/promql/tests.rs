@@ -1,5 +1,5 @@
-//! Properties of parser and printers: the text of a tree is an expression with the same tree, and no
-//! text causes a panic.
+//! Properties of parser and printers: the text of a tree is an expression with the same tree, and
+//! no text causes a panic.
 
 use crate::promql::ast::expr::Expr;
 use crate::promql::ast::tree::Ast;

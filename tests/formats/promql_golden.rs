@@ -2,10 +2,10 @@
 //! with positions, types, formatted text and syntax trees.
 
 use crate::support::golden;
-use narthex::promql::features::Features;
-use narthex::promql::ast::tree::Ast;
 use narthex::promql::ast::duration::Nanoseconds;
 use narthex::promql::ast::resolve::{QueryTimes, resolve_durations};
+use narthex::promql::ast::tree::Ast;
+use narthex::promql::features::Features;
 use narthex::promql::parser::parse_expression;
 use narthex::promql::print::json::json;
 use narthex::promql::print::pretty::pretty;
@@ -56,7 +56,11 @@ fn compare(id: &str, recorded: &Value, data: Result<String, String>) {
             }
         }
         (Some(400), Err(message)) => {
-            assert_eq!(Some(PREFIX.to_owned() + &message).as_deref(), recorded["body"]["error"].as_str(), "{id}");
+            assert_eq!(
+                Some(PREFIX.to_owned() + &message).as_deref(),
+                recorded["body"]["error"].as_str(),
+                "{id}"
+            );
         }
         // Prometheus cannot encode an infinite fill value.
         (Some(500), Ok(data)) => assert!(data.contains("\"fillValues\""), "{id}: {data}"),
@@ -126,7 +130,11 @@ fn features_are_off_by_default() {
             assert_eq!(without, with, "{id}");
         } else {
             let recorded = case["base"]["query"]["body"]["error"].as_str();
-            assert_eq!(without.map(|message| PREFIX.to_owned() + &message).as_deref(), recorded, "{id}");
+            assert_eq!(
+                without.map(|message| PREFIX.to_owned() + &message).as_deref(),
+                recorded,
+                "{id}"
+            );
             checked += 1;
         }
     }

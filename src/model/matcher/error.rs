@@ -1,7 +1,7 @@
 //! Errors of parsing a matcher.
 
-/// Error of creating a matcher, in Go's words where Go has the error. Both variants are errors of the
-/// client.
+/// Error of creating a matcher, in Go's words where Go has the error. Both variants are errors of
+/// the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MatcherError {
     /// The expression is not valid RE2 syntax.

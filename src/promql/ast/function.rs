@@ -12,8 +12,8 @@ pub struct Signature {
     pub name: &'static str,
     /// Types of the arguments. Further arguments have the last type.
     pub args: &'static [ValueType],
-    /// Number of arguments in addition to all of `args` but the last; 0 = exactly `args`, negative =
-    /// any number.
+    /// Number of arguments in addition to all of `args` but the last; 0 = exactly `args`, negative
+    /// = any number.
     pub variadic: i32,
     /// Type of the result.
     pub returns: ValueType,

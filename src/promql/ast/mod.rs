@@ -2,15 +2,17 @@
 //!
 //! # Layout
 //! The nodes of an [`Ast`](tree::Ast) are in one vector, and refer to each other by index
-//! ([`NodeId`](position::NodeId)). Children precede their parents, and the root is the last node. So a pass over all nodes, from the leaves
-//! to the root or back, is a loop, needs no recursion, and may keep its results in a vector of the
-//! same length: constant values, whether a node is the same at every step, and the like. Trees of
-//! any depth are dropped and compared without recursion.
+//! ([`NodeId`](position::NodeId)). Children precede their parents, and the root is the last node.
+//! So a pass over all nodes, from the leaves to the root or back, is a loop, needs no recursion,
+//! and may keep its results in a vector of the same length: constant values, whether a node is the
+//! same at every step, and the like. Trees of any depth are dropped and compared without recursion.
 //!
-//! Nodes of duration expressions are in a second vector of the same order ([`DurationId`](position::DurationId)).
+//! Nodes of duration expressions are in a second vector of the same order
+//! ([`DurationId`](position::DurationId)).
 //!
 //! # Positions
-//! Every node has its position in the text ([`Span`](position::Span)), which messages name as line and column.
+//! Every node has its position in the text ([`Span`](position::Span)), which messages name as line
+//! and column.
 //!
 //! | module | contents |
 //! |---|---|

@@ -97,8 +97,8 @@ impl LabelMatcher {
         Ok(Self { matcher: constant(METRIC_NAME), written })
     }
 
-    /// Returns a regular expression whose value is not UTF-8, which must be a list of literals, as in
-    /// Prometheus. Only those that are UTF-8 can match.
+    /// Returns a regular expression whose value is not UTF-8, which must be a list of literals, as
+    /// in Prometheus. Only those that are UTF-8 can match.
     fn with_alternatives(
         kind: MatchType,
         name: StringValue,

@@ -3,8 +3,8 @@
 use super::cursor::Cursor;
 
 /// Skips a number: decimal or hexadecimal, with underscores between digits, a fraction and an
-/// exponent. Returns `false` if it is malformed or letters follow; then the cursor is where that was
-/// found.
+/// exponent. Returns `false` if it is malformed or letters follow; then the cursor is where that
+/// was found.
 pub(super) fn scan_number(cursor: &mut Cursor<'_>) -> bool {
     let start = cursor.offset();
     let is_hex = cursor.eat(b'0') && cursor.eat_if(|b| matches!(b, b'x' | b'X'));

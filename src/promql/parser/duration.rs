@@ -6,8 +6,8 @@
 //! operator = "+" | "-" | "*" | "/" | "%" | "^"
 //! ```
 //!
-//! Precedence is that of expressions. Behind `offset` a number, a function, and a parenthesis with a
-//! sign in front end the duration, so `a offset 5m * 2` is a product of series.
+//! Precedence is that of expressions. Behind `offset` a number, a function, and a parenthesis with
+//! a sign in front end the duration, so `a offset 5m * 2` is a product of series.
 //!
 //! Open parts are on a stack of their own, so nesting uses no stack of the thread.
 
@@ -27,8 +27,8 @@ use crate::promql::lexer::token::{TimeFunction, TokenKind};
 /// Maximum length of a duration, seconds: 2^63 ns.
 const MAX_SECONDS: f64 = 9_223_372_036.854_775_808;
 
-/// Parses the duration of a range or step, which must be positive if it is a number. `context` names
-/// it in messages.
+/// Parses the duration of a range or step, which must be positive if it is a number. `context`
+/// names it in messages.
 pub(super) fn positive(
     tokens: &mut Tokens<'_>,
     ast: &mut Ast,

@@ -2,7 +2,8 @@
 //!
 //! A Pratt parser whose open parts are on a stack of its own instead of the stack of the thread: an
 //! operator or sign waits for its right operand, a parenthesis or call for its end. When an operand
-//! is complete and the next token is no operator of higher precedence, the parts on top end with it.
+//! is complete and the next token is no operator of higher precedence, the parts on top end with
+//! it.
 
 use super::matching::Modifiers;
 use super::tokens::Tokens;
@@ -156,8 +157,8 @@ impl<'a> ExpressionParser<'a> {
         self.add(span, ValueType::InstantVector, Expr::Vector(Box::new(selector)))
     }
 
-    /// Parses what follows an operand, and ends the parts that end with it. Returns `true` at the end
-    /// of the text, and otherwise `false`: another operand must follow.
+    /// Parses what follows an operand, and ends the parts that end with it. Returns `true` at the
+    /// end of the text, and otherwise `false`: another operand must follow.
     fn end_parts(&mut self, mut operand: NodeId) -> Result<bool, ParseError> {
         loop {
             operand =

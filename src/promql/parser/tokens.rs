@@ -1,7 +1,7 @@
 //! Token stream with one token of look-ahead.
 //!
-//! Prometheus's parser reads the next token only where it must, so an error of a complete part comes
-//! before that of the next token. The parts of this parser peek at the same places.
+//! Prometheus's parser reads the next token only where it must, so an error of a complete part
+//! comes before that of the next token. The parts of this parser peek at the same places.
 
 use crate::promql::ast::position::Span;
 use crate::promql::error::unexpected::Context;

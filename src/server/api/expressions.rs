@@ -3,8 +3,8 @@
 //!
 //! Every part of the language is accepted, also those that Prometheus has behind feature flags.
 
-use crate::promql::features::Features;
 use crate::promql::ast::tree::Ast;
+use crate::promql::features::Features;
 use crate::promql::parser::parse_expression;
 use crate::promql::print::json::json;
 use crate::promql::print::pretty::pretty;
@@ -25,16 +25,16 @@ pub(crate) async fn format_query(
     State(lists): State<Arc<ListState>>,
     request: Request,
 ) -> Response {
-    run(&lists, request, formatted).await.map_or_else(IntoResponse::into_response, |json| {
-        json.into_response(lists.responses.time)
-    })
+    run(&lists, request, formatted)
+        .await
+        .map_or_else(IntoResponse::into_response, |json| json.into_response(lists.responses.time))
 }
 
 /// Handles `parse_query`.
 pub(crate) async fn parse_query(State(lists): State<Arc<ListState>>, request: Request) -> Response {
-    run(&lists, request, syntax_tree).await.map_or_else(IntoResponse::into_response, |json| {
-        json.into_response(lists.responses.time)
-    })
+    run(&lists, request, syntax_tree)
+        .await
+        .map_or_else(IntoResponse::into_response, |json| json.into_response(lists.responses.time))
 }
 
 /// Parses the expression of a request, and encodes the response on a blocking thread.

@@ -5,7 +5,7 @@ use crate::server::contract::api_error::ApiError;
 
 /// `/api/v1/{query,query_range}`.
 pub(crate) async fn promql() -> ApiError {
-    not_supported("PromQL queries are not supported: read samples by remote read or from /api/v1/export")
+    not_supported("PromQL is not supported: read samples by remote read or from /api/v1/export")
 }
 
 /// `/api/v1/search/…`.

@@ -213,9 +213,7 @@ fn exponential_end(schema: i32, index: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float,
-    };
+    use super::{exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float};
     use crate::model::float_sample::STALE_NAN_BITS;
     use crate::model::histogram::{
         CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
