@@ -51,6 +51,8 @@ fn compare(id: &str, recorded: &Value, data: Result<String, String>) {
             if let Some(sum) = recorded["sha256"].as_str() {
                 assert_eq!(sha256(body.as_bytes()), sum, "{id}");
             } else {
+                // The recorder read fill values of -0 as 0.
+                let body = body.replace(":-0,", ":0,").replace(":-0}", ":0}");
                 let body: Value = serde_json::from_str(&body).expect("JSON");
                 assert_eq!(body, recorded["body"], "{id}");
             }
@@ -103,13 +105,15 @@ fn expressions_have_the_responses_of_prometheus() {
     assert_eq!(checked, [5941, 5941, 5938]);
 }
 
-/// Compares the type of the result, or the error before the evaluation.
+/// Compares the type of the result, or the error before the evaluation. Errors of the evaluation
+/// (422) are those of valid expressions.
 fn compare_query(id: &str, recorded: &Value, parsed: Result<Ast, String>) {
     let resolved = parsed.and_then(|mut ast| {
         resolve_durations(&mut ast, INSTANT).map_err(|error| error.to_string())?;
         Ok(ast)
     });
     match resolved {
+        Ok(_) if recorded["http"] == 422 => {}
         Ok(ast) => {
             let found = ast[ast.root()].value_type.api_name();
             assert_eq!(recorded["body"]["resultType"].as_str(), Some(found), "{id}");
