@@ -61,7 +61,7 @@ impl fmt::Display for Nanoseconds {
             f.write_str("-")?;
         }
         for (unit, size, must_be_exact) in UNITS {
-            let count = if must_be_exact && rest % size != 0 { 0 } else { rest / size };
+            let count = if must_be_exact && !rest.is_multiple_of(size) { 0 } else { rest / size };
             if count > 0 {
                 write!(f, "{count}{unit}")?;
                 rest -= count * size;

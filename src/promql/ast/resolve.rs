@@ -9,7 +9,7 @@ use crate::promql::ast::position::Span;
 use crate::promql::ast::tree::Ast;
 
 /// Maximum length of a duration, seconds: 2^63 ns.
-const MAX_SECONDS: f64 = 9_223_372_036.854_775_808;
+const MAX_SECONDS: f64 = 9_223_372_036.854_776;
 
 /// Times of a query that duration expressions refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

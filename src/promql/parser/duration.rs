@@ -25,7 +25,7 @@ use crate::promql::error::{DurationError, ParseError, Problem};
 use crate::promql::lexer::token::{TimeFunction, TokenKind};
 
 /// Maximum length of a duration, seconds: 2^63 ns.
-const MAX_SECONDS: f64 = 9_223_372_036.854_775_808;
+const MAX_SECONDS: f64 = 9_223_372_036.854_776;
 
 /// Parses the duration of a range or step, which must be positive if it is a number. `context`
 /// names it in messages.

@@ -43,6 +43,7 @@ async fn run(
     request: Request,
     encode: fn(&Ast) -> Result<Vec<u8>, ApiError>,
 ) -> Result<BufferedJson, ApiError> {
+    parameters::check_ready(&lists.lifecycle, &lists.db)?;
     let parameters = parameters::parse_request(&lists.bodies, request).await?;
     let query = parameters::first_value(&parameters, "query").unwrap_or_default().to_owned();
     let mut reservation = lists.responses.budget.reserve();

@@ -119,7 +119,7 @@ async fn invalid_match_has_the_error_of_prometheus() {
 async fn excessive_expression_is_rejected_quickly() {
     let edge = TestServer::ready(&[]).await;
     let nested = "(".repeat(100_000) + "1" + &")".repeat(100_000);
-    let long = "a+".repeat(5 << 19) + "a";
+    let long = "a or ".repeat(2_000_000) + "a";
     let wide = "a or ".repeat(100_001) + "a";
     let regex = format!("{{a=~'{}'}}", "(a{1000}){1000}".repeat(1000));
     for query in [nested, "(".repeat(100_000), "-".repeat(1 << 20), long, wide, regex] {
