@@ -12,7 +12,8 @@ use crate::promql::ast::position::{NodeId, Span};
 use crate::promql::ast::selector::VectorSelector;
 use crate::promql::ast::tree::Ast;
 use crate::promql::ast::value_type::ValueType;
-use crate::promql::error::{ParseError, TypeError, TypedPlace};
+use crate::promql::error::ParseError;
+use crate::promql::error::types::{TypeError, TypedPlace};
 
 /// Checks a tree. Binary operations get their final matching: none unless both operands are
 /// vectors, and many-to-many for set operators.
