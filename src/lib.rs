@@ -35,7 +35,10 @@ pub mod metrics;
 mod model;
 #[cfg(feature = "testing")]
 pub mod model;
+#[cfg(not(feature = "testing"))]
 mod promql;
+#[cfg(feature = "testing")]
+pub mod promql;
 #[cfg(not(feature = "testing"))]
 mod remote;
 #[cfg(feature = "testing")]

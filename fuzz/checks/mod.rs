@@ -10,6 +10,7 @@ pub(crate) mod chunk_segment;
 pub(crate) mod config_file;
 pub(crate) mod exposition;
 pub(crate) mod exposition_protobuf;
+pub(crate) mod expression;
 pub(crate) mod head_chunks;
 pub(crate) mod histogram_chunk;
 pub(crate) mod matcher;

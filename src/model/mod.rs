@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`exemplar`] | exemplars |
 //! | [`float_sample`] | float samples and the stale marker |
+//! | [`go_format`] | texts of numbers and strings as Go writes them |
 //! | [`histogram`] | native histograms |
 //! | [`intervals`] | sets of time ranges |
 //! | [`label_editor`] | label sets that can be edited |
@@ -23,6 +24,7 @@
 
 pub mod exemplar;
 pub mod float_sample;
+pub mod go_format;
 pub mod histogram;
 pub mod intervals;
 pub mod label_editor;

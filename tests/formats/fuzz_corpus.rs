@@ -17,7 +17,7 @@ struct Target {
     check: fn(&[u8]),
 }
 
-const TARGETS: [Target; 23] = [
+const TARGETS: [Target; 24] = [
     Target { name: "block_index", check: checks::block_index::check },
     Target { name: "write_request", check: checks::write_request::check },
     Target { name: "write_request_v2", check: checks::write_request_v2::check },
@@ -36,6 +36,7 @@ const TARGETS: [Target; 23] = [
     Target { name: "relabel_rule", check: checks::relabel_rule::check },
     Target { name: "tombstones", check: checks::tombstones::check },
     Target { name: "chunk_segment", check: checks::chunk_segment::check },
+    Target { name: "expression", check: checks::expression::check },
     Target { name: "config_file", check: checks::config_file::check },
     Target { name: "exposition_text", check: checks::exposition::check_text },
     Target { name: "exposition_openmetrics", check: checks::exposition::check_openmetrics },

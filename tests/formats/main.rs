@@ -8,6 +8,7 @@ mod config_golden;
 mod exposition_golden;
 mod exposition_protobuf;
 mod fuzz_corpus;
+mod promql_golden;
 mod wal_corruption;
 mod wal_golden;
 mod wal_repair;

@@ -5,9 +5,11 @@ use crate::server::management::lifecycle::Phase;
 use axum::http::StatusCode;
 use prost::Message;
 
-const READS: [&str; 8] = [
+const READS: [&str; 10] = [
     "/api/v1/export?match[]=up",
     "/api/v1/query_exemplars?query=up",
+    "/api/v1/format_query?query=up",
+    "/api/v1/parse_query?query=up",
     "/api/v1/labels",
     "/api/v1/label/job/values",
     "/api/v1/series?match[]=up",

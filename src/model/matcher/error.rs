@@ -1,14 +1,15 @@
 //! Errors of parsing a matcher.
 
-/// Error of creating a matcher. Both variants are errors of the client.
+/// Error of creating a matcher, in Go's words where Go has the error. Both variants are errors of
+/// the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MatcherError {
     /// The expression is not valid RE2 syntax.
-    #[error("invalid regular expression: {reason} at byte {offset}")]
+    #[error("error parsing regexp: {reason}: `{fragment}`")]
     Syntax {
-        /// Offset in the expression, bytes.
-        offset: usize,
-        /// Syntax error at the offset.
+        /// Part of the expression that has the error; the same as in Go.
+        fragment: String,
+        /// Syntax error.
         reason: SyntaxError,
     },
     /// The expression would use too much memory or time.
@@ -19,6 +20,16 @@ pub enum MatcherError {
         /// Maximum that is exceeded.
         limit: usize,
     },
+}
+
+impl MatcherError {
+    /// Returns the error of an expression that is not UTF-8. Go names it from the invalid byte on.
+    #[must_use]
+    pub fn invalid_utf8(pattern: &[u8]) -> Self {
+        let valid = pattern.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+        let fragment = String::from_utf8_lossy(&pattern[valid..]).into_owned();
+        Self::Syntax { fragment, reason: SyntaxError::InvalidUtf8 }
+    }
 }
 
 /// Syntax error in a regular expression.
@@ -57,4 +68,10 @@ pub enum SyntaxError {
     /// A count, or the product of nested counts, exceeds 1000, or a range is reversed.
     #[error("invalid repeat count")]
     RepeatSize,
+    /// Too many groups are nested.
+    #[error("expression nests too deeply")]
+    NestingDepth,
+    /// The expression is not UTF-8.
+    #[error("invalid UTF-8")]
+    InvalidUtf8,
 }

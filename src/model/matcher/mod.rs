@@ -89,6 +89,12 @@ impl Matcher {
         }
     }
 
+    /// Returns the matcher `name!~".*"`, which no series satisfies.
+    #[must_use]
+    pub fn none(name: impl Into<String>) -> Self {
+        Self { kind: MatchType::NotRegex, matches_empty: false, ..Self::any(name) }
+    }
+
     /// Returns the kind of comparison.
     #[must_use]
     pub fn kind(&self) -> MatchType {

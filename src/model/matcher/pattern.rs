@@ -18,7 +18,7 @@ pub(in crate::model) const PROGRAM_BYTES: usize = 10 << 20;
 /// Maximum size of the lazily built automaton per thread, bytes.
 pub(in crate::model) const CACHE_BYTES: usize = 1 << 20;
 /// Maximum nesting of the printed expression: a group of the original becomes a few levels.
-const NEST_LIMIT: usize = 8 * re2::limits::MAX_DEPTH;
+const NEST_LIMIT: usize = 3 * re2::limits::MAX_LEVELS;
 
 /// Compiled expression; clones share it.
 #[derive(Debug, Clone)]

@@ -98,8 +98,7 @@ fn excessive_expressions_are_rejected() {
     let too_large = [
         "x".repeat((1 << 20) + 1),
         ".?".repeat(200_000),
-        "(".repeat(100_000),
-        "(?:".repeat(300) + &")".repeat(300),
+        "(?:a|b".repeat(400) + &")".repeat(400),
         r"\pL".repeat(10_000),
         r"[\pL\pN]".repeat(10_000),
         format!("[{}]", r"\pL".repeat(100_000)),
@@ -113,6 +112,47 @@ fn excessive_expressions_are_rejected() {
     ];
     for pattern in too_large {
         assert!(matches!(rejection(&pattern), MatcherError::TooLarge { .. }), "{pattern:.80}");
+    }
+}
+
+#[test]
+fn groups_nest_as_deeply_as_in_go() {
+    let nested = |depth: usize| "(".repeat(depth) + "x" + &")".repeat(depth);
+    assert!(regex(&nested(999)).matches("x"));
+    for pattern in [nested(1000), "(".repeat(100_000)] {
+        let error = Matcher::new(MatchType::Regex, "a", &*pattern).unwrap_err();
+        let expected = format!("error parsing regexp: expression nests too deeply: `{pattern}`");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn errors_are_those_of_go() {
+    for (pattern, expected) in [
+        ("a(b", "missing closing ): `a(b`"),
+        ("a)b", "unexpected ): `a)b`"),
+        ("a[b", "missing closing ]: `[b`"),
+        ("a[z-b]c", "invalid character class range: `z-b`"),
+        ("[[:foo:]]", "invalid character class range: `[:foo:]`"),
+        (r"a\pXb", r"invalid character class range: `\pX`"),
+        (r"a\p{Foo}b", r"invalid character class range: `\p{Foo}`"),
+        (r"a\p{Foo", r"invalid character class range: `\p{Foo`"),
+        (r"a\8", r"invalid escape sequence: `\8`"),
+        (r"a\xg1b", r"invalid escape sequence: `\xg1`"),
+        (r"a\x{110000}b", r"invalid escape sequence: `\x{110000`"),
+        ("a\\", "trailing backslash at end of expression: ``"),
+        ("a(?P<b-c>d)", "invalid named capture: `(?P<b-c>`"),
+        ("a(?<b", "invalid named capture: `(?<b`"),
+        ("a(?P<", "invalid or unsupported Perl syntax: `(?P`"),
+        ("a(?i-z)", "invalid or unsupported Perl syntax: `(?i-z`"),
+        ("a|*?b", "missing argument to repetition operator: `*?`"),
+        ("ab{2}??+c", "invalid nested repetition operator: `{2}??`"),
+        ("a**b", "invalid nested repetition operator: `**`"),
+        ("a{2,1}b", "invalid repeat count: `{2,1}`"),
+        ("(a{30}){40}?b", "invalid repeat count: `{40}?`"),
+    ] {
+        let error = Matcher::new(MatchType::Regex, "a", pattern).unwrap_err();
+        assert_eq!(error.to_string(), format!("error parsing regexp: {expected}"), "{pattern}");
     }
 }
 

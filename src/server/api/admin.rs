@@ -7,7 +7,7 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::promql::selector;
+use crate::promql::parser::parse_selector;
 use crate::server::api::parameters;
 use crate::server::api::parameters::{Parameter, first_value, invalid_parameter};
 use crate::server::api::response;
@@ -133,7 +133,7 @@ fn parse_delete_params(parameters: &[Parameter]) -> Result<DeleteParams, ApiErro
     let range = parameters::time_range(parameters)?;
     let selectors = strings
         .iter()
-        .map(|selector| selector::parse_unrestricted(selector))
+        .map(|selector| parse_selector(selector.as_bytes()))
         .collect::<Result<Vec<_>, _>>();
     Ok(DeleteParams {
         selectors: selectors.map_err(|error| invalid_parameter("match[]", error))?,

@@ -10,9 +10,11 @@
 //! selector is 204, as in Prometheus. The complete JSON is in memory, which comes from the budget
 //! of responses.
 
+use crate::model::go_format::SampleText;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
+use crate::promql::features::Features;
 use crate::promql::selectors;
 use crate::server::api::parameters;
 use crate::server::api::parameters::Parameter;
@@ -65,8 +67,8 @@ fn parse_params(parameters: &[Parameter]) -> Result<ExemplarQuery, ApiError> {
         ));
     }
     let query = parameters::first_value(parameters, "query").unwrap_or_default();
-    let selectors =
-        selectors::selectors(query).map_err(|error| ApiError::BadData(error.to_string()))?;
+    let selectors = selectors::of_expression(query, Features::ALL)
+        .map_err(|error| ApiError::BadData(error.to_string()))?;
     Ok(ExemplarQuery { selectors, range })
 }
 
@@ -97,7 +99,7 @@ fn encode_response<E>(
             text.push_str(if at == 0 { "{\"labels\":" } else { ",{\"labels\":" });
             push_labels(&mut text, exemplar.labels.as_ref());
             text.push_str(",\"value\":\"");
-            push_float(&mut text, exemplar.v);
+            let _ = write!(text, "{}", SampleText(exemplar.v));
             text.push_str("\",\"timestamp\":");
             push_seconds(&mut text, exemplar.t);
             text.push('}');
@@ -124,22 +126,6 @@ fn push_labels(text: &mut String, labels: Option<&Labels>) {
     text.push('}');
 }
 
-/// Appends the shortest decimal number with the same value, in Prometheus's notation of exponents.
-fn push_float(text: &mut String, v: f64) {
-    let size = v.abs();
-    if v.is_infinite() {
-        text.push_str(if v > 0.0 { "+Inf" } else { "-Inf" });
-    } else if size == 0.0 || v.is_nan() || (1e-6..1e21).contains(&size) {
-        let _ = write!(text, "{v}");
-    } else {
-        let short = format!("{v:e}");
-        let (digits, exponent) = short.split_once('e').unwrap_or((&short, "0"));
-        let (sign, exponent) =
-            exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
-        let _ = write!(text, "{digits}e{sign}{exponent:0>2}");
-    }
-}
-
 /// Appends milliseconds as seconds.
 fn push_seconds(text: &mut String, ms: i64) {
     let sign = if ms < 0 { "-" } else { "" };
@@ -152,7 +138,7 @@ fn push_seconds(text: &mut String, ms: i64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{encode_response, parse_params, push_float, push_seconds};
+    use super::{encode_response, parse_params, push_seconds};
     use crate::model::exemplar::Exemplar;
     use crate::model::labels::{Labels, LabelsBuilder};
     use crate::model::time::TimeRange;
@@ -208,37 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_go_does() {
-        let float = |v| {
-            let mut text = String::new();
-            push_float(&mut text, v);
-            text
-        };
-        let written = [
-            1.0,
-            123_456_789.125,
-            1e20,
-            1e21,
-            -2.5e-7,
-            1e-6,
-            f64::NAN,
-            f64::INFINITY,
-            -5e-324,
-            1.5e300,
-        ];
-        let expected = [
-            "1",
-            "123456789.125",
-            "100000000000000000000",
-            "1e+21",
-            "-2.5e-07",
-            "0.000001",
-            "NaN",
-            "+Inf",
-            "-5e-324",
-            "1.5e+300",
-        ];
-        assert_eq!(written.map(float), expected);
+    fn smallest_timestamp_is_written() {
         let mut text = String::new();
         push_seconds(&mut text, i64::MIN);
         assert_eq!(text, "-9223372036854775.808");

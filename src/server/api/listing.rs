@@ -5,7 +5,7 @@
 
 use crate::model::matcher::Matcher;
 use crate::model::time::TimeRange;
-use crate::promql::selector;
+use crate::promql::selectors;
 use crate::server::api::parameters;
 use crate::server::api::parameters::Parameter;
 use crate::server::api::response::BufferedJson;
@@ -63,7 +63,7 @@ impl ListQuery {
             ));
         }
         let parse =
-            |text: &str| selector::parse(text).map_err(|error| selector_error(error.to_string()));
+            |text: &str| selectors::parse(text).map_err(|error| selector_error(error.to_string()));
         let selectors = given.map(|(_, text)| parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { selectors, range, limit })
     }

@@ -6,6 +6,7 @@
 //! | `read`             | remote read                                        |
 //! | `export`           | samples as JSON lines                              |
 //! | `exemplars`        | exemplars of the series that an expression selects |
+//! | `expressions`      | formatted expressions, and their syntax trees      |
 //! | `metadata`         | type, help and unit of metrics                     |
 //! | `listing`          | parts that the lists of labels and series share    |
 //! | `labels`           | label names and label values                       |
@@ -27,6 +28,7 @@ mod content_encoding;
 pub(crate) mod empty_lists;
 pub(crate) mod exemplars;
 pub(crate) mod export;
+pub(crate) mod expressions;
 pub(crate) mod labels;
 mod listing;
 mod media_type;

@@ -3,7 +3,7 @@
 
 use crate::server::contract::api_error::ApiError;
 
-/// `/api/v1/{query,query_range,format_query,parse_query}`.
+/// `/api/v1/{query,query_range}`.
 pub(crate) async fn promql() -> ApiError {
     not_supported("PromQL is not supported: read samples by remote read or from /api/v1/export")
 }

@@ -5,6 +5,7 @@ use crate::model::exemplar::Exemplar;
 use crate::model::labels::Labels;
 use crate::model::metadata::Metadata;
 use crate::model::time::TimeRange;
+use crate::promql::features::Features;
 use crate::promql::selectors;
 use crate::remote::pb::thanos as pb;
 use crate::remote::pb::thanos::{exemplars_response, metric_metadata_response};
@@ -44,7 +45,7 @@ pub(crate) async fn metric_metadata(
 async fn stream_exemplars(reads: Arc<ReadState>, body: Body) -> Result<Response, Status> {
     let AdmittedThanosRead { request, permit } =
         AdmittedThanosRead::<pb::ExemplarsRequest>::admit(&reads, body).await?;
-    let selectors = selectors::selectors(&request.query)
+    let selectors = selectors::of_expression(&request.query, Features::ALL)
         .map_err(|error| grpc::invalid_query(error.to_string()))?;
     let external = reads.external_labels();
     let selected =

@@ -30,8 +30,8 @@ use crate::server::api::status::{build, features, rejections, runtime, tsdb};
 use crate::server::api::targets::metadata as target_metadata;
 use crate::server::api::targets::{list, pools, relabel_steps};
 use crate::server::api::{
-    admin, empty_lists, exemplars, export, labels, metadata, notifications, read, series,
-    unsupported, write,
+    admin, empty_lists, exemplars, export, expressions, labels, metadata, notifications, read,
+    series, unsupported, write,
 };
 use crate::server::contract;
 use crate::server::contract::request_error::RequestError;
@@ -130,6 +130,8 @@ fn http_routes(states: &SharedState) -> HttpRoutes {
         .get_or_post("/api/v1/export", export::export)
         .of_kind(RouteKind::List)
         .get_or_post("/api/v1/query_exemplars", exemplars::query_exemplars)
+        .get_or_post("/api/v1/format_query", expressions::format_query)
+        .get_or_post("/api/v1/parse_query", expressions::parse_query)
         .get_or_post("/api/v1/labels", labels::label_names)
         .get("/api/v1/label/{name}/values", labels::label_values)
         .get_or_post("/api/v1/series", series::series)
@@ -160,8 +162,6 @@ fn http_routes(states: &SharedState) -> HttpRoutes {
         .get("/api/v1/notifications/live", notifications::live_notifications)
         .get_or_post("/api/v1/query", unsupported::promql)
         .get_or_post("/api/v1/query_range", unsupported::promql)
-        .get_or_post("/api/v1/format_query", unsupported::promql)
-        .get_or_post("/api/v1/parse_query", unsupported::promql)
         .get_or_post("/api/v1/search/metric_names", unsupported::search)
         .get_or_post("/api/v1/search/label_names", unsupported::search)
         .get_or_post("/api/v1/search/label_values", unsupported::search)

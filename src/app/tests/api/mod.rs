@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `clients` | checks that clients make before they use the API |
 //! | `compression` | compressed responses and form bodies |
+//! | `expressions` | formatted expressions and syntax trees |
 //! | `golden` | responses compared with recordings of Prometheus |
 //! | `notifications` | notifications, as a list and live |
 //! | `origins` | CORS and `OPTIONS` |
@@ -13,6 +14,7 @@
 
 mod clients;
 mod compression;
+mod expressions;
 mod golden;
 mod notifications;
 mod origins;

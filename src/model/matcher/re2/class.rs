@@ -27,7 +27,7 @@ pub(super) fn parse_bracket_class(
     while first || !input.eat("]") {
         first = false;
         if input.peek().is_none() {
-            return Err(start.error(SyntaxError::MissingBracket));
+            return Err(start.error_of_rest(SyntaxError::MissingBracket));
         }
         if class.named(input)? || class.parse_escape_class(input)? {
             continue;
@@ -40,7 +40,7 @@ pub(super) fn parse_bracket_class(
             input.skip(1);
             high = member(input, &start)?;
             if high < low {
-                return Err(item.error(SyntaxError::CharRange));
+                return Err(item.error_to(input, SyntaxError::CharRange));
             }
         }
         class.add(low, high)?;
@@ -71,7 +71,7 @@ pub(super) fn folded_char(c: char, budget: &mut Budget) -> Result<Class, Matcher
 
 fn member(input: &mut Input<'_>, class: &Input<'_>) -> Result<u32, MatcherError> {
     match input.peek() {
-        None => Err(class.error(SyntaxError::MissingBracket)),
+        None => Err(class.error_of_rest(SyntaxError::MissingBracket)),
         Some('\\') => escape::rune(input),
         Some(c) => {
             input.bump();
@@ -94,15 +94,16 @@ impl ClassBuilder<'_> {
         let Some(len) = input.rest().strip_prefix("[:").and_then(|rest| rest.find(":]")) else {
             return Ok(false);
         };
+        let start = input.clone();
         let name = &input.rest()[2..2 + len];
+        input.skip(len + 4);
         let (name, negated) = match name.strip_prefix('^') {
             Some(name) => (name, true),
             None => (name, false),
         };
         let Some((_, ranges)) = POSIX.iter().find(|(candidate, _)| *candidate == name) else {
-            return Err(input.error(SyntaxError::CharRange));
+            return Err(start.error_to(input, SyntaxError::CharRange));
         };
-        input.skip(len + 4);
         self.add_group(ascii(ranges), negated)?;
         Ok(true)
     }

@@ -8,7 +8,7 @@ pub(super) fn rune(input: &mut Input<'_>) -> Result<u32, MatcherError> {
     let start = input.clone();
     input.skip(1);
     let Some(c) = input.bump() else {
-        return Err(start.error(SyntaxError::TrailingBackslash));
+        return Err(input.error_of_rest(SyntaxError::TrailingBackslash));
     };
     let rune = match c {
         'a' => Some(0x07),
@@ -22,7 +22,7 @@ pub(super) fn rune(input: &mut Input<'_>) -> Result<u32, MatcherError> {
         _ if c.is_ascii() && !c.is_ascii_alphanumeric() => Some(u32::from(c)),
         _ => None,
     };
-    rune.ok_or_else(|| start.error(SyntaxError::Escape))
+    rune.ok_or_else(|| start.error_to(input, SyntaxError::Escape))
 }
 
 /// Parses `\0` to `\777`. A single digit other than 0 would be a back reference, which RE2 lacks.
@@ -40,9 +40,8 @@ fn octal(first: char, input: &mut Input<'_>) -> Option<u32> {
 /// Parses two hexadecimal digits, or any number of them in braces.
 fn hexadecimal(input: &mut Input<'_>) -> Option<u32> {
     if !input.eat("{") {
-        let high = input.bump()?.to_digit(16)?;
-        let low = input.bump()?.to_digit(16)?;
-        return Some(high * 16 + low);
+        let (high, low) = (input.bump()?, input.bump()?);
+        return Some(high.to_digit(16)? * 16 + low.to_digit(16)?);
     }
     let mut rune = None;
     loop {

@@ -7,6 +7,8 @@ pub(super) struct Element {
     pub(super) hir: Hir,
     /// Maximum product of nested counts inside the element; at least 1.
     pub(super) repeats: u32,
+    /// Height of the tree of the element; at least 1.
+    pub(super) levels: usize,
 }
 
 #[derive(Default)]
@@ -16,6 +18,7 @@ pub(super) struct GroupFrame {
     /// Literal characters after `elements`, collected into one element.
     run: String,
     repeats: u32,
+    levels: usize,
     /// Number of the capture that the group is, if any.
     capture: Option<u32>,
 }
@@ -39,7 +42,7 @@ impl GroupFrame {
         match self.run.pop() {
             Some(c) => {
                 self.flush();
-                Some(Element { hir: literal(c.encode_utf8(&mut [0; 4])), repeats: 1 })
+                Some(Element { hir: literal(c.encode_utf8(&mut [0; 4])), repeats: 1, levels: 1 })
             }
             None => self.elements.pop(),
         }
@@ -49,22 +52,27 @@ impl GroupFrame {
         self.flush();
         let repeats = self.elements.iter().map(|element| element.repeats).max().unwrap_or(1);
         self.repeats = self.repeats.max(repeats);
+        let levels = self.elements.iter().map(|element| element.levels).max().unwrap_or(1);
+        self.levels = self.levels.max(levels + usize::from(self.elements.len() > 1));
         self.alternatives
             .push(Hir::concat(self.elements.drain(..).map(|element| element.hir).collect()));
     }
 
     pub(super) fn finish(mut self) -> Element {
         self.end_alternative();
+        let levels = self.levels
+            + usize::from(self.alternatives.len() > 1)
+            + usize::from(self.capture.is_some());
         let mut hir = Hir::alternation(self.alternatives);
         if let Some(index) = self.capture {
             hir = Hir::capture(Capture { index, name: None, sub: Box::new(hir) });
         }
-        Element { hir, repeats: self.repeats }
+        Element { hir, repeats: self.repeats, levels }
     }
 
     fn flush(&mut self) {
         if !self.run.is_empty() {
-            self.elements.push(Element { hir: literal(&self.run), repeats: 1 });
+            self.elements.push(Element { hir: literal(&self.run), repeats: 1, levels: 1 });
             self.run.clear();
         }
     }

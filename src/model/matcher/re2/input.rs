@@ -55,8 +55,19 @@ impl<'a> Input<'a> {
         Some(number.parse().unwrap_or(u32::MAX))
     }
 
-    /// Returns an error at this position.
-    pub(super) fn error(&self, reason: SyntaxError) -> MatcherError {
-        MatcherError::Syntax { offset: self.pos, reason }
+    /// Returns the error of the part from this position to another one.
+    pub(super) fn error_to(&self, end: &Self, reason: SyntaxError) -> MatcherError {
+        let fragment = self.pattern.get(self.pos..end.pos).unwrap_or_default().to_owned();
+        MatcherError::Syntax { fragment, reason }
+    }
+
+    /// Returns the error of the part from this position to the end.
+    pub(super) fn error_of_rest(&self, reason: SyntaxError) -> MatcherError {
+        MatcherError::Syntax { fragment: self.rest().to_owned(), reason }
+    }
+
+    /// Returns the error of the whole expression.
+    pub(super) fn error_of_whole(&self, reason: SyntaxError) -> MatcherError {
+        MatcherError::Syntax { fragment: self.pattern.to_owned(), reason }
     }
 }

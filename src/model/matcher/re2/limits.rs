@@ -6,8 +6,10 @@ use crate::model::matcher::error::MatcherError;
 
 /// Maximum length of an expression, bytes.
 pub(in crate::model::matcher) const MAX_PATTERN: usize = 1 << 20;
-/// Maximum nesting of groups.
-pub(in crate::model::matcher) const MAX_DEPTH: usize = 250;
+/// Maximum nesting of groups; the limit of RE2.
+pub(super) const MAX_DEPTH: usize = 999;
+/// Maximum height of the tree of an expression, in which a group of one element is no level.
+pub(in crate::model::matcher) const MAX_LEVELS: usize = 750;
 /// Maximum count of a repetition, and maximum product of nested counts; the limit of RE2.
 pub(super) const MAX_REPEAT: u32 = 1000;
 /// Maximum number of elements; a run of literal characters is one.
@@ -21,6 +23,13 @@ const MAX_FOLDS: usize = 4_000_000;
 pub(super) fn check_length(pattern: &str) -> Result<(), MatcherError> {
     if pattern.len() > MAX_PATTERN {
         return Err(MatcherError::TooLarge { what: "bytes", limit: MAX_PATTERN });
+    }
+    Ok(())
+}
+
+pub(super) fn check_levels(levels: usize) -> Result<(), MatcherError> {
+    if levels > MAX_LEVELS {
+        return Err(MatcherError::TooLarge { what: "levels", limit: MAX_LEVELS });
     }
     Ok(())
 }

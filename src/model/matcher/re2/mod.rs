@@ -104,15 +104,17 @@ fn parse_with<'a>(
         outer: Vec::new(),
         frame: GroupFrame::default(),
         budget: Budget::default(),
+        last_repeat: None,
         selector,
     };
     limits::check_length(pattern)?;
-    let mut after_repeat = false;
     while let Some(next) = parser.input.peek() {
-        after_repeat = parser.step(next, after_repeat)?;
+        let start = parser.input.clone();
+        let is_repeat = parser.step(next)?;
+        parser.last_repeat = is_repeat.then_some(start);
     }
     if !parser.outer.is_empty() {
-        return Err(parser.input.error(SyntaxError::MissingParen));
+        return Err(parser.input.error_of_whole(SyntaxError::MissingParen));
     }
     Ok(parser.frame.finish().hir)
 }
@@ -137,15 +139,17 @@ struct RegexParser<'a> {
     outer: Vec<(GroupFrame, Flags)>,
     frame: GroupFrame,
     budget: Budget,
+    /// Start of the repetition operator that was read last, if nothing follows it yet.
+    last_repeat: Option<Input<'a>>,
     /// `None` if no group is read.
     selector: Option<GroupSelector<'a>>,
 }
 
-impl RegexParser<'_> {
+impl<'a> RegexParser<'a> {
     /// Parses one element. Returns `true` if it was a repetition operator.
-    fn step(&mut self, next: char, after_repeat: bool) -> Result<bool, MatcherError> {
+    fn step(&mut self, next: char) -> Result<bool, MatcherError> {
         match next {
-            '*' | '+' | '?' | '{' => return self.repetition(after_repeat),
+            '*' | '+' | '?' | '{' => return self.repetition(),
             '(' => self.open()?,
             ')' => self.close()?,
             '[' => {
@@ -189,7 +193,7 @@ impl RegexParser<'_> {
 
     fn push(&mut self, hir: Hir) -> Result<(), MatcherError> {
         self.budget.node()?;
-        self.frame.push(Element { hir, repeats: 1 });
+        self.frame.push(Element { hir, repeats: 1, levels: 1 });
         Ok(())
     }
 
@@ -242,7 +246,7 @@ impl RegexParser<'_> {
         Ok(())
     }
 
-    fn repetition(&mut self, after_repeat: bool) -> Result<bool, MatcherError> {
+    fn repetition(&mut self) -> Result<bool, MatcherError> {
         let start = self.input.clone();
         let Some(count) = RepeatCount::read(&mut self.input)? else {
             self.input.bump();
@@ -251,15 +255,15 @@ impl RegexParser<'_> {
         };
         let is_greedy = self.input.eat("?") == self.flags.swap_greed;
         let greed = self.selector.as_ref().map(|_| is_greedy);
-        if after_repeat {
-            return Err(start.error(SyntaxError::NestedRepeat));
+        if let Some(previous) = &self.last_repeat {
+            return Err(previous.error_to(&self.input, SyntaxError::NestedRepeat));
         }
         let Some(element) = self.frame.pop() else {
-            return Err(start.error(SyntaxError::MissingRepeatArgument));
+            return Err(start.error_to(&self.input, SyntaxError::MissingRepeatArgument));
         };
         self.budget.node()?;
         let Some(repeated) = count.repeat(element, greed) else {
-            return Err(start.error(SyntaxError::RepeatSize));
+            return Err(start.error_to(&self.input, SyntaxError::RepeatSize));
         };
         self.frame.push(repeated);
         Ok(true)
@@ -271,16 +275,8 @@ impl RegexParser<'_> {
         self.input.skip(1);
         let mut group = Some(None);
         if self.input.eat("?") {
-            let named = self.input.eat("P<") || self.input.eat("<");
-            if named {
-                let rest = self.input.rest();
-                let name = rest.split_once('>').map(|(name, _)| name).unwrap_or_default();
-                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                {
-                    return Err(start.error(SyntaxError::CaptureName));
-                }
-                self.input.skip(name.len() + 1);
-                group = Some(Some(name));
+            if self.eat_name_start() {
+                group = Some(Some(self.group_name(&start)?));
             } else if self.flags(&start)? == ')' {
                 return Ok(());
             } else {
@@ -288,7 +284,7 @@ impl RegexParser<'_> {
             }
         }
         if self.outer.len() >= MAX_DEPTH {
-            return Err(MatcherError::TooLarge { what: "levels of groups", limit: MAX_DEPTH });
+            return Err(start.error_of_whole(SyntaxError::NestingDepth));
         }
         self.budget.node()?;
         let selector = self.selector.as_mut();
@@ -296,6 +292,27 @@ impl RegexParser<'_> {
         self.outer
             .push((std::mem::replace(&mut self.frame, GroupFrame::new(capture)), outer_flags));
         Ok(())
+    }
+
+    /// Skips `P<` or `<` if a name can follow. Returns `true` if it was next.
+    fn eat_name_start(&mut self) -> bool {
+        let rest = self.input.rest();
+        let is_next = ["P<", "<"]
+            .iter()
+            .any(|start| rest.strip_prefix(start).is_some_and(|name| !name.is_empty()));
+        is_next && (self.input.eat("P<") || self.input.eat("<"))
+    }
+
+    /// Parses the name of a group and the `>` behind it.
+    fn group_name(&mut self, start: &Input<'a>) -> Result<&'a str, MatcherError> {
+        let Some((name, _)) = self.input.rest().split_once('>') else {
+            return Err(start.error_of_rest(SyntaxError::CaptureName));
+        };
+        self.input.skip(name.len() + 1);
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err(start.error_to(&self.input, SyntaxError::CaptureName));
+        }
+        Ok(name)
     }
 
     /// Parses `i`, `ims-U`, … up to and including the `:` or `)`, which is returned.
@@ -317,7 +334,7 @@ impl RegexParser<'_> {
                     self.flags = flags;
                     return Ok(end);
                 }
-                _ => return Err(start.error(SyntaxError::GroupFlags)),
+                _ => return Err(start.error_to(&self.input, SyntaxError::GroupFlags)),
             }
             seen_after_minus = !value;
         }
@@ -325,10 +342,11 @@ impl RegexParser<'_> {
 
     fn close(&mut self) -> Result<(), MatcherError> {
         let Some((outer, flags)) = self.outer.pop() else {
-            return Err(self.input.error(SyntaxError::UnexpectedParen));
+            return Err(self.input.error_of_whole(SyntaxError::UnexpectedParen));
         };
         self.input.bump();
         let group = std::mem::replace(&mut self.frame, outer).finish();
+        limits::check_levels(group.levels)?;
         self.flags = flags;
         self.frame.push(group);
         Ok(())

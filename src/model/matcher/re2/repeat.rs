@@ -28,7 +28,7 @@ impl RepeatCount {
                     return Ok(None);
                 };
                 if min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT || max < min) {
-                    return Err(start.error(SyntaxError::RepeatSize));
+                    return Err(start.error_to(input, SyntaxError::RepeatSize));
                 }
                 return Ok(Some(Self { min, max, braces: true }));
             }
@@ -49,10 +49,11 @@ impl RepeatCount {
         if repeats > MAX_REPEAT {
             return None;
         }
+        let levels = element.levels + 1;
         if let Some(greedy) = greed {
             let (min, max, sub) = (self.min, self.max, Box::new(element.hir));
             let hir = Hir::repetition(Repetition { min, max, greedy, sub });
-            return Some(Element { hir, repeats });
+            return Some(Element { hir, repeats, levels });
         }
         let hir = match (element.hir.kind(), self.min, self.max) {
             // The printer of `regex-syntax` would print `(a+)?` as the lazy `a+?`, which matches
@@ -65,7 +66,7 @@ impl RepeatCount {
                 Hir::repetition(Repetition { min, max, greedy: true, sub: Box::new(element.hir) })
             }
         };
-        Some(Element { hir, repeats })
+        Some(Element { hir, repeats, levels })
     }
 }
 

@@ -9,11 +9,11 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, HirKind};
 /// `true` if `^` inverts them.
 pub(super) fn class(input: &mut Input<'_>) -> Result<(ClassUnicode, bool), MatcherError> {
     let start = input.clone();
-    let bad_name = || start.error(SyntaxError::CharRange);
     input.skip(2);
     let rest = input.rest();
     let name = if let Some(rest) = rest.strip_prefix('{') {
-        let (name, _) = rest.split_once('}').ok_or_else(bad_name)?;
+        let (name, _) =
+            rest.split_once('}').ok_or_else(|| start.error_of_rest(SyntaxError::CharRange))?;
         input.skip(name.len() + 2);
         name
     } else {
@@ -24,7 +24,7 @@ pub(super) fn class(input: &mut Input<'_>) -> Result<(ClassUnicode, bool), Match
         Some(name) => (name, true),
         None => (name, false),
     };
-    let class = by_name(name).ok_or_else(bad_name)?;
+    let class = by_name(name).ok_or_else(|| start.error_to(input, SyntaxError::CharRange))?;
     Ok((class, inverted))
 }
 

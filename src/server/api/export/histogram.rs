@@ -17,6 +17,7 @@
 //! - `bits`: the stored fields, with absolute bucket counts. Counts of float histograms are bits as
 //!   well.
 
+use crate::model::go_format::SampleText;
 use crate::model::histogram::buckets;
 use crate::model::histogram::buckets::IntBuckets;
 use crate::model::histogram::{
@@ -26,12 +27,12 @@ use std::fmt::{Display, Write as _};
 
 /// Appends a histogram in the readable format.
 pub(super) fn push_numbers(text: &mut String, histogram: &FloatHistogram) {
-    let (count, sum) = (GoFloat(histogram.count), GoFloat(histogram.sum));
+    let (count, sum) = (SampleText(histogram.count), SampleText(histogram.sum));
     let _ = write!(text, "{{\"count\":\"{count}\",\"sum\":\"{sum}\"");
     let filled = all_buckets(histogram).into_iter().filter(|bucket| bucket.count != 0.0);
     let mut separator = ",\"buckets\":[";
     for DisplayBucket { ends, lower, upper, count } in filled {
-        let (lower, upper, count) = (GoFloat(lower), GoFloat(upper), GoFloat(count));
+        let (lower, upper, count) = (SampleText(lower), SampleText(upper), SampleText(count));
         let _ = write!(text, "{separator}[{ends},\"{lower}\",\"{upper}\",\"{count}\"]");
         separator = ",";
     }
@@ -210,33 +211,9 @@ fn exponential_end(schema: i32, index: i64) -> f64 {
     if exponent == 1024.0 { f64::MAX } else { exponent.exp2() }
 }
 
-/// Displays the shortest number with the same value, in Prometheus's notation of exponents.
-struct GoFloat(f64);
-
-impl Display for GoFloat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let size = self.0.abs();
-        if self.0.is_nan() {
-            f.write_str("NaN")
-        } else if self.0.is_infinite() {
-            f.write_str(if self.0 > 0.0 { "+Inf" } else { "-Inf" })
-        } else if size == 0.0 || (1e-6..1e21).contains(&size) {
-            write!(f, "{}", self.0)
-        } else {
-            let text = format!("{:e}", self.0);
-            let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-            let (sign, exponent) =
-                exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
-            write!(f, "{digits}e{sign}{exponent:0>2}")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{
-        GoFloat, exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float,
-    };
+    use super::{exponential_end, push_float_bits, push_integer_bits, push_numbers, to_float};
     use crate::model::float_sample::STALE_NAN_BITS;
     use crate::model::histogram::{
         CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, Span,
@@ -334,15 +311,5 @@ mod tests {
             (f64::INFINITY, f64::INFINITY)
         );
         assert_eq!((exponential_end(0, -1074), exponential_end(0, i64::MIN)), (5e-324, 0.0));
-    }
-
-    #[test]
-    fn exponents_are_written_as_in_prometheus() {
-        let texts =
-            [1e21, 1e20, -1.5e-7, 1e-6, 0.1, -0.0, f64::INFINITY].map(|v| GoFloat(v).to_string());
-        assert_eq!(
-            texts,
-            ["1e+21", "100000000000000000000", "-1.5e-07", "0.000001", "0.1", "-0", "+Inf"]
-        );
     }
 }

@@ -34,7 +34,7 @@ use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::sample::Sample;
 use crate::model::time::TimeRange;
-use crate::promql::selector;
+use crate::promql::selectors;
 use crate::server::api::export::line::{ExportLine, ValueFormat};
 use crate::server::api::{parameters, timestamp};
 use crate::server::contract::request_error::RequestError;
@@ -133,7 +133,7 @@ fn parse_params(parameters: &[(String, String)]) -> Result<ExportQuery, RequestE
             "match[]" | "match" => {
                 query
                     .selectors
-                    .push(selector::parse(value).map_err(|error| invalid(name, &error))?);
+                    .push(selectors::parse(value).map_err(|error| invalid(name, &error))?);
             }
             "start" => {
                 query.range.mint =

@@ -15,7 +15,7 @@
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::metadata::Metadata;
-use crate::promql::selector;
+use crate::promql::parser::parse_selector;
 use crate::scrape::pool::status::{ActiveTarget, PoolSnapshot};
 use crate::server::api::listing;
 use crate::server::api::listing::{ListEnd, ListResponseBuilder};
@@ -78,7 +78,7 @@ impl MetadataQuery {
         };
         let matchers = match first_value(parameters, "match_target") {
             None => Vec::new(),
-            Some(selector) => selector::parse_unrestricted(selector)
+            Some(selector) => parse_selector(selector.as_bytes())
                 .map_err(|error| parameters::invalid_parameter("match_target", error))?,
         };
         let metric = first_value(parameters, "metric").map(str::to_owned);
