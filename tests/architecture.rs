@@ -21,7 +21,7 @@ mod source;
 
 /// Lines of the house. Parts of one line may import each other, but not in a circle.
 const LINES: [&[&str]; 13] = [
-    &["model", "log_limit", "metrics", "tsdb::encoding", "tsdb::fs"],
+    &["model", "log_limit", "metrics", "tsdb::encoding", "tsdb::fs", "tsdb::prefetch"],
     &["tsdb::chunk", "tsdb::index", "tsdb::tombstones", "tsdb::wal"],
     &["tsdb::query"],
     &["tsdb::head", "tsdb::block"],
