@@ -42,12 +42,12 @@
 //! | module | contents |
 //! |---|---|
 //! | [`ast`] | syntax tree |
-//! | [`check`] | types of operands and arguments |
+//! | `check` | types of operands and arguments |
 //! | [`error`] | errors, in Prometheus's words |
 //! | [`features`] | parts of the language that must be enabled |
-//! | [`lexer`] | tokens |
+//! | `lexer` | tokens |
 //! | [`parser`] | parser |
-//! | [`print`] | text, formatted text and JSON of a tree |
+//! | [`mod@print`] | text, formatted text and JSON of a tree |
 //! | [`selectors`] | selectors on their own, and those of an expression |
 
 pub mod ast;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `duration` | durations and duration expressions |
 //! | [`json`] | JSON of the tree |
-//! | [`line`] | text in one line |
+//! | [`mod@line`] | text in one line |
 //! | [`pretty`] | text with line breaks and indentation |
 //! | `selector` | selectors and time modifiers |
 
