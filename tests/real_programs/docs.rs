@@ -27,7 +27,7 @@ const NOT_RUN: [(&str, &str); 8] = [
 ];
 
 /// Part of a command, and part of its output. An empty part means no output.
-const PRINTED: [(&str, &str); 27] = [
+const PRINTED: [(&str, &str); 28] = [
     ("/api/v1/export?match[]=up'", r#""values":[1"#),
     ("&values=bits", "3ff0000000000000"),
     ("/api/v1/metadata?metric=up", r#""type":"gauge""#),
@@ -48,6 +48,7 @@ const PRINTED: [(&str, &str); 27] = [
     ("/api/v1/label/job/values", r#""node""#),
     ("/api/v1/series?", r#""__name__":"up""#),
     ("/api/v1/query_exemplars", "4bf92f3577b34da6"),
+    ("/api/v1/format_query", r#""data":"sum by (job) (rate(http_requests_total[5m]))""#),
     ("/metrics", "prometheus_tsdb_head_series 2"),
     ("/-/healthy", "healthy"),
     ("/api/v1/status/walreplay", r#""current":"#),
