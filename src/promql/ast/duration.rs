@@ -32,12 +32,14 @@ impl Nanoseconds {
     }
 
     /// Returns a duration of milliseconds; longer ones wrap around.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
         Self(millis.wrapping_mul(1_000_000))
     }
 
     /// Returns the duration as seconds.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn as_seconds(self) -> f64 {
         (self.0 / 1_000_000_000) as f64 + (self.0 % 1_000_000_000) as f64 / 1e9

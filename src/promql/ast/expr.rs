@@ -6,6 +6,7 @@ use crate::promql::ast::operator::{AggregateOp, BinaryOp, Sign};
 use crate::promql::ast::position::NodeId;
 use crate::promql::ast::selector::{AtModifier, VectorSelector};
 use crate::promql::ast::string::StringValue;
+#[cfg(any(test, feature = "testing"))]
 use smallvec::{SmallVec, smallvec};
 
 /// Kind of a node, with its children.
@@ -36,6 +37,7 @@ pub enum Expr {
 impl Expr {
     /// Returns the children in the order of Prometheus, which has the vector of an aggregation in
     /// front of its parameter.
+    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn children(&self) -> SmallVec<[NodeId; 4]> {
         match self {

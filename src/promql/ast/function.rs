@@ -28,7 +28,7 @@ macro_rules! functions {
        $is_experimental:literal;)*) => {
         /// Function of the language.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[expect(missing_docs, reason = "the names are those of the language")]
+        #[allow(missing_docs, reason = "the names are those of the language")]
         pub enum Function {
             $($variant,)*
         }

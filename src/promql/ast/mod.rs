@@ -32,6 +32,7 @@ pub mod expr;
 pub mod function;
 pub mod operator;
 pub mod position;
+#[cfg(any(test, feature = "testing"))]
 pub mod resolve;
 pub mod selector;
 pub mod string;

@@ -122,7 +122,7 @@ impl BinaryOp {
 
 /// Aggregation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are those of the language")]
+#[allow(missing_docs, reason = "the names are those of the language")]
 pub enum AggregateOp {
     Avg,
     BottomK,

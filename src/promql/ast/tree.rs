@@ -66,6 +66,7 @@ impl Ast {
     }
 
     /// Returns the nodes of all duration expressions, children before their parents.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn durations(&self) -> &[DurationNode] {
         &self.durations
     }
